@@ -1,0 +1,1 @@
+"""Dagster: assets, checks, resources and run config; the only room with dagster."""

@@ -1,0 +1,43 @@
+"""How a clip becomes a record: the settings that decide a record's bytes."""
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+Layout = Literal["tfds", "sequence_example", "movinets_helper"]
+Sampling = Literal["uniform", "fps", "segments", "all"]
+Resize = Literal["stretch", "short_side", "center_crop", "letterbox"]
+ImageFormat = Literal["jpeg", "png"]
+ShortClip = Literal["repeat_last", "loop", "quarantine"]
+
+ENCODER_VERSION = 1
+"""Raised when the same settings and the same video would give other bytes than before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """Settings of a dataset version; one for all of its shards. Ranges are checked by the run-config models."""
+
+    layout: Layout = "tfds"
+    sampling: Sampling = "uniform"
+    num_frames: int = 10
+    fps: float = 5.0
+    max_frames: int = 300
+    resolution: int = 224
+    resize: Resize = "stretch"
+    image_format: ImageFormat = "jpeg"
+    jpeg_quality: int = 95
+    short_clip: ShortClip = "repeat_last"
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values by field name, for JSON and for fingerprints."""
+        return asdict(self)
+
+
+def changed_fields(old: Encoding, new: Encoding) -> dict[str, tuple[object, object]]:
+    """Fields whose values differ, each with its old and new value.
+
+    >>> changed_fields(Encoding(), Encoding(resolution=64))
+    {'resolution': (224, 64)}
+    """
+    before, after = old.as_dict(), new.as_dict()
+    return {name: (before[name], after[name]) for name in before if before[name] != after[name]}

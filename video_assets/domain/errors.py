@@ -1,0 +1,20 @@
+"""The errors of video_assets, one small tree.
+
+* VideoAssetsError: anything a user can do something about
+    * SettingsError: a setting is wrong; the message names it (exit code 2)
+    * BuildRefused: the build must not go on; the message says why (exit code 1)
+
+What fails for one video only is not an exception here: it is a `Loss`, a value, collected and reported.
+"""
+
+
+class VideoAssetsError(Exception):
+    """Base of all errors that this package raises for its users."""
+
+
+class SettingsError(VideoAssetsError):
+    """A setting, a path or a table column is wrong. The message names it and says what is allowed."""
+
+
+class BuildRefused(VideoAssetsError):
+    """A stage refuses to go on, by rule. The message names the rule and what to do."""

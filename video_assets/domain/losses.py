@@ -1,0 +1,52 @@
+"""Why a video or a clip could not be used: reason codes that scripts can count, sentences that people can read."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+LossReason = Literal[
+    "missing_file",  # named by a table, not there
+    "outside_source",  # a table's path leaves the source
+    "empty_file",  # zero bytes
+    "unreadable",  # no known container could be opened, or it broke while being read
+    "no_video",  # a container without a video stream
+    "unsupported_codec",  # no decoder for the stream
+    "encrypted",  # protected samples
+    "no_frames",  # a video stream that gives not one frame
+    "corrupt_frames",  # the frames that were asked for decode with errors only
+    "too_many_pixels",  # a frame larger than the limit
+    "too_many_frames",  # more frames than the limit
+    "too_long",  # longer than the limit
+    "too_large",  # more bytes than the limit
+    "too_short",  # fewer frames than asked for, where the settings say to quarantine such clips
+    "bad_span",  # start and end are not a span of this video
+    "bad_row",  # a table row that cannot be understood
+    "label_conflict",  # the same content under two labels
+    "split_conflict",  # its group is in one split, its content (or its official split) in another
+    "timeout",  # decoding took longer than the limit
+    "crashed",  # the decoder took its process down
+    "out_of_memory",  # decoding needed more memory than the limit
+    "changed",  # the file changed between two steps of one build
+]
+LOSS_REASONS: tuple[LossReason, ...] = get_args(LossReason)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Why one video or clip is not in the dataset.
+
+    `detail` is one sentence for a person: what was found, and the value and rule where there is one.
+    """
+
+    reason: LossReason
+    detail: str
+
+
+class VideoLost(Exception):
+    """Carries a `Loss` out of the code that opens one video; the stages turn it back into a value."""
+
+    def __init__(self, loss: Loss) -> None:
+        super().__init__(f"{loss.reason}: {loss.detail}")
+        self.loss = loss
+
+    def __reduce__(self) -> "tuple[type[VideoLost], tuple[Loss]]":
+        return (VideoLost, (self.loss,))

@@ -1,0 +1,1 @@
+"""Open videos: probe, index, decode, images, and the pool of decoding processes."""

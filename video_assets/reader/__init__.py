@@ -1,0 +1,1 @@
+"""For training: what a model sees."""

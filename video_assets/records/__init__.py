@@ -1,0 +1,1 @@
+"""Bytes of a record: TFRecord framing, and one module a layout."""

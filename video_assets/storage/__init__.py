@@ -1,0 +1,1 @@
+"""Where files lie: paths, atomic files, tables."""
