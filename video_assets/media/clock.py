@@ -1,0 +1,131 @@
+"""Presentation times: from a stream's ticks, some missing or wrong, to a strictly increasing time line in microseconds."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from video_assets.domain.geometry import round_half_up
+from video_assets.domain.timeline import Timeline
+
+_SECOND_US = 1_000_000
+
+
+def ticks_to_us(ticks: NDArray[np.int64], time_base: Fraction) -> NDArray[np.int64]:
+    """Ticks in microseconds by exact arithmetic, halves rounded up.
+
+    >>> ticks_to_us(np.array([-1, 1, 3]), Fraction(1, 2_000_000)).tolist()
+    [0, 1, 2]
+    """
+    factor = time_base * _SECOND_US
+    largest = (
+        max((abs(int(extreme)) for extreme in (ticks.min(), ticks.max())), default=0)
+        if len(ticks)
+        else 0
+    )
+    if (
+        2 * largest * factor.numerator + factor.denominator < 2**62
+    ):  # no product leaves int64
+        return (2 * ticks * factor.numerator + factor.denominator) // (
+            2 * factor.denominator
+        )
+    return np.array(
+        [round_half_up(int(tick) * factor) for tick in ticks], dtype=np.int64
+    )
+
+
+def frame_times(
+    pts: Sequence[int | None],
+    dts: Sequence[int | None],
+    time_base: Fraction,
+    frame_rate: Fraction,
+) -> tuple[NDArray[np.int64], str]:
+    """When each decoded frame appears, in display order, and a note on what had to be made up.
+
+    Where a frame has no presentation time, the decoding time of the packet that brought it out stands in (this is
+    what the ffmpeg program shows for AVI); frames that come out only when the decoder is emptied follow at the frame
+    rate. A stream without any usable time, or whose frames mostly have the same one, is laid out by its frame rate.
+
+    Returns:
+        (N,) int64 strictly increasing microseconds, and "" or a sentence.
+    """
+    if not pts:
+        return np.zeros(0, np.int64), ""
+    step_us = max(1, round_half_up(_SECOND_US / frame_rate))
+    known = [p if p is not None else d for p, d in zip(pts, dts, strict=True)]
+    firsts = [tick for tick in known if tick is not None]
+    if not firsts:
+        return _by_rate(
+            0, len(pts), frame_rate
+        ), "The frames have no times; they are laid out by the frame rate."
+    known_us = iter(ticks_to_us(np.array(firsts, dtype=np.int64), time_base).tolist())
+    times = [None if tick is None else next(known_us) for tick in known]
+    start_us = next(index_time for index_time in times if index_time is not None)
+    filled = _fill(times, step_us, start_us)
+    num_bad = int(np.count_nonzero(np.diff(filled) <= 0))
+    if 2 * num_bad > len(filled) - 1:
+        note = "Most frames have the same time; they are laid out by the frame rate."
+        return _by_rate(start_us, len(pts), frame_rate), note
+    if num_bad:
+        return _made_increasing(
+            filled, step_us
+        ), f"{num_bad} frame times do not increase; they were moved."
+    return filled, ""
+
+
+def timeline_of(starts_us: NDArray[np.int64], last_duration_us: int) -> Timeline:
+    """The time line of frames that start at `starts_us`; the last one lasts as given, or as long as the one before."""
+    if last_duration_us <= 0:
+        last_duration_us = (
+            int(starts_us[-1] - starts_us[-2]) if len(starts_us) > 1 else 40_000
+        )
+    return Timeline(starts_us, int(starts_us[-1]) + last_duration_us)
+
+
+def shown_at(
+    starts_us: NDArray[np.int64], wanted_us: Sequence[int]
+) -> NDArray[np.int64]:
+    """Which frame is on screen at each wanted time: the last that started; before the first one, the first.
+
+    >>> shown_at(np.array([0, 40, 80]), [-5, 0, 39, 40, 500]).tolist()
+    [0, 0, 0, 1, 2]
+    """
+    places = (
+        np.searchsorted(starts_us, np.asarray(wanted_us, dtype=np.int64), side="right")
+        - 1
+    )
+    return np.maximum(places, 0)
+
+
+def _by_rate(start_us: int, num_frames: int, frame_rate: Fraction) -> NDArray[np.int64]:
+    step = Fraction(_SECOND_US) / frame_rate
+    return np.array(
+        [start_us + round_half_up(step * index) for index in range(num_frames)],
+        dtype=np.int64,
+    )
+
+
+def _fill(
+    times: Sequence[int | None], step_us: int, start_us: int
+) -> NDArray[np.int64]:
+    filled = np.empty(len(times), dtype=np.int64)
+    previous_us = start_us - step_us
+    for index, time_us in enumerate(times):
+        previous_us = previous_us + step_us if time_us is None else time_us
+        filled[index] = previous_us
+    return filled
+
+
+def _made_increasing(times_us: NDArray[np.int64], step_us: int) -> NDArray[np.int64]:
+    """Small steps back or repeated times become one microsecond; a jump back (a restarted clock) shifts the rest."""
+    increasing = times_us.copy()
+    shift_us = 0
+    for index in range(1, len(times_us)):
+        previous_us = int(increasing[index - 1])
+        time_us = int(times_us[index]) + shift_us
+        if previous_us - time_us > _SECOND_US:
+            shift_us += previous_us + step_us - time_us
+            time_us = previous_us + step_us
+        increasing[index] = max(time_us, previous_us + 1)
+    return increasing

@@ -1,0 +1,187 @@
+"""The straightforward way: decode every frame from the first to the last, with no index, no seek and no skip."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import av.error
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from video_assets.domain.geometry import FrameSize, round_half_up
+from video_assets.domain.limits import Limits
+from video_assets.domain.timeline import Timeline
+from video_assets.media.clock import frame_times, shown_at, timeline_of
+from video_assets.media.convert import FrameConverter
+from video_assets.media.video import (
+    OpenVideo,
+    VideoSource,
+    check_length,
+    check_pixels,
+    lose,
+    losses_named,
+    open_video,
+)
+
+
+@dataclass(slots=True)
+class DecodedFrames:
+    """The frames that were asked for.
+
+    `frames` (T, H, W, 3) uint8 RGB. `timestamps_us` (T,) int64: when each of them appears, on the video's own time
+    line; not the wanted times. `num_frames_decoded`: frames that the decoder worked out to get them, of
+    `num_frames_total` in the video. `note`: "", or why the whole video was decoded frame by frame.
+    """
+
+    frames: NDArray[np.uint8]
+    timestamps_us: NDArray[np.int64]
+    num_frames_decoded: int
+    num_frames_total: int
+    note: str
+
+
+@dataclass(slots=True)
+class _Pass:
+    """What one full decode has seen."""
+
+    pts: list[int | None] = field(default_factory=list)
+    dts: list[int | None] = field(default_factory=list)
+    corrupt: list[bool] = field(default_factory=list)
+    last_duration: int = 0
+    num_errors: int = 0
+    is_encrypted: bool = False
+
+
+def decode_plainly(
+    video: VideoSource,
+    choose: Callable[[Timeline], Sequence[int]],
+    frame_size: FrameSize,
+    limits: Limits,
+    note: str,
+) -> DecodedFrames:
+    """Decode the video twice from end to end: once for its time line, once for the frames that `choose` wants.
+
+    Raises:
+        VideoLost: what `open_video` raises, and no_frames, encrypted, corrupt_frames, too_many_frames, too_long.
+    """
+    with open_video(video, limits) as opened, losses_named("all of it was decoded"):
+        seen = _Pass()
+        for _ in _all_frames(opened, seen):
+            pass
+        starts_us, time_note = _times(opened, seen)
+    wanted_us = list(choose(timeline_of(starts_us, _last_duration_us(opened, seen))))
+    places = shown_at(starts_us, wanted_us)
+    _check_not_corrupt(seen, places)
+    with open_video(video, limits) as opened, losses_named("all of it was decoded"):
+        pictures = _pictures(opened, places, frame_size)
+    return DecodedFrames(
+        frames=np.stack([pictures[int(place)] for place in places])
+        if len(places)
+        else _no_frames(frame_size),
+        timestamps_us=starts_us[places],
+        num_frames_decoded=len(starts_us),
+        num_frames_total=len(starts_us),
+        note=" ".join(part for part in (note, time_note) if part),
+    )
+
+
+def plain_timeline(opened: OpenVideo) -> tuple[Timeline, str]:
+    """The time line from decoding everything, and a note on times that had to be made up."""
+    seen = _Pass()
+    for _ in _all_frames(opened, seen):
+        pass
+    starts_us, note = _times(opened, seen)
+    return timeline_of(starts_us, _last_duration_us(opened, seen)), note
+
+
+def _all_frames(opened: OpenVideo, seen: _Pass) -> Iterator[VideoFrame]:
+    """Every frame in display order; what does not decode is counted and passed over, as the ffmpeg program does."""
+    for packet in opened.container.demux(opened.stream):
+        seen.is_encrypted = seen.is_encrypted or packet.has_sidedata("encryption_info")
+        try:
+            frames = opened.codec.decode(packet)
+        except (
+            av.error.InvalidDataError,
+            av.error.PatchWelcomeError,
+            av.error.UndefinedError,
+            av.error.BugError,
+        ):
+            seen.num_errors += 1
+            continue
+        except (av.error.ArgumentError, av.error.EOFError):
+            seen.num_errors += 1
+            continue
+        for frame in frames:
+            check_pixels(frame.width, frame.height, opened.limits)
+            check_length(len(seen.pts) + 1, 0, opened.limits)
+            seen.pts.append(frame.pts)
+            seen.dts.append(frame.dts)
+            seen.corrupt.append(frame.is_corrupt)
+            seen.last_duration = frame.duration or 0
+            yield frame
+
+
+def _times(opened: OpenVideo, seen: _Pass) -> tuple[NDArray[np.int64], str]:
+    if not seen.pts:
+        _lose_without_frames(opened, seen)
+    starts_us, note = frame_times(
+        seen.pts, seen.dts, opened.time_base, opened.frame_rate
+    )
+    check_length(len(starts_us), int(starts_us[-1] - starts_us[0]), opened.limits)
+    if seen.num_errors:
+        note = f"{note} {seen.num_errors} packets did not decode.".strip()
+    return starts_us, note
+
+
+def _lose_without_frames(opened: OpenVideo, seen: _Pass) -> None:
+    check_pixels(opened.codec.width, opened.codec.height, opened.limits)
+    if seen.is_encrypted:
+        lose("encrypted", "Its video samples are encrypted.")
+    if seen.num_errors:
+        lose(
+            "no_frames",
+            f"None of its packets decoded to a frame; {seen.num_errors} gave errors.",
+        )
+    lose("no_frames", "Its video stream holds not one frame.")
+
+
+def _last_duration_us(opened: OpenVideo, seen: _Pass) -> int:
+    return round_half_up(seen.last_duration * opened.time_base * 1_000_000)
+
+
+def _check_not_corrupt(seen: _Pass, places: NDArray[np.int64]) -> None:
+    asked = {int(place) for place in places}
+    num_corrupt = sum(seen.corrupt[place] for place in asked)
+    if num_corrupt:
+        lose(
+            "corrupt_frames",
+            f"{num_corrupt} of the {len(asked)} frames that were asked for decode with errors "
+            f"({sum(seen.corrupt)} of {len(seen.corrupt)} in the whole video).",
+        )
+
+
+def _pictures(
+    opened: OpenVideo, places: NDArray[np.int64], frame_size: FrameSize
+) -> dict[int, NDArray[np.uint8]]:
+    wanted = {int(place) for place in places}
+    converter = FrameConverter(
+        frame_size, opened.stream.sample_aspect_ratio, opened.limits
+    )
+    pictures: dict[int, NDArray[np.uint8]] = {}
+    if not wanted:
+        return pictures
+    last = max(wanted)
+    for place, frame in enumerate(_all_frames(opened, _Pass())):
+        if place in wanted:
+            pictures[place] = converter.convert(frame)
+        if place >= last:
+            break
+    if len(pictures) < len(wanted):
+        lose("unreadable", "Decoding it twice gave different numbers of frames.")
+    return pictures
+
+
+def _no_frames(frame_size: FrameSize) -> NDArray[np.uint8]:
+    return np.zeros(
+        (0, frame_size.resolution, frame_size.resolution, 3), dtype=np.uint8
+    )

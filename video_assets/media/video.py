@@ -1,0 +1,313 @@
+"""Opening one video so that it can reach nothing but its own bytes, and saying in words why it cannot be used."""
+
+import io
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO, NoReturn, cast
+
+import av
+import av.container
+import av.error
+import av.stream
+import av.video.codeccontext
+import av.video.stream
+
+from video_assets.domain.limits import Limits
+from video_assets.domain.losses import Loss, LossReason, VideoLost
+
+VideoSource = Path | bytes
+"""A local path, or the file's bytes."""
+
+CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,vvc,m4v,mjpeg,obu,av1,ivf,flv,live_flv,"
+    "kux,asf,asf_o,ogg,mxf,yuv4mpegpipe,gif,apng,webp,webp_pipe,nut,rm,dv,h261,h263,dirac,vc1,vc1test,cavsvideo,avs2,"
+    "avs3,evc,amv,wtv,gxf,lxf,nsv,nuv,pva,ty,dhav,film_cpk,flic,smk,bink,roq,swf,ivr,rpl,mtv,pmp"
+)
+"""Formats that hold video in one file. Left out on purpose: whatever names other files or places (hls, dash, concat,
+imf, sdp, rtsp, image2 sequences, lavfi, devices) and still pictures."""
+
+READ_BYTES = 128 * 1024
+"""How much FFmpeg asks for at once. PyAV's default of 32 kB costs a Python call four times as often."""
+
+_DISCARD_ALL = av.stream.Discard.all
+_GENERATE_PTS = 0x0001  # AVFMT_FLAG_GENPTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoFacts:
+    """What the container and its packet index say about a video; everything that the manifest stores."""
+
+    container: str
+    codec: str
+    pixel_format: str
+    width_px: int  # coded size
+    height_px: int
+    display_width_px: int  # after pixel aspect and rotation
+    display_height_px: int
+    rotation_degrees: int  # clockwise, after mirroring
+    is_mirrored: bool
+    sample_aspect_ratio: str  # "1:1" if unknown
+    frame_rate: float  # average, from the timeline
+    num_frames: int  # frames in the timeline
+    start_us: int
+    duration_us: int
+    has_audio: bool
+    index_trusted: bool
+    index_note: str  # why not, else ""
+    num_keyframes: int
+
+
+@dataclass(slots=True)
+class OpenVideo:
+    """A video whose container is open; its decoder is set up, nothing was decoded by us yet."""
+
+    container: av.container.InputContainer
+    stream: av.video.stream.VideoStream
+    codec: av.video.codeccontext.VideoCodecContext
+    time_base: Fraction
+    file: BinaryIO
+    size_bytes: int
+    limits: Limits
+
+    @property
+    def container_name(self) -> str:
+        """FFmpeg's name of the container format, such as "mov,mp4,m4a,3gp,3g2,mj2"."""
+        return self.container.format.name
+
+    @property
+    def frame_rate(self) -> Fraction:
+        """Frames per second as the container has it, or 25 where it says nothing usable."""
+        for rate in (
+            self.stream.average_rate,
+            self.stream.guessed_rate,
+            self.stream.base_rate,
+        ):
+            if rate is not None and 0 < rate <= 1000:
+                return Fraction(rate)
+        return Fraction(25)
+
+
+def lose(reason: LossReason, detail: str) -> NoReturn:
+    """Give this video up, with a reason."""
+    raise VideoLost(Loss(reason, detail))
+
+
+@contextmanager
+def losses_named(what: str) -> Iterator[None]:
+    """Turn whatever PyAV, FFmpeg or the file system raises inside into a `VideoLost`.
+
+    Args:
+        what: what was going on, as the end of "It broke while …".
+    """
+    try:
+        yield
+    except VideoLost:
+        raise
+    except MemoryError as error:
+        raise VideoLost(
+            Loss("out_of_memory", f"Memory ran out while {what}.")
+        ) from error
+    except FileNotFoundError as error:
+        raise VideoLost(Loss("missing_file", "There is no such file.")) from error
+    except (av.error.DecoderNotFoundError, av.codec.codec.UnknownCodecError) as error:
+        raise VideoLost(
+            Loss("unsupported_codec", f"FFmpeg has no decoder for its video: {error}.")
+        ) from error
+    except (
+        av.error.FFmpegError,
+        OSError,
+        ValueError,
+        ArithmeticError,
+        LookupError,
+        RuntimeError,
+        AttributeError,
+        TypeError,
+        AssertionError,
+    ) as error:
+        raise VideoLost(
+            Loss("unreadable", f"It broke while {what}: {_words(error)}.")
+        ) from error
+
+
+@contextmanager
+def open_video(video: VideoSource, limits: Limits) -> Iterator[OpenVideo]:
+    """Open a video for reading its packets and decoding its picture.
+
+    What the body raises passes unchanged. FFmpeg gets a Python file object and a list of container formats, no
+    protocol at all, and a callback that refuses every further name: a playlist, a reference movie or an external
+    track cannot make it open anything.
+
+    Raises:
+        VideoLost: missing_file, empty_file, too_large, unreadable, encrypted, no_video, unsupported_codec,
+            too_many_pixels.
+    """
+    with losses_named("opening it"):
+        file, size_bytes = _open_file(video, limits)
+    try:
+        with losses_named("its header was read"):
+            opened = _open_container(file, size_bytes, limits)
+        try:
+            yield opened
+        finally:
+            opened.container.close()
+    finally:
+        file.close()
+
+
+def check_pixels(width_px: int, height_px: int, limits: Limits) -> None:
+    """Refuse a frame size beyond the limit before anything of that size is allocated.
+
+    Raises:
+        VideoLost: too_many_pixels.
+    """
+    if width_px * height_px > limits.max_pixels:
+        lose(
+            "too_many_pixels",
+            f"Its frames are {width_px}x{height_px}, {width_px * height_px:,} pixels; "
+            f"the limit (max_pixels) is {limits.max_pixels:,}.",
+        )
+
+
+def check_length(num_frames: int, duration_us: int, limits: Limits) -> None:
+    """Refuse what is longer than the limits, counted from packets or frames and not from the header.
+
+    Raises:
+        VideoLost: too_many_frames, too_long.
+    """
+    if num_frames > limits.max_frames:
+        lose(
+            "too_many_frames",
+            f"It has more than {limits.max_frames:,} frames, which is the limit (max_frames).",
+        )
+    if duration_us > limits.max_duration_seconds * 1_000_000:
+        lose(
+            "too_long",
+            f"Its frames span {duration_us / 1e6:,.1f} s; the limit (max_duration_seconds) is "
+            f"{limits.max_duration_seconds:,.0f} s.",
+        )
+
+
+def _open_file(video: VideoSource, limits: Limits) -> tuple[BinaryIO, int]:
+    if isinstance(video, bytes):
+        file: BinaryIO = io.BytesIO(video)
+        size_bytes = len(video)
+    else:
+        if not stat.S_ISREG(
+            os.stat(video).st_mode
+        ):  # a pipe or a device could stall for ever
+            lose("unreadable", "It is not a regular file.")
+        file = open(video, "rb", buffering=0)  # noqa: SIM115 - closed by open_video; FFmpeg has its own buffer
+        size_bytes = os.fstat(file.fileno()).st_size
+    if size_bytes == 0:
+        file.close()
+        lose("empty_file", "The file has zero bytes.")
+    if size_bytes > limits.max_file_bytes:
+        file.close()
+        lose(
+            "too_large",
+            f"The file has {size_bytes:,} bytes; the limit (max_file_bytes) is {limits.max_file_bytes:,}.",
+        )
+    return file, size_bytes
+
+
+def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
+    raise PermissionError(f"a video may not open anything else ({url[:80]!r})")
+
+
+def _open_container(file: BinaryIO, size_bytes: int, limits: Limits) -> OpenVideo:
+    try:
+        container = av.open(
+            file,
+            mode="r",
+            options={
+                "max_pixels": str(limits.max_pixels)
+            },  # for the few frames that FFmpeg decodes to get to know it
+            container_options={
+                "format_whitelist": CONTAINERS,
+                "protocol_whitelist": "",
+                "enable_drefs": "0",
+            },
+            metadata_errors="replace",
+            buffer_size=READ_BYTES,
+            io_open=_refuse_to_open,
+        )
+    except av.error.FFmpegError as error:
+        _explain_failure(file, error)
+    container.flags &= (
+        ~_GENERATE_PTS
+    )  # PyAV's default; the ffmpeg program takes the timestamps as they are
+    try:
+        stream = _choose_stream(container)
+        check_pixels(stream.width, stream.height, limits)
+        codec = stream.codec_context
+        codec.thread_count = 1  # the pool is the parallelism; one thread gives the same frames every time
+        codec.thread_type = "NONE"
+        codec.options = {
+            "max_pixels": str(limits.max_pixels)
+        }  # a stream may grow in the middle
+        for other in container.streams:
+            if other is not stream:
+                other.discard = _DISCARD_ALL
+        time_base = stream.time_base
+        if time_base is None or time_base <= 0:
+            lose("unreadable", "Its video stream has no time base.")
+        return OpenVideo(
+            container, stream, codec, Fraction(time_base), file, size_bytes, limits
+        )
+    except BaseException:
+        container.close()
+        raise
+
+
+def _choose_stream(
+    container: av.container.InputContainer,
+) -> av.video.stream.VideoStream:
+    """The stream that the ffmpeg program would take: the largest, default ones first, cover art last."""
+    streams = container.streams.video
+    if not streams:
+        lose("no_video", "It holds no video stream.")
+
+    def rank(stream: av.video.stream.VideoStream) -> int:
+        codec = cast(
+            "av.video.codeccontext.VideoCodecContext | None", stream.codec_context
+        )
+        if codec is None:
+            return -1
+        if stream.disposition & av.stream.Disposition.attached_pic:
+            return 0
+        is_default = bool(stream.disposition & av.stream.Disposition.default)
+        return 1 + codec.width * codec.height + 5_000_000 * is_default
+
+    stream = max(streams, key=rank)  # the first among equals
+    if rank(stream) < 0:
+        lose("unsupported_codec", "FFmpeg has no decoder for its video stream.")
+    return stream
+
+
+def _explain_failure(file: BinaryIO, error: av.error.FFmpegError) -> NoReturn:
+    file.seek(0)
+    head = file.read(1 << 20) or b""
+    if b"encv" in head and b"sinf" in head:
+        raise VideoLost(
+            Loss("encrypted", "Its video samples are encrypted.")
+        ) from error
+    if isinstance(error, av.error.ArgumentError | av.error.PermissionError):
+        raise VideoLost(
+            Loss(
+                "unreadable",
+                "It is not a video file, but something that names other files, or a still picture.",
+            )
+        ) from error
+    raise VideoLost(
+        Loss("unreadable", f"No known video container could be read: {_words(error)}.")
+    ) from error
+
+
+def _words(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(text).split())[:200].rstrip(".")
