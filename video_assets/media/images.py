@@ -1,0 +1,85 @@
+"""Frames as JPEG or PNG bytes, and back."""
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from video_assets.domain.encoding import ImageFormat
+
+_PNG_PARAMETERS = [cv2.IMWRITE_PNG_COMPRESSION, 6, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT]
+
+
+def encode_image(frame: NDArray[np.uint8], image_format: ImageFormat, jpeg_quality: int) -> bytes:
+    """One frame as the bytes of an image; the same frame and settings always give the same bytes.
+
+    JPEG is baseline with 4:2:0 chroma: what every reader decodes, TensorFlow and DALI included. PNG is exact.
+
+    Args:
+        frame: (H, W, 3) uint8 RGB.
+        image_format: "jpeg" or "png".
+        jpeg_quality: 1..100; PNG takes no notice of it.
+
+    Raises:
+        ValueError: the frame has another shape or type, or the quality is out of range.
+    """
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
+        raise ValueError(f"a frame is (H, W, 3) uint8, this one is {frame.shape} {frame.dtype}")
+    if image_format == "jpeg" and not 1 <= jpeg_quality <= 100:
+        raise ValueError(f"jpeg_quality is {jpeg_quality}; it must be from 1 to 100")
+    parameters = _jpeg_parameters(jpeg_quality) if image_format == "jpeg" else _PNG_PARAMETERS
+    encoded, buffer = cv2.imencode(f".{image_format}", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), parameters)
+    if not encoded:
+        raise ValueError(f"a frame of {frame.shape[1]}x{frame.shape[0]} pixels cannot be stored as {image_format}")
+    return buffer.tobytes()
+
+
+def encode_images(
+    frames: NDArray[np.uint8] | Iterable[NDArray[np.uint8]], image_format: ImageFormat, jpeg_quality: int
+) -> list[bytes]:
+    """All frames of a clip as images, in order; a frame equal to the one before it is encoded once.
+
+    A clip shorter than asked for repeats its last frame, and still scenes repeat theirs: comparing two frames
+    of 224x224 takes 0.01 ms, encoding one 0.1 to 0.2 ms.
+
+    Args:
+        frames: (T, H, W, 3) uint8 RGB.
+        image_format: "jpeg" or "png".
+        jpeg_quality: 1..100; PNG takes no notice of it.
+    """
+    images: list[bytes] = []
+    previous: NDArray[np.uint8] | None = None
+    for frame in frames:
+        repeated = previous is not None and np.array_equal(frame, previous)
+        images.append(images[-1] if repeated else encode_image(frame, image_format, jpeg_quality))
+        previous = frame
+    return images
+
+
+def decode_image(image: bytes) -> NDArray[np.uint8]:
+    """The frame that an image holds, (H, W, 3) uint8 RGB.
+
+    Raises:
+        ValueError: the bytes are not an image that can be decoded.
+    """
+    # Orientation is never applied: a frame is stored upright, and a tag inside would be somebody else's.
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        frame = cv2.imdecode(np.frombuffer(image, np.uint8), flags) if image else None
+    except cv2.error as error:
+        raise ValueError(f"{len(image)} bytes beginning with {image[:8]!r} cannot be decoded: {error.err}") from error
+    if frame is None:
+        raise ValueError(f"{len(image)} bytes beginning with {image[:8]!r} are not a JPEG or PNG image")
+    return frame.astype(np.uint8, copy=False)
+
+
+def _jpeg_parameters(quality: int) -> list[int]:
+    """Every choice named, so that another OpenCV's defaults change no bytes."""
+    return [
+        *(cv2.IMWRITE_JPEG_QUALITY, quality),
+        *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420),
+        *(cv2.IMWRITE_JPEG_PROGRESSIVE, 0),
+        *(cv2.IMWRITE_JPEG_OPTIMIZE, 0),
+        *(cv2.IMWRITE_JPEG_RST_INTERVAL, 0),
+    ]
