@@ -57,9 +57,7 @@ def orientation_from_matrix(matrix: Sequence[int]) -> Orientation:
     """
     a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
     is_mirrored = a * d - b * c < 0
-    if (
-        is_mirrored
-    ):  # undo the mirroring that comes first: the x column changes its sign
+    if is_mirrored:  # undo the mirroring that comes first: the x column changes its sign
         a, b = -a, -b
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return Orientation(180 if a + d < 0 else 0, is_mirrored)
@@ -85,9 +83,7 @@ def display_size(
     >>> display_size(Size(720, 576), Fraction(64, 45), Orientation(90))
     Size(width_px=576, height_px=1024)
     """
-    width_px = max(
-        1, round_half_up(coded.width_px * usable_pixel_aspect(sample_aspect_ratio))
-    )
+    width_px = max(1, round_half_up(coded.width_px * usable_pixel_aspect(sample_aspect_ratio)))
     if orientation.swaps_sides:
         return Size(coded.height_px, width_px)
     return Size(width_px, coded.height_px)
@@ -128,12 +124,7 @@ def fit_frame(shown: Size, frame_size: FrameSize) -> Fit:
         return Fit(square, square)
     sides = (shown.width_px, shown.height_px)
     reference_px = max(sides) if frame_size.resize == "letterbox" else min(sides)
-    scaled = Size(
-        *(
-            max(1, round_half_up(Fraction(side * side_px, reference_px)))
-            for side in sides
-        )
-    )
+    scaled = Size(*(max(1, round_half_up(Fraction(side * side_px, reference_px))) for side in sides))
     return Fit(scaled, scaled if frame_size.resize == "short_side" else square)
 
 

@@ -19,20 +19,10 @@ def ticks_to_us(ticks: NDArray[np.int64], time_base: Fraction) -> NDArray[np.int
     [0, 1, 2]
     """
     factor = time_base * _SECOND_US
-    largest = (
-        max((abs(int(extreme)) for extreme in (ticks.min(), ticks.max())), default=0)
-        if len(ticks)
-        else 0
-    )
-    if (
-        2 * largest * factor.numerator + factor.denominator < 2**62
-    ):  # no product leaves int64
-        return (2 * ticks * factor.numerator + factor.denominator) // (
-            2 * factor.denominator
-        )
-    return np.array(
-        [round_half_up(int(tick) * factor) for tick in ticks], dtype=np.int64
-    )
+    largest = max((abs(int(extreme)) for extreme in (ticks.min(), ticks.max())), default=0) if len(ticks) else 0
+    if 2 * largest * factor.numerator + factor.denominator < 2**62:  # no product leaves int64
+        return (2 * ticks * factor.numerator + factor.denominator) // (2 * factor.denominator)
+    return np.array([round_half_up(int(tick) * factor) for tick in ticks], dtype=np.int64)
 
 
 def frame_times(
@@ -56,9 +46,7 @@ def frame_times(
     known = [p if p is not None else d for p, d in zip(pts, dts, strict=True)]
     firsts = [tick for tick in known if tick is not None]
     if not firsts:
-        return _by_rate(
-            0, len(pts), frame_rate
-        ), "The frames have no times; they are laid out by the frame rate."
+        return _by_rate(0, len(pts), frame_rate), "The frames have no times; they are laid out by the frame rate."
     known_us = iter(ticks_to_us(np.array(firsts, dtype=np.int64), time_base).tolist())
     times = [None if tick is None else next(known_us) for tick in known]
     start_us = next(index_time for index_time in times if index_time is not None)
@@ -68,33 +56,24 @@ def frame_times(
         note = "Most frames have the same time; they are laid out by the frame rate."
         return _by_rate(start_us, len(pts), frame_rate), note
     if num_bad:
-        return _made_increasing(
-            filled, step_us
-        ), f"{num_bad} frame times do not increase; they were moved."
+        return _made_increasing(filled, step_us), f"{num_bad} frame times do not increase; they were moved."
     return filled, ""
 
 
 def timeline_of(starts_us: NDArray[np.int64], last_duration_us: int) -> Timeline:
     """The time line of frames that start at `starts_us`; the last one lasts as given, or as long as the one before."""
     if last_duration_us <= 0:
-        last_duration_us = (
-            int(starts_us[-1] - starts_us[-2]) if len(starts_us) > 1 else 40_000
-        )
+        last_duration_us = int(starts_us[-1] - starts_us[-2]) if len(starts_us) > 1 else 40_000
     return Timeline(starts_us, int(starts_us[-1]) + last_duration_us)
 
 
-def shown_at(
-    starts_us: NDArray[np.int64], wanted_us: Sequence[int]
-) -> NDArray[np.int64]:
+def shown_at(starts_us: NDArray[np.int64], wanted_us: Sequence[int]) -> NDArray[np.int64]:
     """Which frame is on screen at each wanted time: the last that started; before the first one, the first.
 
     >>> shown_at(np.array([0, 40, 80]), [-5, 0, 39, 40, 500]).tolist()
     [0, 0, 0, 1, 2]
     """
-    places = (
-        np.searchsorted(starts_us, np.asarray(wanted_us, dtype=np.int64), side="right")
-        - 1
-    )
+    places = np.searchsorted(starts_us, np.asarray(wanted_us, dtype=np.int64), side="right") - 1
     return np.maximum(places, 0)
 
 
@@ -106,9 +85,7 @@ def _by_rate(start_us: int, num_frames: int, frame_rate: Fraction) -> NDArray[np
     )
 
 
-def _fill(
-    times: Sequence[int | None], step_us: int, start_us: int
-) -> NDArray[np.int64]:
+def _fill(times: Sequence[int | None], step_us: int, start_us: int) -> NDArray[np.int64]:
     filled = np.empty(len(times), dtype=np.int64)
     previous_us = start_us - step_us
     for index, time_us in enumerate(times):

@@ -28,11 +28,7 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     if side_data is None:
         return UPRIGHT
     matrix = np.frombuffer(bytes(side_data), dtype=np.int32)
-    return (
-        orientation_from_matrix([int(value) for value in matrix])
-        if len(matrix) == 9
-        else UPRIGHT
-    )
+    return orientation_from_matrix([int(value) for value in matrix]) if len(matrix) == 9 else UPRIGHT
 
 
 class FrameConverter:
@@ -57,16 +53,12 @@ class FrameConverter:
         """
         check_pixels(frame.width, frame.height, self._limits)
         orientation = orientation_of(frame)
-        shown = display_size(
-            Size(frame.width, frame.height), self._sample_aspect_ratio, orientation
-        )
+        shown = display_size(Size(frame.width, frame.height), self._sample_aspect_ratio, orientation)
         fit = fit_frame(shown, self._frame_size)
         check_pixels(fit.scaled.width_px, fit.scaled.height_px, self._limits)
         return place(turn(self._scale(frame, fit, orientation), orientation), fit)
 
-    def _scale(
-        self, frame: VideoFrame, fit: Fit, orientation: Orientation
-    ) -> NDArray[np.uint8]:
+    def _scale(self, frame: VideoFrame, fit: Fit, orientation: Orientation) -> NDArray[np.uint8]:
         width_px, height_px = fit.scaled.width_px, fit.scaled.height_px
         if orientation.swaps_sides:
             width_px, height_px = height_px, width_px
@@ -75,9 +67,7 @@ class FrameConverter:
             width=width_px,
             height=height_px,
             format="rgb24",
-            interpolation=Interpolation.AREA
-            | Interpolation.ACCURATE_RND
-            | Interpolation.FULL_CHR_H_INT,
+            interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT,
             threads=1,
         )
         return scaled.to_ndarray()
@@ -95,12 +85,8 @@ def place(picture: NDArray[np.uint8], fit: Fit) -> NDArray[np.uint8]:
     if fit.scaled == fit.frame:
         return np.ascontiguousarray(picture)
     frame = np.zeros((fit.frame.height_px, fit.frame.width_px, 3), dtype=np.uint8)
-    rows_to, rows_from = _overlap(
-        fit.offset_y_px, fit.scaled.height_px, fit.frame.height_px
-    )
-    columns_to, columns_from = _overlap(
-        fit.offset_x_px, fit.scaled.width_px, fit.frame.width_px
-    )
+    rows_to, rows_from = _overlap(fit.offset_y_px, fit.scaled.height_px, fit.frame.height_px)
+    columns_to, columns_from = _overlap(fit.offset_x_px, fit.scaled.width_px, fit.frame.width_px)
     frame[rows_to, columns_to] = picture[rows_from, columns_from]
     return frame
 

@@ -75,9 +75,7 @@ def decode_plainly(
     with open_video(video, limits) as opened, losses_named("all of it was decoded"):
         pictures = _pictures(opened, places, frame_size)
     return DecodedFrames(
-        frames=np.stack([pictures[int(place)] for place in places])
-        if len(places)
-        else _no_frames(frame_size),
+        frames=stack_frames([pictures[int(place)] for place in places], frame_size),
         timestamps_us=starts_us[places],
         num_frames_decoded=len(starts_us),
         num_frames_total=len(starts_us),
@@ -124,9 +122,7 @@ def _all_frames(opened: OpenVideo, seen: _Pass) -> Iterator[VideoFrame]:
 def _times(opened: OpenVideo, seen: _Pass) -> tuple[NDArray[np.int64], str]:
     if not seen.pts:
         _lose_without_frames(opened, seen)
-    starts_us, note = frame_times(
-        seen.pts, seen.dts, opened.time_base, opened.frame_rate
-    )
+    starts_us, note = frame_times(seen.pts, seen.dts, opened.time_base, opened.frame_rate)
     check_length(len(starts_us), int(starts_us[-1] - starts_us[0]), opened.limits)
     if seen.num_errors:
         note = f"{note} {seen.num_errors} packets did not decode.".strip()
@@ -160,13 +156,9 @@ def _check_not_corrupt(seen: _Pass, places: NDArray[np.int64]) -> None:
         )
 
 
-def _pictures(
-    opened: OpenVideo, places: NDArray[np.int64], frame_size: FrameSize
-) -> dict[int, NDArray[np.uint8]]:
+def _pictures(opened: OpenVideo, places: NDArray[np.int64], frame_size: FrameSize) -> dict[int, NDArray[np.uint8]]:
     wanted = {int(place) for place in places}
-    converter = FrameConverter(
-        frame_size, opened.stream.sample_aspect_ratio, opened.limits
-    )
+    converter = FrameConverter(frame_size, opened.stream.sample_aspect_ratio, opened.limits)
     pictures: dict[int, NDArray[np.uint8]] = {}
     if not wanted:
         return pictures
@@ -181,7 +173,15 @@ def _pictures(
     return pictures
 
 
-def _no_frames(frame_size: FrameSize) -> NDArray[np.uint8]:
-    return np.zeros(
-        (0, frame_size.resolution, frame_size.resolution, 3), dtype=np.uint8
-    )
+def stack_frames(pictures: Sequence[NDArray[np.uint8]], frame_size: FrameSize) -> NDArray[np.uint8]:
+    """The pictures as (T, H, W, 3); (0, resolution, resolution, 3) for none.
+
+    Raises:
+        VideoLost: unreadable, for a video whose pictures change their shape in the middle.
+    """
+    if not pictures:
+        return np.zeros((0, frame_size.resolution, frame_size.resolution, 3), dtype=np.uint8)
+    shapes = {picture.shape for picture in pictures}
+    if len(shapes) > 1:
+        lose("unreadable", f"Its frames change their size in the middle of the clip: {sorted(shapes)}.")
+    return np.stack(pictures)

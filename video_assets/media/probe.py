@@ -7,7 +7,6 @@ from av.video.frame import VideoFrame
 
 from video_assets.domain.geometry import (
     UPRIGHT,
-    Orientation,
     Size,
     display_size,
     usable_pixel_aspect,
@@ -25,7 +24,7 @@ from video_assets.media.video import (
 )
 
 
-def probe_video(video: VideoSource, limits: Limits = Limits()) -> VideoFacts:
+def probe_video(video: VideoSource, limits: Limits = DEFAULT_LIMITS) -> VideoFacts:
     """Open a video, decode it, and say what it holds.
 
     Raises:
@@ -41,9 +40,7 @@ def _facts(opened: OpenVideo, timeline: Timeline, note: str) -> VideoFacts:
     frame = _first_frame(opened)
     orientation = orientation_of(frame) if frame else UPRIGHT
     codec = opened.codec
-    coded = (
-        Size(frame.width, frame.height) if frame else Size(codec.width, codec.height)
-    )
+    coded = Size(frame.width, frame.height) if frame else Size(codec.width, codec.height)
     aspect = usable_pixel_aspect(opened.stream.sample_aspect_ratio)
     shown = display_size(coded, aspect, orientation)
     return VideoFacts(
@@ -69,9 +66,7 @@ def _facts(opened: OpenVideo, timeline: Timeline, note: str) -> VideoFacts:
 
 
 def _rate(timeline: Timeline) -> float:
-    return float(
-        Fraction(timeline.num_frames * 1_000_000, max(1, timeline.duration_us))
-    )
+    return float(Fraction(timeline.num_frames * 1_000_000, max(1, timeline.duration_us)))
 
 
 def _first_frame(opened: OpenVideo) -> VideoFrame | None:

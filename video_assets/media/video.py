@@ -31,6 +31,8 @@ CONTAINERS = (
 """Formats that hold video in one file. Left out on purpose: whatever names other files or places (hls, dash, concat,
 imf, sdp, rtsp, image2 sequences, lavfi, devices) and still pictures."""
 
+DEFAULT_LIMITS = Limits()
+
 READ_BYTES = 128 * 1024
 """How much FFmpeg asks for at once. PyAV's default of 32 kB costs a Python call four times as often."""
 
@@ -109,15 +111,11 @@ def losses_named(what: str) -> Iterator[None]:
     except VideoLost:
         raise
     except MemoryError as error:
-        raise VideoLost(
-            Loss("out_of_memory", f"Memory ran out while {what}.")
-        ) from error
+        raise VideoLost(Loss("out_of_memory", f"Memory ran out while {what}.")) from error
     except FileNotFoundError as error:
         raise VideoLost(Loss("missing_file", "There is no such file.")) from error
     except (av.error.DecoderNotFoundError, av.codec.codec.UnknownCodecError) as error:
-        raise VideoLost(
-            Loss("unsupported_codec", f"FFmpeg has no decoder for its video: {error}.")
-        ) from error
+        raise VideoLost(Loss("unsupported_codec", f"FFmpeg has no decoder for its video: {error}.")) from error
     except (
         av.error.FFmpegError,
         OSError,
@@ -129,9 +127,7 @@ def losses_named(what: str) -> Iterator[None]:
         TypeError,
         AssertionError,
     ) as error:
-        raise VideoLost(
-            Loss("unreadable", f"It broke while {what}: {_words(error)}.")
-        ) from error
+        raise VideoLost(Loss("unreadable", f"It broke while {what}: {_words(error)}.")) from error
 
 
 @contextmanager
@@ -197,9 +193,7 @@ def _open_file(video: VideoSource, limits: Limits) -> tuple[BinaryIO, int]:
         file: BinaryIO = io.BytesIO(video)
         size_bytes = len(video)
     else:
-        if not stat.S_ISREG(
-            os.stat(video).st_mode
-        ):  # a pipe or a device could stall for ever
+        if not stat.S_ISREG(os.stat(video).st_mode):  # a pipe or a device could stall for ever
             lose("unreadable", "It is not a regular file.")
         file = open(video, "rb", buffering=0)  # noqa: SIM115 - closed by open_video; FFmpeg has its own buffer
         size_bytes = os.fstat(file.fileno()).st_size
@@ -224,9 +218,7 @@ def _open_container(file: BinaryIO, size_bytes: int, limits: Limits) -> OpenVide
         container = av.open(
             file,
             mode="r",
-            options={
-                "max_pixels": str(limits.max_pixels)
-            },  # for the few frames that FFmpeg decodes to get to know it
+            options={"max_pixels": str(limits.max_pixels)},  # for the few frames that FFmpeg decodes to get to know it
             container_options={
                 "format_whitelist": CONTAINERS,
                 "protocol_whitelist": "",
@@ -238,27 +230,21 @@ def _open_container(file: BinaryIO, size_bytes: int, limits: Limits) -> OpenVide
         )
     except av.error.FFmpegError as error:
         _explain_failure(file, error)
-    container.flags &= (
-        ~_GENERATE_PTS
-    )  # PyAV's default; the ffmpeg program takes the timestamps as they are
+    container.flags &= ~_GENERATE_PTS  # PyAV's default; the ffmpeg program takes the timestamps as they are
     try:
         stream = _choose_stream(container)
         check_pixels(stream.width, stream.height, limits)
         codec = stream.codec_context
         codec.thread_count = 1  # the pool is the parallelism; one thread gives the same frames every time
         codec.thread_type = "NONE"
-        codec.options = {
-            "max_pixels": str(limits.max_pixels)
-        }  # a stream may grow in the middle
+        codec.options = {"max_pixels": str(limits.max_pixels)}  # a stream may grow in the middle
         for other in container.streams:
             if other is not stream:
                 other.discard = _DISCARD_ALL
         time_base = stream.time_base
         if time_base is None or time_base <= 0:
             lose("unreadable", "Its video stream has no time base.")
-        return OpenVideo(
-            container, stream, codec, Fraction(time_base), file, size_bytes, limits
-        )
+        return OpenVideo(container, stream, codec, Fraction(time_base), file, size_bytes, limits)
     except BaseException:
         container.close()
         raise
@@ -273,9 +259,7 @@ def _choose_stream(
         lose("no_video", "It holds no video stream.")
 
     def rank(stream: av.video.stream.VideoStream) -> int:
-        codec = cast(
-            "av.video.codeccontext.VideoCodecContext | None", stream.codec_context
-        )
+        codec = cast("av.video.codeccontext.VideoCodecContext | None", stream.codec_context)
         if codec is None:
             return -1
         if stream.disposition & av.stream.Disposition.attached_pic:
@@ -293,9 +277,7 @@ def _explain_failure(file: BinaryIO, error: av.error.FFmpegError) -> NoReturn:
     file.seek(0)
     head = file.read(1 << 20) or b""
     if b"encv" in head and b"sinf" in head:
-        raise VideoLost(
-            Loss("encrypted", "Its video samples are encrypted.")
-        ) from error
+        raise VideoLost(Loss("encrypted", "Its video samples are encrypted.")) from error
     if isinstance(error, av.error.ArgumentError | av.error.PermissionError):
         raise VideoLost(
             Loss(
@@ -303,9 +285,7 @@ def _explain_failure(file: BinaryIO, error: av.error.FFmpegError) -> NoReturn:
                 "It is not a video file, but something that names other files, or a still picture.",
             )
         ) from error
-    raise VideoLost(
-        Loss("unreadable", f"No known video container could be read: {_words(error)}.")
-    ) from error
+    raise VideoLost(Loss("unreadable", f"No known video container could be read: {_words(error)}.")) from error
 
 
 def _words(error: BaseException) -> str:

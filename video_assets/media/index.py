@@ -1,0 +1,184 @@
+"""The packet index: what a video holds, frame by frame, without decoding any."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import av.packet
+import numpy as np
+from numpy.typing import NDArray
+
+from video_assets.domain.geometry import round_half_up
+from video_assets.domain.timeline import Timeline
+from video_assets.media.bitstream import (
+    RESTARTABLE,
+    count_vops,
+    is_packed,
+    is_shown,
+    starts_cleanly,
+)
+from video_assets.media.clock import ticks_to_us, timeline_of
+from video_assets.media.video import OpenVideo, check_length, lose
+
+NO_TICK: Final = -(2**63)
+"""A time that the container does not give (FFmpeg's AV_NOPTS_VALUE)."""
+
+HELD_BYTES: Final = 48 * 2**20
+"""Packets of videos up to this size are kept from indexing to decoding: no second reading, no seek to get wrong."""
+
+_NOT_CODED_BYTES: Final = 8  # an MPEG-4 packet that small codes nothing: a placeholder after packed pictures
+
+
+@dataclass(slots=True)
+class PacketIndex:
+    """The packets of one stream in decode order, and the frames that they will show.
+
+    `pts`, `dts`, `sizes`: (N,) int64 a packet, times in ticks or NO_TICK. `restarts`: (K,) numbers of the packets
+    at which decoding may begin, the first of the stream included. `frame_ticks`: (F,) int64, when each frame appears,
+    in display order; `frame_packets`: (F,) the number of the packet that brings it.
+    """
+
+    pts: NDArray[np.int64]
+    dts: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    restarts: NDArray[np.int64]
+    num_keyframes: int
+    frame_ticks: NDArray[np.int64]
+    frame_packets: NDArray[np.int64]
+    timeline: Timeline
+    has_pts: bool
+    held: list[av.packet.Packet] | None
+    note: str = ""
+
+    @property
+    def num_packets(self) -> int:
+        """How many packets there are."""
+        return len(self.pts)
+
+
+class IndexNotTrusted(Exception):
+    """The packets do not tell which frames there are; the message says why, as a sentence for `note`."""
+
+
+@dataclass(slots=True)
+class Packets:
+    """What demuxing has collected so far."""
+
+    pts: list[int] = field(default_factory=list)
+    dts: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    shown: list[bool] = field(default_factory=list)
+    restarts: list[int] = field(default_factory=list)
+    num_keyframes: int = 0
+    num_vops: int = 0
+    is_packed: bool = False
+    last_duration: int = 0
+    held: list[av.packet.Packet] | None = field(default_factory=list)
+
+
+def read_index(opened: OpenVideo) -> PacketIndex:
+    """Demux the whole stream once, decoding nothing.
+
+    Raises:
+        IndexNotTrusted: when frames and packets may not correspond.
+        VideoLost: no_frames (no packet at all), too_many_frames, too_long, encrypted.
+    """
+    packets = _demux(opened)
+    if not packets.pts:
+        lose("no_frames", "Its video stream holds not one packet.")
+    return build_index(opened, packets)
+
+
+def build_index(opened: OpenVideo, packets: Packets) -> PacketIndex:
+    """Which frames these packets will show, and when.
+
+    Raises:
+        IndexNotTrusted: when frames and packets may not correspond.
+        VideoLost: too_many_frames, too_long.
+    """
+    pts, dts = np.array(packets.pts, dtype=np.int64), np.array(packets.dts, dtype=np.int64)
+    shown = np.flatnonzero(np.array(packets.shown, dtype=bool))
+    if not packets.restarts or packets.restarts[0] != 0:
+        raise IndexNotTrusted("Its first packet is not a keyframe.")
+    has_pts = bool((pts[shown] != NO_TICK).all())
+    ticks, brought_by = _frames_by_pts(pts, shown) if has_pts else _frames_by_dts(opened, packets, dts)
+    starts_us = ticks_to_us(ticks, opened.time_base)
+    if not len(starts_us) or (np.diff(starts_us) <= 0).any():
+        raise IndexNotTrusted("Its packets' times repeat.")
+    check_length(len(starts_us), int(starts_us[-1] - starts_us[0]), opened.limits)
+    return PacketIndex(
+        pts=pts,
+        dts=dts,
+        sizes=np.array(packets.sizes, dtype=np.int64),
+        restarts=np.array(packets.restarts, dtype=np.int64),
+        num_keyframes=packets.num_keyframes,
+        frame_ticks=ticks,
+        frame_packets=brought_by,
+        timeline=timeline_of(starts_us, round_half_up(packets.last_duration * opened.time_base * 1_000_000)),
+        has_pts=has_pts,
+        held=packets.held,
+    )
+
+
+def _demux(opened: OpenVideo) -> Packets:
+    """Every packet of the stream; their data is kept while it is small."""
+    found = Packets()
+    codec = opened.codec.codec.canonical_name
+    extradata = opened.codec.extradata
+    held_bytes = 0
+    latest = NO_TICK
+    for packet in opened.container.demux(opened.stream):
+        size = packet.size
+        if not size:  # what PyAV appends to empty the decoder, or an empty sample, which shows nothing
+            continue
+        number = len(found.pts)
+        if number >= opened.limits.max_frames:
+            check_length(number + 1, 0, opened.limits)
+        pts, dts = packet.pts, packet.dts
+        found.pts.append(NO_TICK if pts is None else pts)
+        found.dts.append(NO_TICK if dts is None else dts)
+        found.sizes.append(size)
+        found.shown.append(not packet.is_discard and is_shown(codec, packet))
+        if packet.is_corrupt:
+            raise IndexNotTrusted("A packet is cut short.")
+        if packet.is_keyframe:
+            found.num_keyframes += 1
+            if number == 0 or (codec in RESTARTABLE and starts_cleanly(codec, packet, extradata)):
+                found.restarts.append(number)
+        if codec == "mpeg4" and found.held is not None:
+            found.num_vops += count_vops(packet)
+            found.is_packed = found.is_packed or (number == 0 and is_packed(packet))
+        if found.pts[-1] >= latest:
+            latest, found.last_duration = found.pts[-1], packet.duration or 0
+        if found.held is not None:
+            held_bytes += size
+            found.held.append(packet)
+            if held_bytes > HELD_BYTES:
+                found.held = None
+    return found
+
+
+def _frames_by_pts(pts: NDArray[np.int64], shown: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    order = shown[np.argsort(pts[shown], kind="stable")]
+    if len(order) and pts[order[0]] < pts[0] and shown[0] == 0:
+        raise IndexNotTrusted("Frames are shown before its first keyframe.")
+    return pts[order], order
+
+
+def _frames_by_dts(
+    opened: OpenVideo, packets: Packets, dts: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """MPEG-4 with B pictures in AVI has decoding times only; a frame is shown when the next packet brings it out.
+
+    The decoder holds one picture back, so the first packet brings out none, and the last frame comes out at the end,
+    one step after the last packet.
+    """
+    sizes = np.array(packets.sizes, dtype=np.int64)
+    coded = np.flatnonzero(sizes > 1)  # one-byte packets are placeholders that bring out nothing
+    if opened.codec.codec.canonical_name != "mpeg4" or opened.codec.reorder_depth != 1 or packets.held is None:
+        raise IndexNotTrusted("Its packets have no presentation times.")
+    num_placeholders = int(np.count_nonzero((sizes > 1) & (sizes < _NOT_CODED_BYTES)))
+    is_consistent = packets.num_vops - num_placeholders == len(coded) and not (dts == NO_TICK).any()
+    if not is_consistent or (num_placeholders and not packets.is_packed) or not all(packets.shown):
+        raise IndexNotTrusted("Its packets have no presentation times, and do not hold one frame each.")
+    ticks = np.append(dts[coded[1:]], dts[coded[-1]] + 1)
+    return ticks, np.append(coded[1:], coded[-1])

@@ -1,0 +1,90 @@
+"""Packets by number: from memory where indexing kept them, from the file by seeking where it did not."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import av.error
+import av.packet
+
+from video_assets.media.index import NO_TICK, IndexNotTrusted, PacketIndex
+from video_assets.media.video import OpenVideo
+
+READ_THROUGH_BYTES: Final = 512 * 1024
+"""Up to here, reading on and dropping packets is no slower than seeking."""
+
+
+class PacketReader:
+    """Gives the packets of an indexed video by their numbers in decode order."""
+
+    def __init__(self, opened: OpenVideo, index: PacketIndex) -> None:
+        self._opened = opened
+        self._index = index
+        self._position = -1  # of the next packet that the container gives; -1: unknown
+        self._stream: Iterator[av.packet.Packet] = iter(())
+
+    def packets(self, start: int, stop: int) -> Iterator[av.packet.Packet]:
+        """Packets [start, stop).
+
+        Raises:
+            IndexNotTrusted: when the file gives other packets than it gave to the index.
+        """
+        if self._index.held is not None:
+            yield from self._index.held[start:stop]
+            return
+        if not self._is_near(start):
+            self._seek(start)
+        while self._position < stop:
+            number = self._position
+            packet = self._next()
+            if packet is None or not self._is(packet, number):
+                raise IndexNotTrusted("Reading it again gave other packets.")
+            self._position += 1
+            if number >= start:
+                yield packet
+
+    def _is_near(self, start: int) -> bool:
+        if not 0 <= self._position <= start:
+            return False
+        return int(self._index.sizes[self._position : start].sum()) <= READ_THROUGH_BYTES
+
+    def _seek(self, start: int) -> None:
+        """Let the container's next packet be `start`, or a few packets before it."""
+        container, stream, index = self._opened.container, self._opened.stream, self._index
+        for tick in (index.dts[start], index.pts[start]):
+            if tick == NO_TICK:
+                continue
+            try:
+                container.seek(int(tick), stream=stream, backward=True)
+            except av.error.FFmpegError:
+                continue
+            self._stream = container.demux(stream)
+            first = self._next()
+            number = self._number(first, start)
+            if first is not None and number is not None and number <= start:
+                self._position = number
+                self._stream = _prepended(first, self._stream)
+                return
+        raise IndexNotTrusted("Seeking to a keyframe did not lead there.")
+
+    def _next(self) -> av.packet.Packet | None:
+        for packet in self._stream:
+            if packet.size:
+                return packet
+        return None
+
+    def _is(self, packet: av.packet.Packet, number: int) -> bool:
+        same_size = packet.size == int(self._index.sizes[number])
+        return same_size and (packet.pts is None or packet.pts == int(self._index.pts[number]))
+
+    def _number(self, packet: av.packet.Packet | None, start: int) -> int | None:
+        """Which packet of the index this is: the one before `start` (inclusive) with its time and size."""
+        if packet is None or packet.pts is None:
+            return None
+        same = (self._index.pts[: start + 1] == packet.pts) & (self._index.sizes[: start + 1] == packet.size)
+        numbers = same.nonzero()[0]
+        return int(numbers[-1]) if len(numbers) else None
+
+
+def _prepended(first: av.packet.Packet, rest: Iterator[av.packet.Packet]) -> Iterator[av.packet.Packet]:
+    yield first
+    yield from rest
