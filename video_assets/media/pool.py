@@ -1,0 +1,231 @@
+"""The pool of decoding processes: a video that crashes, hangs or swallows memory costs that one clip.
+
+Pebble, because it is the well-kept library that both limits the time of a task and survives the death of a worker
+(loky and concurrent.futures give up the whole pool). Each worker has a pebble pool of its own: within one pool the
+workers share a pipe and its locks, and one killed while it sends would stop or garble the others.
+"""
+
+import collections
+import functools
+import itertools
+import pickle
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from video_assets.domain.errors import SettingsError
+from video_assets.domain.limits import Limits
+from video_assets.domain.losses import Loss
+from video_assets.media.fork_server import DecodingContext
+from video_assets.media.lane import Ending, Lane
+
+J = TypeVar("J")
+R = TypeVar("R")
+
+_PRELOADED = (
+    "av",
+    "av.logging",
+    "cv2",
+    "numpy",
+    "pebble.pool.process",
+    "video_assets.media.worker",
+)
+_DEFAULT_WINDOW_PER_WORKER = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PoolResult(Generic[J, R]):
+    """How one job ended: `outcome` is what the function gave, or why the video is lost.
+
+    `seconds` is the time that the work took, without waiting. `peak_rss_bytes` is the largest resident memory
+    of the process so far, 0 where it took its figures with it. `attempts` is 1 unless a process was lost.
+    """
+
+    job: J
+    outcome: R | Loss
+    seconds: float
+    peak_rss_bytes: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """What a pool did so far. `peak_rss_bytes` is the largest resident memory of any one decoding process."""
+
+    num_results: int = 0
+    num_losses: int = 0
+    num_retries: int = 0
+    peak_rss_bytes: int = 0
+
+
+class DecodingPool:
+    """Decoding processes behind a lazy, ordered map. To be used in a `with` statement; afterwards no process is left.
+
+    The processes start with the first job, from a server that has av, cv2, numpy and the function's module loaded.
+    They import nothing of the main module, so neither dagster nor tensorflow.
+    """
+
+    def __init__(self, num_workers: int, limits: Limits = Limits()) -> None:  # noqa: B008  (frozen)
+        """Take up to `num_workers` processes; each job gets `limits.clip_seconds` and `limits.memory_bytes`.
+
+        Raises:
+            SettingsError: fewer than one worker.
+        """
+        if num_workers < 1:
+            raise SettingsError(f"workers is {num_workers}; at least 1 process is needed to decode videos")
+        self._num_workers = num_workers
+        self._limits = limits
+        self._stats = PoolStats()
+        self._closed = False
+        self._lanes: list[Lane] = []
+        self._idle_lanes: queue.SimpleQueue[Lane] = queue.SimpleQueue()
+        self._context: DecodingContext | None = None
+        self._threads = ThreadPoolExecutor(num_workers, thread_name_prefix="decoding")
+
+    @property
+    def stats(self) -> PoolStats:
+        """Counts over the results that were consumed so far."""
+        return self._stats
+
+    def map(
+        self,
+        function: Callable[[J], R],
+        jobs: Iterable[J],
+        *,
+        window: int | None = None,
+    ) -> Generator[PoolResult[J, R], None, None]:
+        """The results of `function(job)`, lazily and in the order of the jobs.
+
+        At most `window` jobs (default: 4 for each worker) are taken from `jobs` ahead of the result being
+        consumed, so that memory stays bounded while the consumer is slow; workers go on meanwhile.
+
+        A `VideoLost` raised by the function becomes its loss. Past `clip_seconds` of work on the job it is a
+        "timeout". Memory grown past `memory_bytes` is "out_of_memory"; it is tried again first if the process
+        was not fresh. A process that dies is "crashed" once it happened twice for this job, since the first may
+        have been the doing of somebody else. Any other exception is a bug and is raised here, with a note that
+        names the job.
+
+        Args:
+            function: Defined at the top level of an importable module, not in a script that runs as `__main__`.
+                It is called in another process; the job, the result and the function itself are pickled.
+            jobs: Consumed in the calling thread.
+            window: At least 1.
+
+        Raises:
+            BrokenProcessPool: processes end before they begin to work, three times in a row.
+        """
+        window = _DEFAULT_WINDOW_PER_WORKER * self._num_workers if window is None else window
+        if window < 1:
+            raise ValueError(f"window is {window}; at least 1 job must be under way")
+        if self._closed:
+            raise RuntimeError("this pool of decoding processes is closed")
+        self._open(_module_of(function))
+        return self._results(function, iter(jobs), window)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all processes, whatever they do. Safe to call twice."""
+        self._closed = True
+        for lane in self._lanes:
+            lane.stop()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for lane in self._lanes:
+            lane.join()
+        if self._context is not None:
+            self._context.stop_server()
+
+    def _open(self, module: str) -> None:
+        if self._context is not None:
+            return
+        self._context = DecodingContext([*_PRELOADED, module])
+        self._lanes = [Lane(self._context, self._limits) for _ in range(self._num_workers)]
+        for lane in self._lanes:
+            self._idle_lanes.put(lane)
+
+    def _results(
+        self, function: Callable[[J], R], jobs: Iterator[J], window: int
+    ) -> Generator[PoolResult[J, R], None, None]:
+        cancelled = threading.Event()
+        pending: collections.deque[tuple[J, Future[Ending]]] = collections.deque()
+        try:
+            while True:
+                for job in itertools.islice(jobs, window - len(pending)):
+                    request = pickle.dumps((function, job), pickle.HIGHEST_PROTOCOL)
+                    pending.append((job, self._threads.submit(self._run, request, cancelled)))
+                if not pending:
+                    return
+                job, future = pending.popleft()
+                yield self._result(function, job, future.result())
+        finally:
+            cancelled.set()
+            for _, future in pending:
+                future.cancel()
+            for lane in self._lanes:
+                lane.cancel(cancelled)
+
+    def _run(self, request: bytes, cancelled: threading.Event) -> Ending:
+        """In one of the threads: take a lane, have the job done, give the lane back."""
+        lane = self._idle_lanes.get()
+        try:
+            return lane.run(request, cancelled)
+        finally:
+            self._idle_lanes.put(lane)
+
+    def _result(self, function: Callable[[J], R], job: J, ending: Ending) -> PoolResult[J, R]:
+        answer = ending.answer
+        outcome: Any = ending.loss
+        if answer is not None and ending.loss is None:
+            outcome = pickle.loads(answer.payload)
+            if answer.kind == "raised":
+                outcome.add_note(f"The job was {_name_of(function)}({job!r}).")
+                raise outcome
+        peak_rss_bytes = answer.peak_rss_bytes if answer is not None else 0
+        self._stats = replace(
+            self._stats,
+            num_results=self._stats.num_results + 1,
+            num_losses=self._stats.num_losses + isinstance(outcome, Loss),
+            num_retries=self._stats.num_retries + ending.attempts - 1,
+            peak_rss_bytes=max(self._stats.peak_rss_bytes, peak_rss_bytes),
+        )
+        return PoolResult(
+            job,
+            outcome,
+            answer.seconds if answer is not None else 0.0,
+            peak_rss_bytes,
+            ending.attempts,
+        )
+
+
+def _innermost(function: Callable[..., object]) -> Callable[..., object]:
+    """The function behind `functools.partial`."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
+
+
+def _name_of(function: Callable[..., object]) -> str:
+    inner = _innermost(function)
+    return f"{inner.__module__}.{getattr(inner, '__qualname__', repr(inner))}"
+
+
+def _module_of(function: Callable[..., object]) -> str:
+    module = _innermost(function).__module__
+    if module == "__main__":
+        raise ValueError(
+            f"{_name_of(function)} must be defined in an importable module: decoding processes have no __main__"
+        )
+    return module
