@@ -1,8 +1,11 @@
 """From a decoded picture to a stored frame: colours to RGB, size, turn, crop or bars."""
 
+from collections.abc import Iterator
 from fractions import Fraction
+from typing import cast
 
 import numpy as np
+from av.sidedata.sidedata import SideData
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
@@ -24,11 +27,11 @@ from video_assets.media.video import check_pixels
 
 def orientation_of(frame: VideoFrame) -> Orientation:
     """How the frame has to be turned, from its display matrix."""
-    side_data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
-    if side_data is None:
-        return UPRIGHT
-    matrix = np.frombuffer(bytes(side_data), dtype=np.int32)
-    return orientation_from_matrix([int(value) for value in matrix]) if len(matrix) == 9 else UPRIGHT
+    for data in cast("Iterator[SideData]", iter(frame.side_data)):  # PyAV's stubs say that it gives strings
+        if data.type is SideDataType.DISPLAYMATRIX:
+            matrix = np.frombuffer(data, dtype=np.int32)
+            return orientation_from_matrix([int(value) for value in matrix]) if len(matrix) == 9 else UPRIGHT
+    return UPRIGHT
 
 
 class FrameConverter:
@@ -70,7 +73,7 @@ class FrameConverter:
             interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT,
             threads=1,
         )
-        return scaled.to_ndarray()
+        return np.asarray(scaled.to_ndarray(), dtype=np.uint8)
 
 
 def turn(picture: NDArray[np.uint8], orientation: Orientation) -> NDArray[np.uint8]:

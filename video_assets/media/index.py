@@ -70,6 +70,7 @@ class Packets:
     restarts: list[int] = field(default_factory=list)
     num_keyframes: int = 0
     num_vops: int = 0
+    last_vops: int = 0
     is_packed: bool = False
     last_duration: int = 0
     held: list[av.packet.Packet] | None = field(default_factory=list)
@@ -145,7 +146,8 @@ def _demux(opened: OpenVideo) -> Packets:
             if number == 0 or (codec in RESTARTABLE and starts_cleanly(codec, packet, extradata)):
                 found.restarts.append(number)
         if codec == "mpeg4" and found.held is not None:
-            found.num_vops += count_vops(packet)
+            found.last_vops = count_vops(packet)
+            found.num_vops += found.last_vops
             found.is_packed = found.is_packed or (number == 0 and is_packed(packet))
         if found.pts[-1] >= latest:
             latest, found.last_duration = found.pts[-1], packet.duration or 0
@@ -177,7 +179,9 @@ def _frames_by_dts(
     if opened.codec.codec.canonical_name != "mpeg4" or opened.codec.reorder_depth != 1 or packets.held is None:
         raise IndexNotTrusted("Its packets have no presentation times.")
     num_placeholders = int(np.count_nonzero((sizes > 1) & (sizes < _NOT_CODED_BYTES)))
-    is_consistent = packets.num_vops - num_placeholders == len(coded) and not (dts == NO_TICK).any()
+    num_orphans = packets.last_vops - 1  # a picture packed into the very last packet never comes out
+    num_pictures = packets.num_vops - num_placeholders - num_orphans
+    is_consistent = num_pictures == len(coded) and not (dts == NO_TICK).any()
     if not is_consistent or (num_placeholders and not packets.is_packed) or not all(packets.shown):
         raise IndexNotTrusted("Its packets have no presentation times, and do not hold one frame each.")
     ticks = np.append(dts[coded[1:]], dts[coded[-1]] + 1)

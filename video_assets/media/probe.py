@@ -16,6 +16,7 @@ from video_assets.domain.timeline import Timeline
 from video_assets.media.convert import orientation_of
 from video_assets.media.plain import plain_timeline
 from video_assets.media.video import (
+    DEFAULT_LIMITS,
     OpenVideo,
     VideoFacts,
     VideoSource,

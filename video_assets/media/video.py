@@ -16,6 +16,7 @@ import av.error
 import av.stream
 import av.video.codeccontext
 import av.video.stream
+from av.codec.codec import UnknownCodecError
 
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss, LossReason, VideoLost
@@ -114,7 +115,7 @@ def losses_named(what: str) -> Iterator[None]:
         raise VideoLost(Loss("out_of_memory", f"Memory ran out while {what}.")) from error
     except FileNotFoundError as error:
         raise VideoLost(Loss("missing_file", "There is no such file.")) from error
-    except (av.error.DecoderNotFoundError, av.codec.codec.UnknownCodecError) as error:
+    except (av.error.DecoderNotFoundError, UnknownCodecError) as error:
         raise VideoLost(Loss("unsupported_codec", f"FFmpeg has no decoder for its video: {error}.")) from error
     except (
         av.error.FFmpegError,
