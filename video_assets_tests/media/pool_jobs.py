@@ -1,0 +1,149 @@
+"""Jobs for the tests of the pool. They live in a module of their own since decoding processes import it."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import av.logging
+import cv2
+import numpy as np
+
+from video_assets.domain.losses import Loss, VideoLost
+
+MEBIBYTE = 2**20
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def process_id(_: object) -> int:
+    return os.getpid()
+
+
+def bytes_of_length(length: int) -> bytes:
+    return bytes([length % 251]) * length
+
+
+def kill_self(signal_number: int) -> int:
+    """0 kills nothing."""
+    if signal_number:
+        os.kill(os.getpid(), signal_number)
+    return os.getpid()
+
+
+def crash_once(marker: str) -> str:
+    """Crash, but not again once the marker exists."""
+    if Path(marker).exists():
+        return "passed"
+    Path(marker).touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+    return "not reached"
+
+
+DYING_BYTES = 20_000_000
+
+
+def die_while_sending(delay_seconds: float) -> bytes:
+    """Give 20 MB, and be killed so long after; 0 kills nothing."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, delay_seconds)
+    return bytes(DYING_BYTES)
+
+
+def leave(exit_code: int) -> None:
+    os._exit(exit_code)
+
+
+def leave_politely(exit_code: int) -> None:
+    sys.exit(exit_code)
+
+
+def hang(seconds: float) -> float:
+    """Sleep as a decoder hangs: without Python, deaf to signals that Python would handle."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    time.sleep(seconds)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    return seconds
+
+
+def hang_and_say_so(announcement: str) -> None:
+    """Write the process id to a file, whole at once, then hang."""
+    temporary = Path(f"{announcement}.{os.getpid()}")
+    temporary.write_text(str(os.getpid()))
+    temporary.rename(announcement)
+    time.sleep(3600)
+
+
+def work(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def allocate(mebibytes: int) -> int:
+    """Take memory and touch it; the kind of failure is numpy's."""
+    return int(np.ones(mebibytes * MEBIBYTE, np.uint8)[-1])
+
+
+_kept: list[np.ndarray] = []
+
+
+def allocate_and_keep(mebibytes: int) -> int:
+    """As a leak does."""
+    _kept.append(np.ones(mebibytes * MEBIBYTE, np.uint8))
+    return os.getpid()
+
+
+def allocate_in_opencv(mebibytes: int) -> int:
+    side = int((mebibytes * MEBIBYTE) ** 0.5)
+    return len(cv2.resize(np.zeros((8, 8), np.uint8), (side, side)))
+
+
+def hide_lack_of_memory(mebibytes: int) -> int:
+    """As code does that takes every error of a decoder for a broken video."""
+    try:
+        return allocate(mebibytes)
+    except MemoryError as error:
+        raise VideoLost(Loss("corrupt_frames", "frames cannot be decoded")) from error
+
+
+def lose(reason: str) -> str:
+    if reason:
+        raise VideoLost(Loss("no_video", f"no video: {reason}"))
+    return reason
+
+
+def divide_by(number: int) -> float:
+    return 1 / number
+
+
+class AwkwardError(Exception):
+    """Can be pickled, but not read back."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(f"{one} and {other}")
+
+
+def raise_awkward(_: object) -> None:
+    raise AwkwardError("this", "that")
+
+
+def give_unpicklable(_: object) -> object:
+    return lambda: None
+
+
+def surroundings(_: object) -> dict[str, object]:
+    """What a decoding process is made of."""
+    main = sys.modules["__main__"]
+    return {
+        "modules": sorted(sys.modules),
+        "main": getattr(main, "SECRET", None),
+        "av_log_level": av.logging.get_level(),
+        "cv2_threads": cv2.getNumThreads(),
+    }
+
+
+def touch(path: str) -> None:
+    Path(path).touch()
