@@ -20,6 +20,8 @@ LossReason = Literal[
     "too_short",  # fewer frames than asked for, where the settings say to quarantine such clips
     "bad_span",  # start and end are not a span of this video
     "bad_row",  # a table row that cannot be understood
+    "bad_name",  # a file name that is not valid UTF-8
+    "no_label",  # a video beside the class folders, in none of them
     "label_conflict",  # the same content under two labels
     "split_conflict",  # its group is in one split, its content (or its official split) in another
     "timeout",  # decoding took longer than the limit
@@ -28,6 +30,12 @@ LossReason = Literal[
     "changed",  # the file changed between two steps of one build
 ]
 LOSS_REASONS: tuple[LossReason, ...] = get_args(LossReason)
+
+
+REMEMBERED_REASONS: frozenset[LossReason] = frozenset(
+    {"empty_file", "unreadable", "no_video", "unsupported_codec", "encrypted", "no_frames"}
+)
+"""Reasons that lie in the file alone: as long as it is the same, it is not opened again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,113 @@
+"""Which frames of a clip are stored: rules on presentation times, so that variable frame rates come out right."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from video_assets.domain.encoding import Encoding, ShortClip
+from video_assets.domain.losses import Loss, VideoLost
+from video_assets.domain.timeline import Timeline
+
+_TIE_US = 2
+"""Times that are rounded to whole microseconds make a tie look uneven by up to this much."""
+
+
+def span_frames(timeline: Timeline, start_seconds: float | None, end_seconds: float | None) -> tuple[int, int]:
+    """Frames of the span [start, end), as a pair of frame indices [first, stop).
+
+    Seconds count from the video's first frame, as a player shows them. An end past the video's is the video's
+    end; a span that falls between two frames is the one frame shown at its start.
+
+    Raises:
+        VideoLost: `bad_span` where the span is empty, negative, or begins after the video's end.
+    """
+    duration_seconds = timeline.duration_us / 1e6
+    start = 0.0 if start_seconds is None else start_seconds
+    end = duration_seconds if end_seconds is None else end_seconds
+    if not (0 <= start < end) or start >= duration_seconds:
+        detail = f"the span {start:g} s to {end:g} s is not a part of this video of {duration_seconds:g} s"
+        raise VideoLost(Loss("bad_span", detail))
+    if start_seconds is None and end_seconds is None:
+        return 0, timeline.num_frames
+    bounds_us = [timeline.start_us + round(start * 1e6), timeline.start_us + round(end * 1e6)]
+    first, stop = (int(i) for i in np.searchsorted(timeline.starts_us, np.array(bounds_us), side="left"))
+    if first >= stop:
+        first = int(np.searchsorted(timeline.starts_us, bounds_us[0], side="right")) - 1
+        stop = first + 1
+    return first, stop
+
+
+def choose_timestamps(
+    timeline: Timeline,
+    encoding: Encoding,
+    start_seconds: float | None = None,
+    end_seconds: float | None = None,
+) -> NDArray[np.int64]:
+    """Presentation times (T,) int64, in microseconds, of the frames to store for one clip, in order.
+
+    Every time is one of the timeline's own. `uniform` takes the frames nearest to num_frames equally spaced
+    times, beginning with the clip's first; `segments` the frames shown in the middle of num_frames equal
+    parts; `fps` the frames nearest to times 1/fps apart; `all` each frame. The last two stop at max_frames.
+    For `uniform` and `segments` no frame is taken twice unless the clip has fewer frames than num_frames.
+
+    >>> ten = Timeline(np.arange(10) * 100_000, 1_000_000)   # ten frames a second, for one second
+    >>> choose_timestamps(ten, Encoding(num_frames=4)) // 100_000   # at 0, 2.5, 5 and 7.5: ties to the even
+    array([0, 2, 5, 8])
+    >>> choose_timestamps(ten, Encoding(sampling="segments", num_frames=4)) // 100_000
+    array([1, 3, 6, 8])
+
+    Raises:
+        VideoLost: `bad_span`; `too_short` where the encoding says that short clips are quarantined.
+    """
+    first, stop = span_frames(timeline, start_seconds, end_seconds)
+    starts = timeline.starts_us[first:stop]
+    end_us = int(timeline.starts_us[stop]) if stop < timeline.num_frames else timeline.end_us
+    return starts[_choose_indices(starts, end_us, encoding)]
+
+
+def _choose_indices(starts: NDArray[np.int64], end_us: int, encoding: Encoding) -> NDArray[np.int64]:
+    num_frames, duration_us = encoding.num_frames, end_us - int(starts[0])
+    match encoding.sampling:
+        case "all":
+            return np.arange(min(len(starts), encoding.max_frames))
+        case "fps":
+            # A last wanted time within a microsecond of the clip's end would be one frame too many.
+            wanted_count = min(encoding.max_frames, max(1, int(np.ceil((duration_us - 1) * encoding.fps / 1e6))))
+            return nearest_frames(starts, starts[0] + np.arange(wanted_count) * (1e6 / encoding.fps))
+        case "uniform" | "segments":
+            if len(starts) < num_frames:
+                return _short_clip_indices(len(starts), num_frames, encoding.short_clip)
+            steps = np.arange(num_frames) * (duration_us / num_frames)
+            if encoding.sampling == "uniform":
+                return _distinct(nearest_frames(starts, starts[0] + steps), len(starts))
+            middles = starts[0] + steps + duration_us / (2 * num_frames)
+            return _distinct(np.searchsorted(starts, middles, side="right") - 1, len(starts))
+
+
+def nearest_frames(starts: NDArray[np.int64], wanted_us: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Index of the frame that starts nearest to each wanted time; a tie goes to the even index, as numpy rounds."""
+    after = np.clip(np.searchsorted(starts, wanted_us, side="left"), 1, max(1, len(starts) - 1))
+    before = after - 1
+    after = np.minimum(after, len(starts) - 1)
+    lead = np.abs(wanted_us - starts[before]) - np.abs(starts[after] - wanted_us)
+    is_tie = np.abs(lead) <= _TIE_US
+    takes_after = np.where(is_tie, after % 2 == 0, lead > 0)
+    return np.where(takes_after, after, before)
+
+
+def _short_clip_indices(num_present: int, num_frames: int, short_clip: ShortClip) -> NDArray[np.int64]:
+    wanted = np.arange(num_frames)
+    match short_clip:
+        case "repeat_last":
+            return np.minimum(wanted, num_present - 1)
+        case "loop":
+            return wanted % num_present
+        case "quarantine":
+            detail = f"the clip has {num_present} frames, {num_frames} are asked for (plan.encoding.short_clip)"
+            raise VideoLost(Loss("too_short", detail))
+
+
+def _distinct(indices: NDArray[np.int64], num_present: int) -> NDArray[np.int64]:
+    """The same indices, moved as little as it takes so that none stands twice (holes in a variable rate)."""
+    order = np.arange(len(indices))
+    pushed = np.maximum.accumulate(indices - order) + order
+    return np.minimum(pushed, num_present - len(indices) + order)
