@@ -1,0 +1,140 @@
+"""Files that are either whole or not there: write beside, flush, fsync, rename."""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+_TEMPORARY = ".tmp-"
+
+
+class AtomicFile:
+    """A binary file that appears under its name only when the `with` block ends without an error.
+
+    `sha256` and `num_bytes` describe what was written so far.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.temporary = path.with_name(f"{path.name}{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}")
+        self.num_bytes = 0
+        self._hash = hashlib.sha256()
+
+    def __enter__(self) -> "AtomicFile":
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.temporary.open("xb")
+        return self
+
+    def write(self, data: bytes) -> None:
+        """Appends."""
+        self._file.write(data)
+        self._hash.update(data)
+        self.num_bytes += len(data)
+
+    @property
+    def sha256(self) -> str:
+        """Of everything written so far, in hex."""
+        return self._hash.hexdigest()
+
+    def flush(self) -> None:
+        """Brings everything written so far to disk, still under the temporary name."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.flush()
+        finally:
+            self._file.close()
+            if kind is not None:
+                self.temporary.unlink(missing_ok=True)
+        if kind is None:
+            self.temporary.replace(self.path)
+            _sync_directory(self.path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    """A rename is durable only once its directory is."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a whole file at once, atomically."""
+    with AtomicFile(path) as file:
+        file.write(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes UTF-8 text, atomically."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Writes indented JSON with sorted keys, atomically."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def write_if_changed(path: Path, data: bytes) -> bool:
+    """Writes only if the file does not hold these bytes already; says whether it wrote."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.read_bytes() == data:
+            return False
+    write_bytes(path, data)
+    return True
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a UTF-8 file without their ends; none if the file is not there. Only newlines separate."""
+    if not path.exists():
+        return []
+    return [line for line in path.read_text("utf-8").split("\n") if line]
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove_temporaries(directory: Path) -> list[Path]:
+    """Removes what killed processes left behind in a directory and its `shards`; gives what was removed.
+
+    Files of processes that still live on this machine are left alone.
+    """
+    removed: list[Path] = []
+    for path in _temporaries(directory):
+        if not _is_alive(path):
+            path.unlink(missing_ok=True)
+            removed.append(path)
+    return removed
+
+
+def _temporaries(directory: Path) -> Iterator[Path]:
+    for place in (directory, directory / "shards", directory / "splits"):
+        if place.is_dir():
+            yield from sorted(path for path in place.iterdir() if _TEMPORARY in path.name)
+
+
+def _is_alive(temporary: Path) -> bool:
+    process = temporary.name.rpartition(_TEMPORARY)[2].partition("-")[0]
+    if not process.isdigit() or int(process) == os.getpid():
+        # Not a name of ours is not ours to delete; a file of this very process is being written.
+        return True
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

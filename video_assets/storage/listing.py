@@ -1,0 +1,114 @@
+"""List a folder of videos: what is there, and what is left out by rule."""
+
+import fnmatch
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from video_assets.domain.clips import LeftOut, ListedFile, LostSource
+from video_assets.domain.errors import SettingsError
+from video_assets.domain.losses import Loss
+
+VIDEO_SUFFIXES = frozenset(
+    ".3g2 .3gp .264 .265 .asf .av1 .avi .divx .dv .f4v .flv .gif .h264 .h265 .hevc .ivf .m1v .m2t .m2ts .m2v .m4v .mjpeg "
+    ".mjpg .mkv .mov .mp4 .mpe .mpeg .mpg .mts .mxf .nut .obu .ogm .ogv .qt .rm .rmvb .ts .vob .webm .webp .wmv .y4m".split()
+)
+"""Names that are taken for videos, whatever the case of their letters."""
+
+
+@dataclass(slots=True)
+class Listing:
+    """Files of a source in the order of their paths, what was left out, and names that cannot be stored."""
+
+    files: list[ListedFile] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    lost: list[LostSource] = field(default_factory=list)
+
+
+def list_videos(source: Path, include: Sequence[str] = ()) -> Listing:
+    """All videos below a folder, at any depth.
+
+    Left out, by name: hidden files and folders, files whose suffix is none of a video's, files that match
+    none of the `include` patterns (if any), and symbolic links that lead out of the source, in a circle, or
+    nowhere.
+
+    Raises:
+        SettingsError: if the source is no folder or cannot be read. An unreadable source is not an empty one.
+    """
+    if not source.is_dir():
+        raise SettingsError(f"the source {source} is not a folder; name a folder of videos or an annotation table")
+    listing = Listing()
+    real_source = source.resolve()
+    for entry, relative in _walk(source, real_source, listing):
+        _take(entry, relative, real_source, include, listing)
+    listing.files.sort(key=lambda file: file.path)
+    listing.left_out.sort(key=lambda item: item.source)
+    return listing
+
+
+def _walk(source: Path, real_source: Path, listing: Listing) -> Iterator[tuple[os.DirEntry[str], str]]:
+    pending: list[tuple[str, str, frozenset[str]]] = [(str(source), "", frozenset({str(real_source)}))]
+    while pending:
+        directory, prefix, ancestors = pending.pop()
+        try:
+            with os.scandir(directory) as entries:
+                found = list(entries)
+        except OSError as error:
+            if not prefix:
+                raise SettingsError(f"the source {source} cannot be listed: {error.strerror}") from error
+            listing.left_out.append(LeftOut(printable(prefix), f"the folder cannot be listed: {error.strerror}"))
+            continue
+        for entry in found:
+            relative = f"{prefix}{entry.name}"
+            if entry.name.startswith("."):
+                listing.left_out.append(LeftOut(printable(relative), "hidden"))
+            elif not entry.is_dir():
+                yield entry, relative
+            elif (real := _real_folder(entry, relative, real_source, ancestors, listing)) is not None:
+                pending.append((entry.path, f"{relative}/", ancestors | {real}))
+
+
+def _real_folder(
+    entry: os.DirEntry[str], relative: str, real_source: Path, ancestors: frozenset[str], listing: Listing
+) -> str | None:
+    """Where a folder really is, or None if a link makes it lead out of the source or in a circle."""
+    if not entry.is_symlink():
+        return os.path.realpath(entry.path)
+    real = os.path.realpath(entry.path)
+    if not Path(real).is_relative_to(real_source):
+        listing.left_out.append(LeftOut(printable(relative), "a symbolic link out of the source"))
+        return None
+    if real in ancestors:
+        listing.left_out.append(LeftOut(printable(relative), "a symbolic link to a folder that holds it"))
+        return None
+    return real
+
+
+def _take(
+    entry: os.DirEntry[str], relative: str, real_source: Path, include: Sequence[str], listing: Listing
+) -> None:
+    name = printable(relative)
+    if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(real_source):
+        listing.left_out.append(LeftOut(name, "a symbolic link out of the source"))
+        return
+    try:
+        status = entry.stat()
+        is_file = entry.is_file()
+    except OSError as error:
+        listing.left_out.append(LeftOut(name, f"a link to nothing: {error.strerror}"))
+        return
+    if not is_file or os.path.splitext(entry.name)[1].lower() not in VIDEO_SUFFIXES:
+        listing.left_out.append(LeftOut(name, "not a video by its name" if is_file else "not a file"))
+    elif include and not any(fnmatch.fnmatchcase(relative, pattern) for pattern in include):
+        listing.left_out.append(LeftOut(name, "matches none of manifest.include"))
+    elif name != relative:
+        detail = "the file's name is not valid UTF-8; rename it to use it"
+        listing.lost.append(LostSource(name, Loss("bad_name", detail)))
+    else:
+        listing.files.append(ListedFile(relative, status.st_size, status.st_mtime_ns))
+
+
+def printable(name: str) -> str:
+    """A name that can be stored as UTF-8: bytes that are none appear as backslash escapes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,203 @@
+"""Names of files, made and parsed here only."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from video_assets.domain.errors import SettingsError
+from video_assets.domain.splits import SPLITS, Split
+
+FIRST_VERSION = "1.0.0"
+FILEPATH_TEMPLATE = "{DATASET}-{SPLIT}-{SHARD_INDEX}.{FILEFORMAT}"
+"""What tensorflow-datasets is told; `shard_file_name` is the same rule."""
+_SPLIT = "|".join(SPLITS)
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+_PARTITION_KEY = re.compile(rf"({_SPLIT})-(\d{{5,}})")
+_SHARD_FILE = re.compile(rf"(?P<name>[a-z][a-z0-9_]*)-(?P<split>{_SPLIT})-(?P<index>\d{{5,}})\.tfrecord")
+
+
+def partition_key(split: Split, shard_index: int) -> str:
+    """The Dagster partition of a shard.
+
+    >>> partition_key("train", 7)
+    'train-00007'
+    """
+    return f"{split}-{shard_index:05d}"
+
+
+def parse_partition_key(key: str) -> tuple[Split, int]:
+    """The inverse of `partition_key`.
+
+    Raises:
+        SettingsError: if the key is not one.
+    """
+    match = _PARTITION_KEY.fullmatch(key)
+    if match is None:
+        raise SettingsError(f"{key!r} is not a shard; shards are named like {partition_key('train', 7)!r}")
+    return ("train" if match[1] == "train" else "test"), int(match[2])
+
+
+def shard_file_name(dataset_name: str, split: Split, shard_index: int) -> str:
+    """A shard's file name.
+
+    >>> shard_file_name("clips", "test", 3)
+    'clips-test-00003.tfrecord'
+    """
+    return f"{dataset_name}-{partition_key(split, shard_index)}.tfrecord"
+
+
+def parse_shard_file_name(file_name: str) -> tuple[str, Split, int] | None:
+    """Dataset name, split and index of a shard's file name, or None if it is none."""
+    match = _SHARD_FILE.fullmatch(file_name)
+    if match is None:
+        return None
+    return match["name"], ("train" if match["split"] == "train" else "test"), int(match["index"])
+
+
+def parse_version(text: str) -> tuple[int, int, int] | None:
+    """The three numbers of a version directory's name, or None if it is none."""
+    match = _VERSION.fullmatch(text)
+    return None if match is None else (int(match[1]), int(match[2]), int(match[3]))
+
+
+def next_version(version: str) -> str:
+    """The version after this one for a dataset whose records change: the first number goes up.
+
+    >>> next_version("1.0.0")
+    '2.0.0'
+    """
+    numbers = parse_version(version)
+    if numbers is None:
+        raise SettingsError(f"{version!r} is not a version; versions look like {FIRST_VERSION}")
+    return f"{numbers[0] + 1}.0.0"
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetPaths:
+    """Where everything of one dataset lies.
+
+    Raises:
+        SettingsError: on construction, if tensorflow-datasets would not take the name.
+    """
+
+    root: Path
+    name: str
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise SettingsError(
+                f"the dataset's name is {self.name!r}; it must begin with a small letter and hold only "
+                "small letters, digits and underscores (tensorflow-datasets' rule)"
+            )
+
+    @property
+    def directory(self) -> Path:
+        """Holds everything."""
+        return self.root / self.name
+
+    @property
+    def manifest(self) -> Path:
+        """One row a clip."""
+        return self.directory / "manifest.parquet"
+
+    @property
+    def left_out(self) -> Path:
+        """Files of the source that were not taken for videos."""
+        return self.directory / "left_out.parquet"
+
+    @property
+    def quarantine(self) -> Path:
+        """One row a clip that could not be used."""
+        return self.directory / "quarantine.parquet"
+
+    @property
+    def labels(self) -> Path:
+        """One class a line, in index order."""
+        return self.directory / "labels.txt"
+
+    def split(self, split: Split) -> Path:
+        """The clips of one split."""
+        return self.directory / "splits" / f"{split}.parquet"
+
+    @property
+    def split_history(self) -> Path:
+        """Where every group and content ever seen was put."""
+        return self.directory / "splits" / "history.parquet"
+
+    @property
+    def plan(self) -> Path:
+        """One row a planned clip."""
+        return self.directory / "plan.parquet"
+
+    @property
+    def encoding(self) -> Path:
+        """The pinned encoding, and what else the plan fixes."""
+        return self.directory / "encoding.json"
+
+    @property
+    def dagster_home(self) -> Path:
+        """The Dagster instance of this dataset, where DAGSTER_HOME is not set."""
+        return self.directory / ".dagster"
+
+    def version(self, version: str) -> "VersionPaths":
+        """Paths of one version directory."""
+        return VersionPaths(self.directory / version, self.name, version)
+
+    def versions(self) -> list[str]:
+        """Versions that exist on disk, oldest first."""
+        if not self.directory.is_dir():
+            return []
+        found = [(parse_version(entry.name), entry.name) for entry in self.directory.iterdir() if entry.is_dir()]
+        return [name for numbers, name in sorted((n, e) for n, e in found if n is not None)]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPaths:
+    """Where everything of one version lies: the directory that readers open."""
+
+    directory: Path
+    name: str
+    version: str
+
+    def shard(self, split: Split, shard_index: int) -> Path:
+        """A shard's TFRecord file."""
+        return self.directory / shard_file_name(self.name, split, shard_index)
+
+    def sidecar(self, split: Split, shard_index: int) -> Path:
+        """What is known about a shard."""
+        return self.directory / "shards" / f"{partition_key(split, shard_index)}.json"
+
+    def retired_marker(self, split: Split, shard_index: int) -> Path:
+        """Stands for the sidecar of a shard that is no longer part of the dataset, as long as its file is there."""
+        return self.directory / "shards" / f"{partition_key(split, shard_index)}.retired"
+
+    @property
+    def dataset_info(self) -> Path:
+        """The commit: what it lists is the dataset."""
+        return self.directory / "dataset_info.json"
+
+    @property
+    def features(self) -> Path:
+        """Types of a record's features, for tensorflow-datasets."""
+        return self.directory / "features.json"
+
+    @property
+    def label_names(self) -> Path:
+        """Class names, for tensorflow-datasets."""
+        return self.directory / "label.labels.txt"
+
+    @property
+    def index(self) -> Path:
+        """One row a record."""
+        return self.directory / "index.parquet"
+
+    @property
+    def card_markdown(self) -> Path:
+        """The dataset card as Markdown."""
+        return self.directory / "README.md"
+
+    @property
+    def card_html(self) -> Path:
+        """The dataset card with pictures."""
+        return self.directory / "card.html"

@@ -1,0 +1,45 @@
+"""The quarantine: every clip that could not be used, with the stage that found it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from video_assets.domain.clips import ListedFile, LostSource
+from video_assets.storage.schemas import QUARANTINE
+from video_assets.storage.tables import read_table, write_table
+
+Stage = Literal["manifest", "splits", "shards"]
+
+
+def read_quarantine(path: Path) -> pd.DataFrame:
+    """All rows, ordered by source."""
+    return read_table(path, QUARANTINE)
+
+
+def replace_stage(path: Path, stage: Stage, rows: pd.DataFrame) -> None:
+    """Replaces the rows of one stage, and leaves those of the others."""
+    others = read_quarantine(path)
+    others = others[others["stage"] != stage]
+    merged = pd.concat([others, rows.assign(stage=stage)]) if len(others) else rows.assign(stage=stage)
+    merged = merged.sort_values(["source", "clip_id", "stage", "reason"], kind="stable", ignore_index=True)
+    write_table(path, merged, QUARANTINE)
+
+
+def quarantine_rows(lost: Iterable[LostSource], files: dict[str, ListedFile] | None = None) -> pd.DataFrame:
+    """Rows of lost sources; size and time are there for files of the source."""
+    known = files or {}
+    rows = [
+        {
+            "source": item.source,
+            "clip_id": item.source,
+            "label": item.label,
+            "reason": item.loss.reason,
+            "detail": item.loss.detail,
+            "size_bytes": known[item.source].size_bytes if item.source in known else -1,
+            "mtime_ns": known[item.source].mtime_ns if item.source in known else -1,
+        }
+        for item in lost
+    ]
+    return pd.DataFrame(rows, columns=[name for name in QUARANTINE.names if name != "stage"])

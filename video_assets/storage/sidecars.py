@@ -1,0 +1,69 @@
+"""Sidecars: what is known about a shard, in JSON beside it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from video_assets.storage.files import write_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredClip:
+    """One record of a shard: its frame in the file is [offset, offset + length); `signature` is in hex."""
+
+    clip_id: str
+    source: str
+    label: str
+    label_index: int
+    content_hash: str
+    offset: int
+    length: int
+    num_frames: int
+    note: str = ""
+    signature: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostClip:
+    """One planned clip that has no record, and why."""
+
+    clip_id: str
+    source: str
+    label: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sidecar:
+    """What is known about a shard.
+
+    `bytes` and `sha256` are those of the file, `records` how many it holds; `fingerprint` names all that its
+    bytes depend on, `versions` the software that wrote it.
+    """
+
+    shard: str
+    fingerprint: str
+    sha256: str
+    bytes: int
+    records: int
+    encoding: Mapping[str, object]
+    clips: Sequence[StoredClip] = ()
+    losses: Sequence[LostClip] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def write(self, path: Path) -> None:
+        """Writes the file."""
+        write_json(path, asdict(self))
+
+
+def read_sidecar(path: Path) -> Sidecar | None:
+    """The sidecar, or None where there is none or it cannot be understood: then its shard counts as missing."""
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        clips = [StoredClip(**clip) for clip in values.pop("clips")]
+        losses = [LostClip(**loss) for loss in values.pop("losses")]
+        return Sidecar(**values, clips=clips, losses=losses)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
