@@ -1,0 +1,32 @@
+"""The layouts there are, by name."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from video_assets.domain.encoding import Layout
+from video_assets.domain.errors import SettingsError
+from video_assets.records import tfds
+from video_assets.records.values import ClipRecord
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutCodec:
+    """How one layout's records become bytes, and clips again."""
+
+    encode_record: Callable[[ClipRecord], bytes]
+    decode_record: Callable[[bytes, Sequence[str]], ClipRecord]
+
+
+_CODECS: dict[Layout, LayoutCodec] = {"tfds": LayoutCodec(tfds.encode_record, tfds.decode_record)}
+
+
+def layout_codec(layout: Layout) -> LayoutCodec:
+    """The codec of a layout.
+
+    Raises:
+        SettingsError: if there is none.
+    """
+    codec = _CODECS.get(layout)
+    if codec is None:
+        raise SettingsError(f"plan.encoding.layout is {layout!r}; this version writes {', '.join(_CODECS)}")
+    return codec

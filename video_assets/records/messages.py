@@ -1,0 +1,104 @@
+"""TensorFlow's Example messages, without TensorFlow.
+
+Built from field numbers (source: `tensorflow/core/example/feature.proto` and `example.proto`) in a descriptor pool
+of our own, so that they do not meet TensorFlow's when both are loaded into one process.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from numpy.typing import NDArray
+
+from video_assets.records.values import FeatureValue
+
+_PACKAGE = "tensorflow"
+_Field = descriptor_pb2.FieldDescriptorProto
+
+
+def _add_message(
+    file: descriptor_pb2.FileDescriptorProto, name: str, fields: Iterable[tuple[str, int, int, int, str]]
+) -> descriptor_pb2.DescriptorProto:
+    message = file.message_type.add(name=name)
+    for field_name, number, label, kind, type_name in fields:
+        field = message.field.add(name=field_name, number=number, label=label, type=kind)  # pyright: ignore[reportArgumentType]
+        if type_name:
+            field.type_name = f".{_PACKAGE}.{type_name}"
+    return message
+
+
+def _add_map(file: descriptor_pb2.FileDescriptorProto, name: str, field_name: str, value_type: str) -> None:
+    """A message whose one field is a map from string to `value_type`, spelled as protobuf spells maps."""
+    entry_name = "".join(part.capitalize() for part in field_name.split("_")) + "Entry"
+    entry_fields = [(field_name, 1, _Field.LABEL_REPEATED, _Field.TYPE_MESSAGE, f"{name}.{entry_name}")]
+    message = _add_message(file, name, entry_fields)
+    entry = message.nested_type.add(name=entry_name)
+    entry.options.map_entry = True
+    entry.field.add(name="key", number=1, label=_Field.LABEL_OPTIONAL, type=_Field.TYPE_STRING)
+    value = entry.field.add(name="value", number=2, label=_Field.LABEL_OPTIONAL, type=_Field.TYPE_MESSAGE)
+    value.type_name = f".{_PACKAGE}.{value_type}"
+
+
+def _describe() -> descriptor_pb2.FileDescriptorProto:
+    file = descriptor_pb2.FileDescriptorProto(name="example.proto", package=_PACKAGE, syntax="proto3")
+    many, one = _Field.LABEL_REPEATED, _Field.LABEL_OPTIONAL
+    _add_message(file, "BytesList", [("value", 1, many, _Field.TYPE_BYTES, "")])
+    _add_message(file, "FloatList", [("value", 1, many, _Field.TYPE_FLOAT, "")])
+    _add_message(file, "Int64List", [("value", 1, many, _Field.TYPE_INT64, "")])
+    kinds = [("bytes_list", 1, "BytesList"), ("float_list", 2, "FloatList"), ("int64_list", 3, "Int64List")]
+    feature = _add_message(file, "Feature", [(n, i, one, _Field.TYPE_MESSAGE, t) for n, i, t in kinds])
+    feature.oneof_decl.add(name="kind")
+    for field in feature.field:
+        field.oneof_index = 0
+    _add_map(file, "Features", "feature", "Feature")
+    _add_message(file, "FeatureList", [("feature", 1, many, _Field.TYPE_MESSAGE, "Feature")])
+    _add_map(file, "FeatureLists", "feature_list", "FeatureList")
+    _add_message(file, "Example", [("features", 1, one, _Field.TYPE_MESSAGE, "Features")])
+    sequence = [
+        ("context", 1, one, _Field.TYPE_MESSAGE, "Features"),
+        ("feature_lists", 2, one, _Field.TYPE_MESSAGE, "FeatureLists"),
+    ]
+    _add_message(file, "SequenceExample", sequence)
+    return file
+
+
+_POOL = descriptor_pool.DescriptorPool()
+_POOL.Add(_describe())  # pyright: ignore[reportAttributeAccessIssue]
+# Classes made at run time have no static type.
+_EXAMPLE: Any = message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.Example"))
+
+
+def _set_feature(feature: Any, value: FeatureValue) -> None:
+    if isinstance(value, bytes):
+        feature.bytes_list.value.append(value)
+    elif isinstance(value, int):
+        feature.int64_list.value.append(value)
+    elif isinstance(value, np.ndarray):
+        feature.int64_list.value.extend(value.tolist())
+    else:
+        feature.bytes_list.value.extend(value)
+
+
+def serialize_example(features: Mapping[str, FeatureValue]) -> bytes:
+    """A serialized `tf.train.Example`; the same features give the same bytes, whatever their order."""
+    example = _EXAMPLE()
+    for name in sorted(features):
+        _set_feature(example.features.feature[name], features[name])
+    return example.SerializeToString(deterministic=True)
+
+
+def parse_example(data: bytes) -> dict[str, list[bytes] | NDArray[np.int64]]:
+    """Features of a serialized `tf.train.Example`: bytes as a list, integers as an int64 array.
+
+    Raises:
+        google.protobuf.message.DecodeError: if the bytes are not one.
+    """
+    example = _EXAMPLE.FromString(data)
+    parsed: dict[str, list[bytes] | NDArray[np.int64]] = {}
+    for name, feature in example.features.feature.items():
+        if feature.WhichOneof("kind") == "int64_list":
+            parsed[name] = np.array(feature.int64_list.value, np.int64)
+        elif feature.WhichOneof("kind") == "bytes_list":
+            parsed[name] = list(feature.bytes_list.value)
+    return parsed

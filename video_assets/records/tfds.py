@@ -1,0 +1,123 @@
+"""The `tfds` layout: records and metadata that tensorflow-datasets opens as its own.
+
+Source: tensorflow-datasets 4.9, `core/features/video_feature.py` (a `Video` is a bytes_list of encoded images),
+`core/dataset_info.py` and `core/splits.py` (the JSON files).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from video_assets.records.messages import parse_example, serialize_example
+from video_assets.records.values import ClipRecord, FeatureValue
+
+_FEATURES = "tensorflow_datasets.core.features"
+
+
+def encode_record(clip: ClipRecord) -> bytes:
+    """The serialized `tf.train.Example` of one clip.
+
+    `video` one encoded image a frame, `label` int64[1], `id` and `source` bytes[1], `timestamps_us` int64[T], and
+    `note` bytes[1] where there is one.
+    """
+    features: dict[str, FeatureValue] = {
+        "video": list(clip.images),
+        "label": clip.label_index,
+        "id": clip.clip_id.encode("utf-8"),
+        "source": clip.source.encode("utf-8"),
+        "timestamps_us": clip.timestamps_us,
+    }
+    if clip.note:
+        features["note"] = clip.note.encode("utf-8")
+    return serialize_example(features)
+
+
+def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
+    """The inverse of `encode_record`.
+
+    Raises:
+        ValueError: if a feature is missing or of another kind, or the label has no name.
+    """
+    features = parse_example(data)
+    try:
+        label_index = int(features["label"][0])
+        return ClipRecord(
+            clip_id=_text(features, "id"),
+            source=_text(features, "source"),
+            label=labels[label_index] if 0 <= label_index < len(labels) else "",
+            label_index=label_index,
+            images=[image for image in features["video"] if isinstance(image, bytes)],
+            timestamps_us=_integers(features, "timestamps_us"),
+            note=_text(features, "note") if "note" in features else "",
+        )
+    except (KeyError, IndexError, TypeError, UnicodeDecodeError) as error:
+        raise ValueError(f"not a record of the tfds layout: {error!r}") from error
+
+
+def _text(features: Mapping[str, object], name: str) -> str:
+    match features[name]:
+        case [bytes() as text]:
+            return text.decode("utf-8")
+        case other:
+            raise TypeError(f"{name} is {type(other).__name__}, not one text")
+
+
+def _integers(features: Mapping[str, object], name: str) -> NDArray[np.int64]:
+    values = features[name]
+    if not isinstance(values, np.ndarray):
+        raise TypeError(f"{name} holds no integers")
+    return values
+
+
+def dataset_info_json(
+    *,
+    name: str,
+    version: str,
+    description: str,
+    encoding: Mapping[str, object],
+    filepath_template: str,
+    shard_lengths: Mapping[str, Sequence[int]],
+    num_bytes: Mapping[str, int],
+) -> str:
+    """`dataset_info.json`: the shards that there are, by split, and how many records each holds (0: retired).
+
+    The encoding goes along as JSON in `configDescription`, so that what a reader needs changes in one step.
+    """
+    splits = [
+        {
+            "name": split,
+            "filepathTemplate": filepath_template,
+            "shardLengths": [str(length) for length in lengths],
+            "numBytes": str(num_bytes[split]),
+        }
+        for split, lengths in shard_lengths.items()
+    ]
+    info = {
+        "name": name,
+        "version": version,
+        "description": description,
+        "configDescription": json.dumps(encoding, sort_keys=True),
+        "fileFormat": "tfrecord",
+        "splits": splits,
+    }
+    return json.dumps(info, indent=1, ensure_ascii=False) + "\n"
+
+
+def features_json(*, image_format: str, num_classes: int) -> str:
+    """`features.json`: types of the features that tensorflow-datasets decodes; it ignores the others in a record."""
+    video = {"dtype": "uint8", "encodingFormat": image_format, "shape": {"dimensions": ["-1", "-1", "-1", "3"]}}
+    features = {
+        "video": {"pythonClassName": f"{_FEATURES}.video_feature.Video", "video": video},
+        "label": {
+            "pythonClassName": f"{_FEATURES}.class_label_feature.ClassLabel",
+            "classLabel": {"numClasses": str(num_classes)},
+        },
+        "id": {"pythonClassName": f"{_FEATURES}.text_feature.Text", "text": {}},
+    }
+    root = {
+        "pythonClassName": f"{_FEATURES}.features_dict.FeaturesDict",
+        "featuresDict": {"features": features},
+    }
+    return json.dumps(root, indent=1) + "\n"

@@ -1,0 +1,27 @@
+"""What a record is made of, before it becomes bytes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FeatureValue = bytes | int | NDArray[np.int64] | Sequence[bytes]
+"""One value or several, of a kind that `tf.train.Feature` holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ClipRecord:
+    """One clip, ready to be stored.
+
+    `images` holds T encoded images in the order of their times; `timestamps_us` (T,) int64 are the presentation
+    times of the source frames that they show. `note` is empty, or says that decoding took another way and why.
+    """
+
+    clip_id: str
+    source: str
+    label: str
+    label_index: int
+    images: Sequence[bytes]
+    timestamps_us: NDArray[np.int64]
+    note: str = ""
