@@ -1,0 +1,184 @@
+"""Checks of the dataset as a whole, from what is on disk."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from video_assets.domain.checks import CheckOutcome
+from video_assets.domain.near_duplicates import near_duplicates
+from video_assets.domain.splits import SPLITS, Split
+from video_assets.pipeline.plan import ReadPlan, read_plan, sequence_of
+from video_assets.storage.paths import DatasetPaths, parse_partition_key
+from video_assets.storage.quarantine import read_quarantine
+from video_assets.storage.schemas import MANIFEST, SPLIT
+from video_assets.storage.sidecars import Sidecar, read_sidecar
+from video_assets.storage.tables import read_table
+
+DATASET_CHECKS = ("no_leakage", "classes_covered", "one_encoding", "nothing_lost")
+
+
+@dataclass(frozen=True)
+class DatasetAudit:
+    """The checks of a planned dataset and of its shards' sidecars.
+
+    `near_duplicates_are_errors` decides how bad a near-duplicate clip across splits is; identical content and
+    torn groups always are errors.
+    """
+
+    paths: DatasetPaths
+    max_failed_fraction: float = 0.1
+    near_duplicates_are_errors: bool = False
+
+    def run(self, name: str) -> CheckOutcome:
+        """Runs one of `DATASET_CHECKS` by name."""
+        checks: dict[str, Callable[[], CheckOutcome]] = {
+            "no_leakage": self.no_leakage,
+            "classes_covered": self.classes_covered,
+            "one_encoding": self.one_encoding,
+            "nothing_lost": self.nothing_lost,
+        }
+        return checks[name]()
+
+    @cached_property
+    def plan(self) -> ReadPlan:
+        """The plan on disk."""
+        return read_plan(self.paths)
+
+    @cached_property
+    def sidecars(self) -> Mapping[str, Sidecar | None]:
+        """Every planned shard's sidecar, None where there is none."""
+        version = self.paths.version(self.plan.pinned.version)
+        return {key: read_sidecar(version.sidecar(*parse_partition_key(key))) for key in self._fingerprints}
+
+    @cached_property
+    def _fingerprints(self) -> Mapping[str, str]:
+        return self.plan.fingerprints()
+
+    def _places(self) -> pd.DataFrame:
+        """Where each clip stands, by the splits' tables, by the plan, and by what was stored."""
+        manifest = read_table(self.paths.manifest, MANIFEST)[["clip_id", "group", "content_hash"]]
+        parts = [self.plan.rows[["clip_id", "split", "content_hash"]]]
+        for split in SPLITS:
+            parts.append(read_table(self.paths.split(split), SPLIT)[["clip_id", "group", "content_hash"]].assign(split=split))
+        stored = [
+            {"clip_id": clip.clip_id, "split": key.partition("-")[0], "content_hash": clip.content_hash}
+            for key, sidecar in self.sidecars.items()
+            if sidecar is not None
+            for clip in sidecar.clips
+        ]
+        parts.append(pd.DataFrame(stored, columns=["clip_id", "split", "content_hash"]))
+        places = pd.concat(parts, ignore_index=True)
+        known = manifest.drop_duplicates("clip_id").set_index("clip_id")["group"]
+        places["group"] = places["group"].fillna(places["clip_id"].map(known))
+        return places
+
+    def no_leakage(self) -> CheckOutcome:
+        """No clip, group or content is in two splits; near-duplicates across splits are named."""
+        places = self._places()
+        for column, word in (("clip_id", "clip"), ("group", "group"), ("content_hash", "content")):
+            torn = places.dropna(subset=[column]).groupby(column)["split"].nunique()
+            torn = torn[torn > 1]
+            if len(torn):
+                first = str(torn.index[0])
+                members = sorted({f"{c} ({s})" for c, s in zip(*_members(places, column, first), strict=True)})
+                description = f"{len(torn)} {word}s are in both splits; {word} {first}: {', '.join(members[:6])}"
+                return CheckOutcome(name="no_leakage", passed=False, description=description, facts={"torn": len(torn)})
+        pairs = near_duplicates(self._signatures("train"), self._signatures("test"))
+        if pairs:
+            named = "; ".join(f"{pair.a} and {pair.b}" for pair in pairs[:10])
+            return CheckOutcome(
+                name="no_leakage",
+                passed=False,
+                severity="ERROR" if self.near_duplicates_are_errors else "WARN",
+                description=f"{len(pairs)} clips of train look like clips of test: {named}",
+                facts={"near_duplicate_pairs": len(pairs)},
+            )
+        return CheckOutcome(name="no_leakage", passed=True, description="no group, content or look-alike is in two splits")
+
+    def _signatures(self, split: Split) -> dict[str, bytes]:
+        return {
+            clip.clip_id: bytes.fromhex(clip.signature)
+            for key, sidecar in self.sidecars.items()
+            if sidecar is not None and key.startswith(f"{split}-")
+            for clip in sidecar.clips
+            if clip.signature
+        }
+
+    def classes_covered(self) -> CheckOutcome:
+        """Every class that could be in both splits is; the others are named."""
+        places = self._places()
+        counts = places.drop_duplicates("clip_id").merge(self.plan.rows[["clip_id", "label"]], on="clip_id")
+        splits_of = counts.groupby("label")["split"].agg(set)
+        groups_of = counts.assign(unit=counts["group"].fillna(counts["content_hash"])).groupby("label")["unit"].nunique()
+        absent = {str(label): sorted(set(SPLITS) - where) for label, where in splits_of.items() if len(where) < len(SPLITS)}
+        torn = sorted(label for label in absent if groups_of[label] > 1)
+        unavoidable = sorted(set(absent) - set(torn))
+        unused = sorted(set(self.plan.labels) - set(map(str, splits_of.index)))
+        facts = {"classes": len(splits_of), "one_group_classes": len(unavoidable), "classes_without_clips": len(unused)}
+        if torn:
+            named = ", ".join(f"{label} (not in {' nor '.join(absent[label])})" for label in torn[:10])
+            description = f"{len(torn)} classes with several groups are in one split only: {named}"
+            return CheckOutcome(name="classes_covered", passed=False, severity="WARN", description=description, facts=facts)
+        if unavoidable:
+            named = ", ".join(unavoidable[:10])
+            description = f"{len(unavoidable)} classes have one group, so they are in one split only: {named}"
+            return CheckOutcome(name="classes_covered", passed=False, severity="WARN", description=description, facts=facts)
+        return CheckOutcome(
+            name="classes_covered", passed=True, description=f"all {len(splits_of)} classes are in both splits", facts=facts
+        )
+
+    def one_encoding(self) -> CheckOutcome:
+        """Every shard was written as planned now, under the pinned encoding."""
+        wanted = self.plan.pinned.encoding.as_dict()
+        for key, sidecar in self.sidecars.items():
+            if sidecar is None:
+                continue
+            other = {name: value for name, value in sidecar.encoding.items() if wanted.get(name) != value}
+            if other or sidecar.fingerprint != self._fingerprints[key]:
+                named = ", ".join(f"{name} {value}, pinned is {wanted.get(name)}" for name, value in other.items())
+                description = f"{key} was written under other settings: {named or 'its fingerprint is not the planned one'}"
+                return CheckOutcome(name="one_encoding", passed=False, description=description, target=key)
+        description = f"all {len(self.sidecars)} shards are written under the pinned encoding"
+        return CheckOutcome(name="one_encoding", passed=True, description=description)
+
+    def nothing_lost(self) -> CheckOutcome:
+        """Planned clips are stored, or quarantined with a reason; and no more than the allowed fraction is lost."""
+        planned: dict[str, set[str]] = defaultdict(set)
+        keys = (f"{split}-{index:05d}" for split, index in zip(self.plan.rows["split"], self.plan.rows["shard_index"], strict=True))
+        for key, clip_id in zip(keys, self.plan.rows["clip_id"], strict=True):
+            planned[key].add(clip_id)
+        missing = [key for key in planned if self.sidecars.get(key) is None]
+        if missing:
+            description = f"{len(missing)} planned shards are not there: {sequence_of(missing)}"
+            return CheckOutcome(name="nothing_lost", passed=False, description=description, facts={"missing": len(missing)})
+        num_stored, num_lost = 0, 0
+        for key, sidecar in self.sidecars.items():
+            if sidecar is None:
+                continue
+            stored, lost = {c.clip_id for c in sidecar.clips}, {c.clip_id for c in sidecar.losses}
+            unexplained = sorted(planned[key] - stored - lost)
+            if unexplained or not all(loss.reason for loss in sidecar.losses):
+                named = sequence_of(unexplained) or "a loss without a reason"
+                description = f"{key}: planned clips are neither stored nor quarantined: {named}"
+                return CheckOutcome(name="nothing_lost", passed=False, description=description, target=key)
+            num_stored, num_lost = num_stored + len(stored), num_lost + len(lost)
+        return self._allowed_loss(num_stored, num_lost)
+
+    def _allowed_loss(self, num_stored: int, num_lost: int) -> CheckOutcome:
+        quarantine = read_quarantine(self.paths.quarantine)
+        num_lost += int((quarantine["stage"] != "shards").sum())
+        fraction = num_lost / max(1, num_stored + num_lost)
+        description = f"{num_stored} clips stored, {num_lost} quarantined ({fraction:.1%}, allowed {self.max_failed_fraction:.1%})"
+        facts = {"stored": num_stored, "quarantined": num_lost, "lost_fraction": round(fraction, 6)}
+        passed = fraction <= self.max_failed_fraction and num_stored > 0
+        if not passed:
+            description += "; the quarantine names each; raise manifest.max_failed_fraction to accept them"
+        return CheckOutcome(name="nothing_lost", passed=passed, description=description, facts=facts)
+
+
+def _members(places: pd.DataFrame, column: str, value: str) -> tuple[Iterable[str], Iterable[str]]:
+    rows = places[places[column] == value]
+    return rows["clip_id"], rows["split"]

@@ -1,0 +1,264 @@
+"""Stage 5: the commit: check every planned shard, and swap the metadata that readers open."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from video_assets.domain.checks import CheckOutcome
+from video_assets.domain.errors import BuildRefused
+from video_assets.domain.limits import Limits
+from video_assets.domain.splits import SPLITS, Split
+from video_assets.media.pool import DecodingPool
+from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
+from video_assets.pipeline.plan import PinnedSettings, ReadPlan, sequence_of
+from video_assets.pipeline.shards import looks_current
+from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
+from video_assets.records.tfds import dataset_info_json, features_json
+from video_assets.report.card import card_markdown
+from video_assets.storage.files import read_lines, remove_temporaries, write_if_changed, write_text
+from video_assets.storage.paths import (
+    FILEPATH_TEMPLATE,
+    DatasetPaths,
+    VersionPaths,
+    parse_partition_key,
+    parse_shard_file_name,
+    partition_key,
+)
+from video_assets.storage.quarantine import replace_stage
+from video_assets.storage.schemas import INDEX, QUARANTINE
+from video_assets.storage.sidecars import Sidecar
+from video_assets.storage.tables import write_table
+
+
+@dataclass(slots=True, kw_only=True)
+class CommitReport:
+    """The committed dataset, in numbers."""
+
+    version_dir: str
+    records: dict[Split, int] = field(default_factory=dict)
+    shards: dict[Split, int] = field(default_factory=dict)
+    num_bytes: dict[Split, int] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+    was_changed: bool = False
+
+
+def commit_dataset(
+    paths: DatasetPaths,
+    limits: Limits,
+    make_pool: Callable[[], DecodingPool],
+    *,
+    max_failed_fraction: float,
+    near_duplicates_are_errors: bool = False,
+    retired_grace_minutes: float = 15.0,
+) -> CommitReport:
+    """Commits the plan: its shards become the dataset.
+
+    Shards that the committed dataset does not hold yet are verified once more, whichever run wrote them.
+    `dataset_info.json` is swapped last; until then readers see the old dataset. Files of retired shards stay
+    for a while after the commit that retired them, for readers that opened the dataset before it.
+
+    Raises:
+        BuildRefused: if a planned shard is missing or unsound, or a check of the dataset fails; it is named.
+    """
+    audit = DatasetAudit(paths, max_failed_fraction, near_duplicates_are_errors)
+    plan = audit.plan
+    version_paths = paths.version(plan.pinned.version)
+    sidecars = _sound_shards(audit, version_paths)
+    _refuse_unsound(paths, plan, _uncommitted(version_paths, sidecars), limits, make_pool)
+    _record_losses(paths, sidecars)
+    failed = [outcome for outcome in map(audit.run, DATASET_CHECKS) if outcome.makes_invalid]
+    if failed:
+        raise BuildRefused(_refusal(failed))
+    report = _report(version_paths, plan.pinned, sidecars)
+    _write_index(version_paths, sidecars)
+    report.was_changed = _write_metadata(paths, version_paths, plan, report, sidecars)
+    report.removed = _remove_retired(version_paths, plan, retired_grace_minutes)
+    remove_temporaries(version_paths.directory)
+    return report
+
+
+def _sound_shards(audit: DatasetAudit, version_paths: VersionPaths) -> dict[str, Sidecar]:
+    """The sidecar of every planned shard.
+
+    Raises:
+        BuildRefused: if there is no planned shard, or one is missing, stale or changed on disk.
+    """
+    fingerprints = audit.plan.fingerprints()
+    if not fingerprints:
+        raise BuildRefused("the plan has no shards; materialize manifest, splits and plan first")
+    missing = [key for key, fingerprint in fingerprints.items() if not looks_current(version_paths, key, fingerprint)]
+    if missing:
+        raise BuildRefused(
+            f"{len(missing)} of {len(fingerprints)} planned shards are missing, stale or damaged: {sequence_of(missing)}. "
+            "Materialize these partitions of train_shards and test_shards, then dataset."
+        )
+    return {key: sidecar for key, sidecar in audit.sidecars.items() if sidecar is not None}
+
+
+def _uncommitted(version_paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -> list[str]:
+    """Shards that the committed dataset does not hold, or that were written after it."""
+    info = version_paths.dataset_info
+    if not info.exists():
+        return list(sidecars)
+    lengths = committed_lengths(version_paths)
+    committed_ns = info.stat().st_mtime_ns
+    fresh: list[str] = []
+    for key, sidecar in sidecars.items():
+        split, index = parse_partition_key(key)
+        known = lengths.get(split, [])
+        is_known = index < len(known) and known[index] == sidecar.records
+        if not is_known or version_paths.sidecar(split, index).stat().st_mtime_ns > committed_ns:
+            fresh.append(key)
+    return fresh
+
+
+def committed_lengths(version_paths: VersionPaths) -> dict[str, list[int]]:
+    """Records of each shard of the committed dataset by split; 0 for a retired one; empty without a commit."""
+    if not version_paths.dataset_info.exists():
+        return {}
+    info = json.loads(version_paths.dataset_info.read_text("utf-8"))
+    return {entry["name"]: [int(n) for n in entry["shardLengths"]] for entry in info["splits"]}
+
+
+def committed_counts(paths: DatasetPaths, version: str) -> dict[str, dict[str, int]]:
+    """Records and live shards of each split of a committed version; empty without a commit."""
+    lengths = committed_lengths(paths.version(version))
+    return {
+        split: {"records": sum(numbers), "shards": sum(1 for number in numbers if number)}
+        for split, numbers in lengths.items()
+    }
+
+
+def _refuse_unsound(
+    paths: DatasetPaths,
+    plan: ReadPlan,
+    keys: Sequence[str],
+    limits: Limits,
+    make_pool: Callable[[], DecodingPool],
+) -> None:
+    failed = [
+        outcome
+        for key in keys
+        for outcome in map(ShardAudit(paths, plan, key, limits, make_pool).run, SHARD_CHECKS)
+        if outcome.makes_invalid
+    ]
+    if failed:
+        raise BuildRefused(_refusal(failed))
+
+
+def _refusal(failed: Sequence[CheckOutcome]) -> str:
+    named = "; ".join(
+        f"{outcome.name}{f' of {outcome.target}' if outcome.target else ''}: {outcome.description}" for outcome in failed[:5]
+    )
+    more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
+    return f"the dataset is not committed, for {len(failed)} checks fail: {named}{more}"
+
+
+def _record_losses(paths: DatasetPaths, sidecars: Mapping[str, Sidecar]) -> None:
+    rows = [
+        {
+            "source": loss.source,
+            "clip_id": loss.clip_id,
+            "label": loss.label,
+            "reason": loss.reason,
+            "detail": loss.detail,
+            "size_bytes": -1,
+            "mtime_ns": -1,
+        }
+        for sidecar in sidecars.values()
+        for loss in sidecar.losses
+    ]
+    frame = pd.DataFrame(rows, columns=[name for name in QUARANTINE.names if name != "stage"])
+    replace_stage(paths.quarantine, "shards", frame)
+
+
+def _report(version_paths: VersionPaths, pinned: PinnedSettings, sidecars: Mapping[str, Sidecar]) -> CommitReport:
+    report = CommitReport(version_dir=str(version_paths.directory))
+    for split in SPLITS:
+        mine = [sidecar for key, sidecar in sidecars.items() if parse_partition_key(key)[0] == split]
+        report.records[split] = sum(sidecar.records for sidecar in mine)
+        report.shards[split] = len(mine)
+        report.num_bytes[split] = sum(sidecar.bytes for sidecar in mine)
+    return report
+
+
+def _write_index(version_paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -> None:
+    rows = [
+        {
+            "clip_id": clip.clip_id,
+            "split": parse_partition_key(key)[0],
+            "shard": key,
+            "offset": clip.offset,
+            "length": clip.length,
+            "label": clip.label,
+            "label_index": clip.label_index,
+            "num_frames": clip.num_frames,
+            "content_hash": clip.content_hash,
+            "source": clip.source,
+            "note": clip.note,
+            "signature": bytes.fromhex(clip.signature),
+        }
+        for key, sidecar in sidecars.items()
+        for clip in sidecar.clips
+    ]
+    write_table(version_paths.index, pd.DataFrame(rows, columns=INDEX.names), INDEX)
+
+
+def _write_metadata(
+    paths: DatasetPaths,
+    version_paths: VersionPaths,
+    plan: ReadPlan,
+    report: CommitReport,
+    sidecars: Mapping[str, Sidecar],
+) -> bool:
+    """Writes what readers open, `dataset_info.json` last; says whether that one changed."""
+    encoding = plan.pinned.encoding
+    labels = read_lines(paths.labels)
+    lengths = {
+        split: [
+            sidecars[key].records if (key := partition_key(split, index)) in sidecars else 0
+            for index in range(plan.pinned.num_shards[split])
+        ]
+        for split in SPLITS
+    }
+    info = dataset_info_json(
+        name=paths.name,
+        version=plan.pinned.version,
+        description=f"{sum(report.records.values())} labelled clips of {len(labels)} classes",
+        encoding=encoding.as_dict(),
+        filepath_template=FILEPATH_TEMPLATE,
+        shard_lengths=lengths,
+        num_bytes=report.num_bytes,
+    )
+    card = card_markdown(paths.name, plan.pinned.version, encoding, labels, report.records, report.num_bytes)
+    write_if_changed(version_paths.card_markdown, card.encode("utf-8"))
+    # Names before their number: readers take the number of classes from the names, never the other way round.
+    write_if_changed(version_paths.label_names, "".join(f"{label}\n" for label in labels).encode("utf-8"))
+    features = features_json(image_format=encoding.image_format, num_classes=len(labels))
+    write_if_changed(version_paths.features, features.encode("utf-8"))
+    return write_if_changed(version_paths.dataset_info, info.encode("utf-8"))
+
+
+def _remove_retired(version_paths: VersionPaths, plan: ReadPlan, grace_minutes: float) -> list[str]:
+    """Removes shard files that the plan no longer holds, once they have been retired for long enough.
+
+    The first commit without a shard replaces its sidecar by a marker, whose age counts.
+    """
+    live = set(plan.fingerprints())
+    removed: list[str] = []
+    for path in sorted(version_paths.directory.iterdir()):
+        parsed = parse_shard_file_name(path.name)
+        if parsed is None or parsed[0] != version_paths.name or partition_key(*parsed[1:]) in live:
+            continue
+        marker = version_paths.retired_marker(*parsed[1:])
+        version_paths.sidecar(*parsed[1:]).unlink(missing_ok=True)
+        if not marker.exists():
+            write_text(marker, "retired\n")
+        if time.time() - marker.stat().st_mtime >= grace_minutes * 60:
+            path.unlink()
+            marker.unlink()
+            removed.append(partition_key(*parsed[1:]))
+    return removed

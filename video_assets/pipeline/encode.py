@@ -1,0 +1,93 @@
+"""One clip: from a source file to the framed bytes of its record. Runs in a decoding process."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from video_assets.domain.encoding import Encoding
+from video_assets.domain.geometry import FrameSize
+from video_assets.domain.limits import Limits
+from video_assets.domain.losses import Loss, VideoLost
+from video_assets.domain.plan import PlannedClip
+from video_assets.domain.sampling import choose_timestamps
+from video_assets.media.decode import DecodedFrames, decode_clip
+from video_assets.media.images import encode_images
+from video_assets.media.signature import clip_signature
+from video_assets.records.framing import frame_record
+from video_assets.records.layouts import layout_codec
+from video_assets.records.values import ClipRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ClipJob:
+    """One clip to encode. Size and time are those that the file had when it was hashed."""
+
+    path: Path
+    size_bytes: int
+    mtime_ns: int
+    clip: PlannedClip
+    encoding: Encoding
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedClip:
+    """One framed record, and what happened on the way."""
+
+    framed: bytes
+    num_frames: int
+    note: str
+    signature: bytes
+    num_frames_decoded: int
+    num_frames_total: int
+
+
+def encode_clip(job: ClipJob) -> EncodedClip:
+    """Decodes, samples, resizes and frames one clip.
+
+    Raises:
+        VideoLost: if the clip cannot be used, or its file is no longer the one that the plan is about.
+    """
+    _refuse_changed(job)
+    encoding, clip = job.encoding, job.clip
+    decoded = decode_clip(
+        job.path,
+        lambda timeline: choose_timestamps(timeline, encoding, clip.start_seconds, clip.end_seconds).tolist(),
+        FrameSize(encoding.resize, encoding.resolution),
+        job.limits,
+    )
+    record = clip_record(clip, decoded, encoding)
+    framed = frame_record(layout_codec(encoding.layout).encode_record(record))
+    return EncodedClip(
+        framed=framed,
+        num_frames=len(record.images),
+        note=decoded.note,
+        signature=clip_signature(decoded.frames),
+        num_frames_decoded=decoded.num_frames_decoded,
+        num_frames_total=decoded.num_frames_total,
+    )
+
+
+def clip_record(clip: PlannedClip, decoded: DecodedFrames, encoding: Encoding) -> ClipRecord:
+    """The record of a clip whose frames were decoded."""
+    return ClipRecord(
+        clip_id=clip.clip_id,
+        source=clip.path,
+        label=clip.label,
+        label_index=clip.label_index,
+        images=encode_images(decoded.frames, encoding.image_format, encoding.jpeg_quality),
+        timestamps_us=np.asarray(decoded.timestamps_us, np.int64),
+        note=decoded.note,
+    )
+
+
+def _refuse_changed(job: ClipJob) -> None:
+    try:
+        status = job.path.stat()
+    except FileNotFoundError:
+        raise VideoLost(Loss("missing_file", "the file vanished after the manifest was made")) from None
+    except OSError as error:
+        raise VideoLost(Loss("unreadable", f"the file cannot be read: {error.strerror}")) from error
+    if (status.st_size, status.st_mtime_ns) != (job.size_bytes, job.mtime_ns):
+        raise VideoLost(Loss("changed", "the file changed after the manifest was made; materialize manifest again"))

@@ -1,0 +1,237 @@
+"""Stage 1: list the source, open what is new, and write down every clip that can be used."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from video_assets.domain.clips import LeftOut, ListedFile, LostSource, WantedClip
+from video_assets.domain.errors import BuildRefused
+from video_assets.domain.labels import append_labels
+from video_assets.domain.limits import Limits
+from video_assets.domain.losses import REMEMBERED_REASONS, Loss
+from video_assets.media.pool import DecodingPool
+from video_assets.pipeline.progress import Progress, silent
+from video_assets.pipeline.settings import SourceSettings
+from video_assets.storage.files import read_lines, write_if_changed
+from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.quarantine import quarantine_rows, read_quarantine, replace_stage
+from video_assets.storage.schemas import FACTS_FIELDS, LEFT_OUT, MANIFEST
+from video_assets.storage.sources import SourceClips, read_source
+from video_assets.storage.tables import read_notes, read_table, write_table
+
+if TYPE_CHECKING:
+    from video_assets.pipeline.probing import FileFacts
+
+FACTS_COLUMNS = [name for name, _ in FACTS_FIELDS]
+_FILE_COLUMNS = ["path", "size_bytes", "mtime_ns"]
+
+
+@dataclass(slots=True)
+class ManifestReport:
+    """What the stage did. `clips` is the manifest, one row a clip."""
+
+    clips: pd.DataFrame
+    labels: list[str]
+    num_files_probed: int = 0
+    num_files_reused: int = 0
+    lost: pd.DataFrame = field(default_factory=pd.DataFrame)
+    left_out: Sequence[LeftOut] = ()
+
+    @property
+    def failed_fraction(self) -> float:
+        """Lost clips of all that the source asks for."""
+        return len(self.lost) / max(1, len(self.lost) + len(self.clips))
+
+
+def build_manifest(
+    source: Path,
+    paths: DatasetPaths,
+    settings: SourceSettings,
+    make_pool: Callable[[], DecodingPool],
+    progress: Progress = silent,
+) -> ManifestReport:
+    """Writes `manifest.parquet`, `labels.txt`, `left_out.parquet` and the manifest's part of the quarantine.
+
+    Only files that are new or changed (size or time) are opened. The result does not depend on the order in
+    which the source lists its files.
+
+    Raises:
+        SettingsError: if the source cannot be read.
+        BuildRefused: if the source asks for nothing, or more than the allowed fraction of its clips is lost;
+            the quarantine, which names them, is written before.
+    """
+    asked = read_source(source, include=settings.include, group_pattern=settings.group_pattern)
+    previous = read_table(paths.manifest, MANIFEST)
+    _refuse_empty(source, asked, previous)
+    clips, lost, report = _open_files(asked, previous, paths, settings, make_pool, progress)
+    clips, conflicts = _without_conflicts(clips)
+    files = {clip.file.path: clip.file for clip in asked.clips}
+    report.lost = quarantine_rows([*asked.lost, *lost, *conflicts], files)
+    replace_stage(paths.quarantine, "manifest", report.lost)
+    write_table(paths.left_out, pd.DataFrame([asdict(item) for item in asked.left_out], columns=LEFT_OUT.names), LEFT_OUT)
+    report.left_out = asked.left_out
+    report.clips = clips.sort_values("clip_id", kind="stable", ignore_index=True)
+    if report.failed_fraction > settings.max_failed_fraction or clips.empty:
+        raise BuildRefused(_too_many_lost(report, settings.max_failed_fraction))
+    report.labels = append_labels(read_lines(paths.labels), set(clips["label"]))
+    write_if_changed(paths.labels, "".join(f"{label}\n" for label in report.labels).encode("utf-8"))
+    notes = {"source": str(source.absolute()), "settings": json.dumps(asdict(settings))}
+    write_table(paths.manifest, report.clips, MANIFEST, notes)
+    return report
+
+
+def manifest_settings(paths: DatasetPaths) -> SourceSettings:
+    """The settings under which the manifest was made; the stages after it keep its limits.
+
+    Raises:
+        BuildRefused: if there is no manifest.
+    """
+    if not paths.manifest.exists():
+        raise BuildRefused(f"there is no manifest in {paths.directory}; materialize manifest first")
+    values = json.loads(read_notes(paths.manifest)["settings"])
+    return SourceSettings(**(values | {"limits": Limits(**values["limits"]), "include": tuple(values["include"])}))
+
+
+def _refuse_empty(source: Path, asked: SourceClips, previous: pd.DataFrame) -> None:
+    if asked.clips or asked.lost:
+        return
+    left_out = f" ({len(asked.left_out)} entries were left out, such as {asked.left_out[0].source}: " if asked.left_out else ""
+    why = f"{left_out}{asked.left_out[0].reason})" if asked.left_out else ""
+    known = f" The dataset knows {len(previous)} clips; an empty source does not mean that they are gone." if len(previous) else ""
+    raise BuildRefused(f"no videos in the source {source}{why}.{known} Put videos into a folder per class, or name a table.")
+
+
+def _too_many_lost(report: ManifestReport, allowed: float) -> str:
+    num_lost, num_asked = len(report.lost), len(report.lost) + len(report.clips)
+    reasons = ", ".join(f"{reason} {count}" for reason, count in report.lost["reason"].value_counts().items())
+    first = report.lost.iloc[0]
+    remedy = "mend or remove them, or raise manifest.max_failed_fraction" if len(report.clips) else "mend them"
+    return (
+        f"{num_lost} of {num_asked} clips ({num_lost / num_asked:.1%}) cannot be used ({reasons}); at most {allowed:.1%} "
+        f"may fail. The first is {first['source']}: {first['detail']}. All are named in quarantine.parquet; {remedy}."
+    )
+
+
+def _open_files(
+    asked: SourceClips,
+    previous: pd.DataFrame,
+    paths: DatasetPaths,
+    settings: SourceSettings,
+    make_pool: Callable[[], DecodingPool],
+    progress: Progress,
+) -> tuple[pd.DataFrame, list[LostSource], ManifestReport]:
+    """The clips with the facts of their files, those that are lost, and the counts."""
+    wanted = _wanted_frame(asked.clips)
+    known = previous[[*_FILE_COLUMNS, "content_hash", *FACTS_COLUMNS]].drop_duplicates("path")
+    clips = wanted.merge(known, on=_FILE_COLUMNS, how="left")
+    remembered = _remembered_losses(paths.quarantine)
+    is_new = clips["content_hash"].isna()
+    files = {clip.file.path: clip.file for clip in asked.clips}
+    losses = {path: loss for path, loss in remembered.items() if files.get(path[0]) == ListedFile(*path)}
+    lost_paths = {path[0]: loss for path, loss in losses.items()}
+    to_probe = [files[path] for path in sorted(set(clips.loc[is_new, "path"]) - lost_paths.keys())]
+    found = _probe(asked.directory, to_probe, settings.limits, make_pool, progress)
+    facts = {path: result for path, result in found.items() if not isinstance(result, Loss)}
+    lost_paths |= {path: result for path, result in found.items() if isinstance(result, Loss)}
+    clips = pd.concat([clips[~is_new], _with_facts(wanted[is_new.to_numpy()], facts)], ignore_index=True)
+    clips, bad_spans = _without_bad_spans(clips)
+    lost = [
+        LostSource(clip.clip_id, lost_paths[clip.file.path], clip.label)
+        for clip in asked.clips
+        if clip.file.path in lost_paths
+    ]
+    num_reused = len(files) - len(to_probe)
+    report = ManifestReport(clips, [], num_files_probed=len(to_probe), num_files_reused=num_reused)
+    return clips, [*lost, *bad_spans], report
+
+
+def _wanted_frame(clips: Sequence[WantedClip]) -> pd.DataFrame:
+    columns = {
+        "clip_id": [clip.clip_id for clip in clips],
+        "path": [clip.file.path for clip in clips],
+        "label": [clip.label for clip in clips],
+        "group": [clip.group for clip in clips],
+        "official_split": [clip.official_split for clip in clips],
+        "caption": [clip.caption for clip in clips],
+        "start_seconds": [clip.start_seconds for clip in clips],
+        "end_seconds": [clip.end_seconds for clip in clips],
+        "size_bytes": [clip.file.size_bytes for clip in clips],
+        "mtime_ns": [clip.file.mtime_ns for clip in clips],
+    }
+    kinds = {name: MANIFEST.field(name).type.to_pandas_dtype() for name in ("size_bytes", "mtime_ns", "start_seconds")}
+    frame = pd.DataFrame(columns).astype({**kinds, "end_seconds": kinds["start_seconds"]})
+    texts = [name for name in frame.columns if frame[name].dtype == object]
+    return frame.astype(dict.fromkeys(texts, "str"))
+
+
+def _remembered_losses(quarantine: Path) -> dict[tuple[str, int, int], Loss]:
+    rows = read_quarantine(quarantine)
+    rows = rows[(rows["stage"] == "manifest") & rows["reason"].isin(REMEMBERED_REASONS) & (rows["size_bytes"] >= 0)]
+    paths = (str(source).partition("#t=")[0] for source in rows["source"])
+    keys = zip(paths, rows["size_bytes"].tolist(), rows["mtime_ns"].tolist(), strict=True)
+    return {key: Loss(r, d) for key, r, d in zip(keys, rows["reason"], rows["detail"], strict=True)}
+
+
+def _probe(
+    directory: Path,
+    files: Sequence[ListedFile],
+    limits: Limits,
+    make_pool: Callable[[], DecodingPool],
+    progress: Progress,
+) -> "dict[str, FileFacts | Loss]":
+    if not files:
+        return {}
+    from video_assets.pipeline.probing import ProbeJob, probe_file
+
+    results: "dict[str, FileFacts | Loss]" = {}
+    counted = progress("probing", len(files), sum(file.size_bytes for file in files))
+    with make_pool() as pool:
+        for result in pool.map(probe_file, (ProbeJob(directory, file, limits) for file in files)):
+            results[result.job.file.path] = result.outcome
+            counted(1, result.job.file.size_bytes)
+    return results
+
+
+def _with_facts(wanted: pd.DataFrame, facts: "dict[str, FileFacts]") -> pd.DataFrame:
+    """The wanted clips whose files have facts, with these."""
+    rows = wanted[wanted["path"].isin(facts.keys())]
+    found = [facts[path] for path in rows["path"]]
+    columns = pd.DataFrame(
+        [{"content_hash": item.content_hash, **asdict(item.video)} for item in found],
+        columns=["content_hash", *FACTS_COLUMNS],
+        index=rows.index,
+    )
+    return pd.concat([rows, columns], axis=1)
+
+
+def _without_bad_spans(clips: pd.DataFrame) -> tuple[pd.DataFrame, list[LostSource]]:
+    durations = clips["duration_us"].astype("float64") / 1e6
+    is_bad = (clips["start_seconds"] >= durations).to_numpy(dtype=bool, na_value=False)
+    lost = [
+        LostSource(row["clip_id"], Loss("bad_span", f"it starts at {row['start_seconds']:g} s, the video ends at {end:g} s"), row["label"])
+        for (_, row), end in zip(clips[is_bad].iterrows(), durations[is_bad], strict=True)
+    ]
+    return clips[~is_bad], lost
+
+
+def _without_conflicts(clips: pd.DataFrame) -> tuple[pd.DataFrame, list[LostSource]]:
+    """Leaves out clips whose content stands under several labels: nobody can say which is right."""
+    same = clips.groupby(["content_hash", "start_seconds", "end_seconds"], dropna=False, sort=False)
+    is_conflict = (same["label"].transform("nunique") > 1).to_numpy(dtype=bool) if len(clips) else np.zeros(0, bool)
+    lost: list[LostSource] = []
+    for _, rows in clips[is_conflict].groupby(["content_hash", "start_seconds", "end_seconds"], dropna=False):
+        places = "; ".join(f"{label}: {clip_id}" for label, clip_id in sorted(zip(rows["label"], rows["clip_id"], strict=True)))
+        loss = Loss("label_conflict", f"the same content stands under {rows['label'].nunique()} labels ({places})")
+        lost += [LostSource(c, loss, label) for c, label in zip(rows["clip_id"], rows["label"], strict=True)]
+    return clips[~is_conflict], lost
+
+
+def class_counts(clips: pd.DataFrame) -> dict[str, int]:
+    """Clips by class, in the order of the names."""
+    return {str(k): int(v) for k, v in clips["label"].value_counts().sort_index().items()}
+

@@ -1,0 +1,266 @@
+"""Stage 3: the plan, the dataset's lock file: which clip goes to which shard, under which encoding."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+import pandas as pd
+
+from video_assets.domain.encoding import ENCODER_VERSION, Encoding, changed_fields
+from video_assets.domain.errors import BuildRefused, SettingsError
+from video_assets.domain.estimates import estimated_record_bytes, estimated_seconds
+from video_assets.domain.hashing import json_digest
+from video_assets.domain.plan import PlannedClip, ShardPlan, assign_shards, shard_fingerprint
+from video_assets.domain.splits import SPLITS, Split
+from video_assets.pipeline.settings import ShardingSettings
+from video_assets.storage.files import read_lines, write_json
+from video_assets.storage.paths import FIRST_VERSION, DatasetPaths, next_version, partition_key
+from video_assets.storage.schemas import MANIFEST, PLAN, SPLIT
+from video_assets.storage.tables import read_notes, read_table, write_table
+
+_CLIP_FIELDS = [f.name for f in fields(PlannedClip)]
+
+
+@dataclass(slots=True, kw_only=True)
+class PinnedSettings:
+    """`encoding.json`: what the plan fixes for a dataset version."""
+
+    version: str
+    encoding: Encoding
+    clips_per_shard: int
+    source: str
+    num_shards: dict[Split, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+    encoder_version: int = ENCODER_VERSION
+
+    def write(self, path: Path) -> None:
+        """Writes the file."""
+        write_json(path, asdict(self) | {"encoding": self.encoding.as_dict()})
+
+    @classmethod
+    def read(cls, path: Path) -> "PinnedSettings | None":
+        """The pinned settings, or None where nothing was planned yet.
+
+        Raises:
+            SettingsError: if the file cannot be understood.
+        """
+        if not path.exists():
+            return None
+        try:
+            values = json.loads(path.read_text("utf-8"))
+            return cls(**(values | {"encoding": Encoding(**values["encoding"])}))
+        except (ValueError, KeyError, TypeError) as error:
+            raise SettingsError(f"{path} is damaged ({error}); restore it, or plan into a new root") from error
+
+
+@dataclass(slots=True, kw_only=True)
+class PlanReport:
+    """What the stage decided. `rows` is the plan, one row a clip; shards are named by their partition keys."""
+
+    rows: pd.DataFrame
+    pinned: PinnedSettings
+    labels: list[str]
+    added: list[str]
+    superseded: list[str]
+    estimated_bytes: float
+    estimated_seconds: float
+    encoding_changed: bool = False
+
+    @property
+    def shards(self) -> list[str]:
+        """Partition keys of all live shards, in order."""
+        return live_shards(self.rows)
+
+    def data_version(self) -> str:
+        """Hash of encoding and label map only, so that growth does not make old shards stale."""
+        return json_digest([self.pinned.encoding.as_dict(), self.pinned.encoder_version, self.labels])
+
+
+def live_shards(rows: pd.DataFrame) -> list[str]:
+    """Partition keys of a plan's shards, train first, in the order of their indices."""
+    pairs = rows[["split", "shard_index"]].drop_duplicates().sort_values(["split", "shard_index"])
+    keys = {split: [int(i) for i in pairs.loc[pairs["split"] == split, "shard_index"]] for split in SPLITS}
+    return [partition_key(split, index) for split in SPLITS for index in keys[split]]
+
+
+def build_plan(
+    paths: DatasetPaths,
+    encoding: Encoding,
+    sharding: ShardingSettings,
+    *,
+    new_version: bool = False,
+    version_source: DatasetPaths | None = None,
+) -> PlanReport:
+    """Writes `plan.parquet` and `encoding.json`.
+
+    `version_source` is where version directories are looked for, if it is another place (a dry run). Shards that are planned already keep their rows. What is new is put into new shards; see
+    `domain.plan.assign_shards`.
+
+    Raises:
+        BuildRefused: if the dataset exists under another encoding and `new_version` is not set.
+    """
+    clips = _planned_rows(paths)
+    before = PinnedSettings.read(paths.encoding)
+    previous = read_table(paths.plan, PLAN)
+    pinned, is_same = _pin(paths, before, encoding, sharding, version_source or paths, new_version=new_version)
+    if not is_same:
+        previous = previous.iloc[:0]
+    parts: list[pd.DataFrame] = []
+    added: list[str] = []
+    superseded: list[str] = []
+    for split in SPLITS:
+        rows = clips[clips["split"] == split].set_index("row_digest", drop=False)
+        old = previous[previous["split"] == split].sort_values(["shard_index", "position"])
+        existing = {int(i): digests.tolist() for i, digests in old.groupby("shard_index")["row_digest"]}
+        assignment = assign_shards(
+            rows.index.tolist(),
+            existing,
+            num_shards=pinned.num_shards[split],
+            clips_per_shard=pinned.clips_per_shard,
+            seed=0,
+        )
+        parts.append(_placed(rows, assignment.shards))
+        pinned.num_shards[split] = assignment.num_shards
+        added += [partition_key(split, index) for index in assignment.added]
+        superseded += [partition_key(split, index) for index in assignment.superseded]
+    plan = pd.concat(parts, ignore_index=True)
+    fresh = plan[[key in set(added) for key in _keys_of(plan)]]
+    report = PlanReport(
+        rows=plan,
+        pinned=pinned,
+        labels=read_lines(paths.labels),
+        added=added,
+        superseded=superseded,
+        estimated_bytes=estimated_record_bytes(encoding) * len(fresh),
+        estimated_seconds=estimated_seconds(
+            float(fresh["num_frames"].sum()), float((fresh["num_frames"] * fresh["num_pixels"]).sum())
+        ),
+        encoding_changed=not is_same and before is not None,
+    )
+    write_table(paths.plan, plan, PLAN)
+    pinned.write(paths.encoding)
+    return report
+
+
+def _keys_of(rows: pd.DataFrame) -> list[str]:
+    return [partition_key(split, index) for split, index in zip(rows["split"], rows["shard_index"], strict=True)]
+
+
+def _planned_rows(paths: DatasetPaths) -> pd.DataFrame:
+    """Every clip of both splits with all that its record depends on."""
+    manifest = read_table(paths.manifest, MANIFEST)
+    if manifest.empty:
+        raise BuildRefused("there is no manifest yet; materialize manifest and splits first")
+    splits = pd.concat([read_table(paths.split(split), SPLIT)[["clip_id"]].assign(split=split) for split in SPLITS])
+    clips = manifest.merge(splits, on="clip_id")
+    labels = {name: index for index, name in enumerate(read_lines(paths.labels))}
+    clips["label_index"] = clips["label"].map(labels).astype("int64")
+    clips["num_pixels"] = clips["width_px"] * clips["height_px"]
+    clips["row_digest"] = [clip.row_digest() for clip in planned_clips(clips)]
+    return clips[[name for name in PLAN.names if name not in ("shard_index", "position")]]
+
+
+def planned_clips(rows: pd.DataFrame) -> Iterable[PlannedClip]:
+    """The rows as values, in their order; what a table has no value for is None."""
+    columns = [[None if pd.isna(v) else v for v in rows[name].tolist()] for name in _CLIP_FIELDS]
+    return (PlannedClip(*values) for values in zip(*columns, strict=True))
+
+
+def _placed(rows: pd.DataFrame, shards: dict[int, tuple[str, ...]]) -> pd.DataFrame:
+    order = [(digest, index, position) for index, members in shards.items() for position, digest in enumerate(members)]
+    placed = rows.loc[[digest for digest, _, _ in order]].reset_index(drop=True)
+    placed["shard_index"] = pd.Series([index for _, index, _ in order], dtype="int64")
+    placed["position"] = pd.Series([position for _, _, position in order], dtype="int64")
+    return placed
+
+
+def _pin(
+    paths: DatasetPaths,
+    before: PinnedSettings | None,
+    encoding: Encoding,
+    sharding: ShardingSettings,
+    built: DatasetPaths,
+    *,
+    new_version: bool,
+) -> tuple[PinnedSettings, bool]:
+    """The settings to pin, and whether what was planned before goes on under them."""
+    source = read_notes(paths.manifest).get("source", "")
+    clips_per_shard = sharding.clips_per_shard
+    if clips_per_shard < 1:
+        clips_per_shard = max(1, round(sharding.shard_megabytes * 1e6 / estimated_record_bytes(encoding)))
+    pinned = PinnedSettings(version=FIRST_VERSION, encoding=encoding, clips_per_shard=clips_per_shard, source=source)
+    if before is None:
+        return pinned, False
+    changes: dict[str, tuple[object, object]] = dict(changed_fields(before.encoding, encoding))
+    if before.encoder_version != ENCODER_VERSION:
+        changes["encoder_version"] = (before.encoder_version, ENCODER_VERSION)
+    pinned.version = before.version
+    if not changes:
+        pinned.num_shards = dict(before.num_shards)
+        if sharding.clips_per_shard < 1:
+            pinned.clips_per_shard = before.clips_per_shard
+        return pinned, True
+    if not _has_shards(built, before.version):
+        return pinned, False  # nothing was written under the old settings
+    if not new_version:
+        named = ", ".join(f"{name} {old} → {new}" for name, (old, new) in changes.items())
+        raise BuildRefused(
+            f"the dataset {paths.name} {before.version} exists under another encoding ({named}). Set these fields of "
+            "plan.encoding back, or set plan.new_version: true to build the next version beside it."
+        )
+    versions = [before.version, *built.versions()]
+    pinned.version = next_version(max(versions, key=lambda v: [int(n) for n in v.split(".")]))
+    return pinned, False
+
+
+def _has_shards(paths: DatasetPaths, version: str) -> bool:
+    directory = paths.version(version).directory
+    return directory.is_dir() and any(directory.glob(f"{paths.name}-*.tfrecord"))
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPlan:
+    """The plan as it stands on disk."""
+
+    pinned: PinnedSettings
+    rows: pd.DataFrame
+    labels: list[str]
+
+    def shard(self, split: Split, shard_index: int) -> tuple[ShardPlan, pd.DataFrame]:
+        """One shard, and its rows in order.
+
+        Raises:
+            SettingsError: if the plan has no such shard.
+        """
+        rows = self.rows[(self.rows["split"] == split) & (self.rows["shard_index"] == shard_index)]
+        if rows.empty:
+            raise SettingsError(f"{partition_key(split, shard_index)} is not in the plan; materialize plan first")
+        rows = rows.sort_values("position", ignore_index=True)
+        return ShardPlan(split, shard_index, tuple(planned_clips(rows)), self.pinned.encoding), rows
+
+    def fingerprints(self) -> dict[str, str]:
+        """Fingerprint of every live shard, by partition key."""
+        ordered = self.rows.sort_values(["split", "shard_index", "position"])
+        found = {
+            partition_key("train" if split == "train" else "test", int(index)): digests.tolist()
+            for (split, index), digests in ordered.groupby(["split", "shard_index"])["row_digest"]
+        }
+        return {key: shard_fingerprint(found[key], self.pinned.encoding) for key in live_shards(self.rows)}
+
+
+def read_plan(paths: DatasetPaths) -> ReadPlan:
+    """The plan.
+
+    Raises:
+        BuildRefused: if there is none.
+    """
+    pinned = PinnedSettings.read(paths.encoding)
+    if pinned is None or not paths.plan.exists():
+        raise BuildRefused(f"there is no plan in {paths.directory}; materialize manifest, splits and plan first")
+    return ReadPlan(pinned, read_table(paths.plan, PLAN), read_lines(paths.labels))
+
+
+def sequence_of(keys: Sequence[str]) -> str:
+    """Partition keys for a message: the first few, and how many more."""
+    shown = ", ".join(keys[:5])
+    return shown if len(keys) <= 5 else f"{shown} and {len(keys) - 5} more"

@@ -1,0 +1,51 @@
+"""How far a stage has come, told to whoever listens."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+Counter = Callable[[int, int], None]
+"""Called with the clips and the source bytes that were finished since the last call."""
+Progress = Callable[[str, int, int], Counter]
+"""Begins a phase: its name, and how many clips and source bytes there are to do."""
+
+
+def silent(_phase: str, _num_clips: int, _num_bytes: int) -> Counter:
+    """Tells nobody."""
+    return lambda _clips, _bytes: None
+
+
+@dataclass(slots=True)
+class LineProgress:
+    """Says a line at most every few seconds, and one at the end of each phase."""
+
+    say: Callable[[str], None]
+    every_seconds: float = 5.0
+    clock: Callable[[], float] = field(default=time.monotonic)
+
+    def __call__(self, phase: str, num_clips: int, num_bytes: int) -> Counter:
+        """Begins a phase."""
+        begun = self.clock()
+        state = {"clips": 0, "bytes": 0, "said": begun}
+
+        def count(clips: int, num_bytes_done: int) -> None:
+            state["clips"] += clips
+            state["bytes"] += num_bytes_done
+            now = self.clock()
+            if state["clips"] < num_clips and now - state["said"] < self.every_seconds:
+                return
+            state["said"] = now
+            self.say(progress_line(phase, state["clips"], num_clips, state["bytes"], now - begun))
+
+        return count
+
+
+def progress_line(phase: str, num_done: int, num_clips: int, bytes_done: float, seconds: float) -> str:
+    """One line about a phase.
+
+    >>> progress_line("encoding", 20, 100, 4e6, 2.0)
+    'encoding: 20 of 100 clips, 10.0 clips/s, 2.0 MB/s, 8 s left'
+    """
+    rate = num_done / max(seconds, 1e-9)
+    left = f", {(num_clips - num_done) / rate:.0f} s left" if 0 < num_done < num_clips else ""
+    return f"{phase}: {num_done} of {num_clips} clips, {rate:.1f} clips/s, {bytes_done / max(seconds, 1e-9) / 1e6:.1f} MB/s{left}"

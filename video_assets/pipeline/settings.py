@@ -1,0 +1,32 @@
+"""What each stage can be told, checked."""
+
+from dataclasses import dataclass, field
+
+from video_assets.domain.clips import UCF101_GROUP_PATTERN
+from video_assets.domain.limits import Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSettings:
+    """How the manifest reads its source."""
+
+    group_pattern: str = UCF101_GROUP_PATTERN
+    include: tuple[str, ...] = ()
+    max_failed_fraction: float = 0.1
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitSettings:
+    """How groups are assigned to splits."""
+
+    test_fraction: float = 0.2
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardingSettings:
+    """How many clips a shard holds: a number, or as many as make about `shard_megabytes`."""
+
+    clips_per_shard: int = 0
+    shard_megabytes: float = 128.0

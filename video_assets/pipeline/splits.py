@@ -1,0 +1,215 @@
+"""Stage 2: assign every group of clips to a split, and never move it again."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from video_assets.domain.clips import LostSource
+from video_assets.domain.groups import component_keys, join_components
+from video_assets.domain.losses import Loss
+from video_assets.domain.splits import SPLITS, Split, Unit, assign_splits
+from video_assets.pipeline.settings import SplitSettings
+from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.quarantine import quarantine_rows, replace_stage
+from video_assets.storage.schemas import MANIFEST, SPLIT, SPLIT_HISTORY
+from video_assets.storage.tables import read_table, write_table
+
+
+@dataclass(slots=True)
+class SplitReport:
+    """What the stage did: the clips of each split, and those whose group and content contradict each other."""
+
+    splits: dict[Split, pd.DataFrame]
+    test_fraction: float
+    num_new: int = 0
+    num_official_ignored: int = 0
+    lost: list[LostSource] = field(default_factory=list)
+
+    def balance(self) -> pd.DataFrame:
+        """Clips of each class in train and test, and test's share."""
+        counts = pd.DataFrame({split: rows["label"].value_counts() for split, rows in self.splits.items()})
+        counts = counts.reindex(columns=list(SPLITS)).fillna(0).astype("int64").sort_index()
+        return counts.assign(test_share=counts["test"] / counts.sum(axis=1))
+
+
+def build_splits(paths: DatasetPaths, settings: SplitSettings) -> SplitReport:
+    """Writes `splits/train.parquet`, `splits/test.parquet` and the history that keeps clips where they are."""
+    clips = read_table(paths.manifest, MANIFEST)
+    history = read_table(paths.split_history, SPLIT_HISTORY)
+    known = _known_splits(clips, history)
+    clips, known, lost = _without_contradictions(clips, known)
+    components = _components(clips)
+    splits, num_new, num_ignored, official_lost = _assign(clips, components, known, settings)
+    is_kept = ~clips["clip_id"].isin({item.source for item in official_lost}).to_numpy()
+    clips, splits = clips[is_kept], splits[is_kept]
+    lost += official_lost
+    replace_stage(paths.quarantine, "splits", quarantine_rows(lost))
+    write_table(paths.split_history, _extend_history(history, clips, splits), SPLIT_HISTORY)
+    report = SplitReport({}, settings.test_fraction, num_new, num_ignored, lost)
+    for split in SPLITS:
+        rows = clips.loc[splits == split, SPLIT.names].reset_index(drop=True)
+        write_table(paths.split(split), rows, SPLIT)
+        report.splits[split] = rows
+    return report
+
+
+def _optional(values: pd.Series) -> list[str | None]:
+    return [None if missing else str(value) for value, missing in zip(values, values.isna(), strict=True)]
+
+
+def _components(clips: pd.DataFrame) -> NDArray[np.int64]:
+    return join_components(_optional(clips["group"]), clips["content_hash"].tolist())
+
+
+def _known_splits(clips: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+    """Where each clip's content, its group, and its own name were put before."""
+    lookups = {kind: rows.set_index("key")["split"] for kind, rows in history.groupby("kind")}
+    empty = pd.Series([], dtype="str")
+    columns = {"content": "content_hash", "group": "group", "clip": "clip_id"}
+    known = {kind: clips[column].map(lookups.get(kind, empty)) for kind, column in columns.items()}
+    return pd.DataFrame(known, index=clips.index).astype("str")
+
+
+def _without_contradictions(
+    clips: pd.DataFrame, known: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame, list[LostSource]]:
+    """Leaves out clips that would bring a group or a content into both splits.
+
+    First those whose own content and group were put apart; then newcomers that join what was put apart; and
+    last, where a table now joins clips that were in both splits, the fewer of them.
+    """
+    lost: list[LostSource] = []
+    for rule in (_own_contradiction, _joining_newcomer, _minority):
+        if clips.empty:
+            break
+        is_bad = rule(clips, known)
+        for clip_id, label, content, group in zip(
+            clips.loc[is_bad, "clip_id"],
+            clips.loc[is_bad, "label"],
+            known.loc[is_bad, "content"],
+            known.loc[is_bad, "group"],
+            strict=True,
+        ):
+            places = ", ".join(
+                f"its {kind} is in {where}" for kind, where in (("content", content), ("group", group)) if not pd.isna(where)
+            )
+            detail = f"it would put one group into both splits ({places or 'it joins clips of both'}); correct the group"
+            lost.append(LostSource(clip_id, Loss("split_conflict", detail), label))
+        clips, known = clips[~is_bad], known[~is_bad]
+    return clips, known, lost
+
+
+def _own_contradiction(clips: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
+    content, group = known["content"], known["group"]
+    return (content.notna() & group.notna() & (content != group)).to_numpy(dtype=bool, na_value=False)
+
+
+def _torn(clips: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
+    """Clips of components that hold evidence for both splits."""
+    evidence = known["content"].fillna(known["group"])
+    num_splits = evidence.groupby(_components(clips)).transform("nunique")
+    return (num_splits > 1).to_numpy(dtype=bool)
+
+
+def _joining_newcomer(clips: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
+    return _torn(clips, known) & known["content"].isna().to_numpy(dtype=bool)
+
+
+def _minority(clips: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
+    torn = _torn(clips, known)
+    is_bad = np.zeros(len(clips), bool)
+    components = _components(clips)
+    for component in np.unique(components[torn]):
+        members = components == component
+        counts = Counter(known.loc[members, "content"])
+        stays = max(SPLITS, key=lambda split: (counts[split], split))
+        is_bad |= members & (known["content"] != stays).to_numpy(dtype=bool)
+    return is_bad
+
+
+def _assign(
+    clips: pd.DataFrame, components: NDArray[np.int64], known: pd.DataFrame, settings: SplitSettings
+) -> tuple[NDArray[np.object_], int, int, list[LostSource]]:
+    """The split of every clip, the number of new clips, and what the official lists have to say against it."""
+    if clips.empty:
+        return np.zeros(0, object), 0, 0, []
+    evidence = known["content"].fillna(known["group"])
+    by_component = evidence.groupby(components).first()
+    by_component = by_component.fillna(known["clip"].groupby(components).first())
+    official = clips["official_split"]
+    asked = _majority(official, components).reindex(by_component.index)
+    settled = by_component.fillna(asked)
+    keys = component_keys(components, _optional(clips["group"]), clips["content_hash"].tolist())
+    units = _units(clips["label"], components, keys, settled, by_component)
+    assigned = assign_splits(units, test_fraction=settings.test_fraction, seed=settings.seed)
+    free = settled.isna()
+    placed = settled.astype(object)
+    placed[free] = [assigned[keys[component]] for component in placed.index[free]]
+    splits = placed.to_numpy(dtype=object)[components]
+    was_known = by_component.notna().to_numpy()[components]
+    disagrees = official.notna().to_numpy() & (official.to_numpy(dtype=object) != splits)
+    lost = _official_conflicts(clips, splits, disagrees & ~was_known)
+    return splits, int((~was_known).sum()), int((disagrees & was_known).sum()), lost
+
+
+def _majority(official: pd.Series, components: NDArray[np.int64]) -> pd.Series:
+    """The split that the official lists give each component, by most of its clips."""
+    given = official.notna().to_numpy()
+    if not given.any():
+        return pd.Series([], dtype="str")
+    counts = pd.crosstab(components[given], official[given].to_numpy()).reindex(columns=sorted(SPLITS), fill_value=0)
+    return counts.idxmax(axis=1).astype("str")
+
+
+def _units(
+    labels: pd.Series, components: NDArray[np.int64], keys: Sequence[str], settled: pd.Series, known: pd.Series
+) -> list[Unit]:
+    """New components one by one; those of earlier builds together, as two units, for their weight only."""
+    counts = pd.Series(1, index=labels.index).groupby([components, labels.to_numpy()]).sum()
+    is_known = known.notna()
+    frame = counts.rename("count").rename_axis(["component", "label"]).reset_index()
+    frame["known"] = known.reindex(frame["component"]).to_numpy(dtype=object)
+    old = frame[is_known.reindex(frame["component"]).to_numpy(dtype=bool)]
+    units: list[Unit] = []
+    for split in SPLITS:
+        weights = old[old["known"] == split].groupby("label")["count"].sum()
+        if len(weights):
+            units.append(Unit(f"earlier {split}", {str(k): int(v) for k, v in weights.items()}, split))
+    new = frame[~is_known.reindex(frame["component"]).to_numpy(dtype=bool)]
+    classes: dict[int, dict[str, int]] = {}
+    for component, label, count in zip(new["component"], new["label"], new["count"], strict=True):
+        classes.setdefault(int(component), {})[str(label)] = int(count)
+    for component, by_class in classes.items():
+        split = settled[component]
+        units.append(Unit(keys[component], by_class, None if pd.isna(split) else ("train" if split == "train" else "test")))
+    return units
+
+
+def _official_conflicts(
+    clips: pd.DataFrame, splits: NDArray[np.object_], disagrees: NDArray[np.bool_]
+) -> list[LostSource]:
+    rows = clips[disagrees]
+    return [
+        LostSource(
+            clip_id,
+            Loss("split_conflict", f"the table puts it in {asked}, but most of its group is in {placed}; correct the table"),
+            label,
+        )
+        for clip_id, label, asked, placed in zip(
+            rows["clip_id"], rows["label"], rows["official_split"], splits[disagrees], strict=True
+        )
+    ]
+
+
+def _extend_history(history: pd.DataFrame, clips: pd.DataFrame, splits: NDArray[np.object_]) -> pd.DataFrame:
+    parts = [history]
+    for kind, column in (("clip", "clip_id"), ("content", "content_hash"), ("group", "group")):
+        rows = pd.DataFrame({"kind": kind, "key": clips[column].to_numpy(), "split": splits})
+        parts.append(rows[rows["key"].notna()])
+    merged = pd.concat([part for part in parts if len(part)], ignore_index=True) if any(map(len, parts)) else history
+    merged = merged.drop_duplicates(["kind", "key"], keep="first")
+    return merged.sort_values(["kind", "key"], ignore_index=True)

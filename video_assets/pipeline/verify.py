@@ -1,0 +1,211 @@
+"""Checks of one shard, against the plan and against its source, through TensorFlow's own reader."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from video_assets.domain.audits import choose_sample
+from video_assets.domain.checks import CheckOutcome
+from video_assets.domain.encoding import Encoding
+from video_assets.domain.limits import Limits
+from video_assets.domain.losses import Loss
+from video_assets.domain.plan import PlannedClip
+from video_assets.media.pool import DecodingPool
+from video_assets.pipeline.plan import ReadPlan
+from video_assets.storage.files import file_sha256
+from video_assets.storage.paths import DatasetPaths, parse_partition_key
+from video_assets.storage.sidecars import read_sidecar
+from video_assets.storage.sources import source_directory
+
+SHARD_CHECKS = ("shard_is_complete", "shard_decodes", "shard_matches_source")
+
+
+class _Failed(Exception):
+    """Carries the sentence of a failed check."""
+
+
+@dataclass(frozen=True)
+class ShardAudit:
+    """The checks of one shard as it is on disk.
+
+    `max_records` of None looks at every record; otherwise at so many at most, and for the comparison with the
+    source at no more than a twentieth of what decoding all of the shard's videos would cost.
+    """
+
+    paths: DatasetPaths
+    plan: ReadPlan
+    key: str
+    limits: Limits
+    make_pool: Callable[[], DecodingPool]
+    max_records: int | None = 3
+
+    def run(self, name: str) -> CheckOutcome:
+        """Runs one of `SHARD_CHECKS` by name."""
+        checks = {
+            "shard_is_complete": self._is_complete,
+            "shard_decodes": self._decodes,
+            "shard_matches_source": self._matches_source,
+        }
+        try:
+            description, facts = checks[name]()
+        except _Failed as failed:
+            return CheckOutcome(name=name, passed=False, description=str(failed), target=self.key)
+        return CheckOutcome(name=name, passed=True, description=description, target=self.key, facts=facts)
+
+    @cached_property
+    def _shard(self) -> Path:
+        return self._version_paths.shard(*parse_partition_key(self.key))
+
+    @cached_property
+    def _version_paths(self):  # noqa: ANN202
+        return self.paths.version(self.plan.pinned.version)
+
+    @cached_property
+    def _planned(self):  # noqa: ANN202
+        return self.plan.shard(*parse_partition_key(self.key))
+
+    @cached_property
+    def _sidecar(self):  # noqa: ANN202
+        sidecar = read_sidecar(self._version_paths.sidecar(*parse_partition_key(self.key)))
+        if sidecar is None:
+            raise _Failed(f"{self.key} has no readable sidecar; materialize the shard again")
+        return sidecar
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        """Every record, as TensorFlow reads it: numpy values by feature."""
+        if not self._shard.is_file():
+            raise _Failed(f"{self._shard.name} is not there; materialize {self.key}")
+        tf = _tensorflow()
+        from video_assets.reader.parsing import parse_record
+
+        number = 0
+        try:
+            for raw in tf.data.TFRecordDataset(str(self._shard)):
+                yield {name: tensor.numpy() for name, tensor in parse_record(self._encoding.layout, raw).items()}
+                number += 1
+        except tf.errors.OpError as error:
+            reason = error.message.splitlines()[0]
+            raise _Failed(f"record {number} of {self._shard.name} cannot be read: {reason}") from error
+
+    @property
+    def _encoding(self) -> Encoding:
+        return self.plan.pinned.encoding
+
+    def _is_complete(self) -> tuple[str, dict[str, float]]:
+        sidecar, (planned, _) = self._sidecar, self._planned
+        stored = {clip.clip_id: clip for clip in sidecar.clips}
+        lost = {clip.clip_id for clip in sidecar.losses}
+        wanted = [clip for clip in planned.clips if clip.clip_id not in lost]
+        number = 0
+        for number, record in enumerate(self._records(), start=1):
+            if number > len(wanted):
+                raise _Failed(f"{self._shard.name} holds more than the {len(wanted)} records that are planned")
+            self._compare(number - 1, record, wanted[number - 1], stored)
+        if number < len(wanted):
+            missing = wanted[number].clip_id
+            raise _Failed(f"{self._shard.name} holds {number} records, planned are {len(wanted)}; {missing} is missing")
+        if sidecar.fingerprint != planned.fingerprint():
+            raise _Failed(f"{self.key} was written for another plan or under other settings; materialize it again")
+        if file_sha256(self._shard) != sidecar.sha256:
+            raise _Failed(f"the SHA-256 of {self._shard.name} is not that of its sidecar; the file was changed")
+        description = f"{number} records are the planned clips, in order; {len(lost)} planned clips are lost"
+        return description, {"records": number, "lost": len(lost), "bytes": self._shard.stat().st_size}
+
+    def _compare(self, number: int, record: dict[str, Any], clip: PlannedClip, stored: dict[str, Any]) -> None:
+        place = f"record {number} of {self._shard.name}"
+        clip_id = record["id"].decode("utf-8", "replace")
+        if clip_id != clip.clip_id:
+            raise _Failed(f"{place} is the clip {clip_id}, planned is {clip.clip_id}")
+        if int(record["label"]) != clip.label_index:
+            wanted = f"{clip.label_index} ({clip.label})"
+            raise _Failed(f"{place}, clip {clip_id}, has the label {int(record['label'])}, planned is {wanted}")
+        num_frames = len(record["images"])
+        known = stored.get(clip_id)
+        if known is None or num_frames != known.num_frames or num_frames != len(record["timestamps_us"]):
+            wanted = "another number" if known is None else str(known.num_frames)
+            times = len(record["timestamps_us"])
+            raise _Failed(f"{place}, clip {clip_id}, has {num_frames} frames and {times} times, written were {wanted}")
+
+    def _sampled(self, costs: list[float], *, max_cost_fraction: float) -> set[int]:
+        if self.max_records is None:
+            return set(range(len(costs)))
+        seed = self._planned[0].fingerprint()
+        return set(
+            choose_sample(costs, seed_text=seed, max_records=self.max_records, max_cost_fraction=max_cost_fraction)
+        )
+
+    def _decodes(self) -> tuple[str, dict[str, float]]:
+        _tensorflow()
+        from video_assets.reader.parsing import decode_images
+
+        chosen = self._sampled([1.0] * len(self._sidecar.clips), max_cost_fraction=1.0)
+        for number, record in enumerate(self._records()):
+            if number in chosen:
+                self._refuse_frames(number, record, decode_images)
+        return f"{len(chosen)} of {len(self._sidecar.clips)} records decode as planned", {"records_decoded": len(chosen)}
+
+    def _refuse_frames(self, number: int, record: dict[str, Any], decode_images: Callable[[Any], Any]) -> None:
+        tf = _tensorflow()
+        clip_id = record["id"].decode("utf-8", "replace")
+        place = f"record {number} of {self._shard.name}, clip {clip_id},"
+        try:
+            frames = decode_images(record["images"]).numpy()
+        except tf.errors.OpError as error:
+            raise _Failed(f"{place} does not decode: {error.message.splitlines()[0]}") from error
+        encoding, labels = self._encoding, {clip.clip_id: clip.label_index for clip in self._planned[0].clips}
+        side = encoding.resolution
+        is_sized = min(frames.shape[1:3]) == side if encoding.resize == "short_side" else frames.shape[1:3] == (side, side)
+        if frames.dtype != np.uint8 or frames.shape[3] != 3 or not is_sized:
+            raise _Failed(f"{place} decodes to {frames.dtype} {frames.shape}; planned are frames of {side} pixels, 3 channels")
+        if encoding.sampling in ("uniform", "segments") and len(frames) != encoding.num_frames:
+            raise _Failed(f"{place} has {len(frames)} frames, planned are {encoding.num_frames}")
+        if labels.get(clip_id) != int(record["label"]):
+            raise _Failed(f"{place} has the label {int(record['label'])}, planned is {labels.get(clip_id)}")
+
+    def _matches_source(self) -> tuple[str, dict[str, float]]:
+        planned, rows = self._planned
+        cost_by_id = dict(zip(rows["clip_id"], (rows["num_frames"] * rows["num_pixels"]).tolist(), strict=True))
+        costs = [float(cost_by_id.get(clip.clip_id, 0.0)) for clip in self._sidecar.clips]
+        chosen = self._sampled(costs, max_cost_fraction=0.05)
+        paths = {clip.clip_id: clip.path for clip in planned.clips}
+        whole = {clip.clip_id for clip in planned.clips if clip.start_seconds is None and clip.end_seconds is None}
+        directory = source_directory(Path(self.plan.pinned.source))
+        from video_assets.pipeline.comparison import SourceComparison, compare_with_source
+
+        records = [(n, record) for n, record in enumerate(self._records()) if n in chosen]
+        jobs = [
+            SourceComparison(
+                directory / paths.get(clip_id := record["id"].decode("utf-8", "replace"), clip_id),
+                tuple(record["images"]),
+                tuple(int(t) for t in record["timestamps_us"]),
+                clip_id in whole,
+                self._encoding,
+                self.limits,
+            )
+            for _, record in records
+        ]
+        worst: list[float] = []
+        with self.make_pool() as pool:
+            outcomes = (result.outcome for result in pool.map(compare_with_source, jobs))
+            for (number, record), result in zip(records, outcomes, strict=True):
+                place = f"record {number} of {self._shard.name}, clip {record['id'].decode('utf-8', 'replace')}"
+                if isinstance(result, Loss):
+                    raise _Failed(f"{place}: its source cannot be decoded again: {result.detail}")
+                if result.fault:
+                    raise _Failed(f"{place}: {result.fault}")
+                worst.append(result.psnr_db)
+        description = f"{len(worst)} of {len(costs)} records show their source's frames"
+        return description, {"records_compared": len(worst), "worst_psnr_db": round(min(worst, default=99.0), 2)}
+
+
+def _tensorflow() -> Any:
+    """TensorFlow, without its pages of start-up messages unless somebody asked for them; import it once a run."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow
+
+    return tensorflow

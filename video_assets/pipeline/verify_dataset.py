@@ -1,0 +1,53 @@
+"""`video-assets verify`: every check again, on what is on disk."""
+
+import os
+import time
+from functools import partial
+from typing import Any
+
+from video_assets.domain.checks import CheckOutcome
+from video_assets.media.pool import DecodingPool
+from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
+from video_assets.pipeline.commit import committed_counts
+from video_assets.pipeline.manifest import manifest_settings
+from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
+from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.quarantine import read_quarantine
+
+
+def verify_dataset(paths: DatasetPaths, *, all_records: bool) -> dict[str, Any]:
+    """Runs all checks of all planned shards and of the dataset; gives the JSON object of `--json`.
+
+    Raises:
+        BuildRefused: if there is no plan.
+    """
+    begun = time.monotonic()
+    settings = manifest_settings(paths)
+    audit = DatasetAudit(paths, settings.max_failed_fraction)
+    make_pool = partial(DecodingPool, os.cpu_count() or 1, settings.limits)
+    outcomes: list[CheckOutcome] = []
+    for key in audit.plan.fingerprints():
+        shard = ShardAudit(paths, audit.plan, key, settings.limits, make_pool, None if all_records else 3)
+        outcomes += [shard.run(name) for name in SHARD_CHECKS]
+    outcomes += [audit.run(name) for name in DATASET_CHECKS]
+    version = audit.plan.pinned.version
+    return {
+        "root": str(paths.root),
+        "version_dir": str(paths.version(version).directory),
+        "splits": committed_counts(paths, version),
+        "checks": [_as_dict(outcome) for outcome in outcomes],
+        "quarantined": read_quarantine(paths.quarantine)[["source", "reason", "detail"]].to_dict("records"),
+        "is_valid": not any(outcome.makes_invalid for outcome in outcomes),
+        "seconds": round(time.monotonic() - begun, 3),
+    }
+
+
+def _as_dict(outcome: CheckOutcome) -> dict[str, Any]:
+    return {
+        "name": outcome.name,
+        "target": outcome.target,
+        "passed": outcome.passed,
+        "severity": outcome.severity,
+        "description": outcome.description,
+        "facts": dict(outcome.facts),
+    }

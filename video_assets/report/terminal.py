@@ -1,0 +1,158 @@
+"""What the commands print: readable at 80 columns, plain where nobody looks."""
+
+import textwrap
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+from video_assets.pipeline.progress import Counter, LineProgress, progress_line
+
+WIDTH = 80
+_BAR = 20
+
+
+@dataclass(slots=True)
+class TerminalProgress:
+    """A bar that is redrawn on a terminal; a line every few seconds elsewhere."""
+
+    stream: TextIO
+    every_seconds: float = 5.0
+
+    def __call__(self, phase: str, num_clips: int, num_bytes: int) -> Counter:
+        """Begins a phase."""
+        if not self.stream.isatty():
+            return LineProgress(self._say, self.every_seconds)(phase, num_clips, num_bytes)
+        bar = _Bar(self.stream, phase, num_clips)
+        return bar.count
+
+    def _say(self, line: str) -> None:
+        self.stream.write(f"{line}\n")
+        self.stream.flush()
+
+
+@dataclass(slots=True)
+class _Bar:
+    stream: TextIO
+    phase: str
+    num_clips: int
+    begun: float = field(default_factory=time.monotonic)
+    drawn: float = 0.0
+    clips: int = 0
+    bytes: int = 0
+
+    def count(self, clips: int, num_bytes_done: int) -> None:
+        self.clips += clips
+        self.bytes += num_bytes_done
+        now = time.monotonic()
+        is_done = self.clips >= self.num_clips
+        if not is_done and now - self.drawn < 0.2:
+            return
+        self.drawn = now
+        filled = round(_BAR * self.clips / max(1, self.num_clips))
+        line = progress_line(self.phase, self.clips, self.num_clips, self.bytes, now - self.begun)
+        text = f"[{'#' * filled}{'.' * (_BAR - filled)}] {line}"
+        self.stream.write("\r\x1b[K" + text[: WIDTH - 1] + ("\n" if is_done else ""))
+        self.stream.flush()
+
+
+def plain(text: str) -> str:
+    """The text without control characters: a file name cannot move the cursor or colour the screen."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Columns as wide as they need to be; the last one is cut at the edge of the screen."""
+    cells = [list(headers), *([plain(str(value)).replace("\n", " ") for value in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]
+    lines = []
+    for row in cells:
+        line = "  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip()
+        lines.append(line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…")
+    return "\n".join(lines)
+
+
+def paragraph(text: str, indent: str = "") -> str:
+    """Text wrapped at the edge of the screen."""
+    return textwrap.fill(plain(text), WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def build_summary(result: Mapping[str, Any]) -> str:
+    """The last screen of a build: what was built, what was lost and why, and what to do next."""
+    parts: list[str] = []
+    if result["refused"]:
+        parts += [paragraph(f"Not built: {result['refused']}")]
+    splits = [(name, entry["records"], entry["shards"]) for name, entry in result["splits"].items()]
+    if splits:
+        parts += [table(("split", "clips", "shards"), splits)]
+    encoded = f"{result['clips_encoded']} clips encoded, {result['clips_reused']} reused; "
+    shards = f"{result['shards_written']} shards written, {result['shards_reused']} reused; {result['seconds']:.1f} s"
+    parts += [paragraph(encoded + shards)]
+    parts += _losses(result)
+    parts += _checks(result["checks"])
+    if not result["refused"]:
+        parts += [f"Dataset: {result['version_dir']}", _next_step(result)]
+    return "\n\n".join(parts)
+
+
+def _losses(result: Mapping[str, Any]) -> list[str]:
+    lost, left_out = result["quarantined"], result["left_out"]
+    parts: list[str] = []
+    if lost:
+        rows = [(item["reason"], item["source"], item["detail"]) for item in lost[:10]]
+        more = f"\n… and {len(lost) - 10} more: quarantine.parquet" if len(lost) > 10 else ""
+        parts.append(f"Quarantined: {len(lost)}\n" + table(("reason", "source", "what is wrong"), rows) + more)
+    if left_out:
+        named = "; ".join(f"{item['source']} ({item['reason']})" for item in left_out[:3])
+        more = f"; and {len(left_out) - 3} more: left_out.parquet" if len(left_out) > 3 else ""
+        parts.append(paragraph(f"Left out, not videos: {len(left_out)}: {named}{more}"))
+    return parts
+
+
+def _checks(checks: Sequence[Mapping[str, Any]]) -> list[str]:
+    failed = [check for check in checks if not check["passed"]]
+    parts = [f"Checks: {len(checks) - len(failed)} of {len(checks)} passed"] if checks else []
+    for check in failed:
+        word = "FAILED" if check["severity"] == "ERROR" else "warning"
+        parts.append(paragraph(f"{word}: {check['name']}: {check.get('description', '')}"))
+    return parts
+
+
+def _next_step(result: Mapping[str, Any]) -> str:
+    return (
+        "Read it:\n"
+        "  from video_assets.reader import load_dataset\n"
+        f"  train = load_dataset({result['version_dir']!r}, 'train')"
+    )
+
+
+def plan_summary(result: Mapping[str, Any]) -> str:
+    """What a build would do."""
+    rows = [(name, entry["records"], entry["shards"]) for name, entry in result["splits"].items()]
+    megabytes, minutes = result["estimated_bytes"] / 1e6, result["estimated_core_minutes"]
+    work = (
+        f"{result['shards_to_write']} shards to write, about {megabytes:.1f} MB and {minutes:.2f} minutes of one core; "
+        f"{result['shards_superseded']} shards superseded; {result['clips_per_shard']} clips a shard."
+    )
+    parts = [table(("split", "clips", "shards"), rows), paragraph(work)]
+    return "\n\n".join([*parts, *_losses({**result, "left_out": []}), f"Nothing was written to {result['root']}."])
+
+
+def status_summary(result: Mapping[str, Any]) -> str:
+    """How a dataset stands."""
+    rows = [(name, entry["records"], entry["shards"]) for name, entry in result["splits"].items()]
+    parts = [f"Dataset: {result['version_dir']}"]
+    parts += [table(("split", "clips", "shards"), rows)] if rows else ["Nothing is committed yet."]
+    missing = result["shards_missing"]
+    if missing:
+        named = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        parts.append(paragraph(f"{len(missing)} of {result['shards_planned']} planned shards are missing or stale: {named}"))
+    parts += _losses({**result, "left_out": []}) + _checks(result["checks"])
+    return "\n\n".join(parts)
+
+
+def verify_summary(result: Mapping[str, Any]) -> str:
+    """What the checks found."""
+    checks = [{**check, "name": f"{check['name']} {check['target']}".strip()} for check in result["checks"]]
+    verdict = "valid" if result["is_valid"] else "INVALID"
+    return "\n\n".join([f"Dataset: {result['version_dir']} is {verdict}", *_checks(checks), f"{result['seconds']:.1f} s"])
