@@ -1,0 +1,190 @@
+"""The command line. Only what a command needs is imported, so that `--help` is there at once."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from video_assets.domain.errors import SettingsError, VideoAssetsError
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
+DEFAULT_PORT = 3000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; gives its exit code: 0 done and valid, 1 refused or a check failed, 2 wrong usage or settings."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        return options.run(options)
+    except VideoAssetsError as error:
+        _say_error(str(error))
+        return EXIT_USAGE if isinstance(error, SettingsError) else EXIT_FAILED
+    except KeyboardInterrupt:
+        _say_error("interrupted; what is finished is kept, and the same command goes on from there")
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has left; nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+
+
+def _say_error(sentence: str) -> None:
+    from video_assets.report.terminal import paragraph
+
+    print(paragraph(f"video-assets: {sentence}"), file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="video-assets", description="From labelled videos to a training-ready, validated TFRecord dataset."
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    build = _command(commands, "build", _build, "build or grow a dataset, and check it")
+    _add_source(build)
+    _add_settings(build)
+    build.add_argument("--workers", type=_positive, default=0, metavar="N", help="decoding processes; default: one a core")
+    plan = _command(commands, "plan", _plan, "a dry run: what would be built, bytes, minutes, shards")
+    _add_source(plan)
+    _add_settings(plan)
+    plan.add_argument("--workers", type=_positive, default=0, metavar="N", help="decoding processes; default: one a core")
+    status = _command(commands, "status", _status, "shards, checks and quarantine of a dataset")
+    verify = _command(commands, "verify", _verify, "check what is on disk again")
+    verify.add_argument("--all", action="store_true", help="look at every record instead of a sample")
+    for command in (build, plan, status, verify):
+        _add_root(command)
+        command.add_argument("--json", action="store_true", help="the last line of standard output is one JSON object")
+    sample = _command(commands, "sample", _sample, "write a small labelled set of real encoded videos")
+    sample.add_argument("directory", type=Path, metavar="DIR", help="where; made if it is not there")
+    ui = _command(commands, "ui", _ui, "the Dagster UI of a dataset, on this machine only")
+    _add_source(ui)
+    _add_root(ui)
+    ui.add_argument("--port", type=_positive, default=DEFAULT_PORT, help=f"default: {DEFAULT_PORT}")
+    return parser
+
+
+def _command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int], summary: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_source(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--source",
+        type=Path,
+        required=True,
+        metavar="S",
+        help="a folder with a folder per class, or a table (.csv, .parquet, .jsonl) whose paths are relative to it",
+    )
+
+
+def _add_root(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--root", type=Path, required=True, metavar="R", help="the folder that holds datasets")
+    command.add_argument("--name", default="clips", help="the dataset's name; default: clips")
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--config", type=Path, metavar="FILE", help="run config in YAML, as the launchpad takes it")
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="ASSET.FIELD=VALUE",
+        dest="assignments",
+        help="one setting, such as plan.encoding.resolution=172; may be given again",
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _paths(options: argparse.Namespace):  # noqa: ANN202
+    from video_assets.storage.paths import DatasetPaths
+
+    return DatasetPaths(options.root.absolute(), options.name)
+
+
+def _print_result(result: dict[str, Any], text: str, *, as_json: bool) -> None:
+    if not as_json:
+        print(text)
+        return
+    print(text, file=sys.stderr)
+    print(json.dumps(result, ensure_ascii=True))
+
+
+def _build(options: argparse.Namespace) -> int:
+    from video_assets.defs.settings_file import read_run_config
+
+    run_config = read_run_config(options.config, options.assignments)
+    paths = _paths(options)
+    _refuse_missing(options.source)
+    from video_assets.defs.build import run_build
+    from video_assets.report.terminal import build_summary
+
+    result = run_build(options.source, paths, run_config, num_workers=options.workers)
+    values = result.as_dict()
+    _print_result(values, build_summary(values), as_json=options.json)
+    return result.exit_code
+
+
+def _refuse_missing(source: Path) -> None:
+    if not source.exists():
+        raise SettingsError(f"the source {source} is not there")
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from video_assets.defs.dry_run import run_plan
+    from video_assets.defs.settings_file import read_run_config
+    from video_assets.report.terminal import plan_summary
+
+    run_config = read_run_config(options.config, options.assignments)
+    _refuse_missing(options.source)
+    values = run_plan(options.source, _paths(options), run_config, num_workers=options.workers)
+    _print_result(values, plan_summary(values), as_json=options.json)
+    return EXIT_OK
+
+
+def _status(options: argparse.Namespace) -> int:
+    from video_assets.defs.status import dataset_status
+    from video_assets.report.terminal import status_summary
+
+    values = dataset_status(_paths(options))
+    _print_result(values, status_summary(values), as_json=options.json)
+    return EXIT_OK if values["is_valid"] else EXIT_FAILED
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from video_assets.pipeline.verify_dataset import verify_dataset
+    from video_assets.report.terminal import verify_summary
+
+    values = verify_dataset(_paths(options), all_records=options.all)
+    _print_result(values, verify_summary(values), as_json=options.json)
+    return EXIT_OK if values["is_valid"] else EXIT_FAILED
+
+
+def _sample(options: argparse.Namespace) -> int:
+    from video_assets.media.sample import write_sample
+
+    report = write_sample(options.directory)
+    print(f"{report.num_clips} clips of {report.num_classes} classes in {options.directory}")
+    return EXIT_OK
+
+
+def _ui(options: argparse.Namespace) -> int:
+    from video_assets.defs.ui import serve_ui
+
+    _refuse_missing(options.source)
+    return serve_ui(options.source, _paths(options), options.port)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

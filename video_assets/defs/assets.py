@@ -1,0 +1,134 @@
+"""Assets up to the plan, and the commit."""
+
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+
+from video_assets.defs import metadata
+from video_assets.defs.config import DatasetConfig, PlanConfig, SourceConfig, SplitConfig, check_run_config
+from video_assets.defs.failures import shown_as_failure
+from video_assets.defs.partitions import register_shards
+from video_assets.defs.reporting import Reporting
+from video_assets.defs.resources import Dataset, Decoding, VideoSource
+from video_assets.domain.splits import SPLITS, Split
+from video_assets.pipeline.commit import commit_dataset
+from video_assets.pipeline.manifest import build_manifest, manifest_settings
+from video_assets.pipeline.plan import build_plan
+from video_assets.pipeline.splits import build_splits
+
+CODE_VERSION = "1"
+GROUP = "video_dataset"
+OWNERS = ["team:video_assets"]
+
+videos = dg.AssetSpec(
+    "videos",
+    description="The labelled videos: a folder per class, or an annotation table. They are read, never written.",
+    group_name=GROUP,
+    kinds={"video"},
+)
+
+
+@dg.asset(
+    deps=[videos],
+    description="One row a clip: label, group, content hash, and what opening the video told. Only new and changed "
+    "files are opened; files that cannot be used go to the quarantine, each with a reason.",
+    group_name=GROUP,
+    kinds={"parquet", "pyav"},
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+)
+def manifest(
+    context: dg.AssetExecutionContext, config: SourceConfig, source: VideoSource, dataset: Dataset, decoding: Decoding, reporting: Reporting
+) -> dg.MaterializeResult:
+    """Lists, probes, hashes, labels."""
+    with shown_as_failure():
+        check_run_config(context.run.run_config)
+        settings = config.to_settings()
+        make_pool = decoding.make_pool(settings.limits)
+        report = build_manifest(
+            source.path(), dataset.paths(), settings, make_pool, reporting.progress(context)
+        )
+    return dg.MaterializeResult(metadata=metadata.of_manifest(report, dataset.paths()))
+
+
+@dg.multi_asset(
+    name="splits",
+    specs=[
+        dg.AssetSpec(
+            f"{split}_split",
+            deps=["manifest"],
+            description=f"Clips of {split}: whole groups, stratified by class; a clip that was assigned never moves.",
+            group_name=GROUP,
+            kinds={"parquet"},
+            owners=OWNERS,
+            code_version=CODE_VERSION,
+        )
+        for split in SPLITS
+    ],
+)
+def splits(
+    context: dg.AssetExecutionContext, config: SplitConfig, dataset: Dataset
+) -> Iterator[dg.MaterializeResult]:
+    """Assigns groups to splits."""
+    with shown_as_failure():
+        check_run_config(context.run.run_config)
+        report = build_splits(dataset.paths(), config.to_settings())
+    for split in SPLITS:
+        yield dg.MaterializeResult(asset_key=f"{split}_split", metadata=metadata.of_split(report, split))
+
+
+def plan_asset(partitions: Mapping[Split, dg.DynamicPartitionsDefinition]) -> dg.AssetsDefinition:
+    """The plan of a dataset whose shards are these partitions."""
+
+    @dg.asset(
+        name="plan",
+        deps=["train_split", "test_split"],
+        description="Which clip goes to which shard, under which encoding: the dataset's lock file. Registers one "
+        "partition of train_shards or test_shards for each shard.",
+        group_name=GROUP,
+        kinds={"parquet"},
+        owners=OWNERS,
+        code_version=CODE_VERSION,
+    )
+    def plan(context: dg.AssetExecutionContext, config: PlanConfig, dataset: Dataset) -> dg.MaterializeResult:
+        """Assigns clips to shards and pins the encoding."""
+        with shown_as_failure():
+            check_run_config(context.run.run_config)
+            report = build_plan(
+                dataset.paths(), config.encoding.to_encoding(), config.to_settings(), new_version=config.new_version
+            )
+        register_shards(context.instance, partitions, report.shards)
+        return dg.MaterializeResult(
+            metadata=metadata.of_plan(report), data_version=dg.DataVersion(report.data_version())
+        )
+
+    return plan
+
+
+@dg.asset(
+    name="dataset",
+    deps=["train_shards", "test_shards"],
+    description="The commit. Refuses while a planned shard is missing or unsound; otherwise swaps dataset_info.json "
+    "last, so that readers see the old dataset or the new one.",
+    group_name=GROUP,
+    kinds={"tensorflow"},
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+)
+def dataset_asset(
+    context: dg.AssetExecutionContext, config: DatasetConfig, dataset: Dataset, decoding: Decoding
+) -> dg.MaterializeResult:
+    """Checks every planned shard and commits."""
+    with shown_as_failure():
+        check_run_config(context.run.run_config)
+        paths = dataset.paths()
+        settings = manifest_settings(paths)
+        report = commit_dataset(
+            paths,
+            settings.limits,
+            decoding.make_pool(settings.limits),
+            max_failed_fraction=settings.max_failed_fraction,
+            near_duplicates_are_errors=config.near_duplicates_are_errors,
+            retired_grace_minutes=config.retired_grace_minutes,
+        )
+    return dg.MaterializeResult(metadata=metadata.of_dataset(report))

@@ -1,0 +1,221 @@
+"""`video-assets build`: materialize the very assets and checks of the code location, in this process."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from video_assets.defs.check_status import CheckStatus, check_statuses
+from video_assets.defs.instance import open_instance
+from video_assets.defs.partitions import shard_partitions
+from video_assets.defs.reporting import Reporting
+from video_assets.defs.resources import NAME_VARIABLE, ROOT_VARIABLE, SOURCE_VARIABLE, WORKERS_VARIABLE
+from video_assets.defs.settings_file import config_for
+from video_assets.defs.shards import SHARDS_PER_RUN
+from video_assets.domain.splits import SPLITS, Split
+from video_assets.pipeline.commit import committed_counts
+from video_assets.pipeline.plan import read_plan
+from video_assets.pipeline.shards import shards_to_build
+from video_assets.storage.paths import DatasetPaths, parse_partition_key
+from video_assets.storage.quarantine import read_quarantine
+from video_assets.storage.schemas import LEFT_OUT
+from video_assets.storage.tables import read_table
+
+EXIT_BUILT, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
+_PLANNING = ("manifest", "splits", "plan")
+_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+@dataclass(slots=True, kw_only=True)
+class BuildResult:
+    """What a build did; `refused` is empty, or the sentence that says why there is no new dataset."""
+
+    paths: DatasetPaths
+    version_dir: str = ""
+    clips_encoded: int = 0
+    clips_reused: int = 0
+    shards_written: int = 0
+    shards_reused: int = 0
+    checks: list[CheckStatus] = field(default_factory=list)
+    seconds: float = 0.0
+    refused: str = ""
+    is_usage_error: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 built and valid, 1 refused or invalid, 2 wrong settings."""
+        if self.is_usage_error:
+            return EXIT_USAGE
+        is_invalid = any(not check.passed and check.severity == "ERROR" for check in self.checks)
+        return EXIT_FAILED if self.refused or is_invalid else EXIT_BUILT
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON object of `--json`."""
+        lost = read_quarantine(self.paths.quarantine)
+        left_out = read_table(self.paths.left_out, LEFT_OUT)
+        return {
+            "root": str(self.paths.root),
+            "version_dir": self.version_dir,
+            "splits": committed_counts(self.paths, Path(self.version_dir).name) if self.version_dir else {},
+            "clips_encoded": self.clips_encoded,
+            "clips_reused": self.clips_reused,
+            "shards_written": self.shards_written,
+            "shards_reused": self.shards_reused,
+            "quarantined": lost[["source", "reason", "detail"]].to_dict("records"),
+            "left_out": left_out.to_dict("records"),
+            "checks": [check.as_dict() for check in self.checks],
+            "seconds": round(self.seconds, 3),
+            "refused": self.refused,
+            "exit_code": self.exit_code,
+        }
+
+
+class _Refused(Exception):
+    """A run failed; carries what it said."""
+
+    def __init__(self, sentence: str, *, is_usage_error: bool) -> None:
+        super().__init__(sentence)
+        self.is_usage_error = is_usage_error
+
+
+@dataclass(frozen=True)
+class _Runner:
+    """Runs selections of the code location's assets in this process."""
+
+    definitions: dg.Definitions
+    instance: dg.DagsterInstance
+
+    def run(
+        self, assets: Sequence[str], run_config: Mapping[str, Any], tags: Mapping[str, str] | None = None
+    ) -> dg.ExecuteInProcessResult:
+        """Runs some assets and their checks.
+
+        Raises:
+            _Refused: if a step failed.
+        """
+        job = self.definitions.resolve_implicit_global_asset_job_def()
+        result = job.execute_in_process(
+            instance=self.instance,
+            asset_selection=[dg.AssetKey(name) for name in assets],
+            run_config={**run_config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            tags=tags,
+            raise_on_error=False,
+        )
+        if not result.success:
+            raise _failure_of(result)
+        return result
+
+
+def _failure_of(result: dg.ExecuteInProcessResult) -> _Refused:
+    sentences: list[str] = []
+    is_usage_error = False
+    for event in result.all_events:
+        if not event.is_step_failure or "blocking checks failed" in str(event.step_failure_data.error_display_string):
+            continue
+        data = event.step_failure_data
+        known = data.user_failure_data
+        if known is not None and known.description:
+            sentences.append(known.description)
+            error = known.metadata.get("error")
+            is_usage_error |= error is not None and error.value == "SettingsError"
+        else:
+            innermost = data.error
+            while innermost is not None and innermost.cause is not None:
+                innermost = innermost.cause
+            what = innermost.message.strip() if innermost is not None else "no reason is known"
+            sentences.append(f"the step {event.step_key} broke, which is a bug or a fault of the machine: {what}")
+    sentence = "; ".join(sentences) or "a blocking check failed"
+    return _Refused(sentence, is_usage_error=is_usage_error)
+
+
+def run_build(
+    source: Path, paths: DatasetPaths, run_config: Mapping[str, Any], *, num_workers: int = 0
+) -> BuildResult:
+    """Builds or grows a dataset, and says what was done."""
+    begun = time.monotonic()
+    result = BuildResult(paths=paths)
+    # The code location is configured by the environment, here as in the UI.
+    os.environ[SOURCE_VARIABLE], os.environ[ROOT_VARIABLE] = str(source.absolute()), str(paths.root)
+    os.environ[NAME_VARIABLE], os.environ[WORKERS_VARIABLE] = paths.name, str(num_workers)
+    with open_instance(paths) as instance:
+        try:
+            _build(paths, run_config, instance, result)
+        except _Refused as refused:
+            result.refused, result.is_usage_error = str(refused), refused.is_usage_error
+        if paths.plan.exists():
+            result.checks = check_statuses(instance, paths)
+    result.seconds = time.monotonic() - begun
+    return result
+
+
+def _build(
+    paths: DatasetPaths, run_config: Mapping[str, Any], instance: dg.DagsterInstance, result: BuildResult
+) -> None:
+    from video_assets.definitions import build_definitions
+
+    runner = _Runner(build_definitions(Reporting(to_terminal=True)), instance)
+    runner.run(("manifest", "train_split", "test_split", "plan"), config_for(run_config, _PLANNING))
+    plan = read_plan(paths)
+    result.version_dir = str(paths.version(plan.pinned.version).directory)
+    failed: list[_Refused] = []
+    todo = _shards_to_run(paths, instance)
+    for split, first, last in _ranges(paths, instance, todo):
+        try:
+            runner.run((f"{split}_shards",), {}, {_RANGE_START: first, _RANGE_END: last})
+        except _Refused as refused:
+            failed.append(refused)
+    _count(paths, instance, todo, result)
+    if failed:
+        raise _Refused("; ".join(map(str, failed)), is_usage_error=any(r.is_usage_error for r in failed))
+    runner.run(("dataset",), config_for(run_config, ("dataset",)))
+
+
+def _shards_to_run(paths: DatasetPaths, instance: dg.DagsterInstance) -> set[str]:
+    """Planned shards that are missing or stale on disk, or that this instance does not know of yet."""
+    todo = set(shards_to_build(paths))
+    for split in SPLITS:
+        known = instance.get_materialized_partitions(dg.AssetKey(f"{split}_shards"))
+        planned = [key for key in read_plan(paths).fingerprints() if parse_partition_key(key)[0] == split]
+        todo.update(key for key in planned if key not in known)
+    return todo
+
+
+def _ranges(
+    paths: DatasetPaths, instance: dg.DagsterInstance, todo: set[str]
+) -> Iterator[tuple[Split, str, str]]:
+    """Runs of neighbours among the partitions, each of at most `SHARDS_PER_RUN`: split, first and last key."""
+    for split, definition in shard_partitions(str(paths.root), paths.name).items():
+        run: list[str] = []
+        for key in [*instance.get_dynamic_partitions(str(definition.name)), ""]:
+            if run and (key not in todo or len(run) == SHARDS_PER_RUN):
+                yield split, run[0], run[-1]
+                run = []
+            if key in todo:
+                run.append(key)
+
+
+def _count(paths: DatasetPaths, instance: dg.DagsterInstance, todo: set[str], result: BuildResult) -> None:
+    """Counts clips and shards: those that were run tell by their materializations, the others were not touched."""
+    rows = read_plan(paths).rows
+    clips = rows.groupby(["split", "shard_index"]).size()
+    for (split, index), num_clips in clips.items():
+        key = f"{split}-{index:05d}"
+        was_reused = key not in todo or _was_reused(instance, f"{split}_shards", key)
+        if was_reused:
+            result.shards_reused += 1
+            result.clips_reused += int(num_clips)
+        elif was_reused is not None:
+            result.shards_written += 1
+            result.clips_encoded += int(num_clips)
+
+
+def _was_reused(instance: dg.DagsterInstance, asset: str, key: str) -> bool | None:
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[key]), limit=1
+    ).records
+    materialization = records[0].asset_materialization if records else None
+    return bool(materialization.metadata["was_reused"].value) if materialization else None

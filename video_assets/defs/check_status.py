@@ -1,0 +1,86 @@
+"""How the asset checks stand, from the instance's event log."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+from video_assets.domain.splits import SPLITS
+from video_assets.pipeline.audit import DATASET_CHECKS
+from video_assets.pipeline.plan import read_plan
+from video_assets.pipeline.verify import SHARD_CHECKS
+from video_assets.storage.paths import DatasetPaths, parse_partition_key
+
+
+@dataclass(frozen=True, slots=True)
+class CheckStatus:
+    """The latest outcome of one check; for a check of shards, of all live shards together."""
+
+    name: str
+    asset: str
+    passed: bool
+    severity: str
+    description: str = ""
+    failed_partitions: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "name": self.name,
+            "asset": self.asset,
+            "passed": self.passed,
+            "severity": self.severity,
+            "description": self.description,
+            "failed_partitions": list(self.failed_partitions),
+        }
+
+
+def check_statuses(instance: dg.DagsterInstance, paths: DatasetPaths) -> list[CheckStatus]:
+    """Every check that has an outcome, those of shards first."""
+    live = list(read_plan(paths).fingerprints())
+    found = [
+        status
+        for split in SPLITS
+        for name in SHARD_CHECKS
+        if (status := _shard_status(instance, f"{split}_shards", name, [k for k in live if parse_partition_key(k)[0] == split]))
+    ]
+    keys = [dg.AssetCheckKey(dg.AssetKey("dataset"), name) for name in DATASET_CHECKS]
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    return found + [status for key in keys if (status := _status_of(latest, key)) is not None]
+
+
+def _shard_status(instance: dg.DagsterInstance, asset: str, name: str, keys: list[str]) -> CheckStatus | None:
+    check_key = dg.AssetCheckKey(dg.AssetKey(asset), name)
+    infos = instance.event_log_storage.get_asset_check_partition_info([check_key], partition_keys=keys)
+    done = [info for info in infos if info.latest_execution_status != AssetCheckExecutionRecordStatus.PLANNED]
+    if not done:
+        return None
+    failed = tuple(
+        sorted(
+            str(info.partition_key)
+            for info in done
+            if info.latest_execution_status == AssetCheckExecutionRecordStatus.FAILED
+        )
+    )
+    description = f"passed for {len(done) - len(failed)} of {len(keys)} shards"
+    if failed:
+        description += f"; failed for {', '.join(failed[:5])}: {_reason(instance, check_key, failed[0])}"
+    return CheckStatus(name, asset, not failed, "ERROR", description, failed)
+
+
+def _reason(instance: dg.DagsterInstance, check_key: dg.AssetCheckKey, partition: str) -> str:
+    for record in instance.event_log_storage.get_asset_check_execution_history(check_key, limit=100):
+        evaluation = record.event.dagster_event.asset_check_evaluation_data if record.event and record.event.dagster_event else None
+        if evaluation is not None and evaluation.partition == partition:
+            return evaluation.description or ""
+    return ""
+
+
+def _status_of(latest: Mapping[dg.AssetCheckKey, Any], key: dg.AssetCheckKey) -> CheckStatus | None:
+    record = latest.get(key)
+    if record is None or record.event is None or record.event.dagster_event is None:
+        return None
+    evaluation = record.event.dagster_event.asset_check_evaluation_data
+    return CheckStatus(key.name, "dataset", evaluation.passed, evaluation.severity.value, evaluation.description or "")

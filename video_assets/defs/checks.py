@@ -1,0 +1,110 @@
+"""Asset checks: of each shard, on its own partition, and of the dataset."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData,
+)
+
+from video_assets.defs.failures import shown_as_failure
+from video_assets.defs.resources import Dataset, Decoding
+from video_assets.domain.checks import CheckOutcome
+from video_assets.domain.splits import Split
+from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
+from video_assets.pipeline.manifest import manifest_settings
+from video_assets.pipeline.plan import read_plan
+from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
+
+_DESCRIPTIONS = {
+    "shard_is_complete": "The shard holds exactly its planned clips, in order, and its bytes are those that were written.",
+    "shard_decodes": "A sample of records decodes, through TensorFlow, to the planned shape, type, label and frame count.",
+    "shard_matches_source": "A sample of records shows the frames that a full decode of the source shows at the stored times.",
+    "no_leakage": "No group and no identical content is in two splits; clips of two splits that look alike are named.",
+    "classes_covered": "Every class with several groups is in both splits.",
+    "one_encoding": "All shards were written under the pinned encoding.",
+    "nothing_lost": "Planned clips are stored, or quarantined with a reason, and no more than allowed are lost.",
+}
+
+
+def severity_of(outcome: CheckOutcome) -> dg.AssetCheckSeverity:
+    """Dagster's word for the outcome's severity."""
+    return dg.AssetCheckSeverity.ERROR if outcome.severity == "ERROR" else dg.AssetCheckSeverity.WARN
+
+
+def shard_checks(split: Split, partitions: dg.DynamicPartitionsDefinition) -> list[dg.AssetChecksDefinition]:
+    """The checks of one split's shards."""
+    return [_shard_check(name, f"{split}_shards", partitions) for name in SHARD_CHECKS]
+
+
+def _shard_check(name: str, asset: str, partitions: dg.DynamicPartitionsDefinition) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=asset, name=name, description=_DESCRIPTIONS[name], partitions_def=partitions, blocking=True
+    )
+    def check(context: dg.AssetCheckExecutionContext, dataset: Dataset, decoding: Decoding):  # noqa: ANN202
+        with shown_as_failure():
+            paths = dataset.paths()
+            limits = manifest_settings(paths).limits
+            audit = partial(ShardAudit, paths, read_plan(paths), limits=limits, make_pool=decoding.make_pool(limits))
+            yield from evaluate_partitions(context, asset, (audit(key=key).run(name) for key in context.partition_keys))
+
+    return check
+
+
+def evaluate_partitions(
+    context: dg.AssetCheckExecutionContext, asset: str, outcomes: Iterator[CheckOutcome]
+) -> Iterator[dg.AssetCheckEvaluation | dg.Output]:
+    """An evaluation for each outcome's own partition, in runs of one partition and of many.
+
+    A returned AssetCheckResult is tied to its partition in runs of a single one only; in a range the UI would
+    show every partition as skipped. Without its target an evaluation does not count as current.
+    """
+    key = dg.AssetKey(asset)
+    for outcome in outcomes:
+        yield dg.AssetCheckEvaluation(
+            asset_key=key,
+            check_name=outcome.name,
+            passed=outcome.passed,
+            partition=outcome.target,
+            description=outcome.description,
+            metadata={"what_was_found": outcome.description, **outcome.facts},
+            severity=severity_of(outcome),
+            blocking=True,
+            target_materialization_data=_latest_materialization(context.instance, key, outcome.target),
+        )
+    yield dg.Output(None)
+
+
+def _latest_materialization(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str
+) -> AssetCheckEvaluationTargetMaterializationData | None:
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=key, asset_partitions=[partition]), limit=1
+    ).records
+    if not records:
+        return None
+    return AssetCheckEvaluationTargetMaterializationData(
+        storage_id=records[0].storage_id, run_id=records[0].run_id, timestamp=records[0].timestamp
+    )
+
+
+def dataset_checks() -> list[dg.AssetChecksDefinition]:
+    """The checks of the committed dataset."""
+    return [_dataset_check(name) for name in DATASET_CHECKS]
+
+
+def _dataset_check(name: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset="dataset", name=name, description=_DESCRIPTIONS[name])
+    def check(dataset: Dataset) -> dg.AssetCheckResult:
+        with shown_as_failure():
+            settings = manifest_settings(dataset.paths())
+            outcome = DatasetAudit(dataset.paths(), settings.max_failed_fraction).run(name)
+        return dg.AssetCheckResult(
+            passed=outcome.passed,
+            severity=severity_of(outcome),
+            description=outcome.description,
+            metadata={"what_was_found": outcome.description, **outcome.facts},
+        )
+
+    return check

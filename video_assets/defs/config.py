@@ -1,0 +1,169 @@
+"""Run config: what the launchpad, `--config` and `--set` can say, with descriptions, ranges and defaults."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import dagster as dg
+from pydantic import Field, ValidationError
+
+from video_assets.domain.clips import UCF101_GROUP_PATTERN
+from video_assets.domain.encoding import Encoding, ImageFormat, Layout, Resize, Sampling, ShortClip
+from video_assets.domain.errors import SettingsError
+from video_assets.domain.limits import Limits
+from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
+
+_LIMITS = Limits()
+_ENCODING = Encoding()
+
+
+class SourceConfig(dg.Config):
+    """How the manifest reads the source."""
+
+    group_pattern: str = Field(
+        UCF101_GROUP_PATTERN,
+        description="Regular expression; what its groups match in a path, joined, is the clip's group. "
+        "Default: UCF101 names (v_Class_g01_c01.avi). Empty: no groups from names.",
+    )
+    include: list[str] = Field(
+        default=[], description="Glob patterns on paths relative to the source; a file must match one. Empty: all videos."
+    )
+    max_failed_fraction: float = Field(
+        0.1, ge=0, le=1, description="Share of clips that may be unusable before the build fails (0 to 1)."
+    )
+    max_pixels: int = Field(
+        _LIMITS.max_pixels, ge=1, description="Largest frame, in pixels; larger videos are quarantined. Default: above 8K."
+    )
+    max_frames: int = Field(_LIMITS.max_frames, ge=1, description="Most frames of a video.")
+    max_duration_seconds: float = Field(_LIMITS.max_duration_seconds, gt=0, description="Longest video, in seconds.")
+    max_file_megabytes: int = Field(_LIMITS.max_file_bytes // 10**6, ge=1, description="Largest file, in MB.")
+    clip_seconds: float = Field(
+        _LIMITS.clip_seconds, gt=0, description="Seconds that opening or decoding one clip may take, in its own process."
+    )
+    clip_memory_megabytes: int = Field(
+        _LIMITS.memory_bytes // 2**20, ge=256, description="Memory that a decoding process may use, in MiB."
+    )
+
+    def to_settings(self) -> SourceSettings:
+        """The stage's settings."""
+        limits = Limits(
+            max_pixels=self.max_pixels,
+            max_frames=self.max_frames,
+            max_duration_seconds=self.max_duration_seconds,
+            max_file_bytes=self.max_file_megabytes * 10**6,
+            clip_seconds=self.clip_seconds,
+            memory_bytes=self.clip_memory_megabytes * 2**20,
+        )
+        return SourceSettings(
+            group_pattern=self.group_pattern,
+            include=tuple(self.include),
+            max_failed_fraction=self.max_failed_fraction,
+            limits=limits,
+        )
+
+
+class SplitConfig(dg.Config):
+    """How groups are assigned to train and test. Clips that were assigned stay where they are."""
+
+    test_fraction: float = Field(0.2, ge=0, le=1, description="Share of each class's clips that go to test (0 to 1).")
+    seed: int = Field(0, ge=-(2**63), lt=2**63, description="Another seed gives another, equally good split.")
+
+    def to_settings(self) -> SplitSettings:
+        """The stage's settings."""
+        return SplitSettings(test_fraction=self.test_fraction, seed=self.seed)
+
+
+class EncodingConfig(dg.Config):
+    """How a clip becomes a record. Pinned by the first plan; a change needs plan.new_version."""
+
+    layout: Layout = Field(_ENCODING.layout, description="Whose record contract the shards follow.")
+    sampling: Sampling = Field(
+        _ENCODING.sampling,
+        description="Which frames: uniform (num_frames over the clip), fps (a fixed rate), segments (the middle of "
+        "num_frames equal parts), all.",
+    )
+    num_frames: int = Field(_ENCODING.num_frames, ge=1, le=10_000, description="Frames of a clip: uniform and segments.")
+    fps: float = Field(_ENCODING.fps, gt=0, le=1000, description="Frames a second: sampling fps.")
+    max_frames: int = Field(_ENCODING.max_frames, ge=1, le=100_000, description="Most frames of a clip: fps and all.")
+    resolution: int = Field(_ENCODING.resolution, ge=8, le=4096, description="Side of a frame, or its short side, in pixels.")
+    resize: Resize = Field(
+        _ENCODING.resize,
+        description="stretch (to a square), short_side (keeps the aspect), center_crop (a square of it), letterbox "
+        "(all of it in a square with black bars).",
+    )
+    image_format: ImageFormat = Field(_ENCODING.image_format, description="How frames are stored: jpeg or png.")
+    jpeg_quality: int = Field(_ENCODING.jpeg_quality, ge=1, le=100, description="JPEG quality, 1 to 100.")
+    short_clip: ShortClip = Field(
+        _ENCODING.short_clip,
+        description="A clip with fewer frames than num_frames: repeat_last, loop, or quarantine it.",
+    )
+
+    def to_encoding(self) -> Encoding:
+        """The encoding."""
+        return Encoding(**self.model_dump())
+
+
+class PlanConfig(dg.Config):
+    """Which clips go to which shard, and the encoding of them all."""
+
+    encoding: EncodingConfig = Field(default=EncodingConfig(), description="How a clip becomes a record.")
+    clips_per_shard: int = Field(
+        0, ge=0, le=1_000_000, description="Clips of a shard; 0: as many as make about shard_megabytes, or as planned before."
+    )
+    shard_megabytes: float = Field(128.0, gt=0, le=100_000, description="Size of a shard in MB, about, if clips_per_shard is 0.")
+    new_version: bool = Field(
+        default=False, description="Build the next version directory beside the old one if the encoding changed."
+    )
+
+    def to_settings(self) -> ShardingSettings:
+        """The stage's settings."""
+        return ShardingSettings(clips_per_shard=self.clips_per_shard, shard_megabytes=self.shard_megabytes)
+
+
+class DatasetConfig(dg.Config):
+    """The commit."""
+
+    near_duplicates_are_errors: bool = Field(
+        default=False, description="Refuse the commit if clips of train and test look alike (otherwise a warning)."
+    )
+    retired_grace_minutes: float = Field(
+        15.0, ge=0, description="Minutes that files of retired shards stay, for readers that opened the dataset before."
+    )
+
+
+CONFIG_BY_OP: Mapping[str, type[dg.Config]] = {
+    "manifest": SourceConfig,
+    "splits": SplitConfig,
+    "plan": PlanConfig,
+    "dataset": DatasetConfig,
+}
+
+
+def check_run_config(run_config: Mapping[str, Any]) -> None:
+    """Checks the config of every step, so that the first step fails for what the last one would.
+
+    Raises:
+        SettingsError: naming every wrong field, its value and what is allowed.
+    """
+    problems: list[str] = []
+    for op_name, model in CONFIG_BY_OP.items():
+        values = (run_config.get("ops", {}).get(op_name) or {}).get("config") or {}
+        problems += config_problems(op_name, model, values)
+    if problems:
+        raise SettingsError("; ".join(problems))
+
+
+def config_problems(op_name: str, model: Callable[..., dg.Config], values: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the config of one step: a sentence a field."""
+    try:
+        model(**values)
+    except ValidationError as error:
+        return [
+            f"{'.'.join([op_name, *map(str, problem['loc'])])} is {_shown(problem['input'])}: {problem['msg']}"
+            for problem in error.errors()
+        ]
+    return []
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,43 @@
+"""The Dagster instance: DAGSTER_HOME where it is set, else one kept with the dataset."""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+import yaml
+
+import video_assets
+from video_assets.storage.files import write_text
+from video_assets.storage.paths import DatasetPaths
+
+_PLACES = ("storage", "local_artifact_storage", "compute_logs")
+"""Keys of the project's dagster.yaml that say where things lie: a DAGSTER_HOME has its own place for them."""
+_FALLBACK = {"telemetry": {"enabled": False}, "nux": {"enabled": False}}
+
+
+def dagster_home(paths: DatasetPaths) -> Path:
+    """The instance's folder."""
+    given = os.environ.get("DAGSTER_HOME")
+    return Path(given) if given else paths.dagster_home
+
+
+def prepare_home(paths: DatasetPaths) -> Path:
+    """The instance's folder, made and configured if it is the dataset's own."""
+    home = dagster_home(paths)
+    home.mkdir(parents=True, exist_ok=True)
+    config = home / "dagster.yaml"
+    if not config.exists():
+        write_text(config, yaml.safe_dump(_instance_config()))
+    return home
+
+
+def _instance_config() -> dict[str, object]:
+    project = Path(video_assets.__file__).parents[1] / "dagster.yaml"
+    if not project.exists():
+        return dict(_FALLBACK)
+    return {key: value for key, value in yaml.safe_load(project.read_text("utf-8")).items() if key not in _PLACES}
+
+
+def open_instance(paths: DatasetPaths) -> dg.DagsterInstance:
+    """The instance, ready to run."""
+    return dg.DagsterInstance.from_config(str(prepare_home(paths)))

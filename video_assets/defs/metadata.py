@@ -1,0 +1,134 @@
+"""Reports of the stages, as metadata that a person wants to see."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import dagster as dg
+
+from video_assets.domain.splits import SPLITS, Split
+from video_assets.pipeline.commit import CommitReport
+from video_assets.pipeline.manifest import ManifestReport, class_counts
+from video_assets.pipeline.plan import PlanReport
+from video_assets.pipeline.shards import ShardReport
+from video_assets.pipeline.splits import SplitReport
+from video_assets.storage.paths import DatasetPaths
+
+Metadata = Mapping[str, Any]
+_MAX_ROWS = 200
+"""A table in the event log stays small; files on disk hold all rows."""
+
+
+def _table(rows: Iterable[Mapping[str, str | int | float | bool | None]]) -> dg.TableMetadataValue:
+    """A table of the first rows. An empty one gets a column, for Dagster takes none without."""
+    records = [dg.TableRecord(dict(row)) for _, row in zip(range(_MAX_ROWS), rows, strict=False)]
+    if not records:
+        return dg.MetadataValue.table([], schema=dg.TableSchema([dg.TableColumn("nothing", "string")]))
+    return dg.MetadataValue.table(records)
+
+
+def of_manifest(report: ManifestReport, paths: DatasetPaths) -> Metadata:
+    """Clips by class, durations, codecs, sizes; the quarantine and what was left out."""
+    clips = report.clips
+    classes = [{"class": name, "clips": count} for name, count in class_counts(clips).items()]
+    codecs = [{"codec": str(name), "clips": int(count)} for name, count in clips["codec"].value_counts().items()]
+    lost = report.lost[["source", "label", "reason", "detail"]].to_dict("records")
+    return {
+        "dagster/row_count": len(clips),
+        "dagster/column_schema": dg.TableSchema([dg.TableColumn(str(n), str(t)) for n, t in clips.dtypes.items()]),
+        "clips": len(clips),
+        "classes": len(report.labels),
+        "hours": round(float(clips["duration_us"].sum()) / 3.6e9, 4),
+        "megabytes": round(float(clips.drop_duplicates("path")["size_bytes"].sum()) / 1e6, 3),
+        "files_probed": report.num_files_probed,
+        "files_reused": report.num_files_reused,
+        "quarantined": len(report.lost),
+        "left_out": len(report.left_out),
+        "clips_by_class": _table(classes),
+        "clips_by_codec": _table(codecs),
+        "quarantine": _table(lost),
+        "left_out_entries": _table({"source": item.source, "reason": item.reason} for item in report.left_out),
+        "file": dg.MetadataValue.path(str(paths.manifest)),
+    }
+
+
+def of_split(report: SplitReport, split: Split) -> Metadata:
+    """Clips of one split by class, and test's share against its target."""
+    balance = report.balance()
+    rows = [
+        {
+            "class": str(name),
+            "train": int(row["train"]),
+            "test": int(row["test"]),
+            "test_share": round(float(row["test_share"]), 4),
+        }
+        for name, row in balance.iterrows()
+    ]
+    total = sum(len(report.splits[name]) for name in SPLITS)
+    return {
+        "dagster/row_count": len(report.splits[split]),
+        "clips": len(report.splits[split]),
+        "groups": int(report.splits[split]["group"].nunique()),
+        "share": round(len(report.splits[split]) / max(1, total), 4),
+        "target_test_fraction": report.test_fraction,
+        "newly_assigned": report.num_new,
+        "contradictions": len(report.lost),
+        "balance": _table(rows),
+    }
+
+
+def of_plan(report: PlanReport) -> Metadata:
+    """Shards, bytes and minutes to come, and what is new."""
+    return {
+        "dagster/row_count": len(report.rows),
+        "version": report.pinned.version,
+        "clips": len(report.rows),
+        "shards": len(report.shards),
+        "shards_added": len(report.added),
+        "shards_superseded": len(report.superseded),
+        "clips_per_shard": report.pinned.clips_per_shard,
+        "estimated_megabytes": round(report.estimated_bytes / 1e6, 3),
+        "estimated_core_minutes": round(report.estimated_seconds / 60, 3),
+        "encoding": dg.MetadataValue.json(dict(report.pinned.encoding.as_dict())),
+    }
+
+
+def of_shard(report: ShardReport) -> Metadata:
+    """Records, bytes and losses of one shard."""
+    sidecar = report.sidecar
+    if sidecar is None:
+        return {}
+    losses = [{"clip": loss.clip_id, "reason": loss.reason, "detail": loss.detail} for loss in sidecar.losses]
+    return {
+        "dagster/partition_row_count": sidecar.records,
+        "records": sidecar.records,
+        "bytes": sidecar.bytes,
+        "quarantined": len(sidecar.losses),
+        "was_reused": report.was_reused,
+        "fingerprint": sidecar.fingerprint,
+        "sha256": sidecar.sha256,
+        "share_of_frames_decoded": round(report.num_frames_decoded / max(1, report.num_frames_total), 4),
+        "losses": _table(losses),
+    }
+
+
+def of_dataset(report: CommitReport) -> Metadata:
+    """Totals of the committed dataset."""
+    rows = [
+        {
+            "split": split,
+            "records": report.records[split],
+            "shards": report.shards[split],
+            "megabytes": round(report.num_bytes[split] / 1e6, 3),
+        }
+        for split in SPLITS
+    ]
+    return {
+        "dagster/row_count": sum(report.records.values()),
+        "records": sum(report.records.values()),
+        "shards": sum(report.shards.values()),
+        "megabytes": round(sum(report.num_bytes.values()) / 1e6, 3),
+        "splits": _table(rows),
+        "retired_files_removed": len(report.removed),
+        "was_changed": report.was_changed,
+        "version_dir": dg.MetadataValue.path(report.version_dir),
+    }

@@ -1,0 +1,34 @@
+"""The partitions of a dataset: one a shard, in sets that no other dataset shares."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from video_assets.domain.splits import SPLITS, Split
+from video_assets.storage.paths import parse_partition_key
+
+_BATCH = 10_000
+"""Most keys that are registered at once."""
+
+
+def shard_partitions(root: str, name: str) -> dict[Split, dg.DynamicPartitionsDefinition]:
+    """The partition set of each split, named after the dataset and the place of its root."""
+    place = hashlib.sha256(str(Path(root).absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return {split: dg.DynamicPartitionsDefinition(name=f"{name}_{place}_{split}_shards") for split in SPLITS}
+
+
+def register_shards(
+    instance: dg.DagsterInstance, partitions: Mapping[Split, dg.DynamicPartitionsDefinition], keys: Sequence[str]
+) -> None:
+    """Makes the keys of each split's set those of the plan; new ones are added in the order of their indices."""
+    for split, definition in partitions.items():
+        set_name = str(definition.name)
+        wanted = [key for key in keys if parse_partition_key(key)[0] == split]
+        known = set(instance.get_dynamic_partitions(set_name))
+        for gone in sorted(known.difference(wanted)):
+            instance.delete_dynamic_partition(set_name, gone)
+        new = sorted((key for key in wanted if key not in known), key=parse_partition_key)
+        for begin in range(0, len(new), _BATCH):
+            instance.add_dynamic_partitions(set_name, new[begin : begin + _BATCH])

@@ -1,0 +1,68 @@
+"""Where videos come from, where the dataset lies, and how much of this machine decoding may use."""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from video_assets.domain.errors import SettingsError
+from video_assets.domain.limits import Limits
+from video_assets.media.pool import DecodingPool
+from video_assets.storage.paths import DatasetPaths
+
+SOURCE_VARIABLE = "VIDEO_ASSETS_SOURCE"
+ROOT_VARIABLE = "VIDEO_ASSETS_ROOT"
+NAME_VARIABLE = "VIDEO_ASSETS_NAME"
+WORKERS_VARIABLE = "VIDEO_ASSETS_WORKERS"
+DEFAULT_NAME = "clips"
+
+
+class VideoSource(dg.ConfigurableResource):
+    """The place of the labelled videos."""
+
+    address: str = Field(description="A folder with a folder per class, or an annotation table (.csv, .parquet, .jsonl).")
+
+    def path(self) -> Path:
+        """The address as a path.
+
+        Raises:
+            SettingsError: if none is given.
+        """
+        if not self.address:
+            raise SettingsError(f"no source is given; set {SOURCE_VARIABLE} to a folder of videos or an annotation table")
+        return Path(self.address).absolute()
+
+
+class Dataset(dg.ConfigurableResource):
+    """The place of the dataset."""
+
+    root: str = Field(description="The folder that holds datasets.")
+    name: str = Field(default=DEFAULT_NAME, description="The dataset's name, as tensorflow-datasets knows it.")
+
+    def paths(self) -> DatasetPaths:
+        """Where everything lies.
+
+        Raises:
+            SettingsError: if no root is given, or the name will not do.
+        """
+        if not self.root:
+            raise SettingsError(f"no root is given; set {ROOT_VARIABLE} to the folder that shall hold the dataset")
+        return DatasetPaths(Path(self.root).absolute(), self.name)
+
+
+class Decoding(dg.ConfigurableResource):
+    """The pool of decoding processes."""
+
+    num_workers: int = Field(default=0, ge=0, description="Decoding processes; 0: one for each core.")
+
+    def make_pool(self, limits: Limits) -> Callable[[], DecodingPool]:
+        """Opens a pool on demand."""
+        return partial(DecodingPool, self.num_workers or num_cores(), limits)
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

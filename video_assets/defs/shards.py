@@ -1,0 +1,75 @@
+"""The shards of a split: one partition each."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from video_assets.defs import metadata
+from video_assets.defs.assets import CODE_VERSION, GROUP, OWNERS
+from video_assets.defs.failures import shown_as_failure
+from video_assets.defs.reporting import Reporting
+from video_assets.defs.resources import Dataset, Decoding
+from video_assets.domain.splits import Split
+from video_assets.pipeline.manifest import manifest_settings
+from video_assets.pipeline.shards import ShardReport, build_shards
+
+SHARDS_PER_RUN = 50
+"""How many partitions a run takes: enough to share a run's start-up, few enough for its events."""
+DATA_VERSION_TAG = "dagster/data_version"
+
+
+def shards_asset(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg.AssetsDefinition:
+    """The shards of one split."""
+
+    @dg.asset(
+        name=f"{split}_shards",
+        deps=["plan"],
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.multi_run(SHARDS_PER_RUN),
+        description=f"TFRecord shards of {split}, one partition each. A shard whose file already has the planned "
+        "fingerprint is left as it is; one that fails does not stop the others.",
+        group_name=GROUP,
+        kinds={"tfrecord", "pyav"},
+        owners=OWNERS,
+        code_version=CODE_VERSION,
+        pool="video_shards",
+    )
+    def shards(
+        context: dg.AssetExecutionContext, dataset: Dataset, decoding: Decoding, reporting: Reporting
+    ) -> Iterator[dg.MaterializeResult]:
+        """Converts the planned clips of the selected shards."""
+        done: list[ShardReport] = []
+        failed: list[ShardReport] = []
+        with shown_as_failure():
+            limits = manifest_settings(dataset.paths()).limits
+            keys = sorted(context.partition_keys)
+            progress = reporting.progress(context)
+            for report in build_shards(dataset.paths(), keys, limits, decoding.make_pool(limits), progress):
+                if report.error:
+                    context.log.error(report.error)
+                    failed.append(report)
+                    continue
+                # At once, so that a run that fails or is killed later keeps what it finished.
+                context.log_event(_materialization(context, report))
+                done.append(report)
+        if failed:
+            raise dg.Failure(
+                description=f"{len(failed)} of {len(keys)} shards failed; the others are stored. "
+                + "; ".join(report.error for report in failed[:5]),
+                metadata={"failed": [report.key for report in failed]},
+            )
+        yield dg.MaterializeResult()
+        # Dagster has just written an event of its own for each key, with one data version for all of them.
+        for report in done:
+            context.log_event(_materialization(context, report))
+
+    return shards
+
+
+def _materialization(context: dg.AssetExecutionContext, report: ShardReport) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(
+        asset_key=context.asset_key,
+        partition=report.key,
+        metadata=metadata.of_shard(report),
+        tags={DATA_VERSION_TAG: report.fingerprint},
+    )

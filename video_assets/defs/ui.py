@@ -1,0 +1,39 @@
+"""`video-assets ui`: the Dagster UI and its daemon for one dataset, on this machine only."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from video_assets.defs.instance import prepare_home
+from video_assets.defs.resources import NAME_VARIABLE, ROOT_VARIABLE, SOURCE_VARIABLE
+from video_assets.storage.files import write_text
+from video_assets.storage.paths import DatasetPaths
+
+HOST = "127.0.0.1"
+_WORKSPACE = {"load_from": [{"python_module": {"module_name": "video_assets.definitions", "location_name": "video_assets"}}]}
+
+
+def serve_ui(source: Path, paths: DatasetPaths, port: int) -> int:
+    """Serves until it is interrupted; gives the server's exit code."""
+    home = prepare_home(paths)
+    workspace = home / "workspace.yaml"
+    write_text(workspace, yaml.safe_dump(_WORKSPACE))
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(home.absolute()),
+        SOURCE_VARIABLE: str(source.absolute()),
+        ROOT_VARIABLE: str(paths.root),
+        NAME_VARIABLE: paths.name,
+    }
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-h", HOST, "-p", str(port)]
+    print(f"Dagster UI of {paths.directory}: http://{HOST}:{port}", flush=True)
+    server = subprocess.Popen(command, env=environment)
+    try:
+        return server.wait()
+    except KeyboardInterrupt:
+        server.send_signal(signal.SIGINT)
+        return server.wait()
