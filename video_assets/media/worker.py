@@ -15,9 +15,6 @@ from dataclasses import dataclass
 from multiprocessing import forkserver
 from typing import Any, Literal
 
-import av.logging
-import cv2
-
 from video_assets.domain.losses import VideoLost
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -45,6 +42,10 @@ def prepare_worker() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a Python handler would wait for the decoder to return
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash is expected, a core file on disk is not
+    # Imported here: the code location knows this module, and must load without the codecs.
+    import av.logging
+    import cv2
+
     av.logging.set_level(None)
     cv2.setNumThreads(1)  # there are as many processes as cores already
     _die_with_parent()
@@ -82,6 +83,8 @@ def _answer(request: bytes, memory_bytes: int) -> tuple[Literal["value", "lost",
 def _ran_out_of_memory(error: BaseException | None) -> bool:
     """Whether memory was short anywhere in the chain: code above it may have called the video corrupt."""
     while error is not None:
+        import cv2
+
         if isinstance(error, MemoryError) or (isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem):
             return True
         error = error.__cause__ or error.__context__
