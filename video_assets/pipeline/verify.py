@@ -1,7 +1,9 @@
 """Checks of one shard, against the plan and against its source, through TensorFlow's own reader."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -204,8 +206,24 @@ class ShardAudit:
 
 
 def _tensorflow() -> Any:
-    """TensorFlow, without its pages of start-up messages unless somebody asked for them; import it once a run."""
+    """TensorFlow, without the page of start-up messages that its C++ writes past every setting for them."""
+    if "tensorflow" in sys.modules:
+        return sys.modules["tensorflow"]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import tensorflow
+    with _muted_standard_error():
+        import tensorflow
 
+        tensorflow.constant(0)  # looks for devices, and says so
     return tensorflow
+
+
+@contextmanager
+def _muted_standard_error() -> Iterator[None]:
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
