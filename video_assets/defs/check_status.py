@@ -82,5 +82,7 @@ def _status_of(latest: Mapping[dg.AssetCheckKey, Any], key: dg.AssetCheckKey) ->
     record = latest.get(key)
     if record is None or record.event is None or record.event.dagster_event is None:
         return None
+    if record.status == AssetCheckExecutionRecordStatus.PLANNED:
+        return None  # its step never ran
     evaluation = record.event.dagster_event.asset_check_evaluation_data
     return CheckStatus(key.name, "dataset", evaluation.passed, evaluation.severity.value, evaluation.description or "")
