@@ -1,0 +1,103 @@
+# A fresh clone needs Python 3.11 to 3.13 and nothing else: `make build` and `make test` set everything up in .venv.
+
+PYTHON ?= python3
+
+# What to build. Given on the command line (make build SOURCE=…), not taken from the environment, where names as common
+# as these may be set to anything.
+SOURCE = data/sample
+ROOT = data/datasets
+NAME = clips
+CONFIG =
+ARGS =
+PORT = 3000
+TEST_TOOLS = yes
+
+# The recipes use the shell's "$$SOURCE" and not make's $(SOURCE): any path works, with spaces or quotes in it too.
+export PYTHON SOURCE ROOT NAME CONFIG PORT TEST_TOOLS
+
+VENV = .venv
+RUN = $(VENV)/bin/python
+SET_UP = $(VENV)/.set-up
+IS_SAMPLE = $(if $(filter file,$(origin SOURCE)),yes)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup build ui test test-tools check format bench constraints
+
+help:
+	@echo 'make setup                        .venv with everything, each file checked against its hash'
+	@echo 'make build                        the sample dataset, end to end (writes to data/)'
+	@echo 'make build SOURCE=DIR ROOT=DIR    the same on your videos; also NAME=clips CONFIG=run.yaml ARGS="--workers 4"'
+	@echo 'make ui [SOURCE=DIR ROOT=DIR]     the Dagster UI and its automation on 127.0.0.1, PORT=3000'
+	@echo 'make test [ARGS="-k splits"]      all tests; TEST_TOOLS=no keeps apt-get out of it'
+	@echo 'make check                        lint, format, types, rooms'
+	@echo 'make format                       put imports and layout right'
+	@echo 'make bench [ARGS=…]               the benchmarks'
+	@echo 'make constraints                  choose new versions and write constraints.txt and constraints-readers.txt'
+	@echo 'PYTHON=python3.12                 the interpreter that .venv is made with'
+
+setup: $(SET_UP)
+
+# One stamp for all of it, written last: whatever interrupts this, the next call takes it up again.
+$(SET_UP): constraints.txt constraints-readers.txt pyproject.toml
+	@command -v "$$PYTHON" >/dev/null || { \
+	  echo "make setup: there is no $$PYTHON. Install Python 3.11, 3.12 or 3.13, or name one: make setup PYTHON=…" >&2; exit 1; }
+	@"$$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "make setup: $$PYTHON is $$("$$PYTHON" --version 2>&1); Python 3.11, 3.12 or 3.13 is needed." \
+	    "Name one: make setup PYTHON=…" >&2; exit 1; }
+	@"$$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "make setup: $$PYTHON has no venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Setting up $(VENV): about 700 MB to download, one to two minutes"
+	@# An environment whose interpreter is gone, or is of another age, cannot be mended.
+	@$(RUN) -c 'import pip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	  || "$$PYTHON" -m venv --clear $(VENV)
+	@# The tools that install and build the rest come first, so that nothing unchecked is fetched to build a package.
+	@awk '/^[^ ]/ { wanted = /^(pip|setuptools|wheel)==/ } wanted' constraints.txt > $(VENV)/build-tools.txt
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/build-tools.txt
+	@# Every package and its version is in the files, so pip has nothing to resolve.
+	$(RUN) -m pip install --quiet --progress-bar off --disable-pip-version-check --require-hashes --no-deps \
+	  --no-build-isolation --no-compile -r constraints.txt -r constraints-readers.txt
+	@# On all cores, where pip would use one. Some packages carry templates that are not Python: those may fail.
+	@$(RUN) -m compileall -qq -j 0 $(VENV)/lib >/dev/null || true
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(SET_UP)
+
+build: setup
+	@# Other people's videos must not land in the sample's dataset by an oversight.
+	@$(if $(IS_SAMPLE),,$(if $(filter file,$(origin ROOT)),echo "make build: SOURCE is given, so say where to build too: ROOT=DIR" >&2; exit 2))
+	@$(if $(IS_SAMPLE),test -e "$$SOURCE" || $(VENV)/bin/video-assets sample "$$SOURCE")
+	@set -- --source "$$SOURCE" --root "$$ROOT" --name "$$NAME"; \
+	  $(if $(IS_SAMPLE),set -- "$$@" --set plan.clips_per_shard=16;) \
+	  if [ -n "$$CONFIG" ]; then set -- "$$@" --config "$$CONFIG"; fi; \
+	  $(VENV)/bin/video-assets build "$$@" $(ARGS)
+
+ui: setup
+	@$(if $(IS_SAMPLE),test -e "$$SOURCE" || $(VENV)/bin/video-assets sample "$$SOURCE")
+	@$(VENV)/bin/video-assets ui --source "$$SOURCE" --root "$$ROOT" --name "$$NAME" --port "$$PORT" $(ARGS)
+
+test: setup test-tools
+	@$(RUN) -m pytest $(ARGS)
+
+# What some tests use if it is there. It never fails: those tests are then skipped, each saying so.
+test-tools:
+	@if [ "$$TEST_TOOLS" = yes ]; then sh .ci/test-tools; fi
+
+check: setup
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m pyright
+	$(VENV)/bin/lint-imports
+
+format: setup
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+bench: setup
+	@$(RUN) -m video_assets_tests.benchmarks $(ARGS)
+
+# For all platforms and Pythons at once; names, versions and hashes only.
+COMPILE = $(RUN) -m uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+  --annotation-style line --no-header --upgrade
+constraints: setup
+	$(COMPILE) --all-extras pyproject.toml --output-file constraints.txt
+	$(COMPILE) --no-deps --group model-garden --output-file constraints-readers.txt
