@@ -60,20 +60,25 @@ def evaluate_partitions(
     A returned AssetCheckResult is tied to its partition in runs of a single one only; in a range the UI would
     show every partition as skipped. Without its target an evaluation does not count as current.
     """
-    key = dg.AssetKey(asset)
     for outcome in outcomes:
-        yield dg.AssetCheckEvaluation(
-            asset_key=key,
-            check_name=outcome.name,
-            passed=outcome.passed,
-            partition=outcome.target,
-            description=outcome.description,
-            metadata={"what_was_found": outcome.description, **outcome.facts},
-            severity=severity_of(outcome),
-            blocking=True,
-            target_materialization_data=_latest_materialization(context.instance, key, outcome.target),
-        )
+        yield evaluation(context.instance, asset, outcome)
     yield dg.Output(None)
+
+
+def evaluation(instance: dg.DagsterInstance, asset: str, outcome: CheckOutcome) -> dg.AssetCheckEvaluation:
+    """The outcome of a shard's check, tied to the shard's partition and its latest materialization."""
+    key = dg.AssetKey(asset)
+    return dg.AssetCheckEvaluation(
+        asset_key=key,
+        check_name=outcome.name,
+        passed=outcome.passed,
+        partition=outcome.target,
+        description=outcome.description,
+        metadata={"what_was_found": outcome.description, **outcome.facts},
+        severity=severity_of(outcome),
+        blocking=True,
+        target_materialization_data=_latest_materialization(instance, key, outcome.target),
+    )
 
 
 def _latest_materialization(

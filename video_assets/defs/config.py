@@ -30,6 +30,9 @@ class SourceConfig(dg.Config):
     max_failed_fraction: float = Field(
         0.1, ge=0, le=1, description="Share of clips that may be unusable before the build fails (0 to 1)."
     )
+    only_settled: bool = Field(
+        default=False, description="Take only files that stood still between two looks of the new-videos sensor."
+    )
     max_pixels: int = Field(
         _LIMITS.max_pixels, ge=1, description="Largest frame, in pixels; larger videos are quarantined. Default: above 8K."
     )
@@ -57,7 +60,25 @@ class SourceConfig(dg.Config):
             group_pattern=self.group_pattern,
             include=tuple(self.include),
             max_failed_fraction=self.max_failed_fraction,
+            only_settled=self.only_settled,
             limits=limits,
+        )
+
+    @classmethod
+    def from_settings(cls, settings: SourceSettings, *, only_settled: bool) -> "SourceConfig":
+        """The config that gives these settings."""
+        limits = settings.limits
+        return cls(
+            group_pattern=settings.group_pattern,
+            include=list(settings.include),
+            max_failed_fraction=settings.max_failed_fraction,
+            only_settled=only_settled,
+            max_pixels=limits.max_pixels,
+            max_frames=limits.max_frames,
+            max_duration_seconds=limits.max_duration_seconds,
+            max_file_megabytes=limits.max_file_bytes // 10**6,
+            clip_seconds=limits.clip_seconds,
+            clip_memory_megabytes=limits.memory_bytes // 2**20,
         )
 
 

@@ -33,6 +33,8 @@ def shards_asset(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg
         owners=OWNERS,
         code_version=CODE_VERSION,
         pool="video_shards",
+        # What may pass (a full disk, a lost mount) is tried again; finished shards are not. A bad video never raises.
+        retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
     )
     def shards(
         context: dg.AssetExecutionContext, dataset: Dataset, decoding: Decoding, reporting: Reporting

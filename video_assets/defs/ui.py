@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from video_assets.defs.instance import prepare_home
-from video_assets.defs.resources import NAME_VARIABLE, ROOT_VARIABLE, SOURCE_VARIABLE
+from video_assets.defs.resources import AUTOMATION_VARIABLE, NAME_VARIABLE, ROOT_VARIABLE, SOURCE_VARIABLE
 from video_assets.storage.files import write_text
 from video_assets.storage.paths import DatasetPaths
 
@@ -28,6 +28,7 @@ def serve_ui(source: Path, paths: DatasetPaths, port: int) -> int:
         SOURCE_VARIABLE: str(source.absolute()),
         ROOT_VARIABLE: str(paths.root),
         NAME_VARIABLE: paths.name,
+        AUTOMATION_VARIABLE: os.environ.get(AUTOMATION_VARIABLE, "on"),
     }
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-h", HOST, "-p", str(port)]
     print(f"Dagster UI of {paths.directory}: http://{HOST}:{port}", flush=True)

@@ -13,7 +13,7 @@ from video_assets.domain.limits import Limits
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.media.pool import DecodingPool
 from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
-from video_assets.pipeline.plan import PinnedSettings, ReadPlan, sequence_of
+from video_assets.pipeline.plan import PinnedSettings, ReadPlan, plan_digest, sequence_of
 from video_assets.pipeline.shards import looks_current
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
 from video_assets.records.tfds import dataset_info_json, features_json
@@ -123,6 +123,14 @@ def committed_lengths(version_paths: VersionPaths) -> dict[str, list[int]]:
     return {entry["name"]: [int(n) for n in entry["shardLengths"]] for entry in info["splits"]}
 
 
+def committed_plan_digest(version_paths: VersionPaths) -> str:
+    """The digest of the plan that was committed last; empty without a commit."""
+    if not version_paths.dataset_info.exists():
+        return ""
+    info = json.loads(version_paths.dataset_info.read_text("utf-8"))
+    return str(json.loads(info["configDescription"])["plan"])
+
+
 def committed_counts(paths: DatasetPaths, version: str) -> dict[str, dict[str, int]]:
     """Records and live shards of each split of a committed version; empty without a commit."""
     lengths = committed_lengths(paths.version(version))
@@ -229,6 +237,7 @@ def _write_metadata(
         version=plan.pinned.version,
         description=f"{sum(report.records.values())} labelled clips of {len(labels)} classes",
         encoding=encoding.as_dict(),
+        plan_digest=plan_digest(plan, plan.fingerprints()),
         filepath_template=FILEPATH_TEMPLATE,
         shard_lengths=lengths,
         num_bytes=report.num_bytes,

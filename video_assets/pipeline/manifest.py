@@ -15,6 +15,7 @@ from video_assets.domain.labels import append_labels
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import REMEMBERED_REASONS, Loss
 from video_assets.media.pool import DecodingPool
+from video_assets.pipeline.arrivals import settled_files
 from video_assets.pipeline.progress import Progress, silent
 from video_assets.pipeline.settings import SourceSettings
 from video_assets.storage.files import read_lines, write_if_changed
@@ -66,6 +67,8 @@ def build_manifest(
             the quarantine, which names them, is written before.
     """
     asked = read_source(source, include=settings.include, group_pattern=settings.group_pattern)
+    if settings.only_settled:
+        asked = _without_moving(asked, settled_files(paths))
     previous = read_table(paths.manifest, MANIFEST)
     _refuse_empty(source, asked, previous)
     clips, lost, report = _open_files(asked, previous, paths, settings, make_pool, progress)
@@ -95,6 +98,14 @@ def manifest_settings(paths: DatasetPaths) -> SourceSettings:
         raise BuildRefused(f"there is no manifest in {paths.directory}; materialize manifest first")
     values = json.loads(read_notes(paths.manifest)["settings"])
     return SourceSettings(**(values | {"limits": Limits(**values["limits"]), "include": tuple(values["include"])}))
+
+
+def _without_moving(asked: SourceClips, settled: set[ListedFile]) -> SourceClips:
+    """Leaves out files that did not stand still between two looks: they may be half copied."""
+    moving = sorted({clip.file.path for clip in asked.clips if clip.file not in settled})
+    asked.left_out += [LeftOut(path, "new or still being written; the next look takes it") for path in moving]
+    asked.clips = [clip for clip in asked.clips if clip.file in settled]
+    return asked
 
 
 def _refuse_empty(source: Path, asked: SourceClips, previous: pd.DataFrame) -> None:

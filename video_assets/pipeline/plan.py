@@ -1,7 +1,7 @@
 """Stage 3: the plan, the dataset's lock file: which clip goes to which shard, under which encoding."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -258,6 +258,11 @@ def read_plan(paths: DatasetPaths) -> ReadPlan:
     if pinned is None or not paths.plan.exists():
         raise BuildRefused(f"there is no plan in {paths.directory}; materialize manifest, splits and plan first")
     return ReadPlan(pinned, read_table(paths.plan, PLAN), read_lines(paths.labels))
+
+
+def plan_digest(plan: ReadPlan, fingerprints: Mapping[str, str]) -> str:
+    """Hash of what a commit of this plan makes visible."""
+    return json_digest(["commit", plan.pinned.version, dict(fingerprints), plan.pinned.num_shards, plan.labels])
 
 
 def sequence_of(keys: Sequence[str]) -> str:

@@ -1,8 +1,9 @@
 """Stage 2: assign every group of clips to a split, and never move it again."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from video_assets.pipeline.settings import SplitSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
 from video_assets.storage.schemas import MANIFEST, SPLIT, SPLIT_HISTORY
-from video_assets.storage.tables import read_table, write_table
+from video_assets.storage.tables import read_notes, read_table, write_table
 
 
 @dataclass(slots=True)
@@ -48,13 +49,21 @@ def build_splits(paths: DatasetPaths, settings: SplitSettings) -> SplitReport:
     clips, splits = clips[is_kept], splits[is_kept]
     lost += official_lost
     replace_stage(paths.quarantine, "splits", quarantine_rows(lost))
-    write_table(paths.split_history, _extend_history(history, clips, splits), SPLIT_HISTORY)
+    notes = {"settings": json.dumps(asdict(settings))}
+    write_table(paths.split_history, _extend_history(history, clips, splits), SPLIT_HISTORY, notes)
     report = SplitReport({}, settings.test_fraction, num_new, num_ignored, lost)
     for split in SPLITS:
         rows = clips.loc[splits == split, SPLIT.names].reset_index(drop=True)
         write_table(paths.split(split), rows, SPLIT)
         report.splits[split] = rows
     return report
+
+
+def split_settings(paths: DatasetPaths) -> SplitSettings:
+    """The settings under which clips were assigned last; the defaults where none were."""
+    if not paths.split_history.exists():
+        return SplitSettings()
+    return SplitSettings(**json.loads(read_notes(paths.split_history)["settings"]))
 
 
 def _optional(values: pd.Series) -> list[str | None]:

@@ -58,4 +58,4 @@ def committed_shards(version_dir: Path, split: str) -> tuple[list[Path], Encodin
         for index, length in enumerate(lengths.get(split, []))
         if length
     ]
-    return files, Encoding(**json.loads(info["configDescription"]))
+    return files, Encoding(**json.loads(info["configDescription"])["encoding"])

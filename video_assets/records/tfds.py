@@ -77,13 +77,15 @@ def dataset_info_json(
     version: str,
     description: str,
     encoding: Mapping[str, object],
+    plan_digest: str,
     filepath_template: str,
     shard_lengths: Mapping[str, Sequence[int]],
     num_bytes: Mapping[str, int],
 ) -> str:
     """`dataset_info.json`: the shards that there are, by split, and how many records each holds (0: retired).
 
-    The encoding goes along as JSON in `configDescription`, so that what a reader needs changes in one step.
+    The encoding and the digest of the committed plan go along as JSON in `configDescription`, so that all that a
+    reader needs changes in one step.
     """
     splits = [
         {
@@ -98,7 +100,7 @@ def dataset_info_json(
         "name": name,
         "version": version,
         "description": description,
-        "configDescription": json.dumps(encoding, sort_keys=True),
+        "configDescription": json.dumps({"encoding": encoding, "plan": plan_digest}, sort_keys=True),
         "fileFormat": "tfrecord",
         "splits": splits,
     }

@@ -107,6 +107,11 @@ class DatasetPaths:
         return self.directory / "left_out.parquet"
 
     @property
+    def arrivals(self) -> Path:
+        """The last look of the new-videos sensor at the source."""
+        return self.directory / "arrivals.parquet"
+
+    @property
     def quarantine(self) -> Path:
         """One row a clip that could not be used."""
         return self.directory / "quarantine.parquet"

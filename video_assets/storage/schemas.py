@@ -48,6 +48,9 @@ QUARANTINE = pa.schema(
         ("mtime_ns", pa.int64()),
     ]
 )
+ARRIVALS = pa.schema(
+    [("path", pa.string()), ("size_bytes", pa.int64()), ("mtime_ns", pa.int64()), ("is_settled", pa.bool_())]
+)
 LEFT_OUT = pa.schema([("source", pa.string()), ("reason", pa.string())])
 SPLIT = pa.schema(
     [

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from video_assets.domain.clips import LeftOut, LostSource, WantedClip, group_from_path
+from video_assets.domain.clips import LeftOut, ListedFile, LostSource, WantedClip, group_from_path
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.labels import clean_label
 from video_assets.domain.losses import Loss
@@ -48,6 +48,21 @@ def read_source(source: Path, *, include: Sequence[str] = (), group_pattern: str
     if source.is_file():
         raise SettingsError(f"the source {source} is a file, but none of {', '.join(TABLE_SUFFIXES)}")
     return _clips_of_folder(source, list_videos(source, include), group_pattern)
+
+
+def list_source(source: Path, *, include: Sequence[str] = ()) -> list[ListedFile]:
+    """The files that a source's clips lie in, by size and time only; of a table, also the table itself.
+
+    Raises:
+        SettingsError: if the source is not there or cannot be read.
+    """
+    if not is_table(source):
+        return list_videos(source, include).files
+    status = source.stat() if source.exists() else None
+    found = {clip.file.path: clip.file for clip in read_annotations(source, "").clips}
+    if status is not None:
+        found[source.name] = ListedFile(source.name, status.st_size, status.st_mtime_ns)
+    return [found[path] for path in sorted(found)]
 
 
 def _clips_of_folder(source: Path, listing: Listing, group_pattern: str) -> SourceClips:

@@ -1,0 +1,227 @@
+"""What starts runs without anybody's click: two sensors and a schedule."""
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from video_assets.defs.config import EncodingConfig, PlanConfig, SourceConfig, SplitConfig
+from video_assets.defs.failures import shown_as_failure
+from video_assets.defs.jobs import COMMIT_JOB, PLAN_JOB, VERIFY_JOB, VERIFY_OP, shards_job_name
+from video_assets.defs.resources import Dataset, VideoSource
+from video_assets.defs.shards import SHARDS_PER_RUN
+from video_assets.domain.splits import Split
+from video_assets.pipeline.arrivals import LookCursor, look
+from video_assets.pipeline.backlog import Backlog, Chunk, chunk_shards, read_backlog
+from video_assets.pipeline.manifest import manifest_settings
+from video_assets.pipeline.plan import PinnedSettings
+from video_assets.pipeline.settings import SourceSettings
+from video_assets.pipeline.splits import split_settings
+from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.sources import list_source
+
+DATASET_TAG, WORK_TAG = "video_assets/dataset", "video_assets/work"
+RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+MAX_ATTEMPTS = 3
+"""Runs that the same shards get before the sensor leaves them to a person."""
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def pinned_run_config(paths: DatasetPaths, *, only_settled: bool) -> dict[str, Any]:
+    """The run config of a plan that changes nothing but the clips: settings as they were used last."""
+    source = manifest_settings(paths) if paths.manifest.exists() else SourceSettings()
+    splits = split_settings(paths)
+    pinned = PinnedSettings.read(paths.encoding)
+    plan = PlanConfig()
+    if pinned is not None:
+        encoding = EncodingConfig(**pinned.encoding.as_dict())
+        plan = PlanConfig(encoding=encoding, clips_per_shard=pinned.clips_per_shard)
+    run_config = dg.RunConfig(
+        ops={
+            "manifest": SourceConfig.from_settings(source, only_settled=only_settled),
+            "splits": SplitConfig(test_fraction=splits.test_fraction, seed=splits.seed),
+            "plan": plan,
+        }
+    )
+    return dict(run_config.to_config_dict())
+
+
+def new_videos_sensor(seconds: int, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
+    """Looks at the source."""
+
+    @dg.sensor(
+        name="new_videos",
+        job_name=PLAN_JOB,
+        minimum_interval_seconds=seconds,
+        default_status=status,
+        description="Looks at the source by name, size and time. When files stood still between two looks and differ "
+        "from those of the last request, it requests one run of manifest, splits and plan under the pinned settings.",
+    )
+    def new_videos(context: dg.SensorEvaluationContext, source: VideoSource, dataset: Dataset) -> dg.SensorResult:
+        """Lists, compares digests, and asks for a plan."""
+        with shown_as_failure():
+            paths = dataset.paths()
+            include = manifest_settings(paths).include if paths.manifest.exists() else ()
+            decision = look(paths, list_source(source.path(), include=include), LookCursor.from_json(context.cursor))
+            cursor = decision.cursor.to_json()
+            if decision.kind == "wait":
+                return dg.SensorResult(skip_reason=decision.reason, cursor=cursor)
+            request = dg.RunRequest(
+                run_key=f"{decision.cursor.number}-{decision.cursor.requested}",
+                run_config=pinned_run_config(paths, only_settled=True),
+                tags={DATASET_TAG: paths.name, WORK_TAG: f"arrivals {decision.cursor.number}"},
+            )
+        return dg.SensorResult([request], cursor=cursor)
+
+    return new_videos
+
+
+def missing_shards_sensor(
+    seconds: int,
+    status: dg.DefaultSensorStatus,
+    partitions: Mapping[Split, dg.DynamicPartitionsDefinition],
+    jobs: Sequence[UnresolvedAssetJobDefinition],
+) -> dg.SensorDefinition:
+    """Looks at the plan and at the disk."""
+
+    @dg.sensor(
+        name="missing_shards",
+        jobs=jobs,
+        minimum_interval_seconds=seconds,
+        default_status=status,
+        description=f"Compares the plan with the disk: requests runs for missing or stale shards, {SHARDS_PER_RUN} at "
+        "most in a run, and never while another run is at work on them; then one run of dataset.",
+    )
+    def missing_shards(context: dg.SensorEvaluationContext, dataset: Dataset) -> dg.SensorResult:
+        """Reads the backlog and asks for what nobody works on."""
+        with shown_as_failure():
+            paths = dataset.paths()
+            if not paths.encoding.exists():
+                return dg.SensorResult(skip_reason="there is no plan yet")
+            if _is_under_way(context.instance, PLAN_JOB):
+                return dg.SensorResult(skip_reason="a plan is being made")
+            backlog = read_backlog(paths)
+        if backlog.is_committed:
+            return dg.SensorResult(skip_reason=f"all {backlog.num_shards} planned shards are committed")
+        orders = {s: context.instance.get_dynamic_partitions(str(d.name)) for s, d in partitions.items()}
+        in_flight = _keys_in_flight(context.instance, orders)
+        chunks = chunk_shards(backlog.missing, orders, in_flight, shards_per_run=SHARDS_PER_RUN)
+        if backlog.missing:
+            return _request_shards(context.instance, paths, chunks, len(backlog.missing), len(in_flight))
+        return _request_commit(context.instance, paths, backlog)
+
+    return missing_shards
+
+
+def _is_under_way(instance: dg.DagsterInstance, job_name: str) -> bool:
+    return bool(instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=_UNFINISHED), limit=1))
+
+
+def _keys_in_flight(instance: dg.DagsterInstance, orders: Mapping[Split, Sequence[str]]) -> set[str]:
+    """Shards that an unfinished run covers, whoever launched it."""
+    keys: set[str] = set()
+    for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED), limit=1000):
+        first = run.tags.get(RANGE_START_TAG, run.tags.get("dagster/partition"))
+        last = run.tags.get(RANGE_END_TAG, first)
+        for order in orders.values():
+            if first in order and last in order:
+                keys.update(order[order.index(first) : order.index(last) + 1])
+    return keys
+
+
+def _attempts(instance: dg.DagsterInstance, work: str) -> int:
+    return len(instance.get_runs(dg.RunsFilter(tags={WORK_TAG: work}), limit=MAX_ATTEMPTS + 1))
+
+
+def _request_shards(
+    instance: dg.DagsterInstance, paths: DatasetPaths, chunks: Iterable[Chunk], num_missing: int, num_in_flight: int
+) -> dg.SensorResult:
+    requests: list[dg.RunRequest] = []
+    given_up: list[str] = []
+    for chunk in chunks:
+        attempt = _attempts(instance, chunk.digest)
+        if attempt >= MAX_ATTEMPTS:
+            given_up += chunk.keys
+            continue
+        requests.append(
+            dg.RunRequest(
+                job_name=shards_job_name(chunk.split),
+                run_key=f"{chunk.digest}-{attempt}",
+                tags={
+                    RANGE_START_TAG: chunk.keys[0],
+                    RANGE_END_TAG: chunk.keys[-1],
+                    DATASET_TAG: paths.name,
+                    WORK_TAG: chunk.digest,
+                },
+            )
+        )
+    if requests:
+        return dg.SensorResult(requests)
+    reason = f"{num_missing} shards are missing, {num_in_flight} of them are being encoded"
+    if given_up:
+        reason += f"; given up after {MAX_ATTEMPTS} runs: {', '.join(given_up[:5])}; look at their runs, then materialize them"
+    return dg.SensorResult(skip_reason=reason)
+
+
+def _request_commit(instance: dg.DagsterInstance, paths: DatasetPaths, backlog: Backlog) -> dg.SensorResult:
+    if _is_under_way(instance, COMMIT_JOB):
+        return dg.SensorResult(skip_reason="the commit is under way")
+    work = f"commit {backlog.plan_digest}"
+    attempt = _attempts(instance, work)
+    if attempt >= MAX_ATTEMPTS:
+        reason = f"the commit was refused {MAX_ATTEMPTS} times; look at its runs, then materialize dataset"
+        return dg.SensorResult(skip_reason=reason)
+    request = dg.RunRequest(
+        job_name=COMMIT_JOB, run_key=f"{work}-{attempt}", tags={DATASET_TAG: paths.name, WORK_TAG: work}
+    )
+    return dg.SensorResult([request])
+
+
+def nightly_schedule(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+    """Looks again at what nobody looked at."""
+
+    @dg.schedule(
+        name="nightly",
+        cron_schedule="30 3 * * *",
+        job_name=VERIFY_JOB,
+        default_status=status,
+        description="Verifies the committed shards whose turn it is: each once in thirty nights.",
+    )
+    def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        """One verification a night."""
+        day = context.scheduled_execution_time.date()
+        return dg.RunRequest(
+            run_key=day.isoformat(),
+            run_config={"ops": {VERIFY_OP: {"config": {"day_number": (day - datetime.date(2020, 1, 1)).days}}}},
+        )
+
+    return nightly
+
+
+def nightly_refresh_schedule(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+    """Plans once a night, whatever the sensor saw."""
+
+    @dg.schedule(
+        name="nightly_refresh",
+        cron_schedule="0 3 * * *",
+        job_name=PLAN_JOB,
+        default_status=status,
+        description="Looks at the source once a night under the pinned settings, and catches what the sensor missed.",
+    )
+    def nightly_refresh(context: dg.ScheduleEvaluationContext, dataset: Dataset) -> dg.RunRequest | dg.SkipReason:
+        """One plan a night, of a dataset that exists."""
+        paths = dataset.paths()
+        if not paths.encoding.exists():
+            return dg.SkipReason("there is no plan yet")
+        run_config = pinned_run_config(paths, only_settled=False)
+        return dg.RunRequest(run_key=context.scheduled_execution_time.date().isoformat(), run_config=run_config)
+
+    return nightly_refresh

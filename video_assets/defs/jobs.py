@@ -1,0 +1,96 @@
+"""Jobs: the plan, a chunk of shards, the commit, and the nightly verification."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from video_assets.defs.checks import evaluation
+from video_assets.defs.failures import shown_as_failure
+from video_assets.defs.resources import Dataset, Decoding
+from video_assets.domain.checks import CheckOutcome
+from video_assets.domain.splits import SPLITS, Split
+from video_assets.pipeline.backlog import rotating_sample
+from video_assets.pipeline.commit import committed_lengths
+from video_assets.pipeline.manifest import manifest_settings
+from video_assets.pipeline.plan import read_plan
+from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
+from video_assets.storage.paths import parse_partition_key
+
+PLAN_JOB, COMMIT_JOB, VERIFY_JOB = "plan_dataset", "commit_dataset", "verify_shards"
+VERIFY_OP = "verify_sampled_shards"
+DAYS_PER_ROUND = 30
+"""Every committed shard is verified once in so many nights."""
+
+
+def shards_job_name(split: Split) -> str:
+    """The job that encodes a chunk of one split's shards."""
+    return f"encode_{split}_shards"
+
+
+class VerifyConfig(dg.Config):
+    """Which shards to verify."""
+
+    day_number: int = 0
+    """Shards take turns: in thirty days each of them comes once."""
+
+
+@dg.op(name=VERIFY_OP, description="Checks the committed shards whose turn it is, as their asset checks do.")
+def verify_shards_op(
+    context: dg.OpExecutionContext, config: VerifyConfig, dataset: Dataset, decoding: Decoding
+) -> Iterator[dg.AssetCheckEvaluation | dg.Output]:
+    """Bit rot is found before a training run finds it."""
+    with shown_as_failure():
+        paths = dataset.paths()
+        plan = read_plan(paths)
+        limits = manifest_settings(paths).limits
+        lengths = committed_lengths(paths.version(plan.pinned.version))
+        committed = [key for key in plan.fingerprints() if _is_committed(lengths, key)]
+        chosen = rotating_sample(committed, day_number=config.day_number, num_days=DAYS_PER_ROUND)
+        audit = partial(ShardAudit, paths, plan, limits=limits, make_pool=decoding.make_pool(limits))
+        outcomes = [audit(key=key).run(name) for key in chosen for name in SHARD_CHECKS]
+    for outcome in outcomes:
+        context.log_event(evaluation(context.instance, f"{parse_partition_key(outcome.target)[0]}_shards", outcome))
+    failed = [outcome for outcome in outcomes if not outcome.passed]
+    if failed:
+        raise dg.Failure(description=_damage(failed), allow_retries=False)
+    yield dg.Output(None, metadata={"shards_verified": len(chosen), "shards_committed": len(committed)})
+
+
+def _is_committed(lengths: Mapping[str, Sequence[int]], key: str) -> bool:
+    split, index = parse_partition_key(key)
+    known = lengths.get(split, [])
+    return index < len(known) and known[index] > 0
+
+
+def _damage(failed: Sequence[CheckOutcome]) -> str:
+    named = "; ".join(f"{outcome.target}: {outcome.description}" for outcome in failed[:5])
+    keys = sorted({outcome.target for outcome in failed})
+    return f"{len(keys)} committed shards are damaged: {named}. Materialize these partitions again, then dataset."
+
+
+def dataset_jobs() -> list[UnresolvedAssetJobDefinition]:
+    """Jobs over the assets."""
+    plan_assets = dg.AssetSelection.assets("manifest", "train_split", "test_split", "plan")
+    shards = [
+        dg.define_asset_job(
+            shards_job_name(split),
+            selection=dg.AssetSelection.assets(f"{split}_shards"),
+            description=f"Encodes a range of shards of {split}.",
+        )
+        for split in SPLITS
+    ]
+    return [
+        dg.define_asset_job(PLAN_JOB, selection=plan_assets, description="Looks at the source and plans what is new."),
+        *shards,
+        dg.define_asset_job(
+            COMMIT_JOB, selection=dg.AssetSelection.assets("dataset"), description="Makes the planned shards the dataset."
+        ),
+    ]
+
+
+@dg.job(name=VERIFY_JOB, description="Verifies a rotating sample of the committed shards.")
+def verify_shards() -> None:
+    """One step."""
+    verify_shards_op()

@@ -1,0 +1,87 @@
+"""What of the plan is still to do: shards to encode, or a commit."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from video_assets.domain.hashing import json_digest
+from video_assets.domain.splits import SPLITS, Split
+from video_assets.pipeline.commit import committed_plan_digest
+from video_assets.pipeline.plan import plan_digest, read_plan
+from video_assets.pipeline.shards import looks_current
+from video_assets.storage.paths import DatasetPaths
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Neighbouring shards of one split that one run shall encode; `digest` names them and their fingerprints."""
+
+    split: Split
+    keys: tuple[str, ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is to do: `missing` shards with their fingerprints, by partition key; or, with none, a commit."""
+
+    plan_digest: str
+    missing: Mapping[str, str]
+    is_committed: bool
+    num_shards: int
+
+
+def read_backlog(paths: DatasetPaths) -> Backlog:
+    """Compares the plan with what is on disk.
+
+    Raises:
+        BuildRefused: if there is no plan.
+    """
+    plan = read_plan(paths)
+    fingerprints = plan.fingerprints()
+    version_paths = paths.version(plan.pinned.version)
+    digest = plan_digest(plan, fingerprints)
+    if committed_plan_digest(version_paths) == digest:
+        return Backlog(digest, {}, True, len(fingerprints))
+    missing = {
+        key: fingerprint
+        for key, fingerprint in fingerprints.items()
+        if not looks_current(version_paths, key, fingerprint)
+    }
+    return Backlog(digest, missing, False, len(fingerprints))
+
+
+def chunk_shards(
+    missing: Mapping[str, str],
+    partition_order: Mapping[Split, Sequence[str]],
+    in_flight: Collection[str],
+    *,
+    shards_per_run: int,
+) -> list[Chunk]:
+    """Missing shards that no run is at work on, in runs of neighbours among their split's partitions.
+
+    >>> order = {"train": ["train-00000", "train-00001", "train-00002", "train-00003"], "test": []}
+    >>> missing = {"train-00000": "a", "train-00001": "b", "train-00003": "c"}
+    >>> [chunk.keys for chunk in chunk_shards(missing, order, {"train-00000"}, shards_per_run=2)]
+    [('train-00001',), ('train-00003',)]
+    """
+    chunks: list[Chunk] = []
+    for split in SPLITS:
+        run: list[str] = []
+        for key in [*partition_order.get(split, ()), ""]:
+            is_wanted = key in missing and key not in in_flight
+            if run and (not is_wanted or len(run) == shards_per_run):
+                chunks.append(Chunk(split, tuple(run), json_digest([[k, missing[k]] for k in run])))
+                run = []
+            if is_wanted:
+                run.append(key)
+    return chunks
+
+
+def rotating_sample(keys: Sequence[str], *, day_number: int, num_days: int) -> list[str]:
+    """The shards whose turn it is on a day: each one once in `num_days` days, and about as many each day.
+
+    >>> [rotating_sample(["a", "b", "c"], day_number=day, num_days=2) for day in (0, 1, 2)]
+    [['a', 'c'], ['b'], ['a', 'c']]
+    """
+    return [key for number, key in enumerate(keys) if (number - day_number) % num_days == 0]
+
