@@ -28,6 +28,7 @@ def span_frames(timeline: Timeline, start_seconds: float | None, end_seconds: fl
         raise VideoLost(Loss("bad_span", detail))
     if start_seconds is None and end_seconds is None:
         return 0, timeline.num_frames
+    end = min(end, duration_seconds)  # a table may say 1e305, which is finite in seconds only
     bounds_us = [timeline.start_us + round(start * 1e6), timeline.start_us + round(end * 1e6)]
     first, stop = (int(i) for i in np.searchsorted(timeline.starts_us, np.array(bounds_us), side="left"))
     if first >= stop:
