@@ -1,0 +1,28 @@
+"""What all tests share: hypothesis profiles, and TensorFlow where a test asks for it."""
+
+import os
+from types import ModuleType
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from video_assets_tests.datasets import built, built_once, first_build, videos
+
+__all__ = ["built", "built_once", "first_build", "tensorflow", "videos"]  # fixtures
+
+# Before anything imports TensorFlow: its start-up messages would bury a failing test's own, and no test needs a GPU.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+# No deadlines: a machine that is busy with decoding is slow, which says nothing about the code under test.
+settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.fixture(scope="session")
+def tensorflow() -> ModuleType:
+    """TensorFlow, imported by the first test that needs it: six seconds that other runs do not pay."""
+    import tensorflow
+
+    return tensorflow
