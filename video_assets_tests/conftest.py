@@ -23,6 +23,6 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 @pytest.fixture(scope="session")
 def tensorflow() -> ModuleType:
     """TensorFlow, imported by the first test that needs it: six seconds that other runs do not pay."""
-    import tensorflow
+    import tensorflow as tf
 
-    return tensorflow
+    return tf

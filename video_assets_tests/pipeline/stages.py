@@ -1,0 +1,102 @@
+"""The stages one after another, as the assets call them, but without Dagster and without other processes."""
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+
+from video_assets.domain.encoding import Encoding
+from video_assets.domain.limits import Limits
+from video_assets.domain.losses import VideoLost
+from video_assets.media.pool import PoolResult
+from video_assets.pipeline.commit import CommitReport, commit_dataset
+from video_assets.pipeline.manifest import ManifestReport, build_manifest
+from video_assets.pipeline.plan import PlanReport, build_plan
+from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
+from video_assets.pipeline.shards import ShardReport, build_shards, shards_to_build
+from video_assets.pipeline.splits import SplitReport, build_splits
+from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.quarantine import read_quarantine
+
+ENCODING = Encoding(resolution=32, num_frames=5)
+SHARDING = ShardingSettings(clips_per_shard=4)
+SPLITTING = SplitSettings(test_fraction=0.25)
+LIMITS = Limits()
+
+
+@dataclass
+class InThisProcess:
+    """Does a pool's jobs right here, and remembers them. The real pool is tested by itself; it costs a second each."""
+
+    jobs: list[Any] = field(default_factory=list)
+
+    def __call__(self) -> Any:
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def map(self, function: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[PoolResult[Any, Any]]:
+        for job in jobs:
+            self.jobs.append(job)
+            try:
+                outcome = function(job)
+            except VideoLost as lost:
+                outcome = lost.loss
+            yield PoolResult(job, outcome, 0.0, 0, 1)
+
+
+@dataclass
+class Stages:
+    """A dataset that is built stage by stage; each stage gives its report."""
+
+    source: Path
+    paths: DatasetPaths
+
+    def manifest(self, pool: InThisProcess | None = None, **settings: Any) -> ManifestReport:
+        return build_manifest(self.source, self.paths, SourceSettings(**settings), pool or InThisProcess())
+
+    def splits(self, settings: SplitSettings = SPLITTING) -> SplitReport:
+        return build_splits(self.paths, settings)
+
+    def plan(self, encoding: Encoding = ENCODING, sharding: ShardingSettings = SHARDING, **options: Any) -> PlanReport:
+        return build_plan(self.paths, encoding, sharding, **options)
+
+    def shards(self, keys: Iterable[str] | None = None, pool: Any = None) -> list[ShardReport]:
+        wanted = shards_to_build(self.paths) if keys is None else list(keys)
+        return list(build_shards(self.paths, wanted, LIMITS, pool or InThisProcess()))
+
+    def commit(self, **options: Any) -> CommitReport:
+        settings = {"max_failed_fraction": 0.1, **options}
+        return commit_dataset(self.paths, LIMITS, InThisProcess(), **settings)
+
+    def up_to_plan(self) -> PlanReport:
+        self.manifest()
+        self.splits()
+        return self.plan()
+
+    def everything(self, **options: Any) -> CommitReport:
+        self.up_to_plan()
+        self.shards()
+        return self.commit(**options)
+
+    def split_of(self) -> dict[str, str]:
+        """The split of every clip, by its id."""
+        found = {name: pd.read_parquet(self.paths.split(name))["clip_id"] for name in ("train", "test")}
+        return {str(clip_id): name for name, clip_ids in found.items() for clip_id in clip_ids}
+
+    def quarantined(self) -> dict[str, tuple[str, str]]:
+        """Reason and sentence of every lost clip, by its source."""
+        rows = read_quarantine(self.paths.quarantine)
+        return {s: (r, d) for s, r, d in zip(rows["source"], rows["reason"], rows["detail"], strict=True)}
+
+
+def copied_source(videos: Path, folder: Path) -> Path:
+    """A copy of a source, times of its files included, for a test that changes it."""
+    return Path(shutil.copytree(videos, folder / "videos"))
