@@ -15,7 +15,8 @@ def clean_label(text: str) -> str:
     'a\\nb'
     """
     composed = unicodedata.normalize("NFC", text).strip()
-    return "".join(_spelled_out(c) if unicodedata.category(c) in ("Cc", "Zl", "Zp", "Cs") else c for c in composed)
+    spelled = "".join(_spelled_out(c) if unicodedata.category(c) in ("Cc", "Zl", "Zp", "Cs") else c for c in composed)
+    return unicodedata.normalize("NFC", spelled)  # an accent may have followed a character that is now a letter
 
 
 def _spelled_out(character: str) -> str:
