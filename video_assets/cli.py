@@ -57,6 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     for command in (build, plan, status, verify):
         _add_root(command)
         command.add_argument("--json", action="store_true", help="the last line of standard output is one JSON object")
+    diff = _command(commands, "diff", _diff, "what changed between two version directories, in terms of clips")
+    diff.add_argument("before", type=Path, metavar="A", help="a version directory, such as root/clips/1.0.0")
+    diff.add_argument("after", type=Path, metavar="B", help="another")
+    diff.add_argument("--json", action="store_true", help="the last line of standard output is one JSON object")
     sample = _command(commands, "sample", _sample, "write a small labelled set of real encoded videos")
     sample.add_argument("directory", type=Path, metavar="DIR", help="where; made if it is not there")
     ui = _command(commands, "ui", _ui, "the Dagster UI of a dataset, on this machine only")
@@ -169,6 +173,17 @@ def _verify(options: argparse.Namespace) -> int:
     values = verify_dataset(_paths(options), all_records=options.all)
     _print_result(values, verify_summary(values), as_json=options.json)
     return EXIT_OK if values["is_valid"] else EXIT_FAILED
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from video_assets.pipeline.diff import diff_versions
+    from video_assets.report.terminal import diff_summary
+
+    values = asdict(diff_versions(options.before, options.after))
+    _print_result(values, diff_summary(values), as_json=options.json)
+    return EXIT_OK
 
 
 def _sample(options: argparse.Namespace) -> int:

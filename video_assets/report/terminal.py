@@ -156,3 +156,19 @@ def verify_summary(result: Mapping[str, Any]) -> str:
     checks = [{**check, "name": f"{check['name']} {check['target']}".strip()} for check in result["checks"]]
     verdict = "valid" if result["is_valid"] else "INVALID"
     return "\n\n".join([f"Dataset: {result['version_dir']} is {verdict}", *_checks(checks), f"{result['seconds']:.1f} s"])
+
+
+def diff_summary(result: Mapping[str, Any]) -> str:
+    """What changed between two versions."""
+    words = ("added", "removed", "renamed", "relabelled", "moved", "changed")
+    counts = [(word, len(result[word])) for word in words]
+    counts += [("re-encoded", result["re_encoded"]), ("unchanged", result["unchanged"])]
+    parts = [table(("what", "clips"), counts)]
+    if result["encoding"]:
+        parts.append(table(("setting", "before", "after"), [(name, *pair) for name, pair in result["encoding"].items()]))
+    for word in words:
+        rows = [(e["after"] if "clip_id" not in e else e["clip_id"], e["before"]) if isinstance(e, dict) else (e, "") for e in result[word][:10]]
+        if rows:
+            more = f"\n… and {len(result[word]) - 10} more" if len(result[word]) > 10 else ""
+            parts.append(f"{word}\n" + table(("clip", "before"), rows) + more)
+    return "\n\n".join(parts)
