@@ -33,8 +33,7 @@ def serve_ui(source: Path, paths: DatasetPaths, port: int) -> int:
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-h", HOST, "-p", str(port)]
     print(f"Dagster UI of {paths.directory}: http://{HOST}:{port}", flush=True)
     server = subprocess.Popen(command, env=environment)
-    try:
-        return server.wait()
-    except KeyboardInterrupt:
-        server.send_signal(signal.SIGINT)
-        return server.wait()
+    # `dagster dev` ends its own children on an interrupt; whoever ends this process means all of them.
+    signal.signal(signal.SIGTERM, lambda *_: server.send_signal(signal.SIGINT))
+    signal.signal(signal.SIGINT, lambda *_: server.send_signal(signal.SIGINT))
+    return server.wait()
