@@ -1,5 +1,6 @@
 """Which frames of a clip are stored, on number lines: frame i of a line is shown at i steps."""
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -51,7 +52,7 @@ def encodings(*samplings: str) -> st.SearchStrategy[Encoding]:
     )
 
 
-# --- uniform ------------------------------------------------------------------------------------------------------------
+# --- uniform --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -155,7 +156,7 @@ def test_all_but_segments_begin_with_the_first_frame(timeline: Timeline, encodin
     assert choose_timestamps(timeline, encoding)[0] == timeline.start_us
 
 
-# --- segments, fps, all ---------------------------------------------------------------------------------------------------
+# --- segments, fps, all ---------------------------------------------------------------------------
 
 
 def test_segments_takes_the_frame_shown_in_the_middle_of_each_part() -> None:
@@ -207,7 +208,7 @@ def test_fps_counts_the_wanted_times_in_the_duration(timeline: Timeline, fps: fl
         assert in_duration - 0.01 <= len(chosen) < in_duration + 1
 
 
-# --- ties ----------------------------------------------------------------------------------------------------------------
+# --- ties -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -242,7 +243,7 @@ def test_no_other_frame_is_nearer_than_the_nearest(timeline: Timeline, wanted: l
         assert distances[index] <= distances.min() + 2  # a tie within two microseconds may go to the even frame
 
 
-# --- short clips ----------------------------------------------------------------------------------------------------------
+# --- short clips ----------------------------------------------------------------------------------
 
 
 def test_a_short_clip_repeats_its_last_frame_by_default() -> None:
@@ -265,7 +266,7 @@ def test_a_clip_of_just_enough_frames_is_not_short() -> None:
     assert steps_of(line(6), Encoding(num_frames=6, short_clip="quarantine")) == [0, 1, 2, 3, 4, 5]
 
 
-# --- spans ----------------------------------------------------------------------------------------------------------------
+# --- spans ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -314,7 +315,7 @@ def test_neighbouring_spans_share_no_frame_and_lose_none(timeline: Timeline, cut
     duration_seconds = timeline.duration_us / 1e6
     bounds = sorted({0.0, *(round(cut * duration_seconds, 6) for cut in cuts), duration_seconds})
     covered: list[int] = []
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in itertools.pairwise(bounds):
         first, stop = span_frames(timeline, start, end)
         assert first < stop
         starts_within = timeline.starts_us[first] >= timeline.start_us + round(start * 1e6)
