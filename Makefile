@@ -22,7 +22,7 @@ IS_SAMPLE = $(if $(filter file,$(origin SOURCE)),yes)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup build ui test test-tools check format bench constraints
+.PHONY: help setup build ui test test-tools check check-lint check-format check-types check-rooms format bench constraints
 
 help:
 	@echo 'make setup                        .venv with everything, each file checked against its hash'
@@ -30,7 +30,7 @@ help:
 	@echo 'make build SOURCE=DIR ROOT=DIR    the same on your videos; also NAME=clips CONFIG=run.yaml ARGS="--workers 4"'
 	@echo 'make ui [SOURCE=DIR ROOT=DIR]     the Dagster UI and its automation on 127.0.0.1, PORT=3000'
 	@echo 'make test [ARGS="-k splits"]      all tests; TEST_TOOLS=no keeps apt-get out of it'
-	@echo 'make check                        lint, format, types, rooms'
+	@echo 'make check                        lint, format, types, rooms (make -k check: all four whatever fails)'
 	@echo 'make format                       put imports and layout right'
 	@echo 'make bench [ARGS=…]               the benchmarks'
 	@echo 'make constraints                  choose new versions and write constraints.txt and constraints-readers.txt'
@@ -82,10 +82,15 @@ test: setup test-tools
 test-tools:
 	@if [ "$$TEST_TOOLS" = yes ]; then sh .ci/test-tools; fi
 
-check: setup
+# Four targets, so that `make -k check` tells everything at once.
+check: check-lint check-format check-types check-rooms
+check-lint: setup
 	$(RUN) -m ruff check .
+check-format: setup
 	$(RUN) -m ruff format --check .
+check-types: setup
 	$(RUN) -m pyright
+check-rooms: setup
 	$(VENV)/bin/lint-imports
 
 format: setup
