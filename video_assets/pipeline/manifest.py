@@ -67,6 +67,18 @@ def build_manifest(
             the quarantine, which names them, is written before.
     """
     asked = read_source(source, include=settings.include, group_pattern=settings.group_pattern)
+    return update_manifest(source, asked, paths, settings, make_pool, progress)
+
+
+def update_manifest(
+    source: Path,
+    asked: SourceClips,
+    paths: DatasetPaths,
+    settings: SourceSettings,
+    make_pool: Callable[[], DecodingPool],
+    progress: Progress = silent,
+) -> ManifestReport:
+    """`build_manifest` for a source that was listed already."""
     if settings.only_settled:
         asked = _without_moving(asked, settled_files(paths))
     previous = read_table(paths.manifest, MANIFEST)

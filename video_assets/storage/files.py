@@ -81,8 +81,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Writes indented JSON with sorted keys, atomically."""
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    """Writes `json_text`, atomically."""
+    write_text(path, json_text(value))
+
+
+def json_text(value: object) -> str:
+    """Indented JSON with sorted keys and a newline at its end."""
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def write_if_changed(path: Path, data: bytes) -> bool:

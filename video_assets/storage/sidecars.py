@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from video_assets.storage.files import write_json
+from video_assets.storage.files import json_text, write_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +53,13 @@ class Sidecar:
     losses: Sequence[LostClip] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
 
+    def to_json(self) -> str:
+        """As it stands on disk."""
+        return json_text(asdict(self))
+
     def write(self, path: Path) -> None:
         """Writes the file."""
-        write_json(path, asdict(self))
+        write_text(path, self.to_json())
 
 
 def read_sidecar(path: Path) -> Sidecar | None:
