@@ -59,7 +59,10 @@ def compare_with_source(job: SourceComparison) -> ComparisonResult:
         return ComparisonResult(0.0, f"{repeats} frames stand twice, though its source has {source.num_frames_total}")
     if not np.array_equal(np.asarray(source.timestamps_us), np.asarray(job.timestamps_us)):
         return ComparisonResult(0.0, "its times are not times at which its source shows a frame")
-    stored = np.stack([decode_image(image) for image in job.images])
+    try:
+        stored = np.stack([decode_image(image) for image in job.images])
+    except ValueError as error:
+        return ComparisonResult(0.0, f"its frames cannot be decoded: {error}")
     if stored.shape != source.frames.shape:
         return ComparisonResult(0.0, f"its frames are {stored.shape}, its source gives {source.frames.shape}")
     return _compare_frames(stored, source.frames, encoding)

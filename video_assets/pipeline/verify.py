@@ -157,8 +157,9 @@ class ShardAudit:
         place = f"record {number} of {self._shard.name}, clip {clip_id},"
         try:
             frames = decode_images(record["images"]).numpy()
-        except tf.errors.OpError as error:
-            raise _Failed(f"{place} does not decode: {error.message.splitlines()[0]}") from error
+        except (tf.errors.OpError, ValueError) as error:  # ValueError: no frames, or frames of several sizes
+            reason = str(getattr(error, "message", error)).splitlines()[0]
+            raise _Failed(f"{place} does not decode: {reason}") from error
         encoding, labels = self._encoding, {clip.clip_id: clip.label_index for clip in self._planned[0].clips}
         side = encoding.resolution
         is_sized = min(frames.shape[1:3]) == side if encoding.resize == "short_side" else frames.shape[1:3] == (side, side)
