@@ -1,7 +1,6 @@
 """Fixtures: a small source of real videos, and a dataset built from it once, by the command's own road."""
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,7 +59,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def first_build(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator["tuple[Built, BuildResult]"]:
+def first_build(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> "tuple[Built, BuildResult]":
     """The dataset as the command builds it, and what the build said. Never changed by a test."""
     from video_assets.defs.build import run_build
 
@@ -70,7 +69,7 @@ def first_build(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         for variable in ("SOURCE", "ROOT", "NAME", "WORKERS"):
             patch.setenv(f"VIDEO_ASSETS_{variable}", "")  # remembered, so that what the build sets is taken back
         result = run_build(videos, paths, RUN_CONFIG, num_workers=2)
-    yield Built(videos, paths), result
+    return Built(videos, paths), result
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Tiny videos made on the fly: each clip has a scene of its own, and each frame carries its number in black and white."""
+"""Tiny videos made on the fly: each clip has a scene of its own, and each frame carries its number in blocks."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ Frames = NDArray[np.uint8]
 
 
 def make_frames(seed: int, num_frames: int = NUM_FRAMES) -> Frames:
-    """(T, 48, 64, 3) uint8 RGB: a scene of its own for each seed, that drifts; above it the frame's number as 8 blocks."""
+    """(T, 48, 64, 3) uint8 RGB: a drifting scene, another for each seed; above it the frame's number as 8 blocks."""
     import cv2
 
     random = np.random.default_rng(seed)
