@@ -51,12 +51,14 @@ class AtomicFile:
         try:
             if kind is None:
                 self.flush()
+                self._file.close()
+                self.temporary.replace(self.path)
         finally:
-            self._file.close()
-            if kind is not None:
-                self.temporary.unlink(missing_ok=True)
+            # On a full disk closing fails too, for it writes what is buffered; that must not keep the temporary.
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self.temporary.unlink(missing_ok=True)
         if kind is None:
-            self.temporary.replace(self.path)
             _sync_directory(self.path.parent)
 
 
@@ -140,6 +142,6 @@ def _is_alive(temporary: Path) -> bool:
         os.kill(int(process), 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
-        return True
+    except (PermissionError, OverflowError):
+        return True  # another user's, or a number that no process has: not a name of ours either
     return True
