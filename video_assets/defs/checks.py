@@ -1,6 +1,6 @@
 """Asset checks: of each shard, on its own partition, and of the dataset."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import dagster as dg
@@ -16,6 +16,7 @@ from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.plan import read_plan
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
+from video_assets.storage.paths import parse_partition_key
 
 _DESCRIPTIONS = {
     "shard_is_complete": "The shard holds exactly its planned clips, in order, and its bytes are those that were written.",
@@ -35,10 +36,12 @@ def severity_of(outcome: CheckOutcome) -> dg.AssetCheckSeverity:
 
 def shard_checks(split: Split, partitions: dg.DynamicPartitionsDefinition) -> list[dg.AssetChecksDefinition]:
     """The checks of one split's shards."""
-    return [_shard_check(name, f"{split}_shards", partitions) for name in SHARD_CHECKS]
+    return [_shard_check(name, split, partitions) for name in SHARD_CHECKS]
 
 
-def _shard_check(name: str, asset: str, partitions: dg.DynamicPartitionsDefinition) -> dg.AssetChecksDefinition:
+def _shard_check(name: str, split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg.AssetChecksDefinition:
+    asset = f"{split}_shards"
+
     @dg.asset_check(
         asset=asset, name=name, description=_DESCRIPTIONS[name], partitions_def=partitions, blocking=True
     )
@@ -46,10 +49,19 @@ def _shard_check(name: str, asset: str, partitions: dg.DynamicPartitionsDefiniti
         with shown_as_failure():
             paths = dataset.paths()
             limits = manifest_settings(paths).limits
-            audit = partial(ShardAudit, paths, read_plan(paths), limits=limits, make_pool=decoding.make_pool(limits))
-            yield from evaluate_partitions(context, asset, (audit(key=key).run(name) for key in context.partition_keys))
+            plan = read_plan(paths)
+            audit = partial(ShardAudit, paths, plan, limits=limits, make_pool=decoding.make_pool(limits))
+            keys = _selected_keys(context, [key for key in plan.fingerprints() if parse_partition_key(key)[0] == split])
+            yield from evaluate_partitions(context, asset, (audit(key=key).run(name) for key in keys))
 
     return check
+
+
+def _selected_keys(context: dg.AssetCheckExecutionContext, planned: Sequence[str]) -> Sequence[str]:
+    """The run's partitions. A run without any, which "Execute all" on the checks page launches, means all shards."""
+    if context.has_partition_key or context.has_partition_key_range:
+        return context.partition_keys
+    return planned
 
 
 def evaluate_partitions(

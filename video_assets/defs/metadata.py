@@ -18,12 +18,10 @@ _MAX_ROWS = 200
 """A table in the event log stays small; files on disk hold all rows."""
 
 
-def _table(rows: Iterable[Mapping[str, str | int | float | bool | None]]) -> dg.TableMetadataValue:
-    """A table of the first rows. An empty one gets a column, for Dagster takes none without."""
+def _table(rows: Iterable[Mapping[str, str | int | float | bool | None]]) -> dg.MetadataValue:
+    """A table of the first rows; the word none where there are no rows."""
     records = [dg.TableRecord(dict(row)) for _, row in zip(range(_MAX_ROWS), rows, strict=False)]
-    if not records:
-        return dg.MetadataValue.table([], schema=dg.TableSchema([dg.TableColumn("nothing", "string")]))
-    return dg.MetadataValue.table(records)
+    return dg.MetadataValue.table(records) if records else dg.MetadataValue.text("none")
 
 
 def of_manifest(report: ManifestReport, paths: DatasetPaths) -> Metadata:

@@ -2,9 +2,9 @@
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import yaml
 
@@ -17,8 +17,8 @@ HOST = "127.0.0.1"
 _WORKSPACE = {"load_from": [{"python_module": {"module_name": "video_assets.definitions", "location_name": "video_assets"}}]}
 
 
-def serve_ui(source: Path, paths: DatasetPaths, port: int) -> int:
-    """Serves until it is interrupted; gives the server's exit code."""
+def serve_ui(source: Path, paths: DatasetPaths, port: int) -> NoReturn:
+    """Serves until it is interrupted."""
     home = prepare_home(paths)
     workspace = home / "workspace.yaml"
     write_text(workspace, yaml.safe_dump(_WORKSPACE))
@@ -32,8 +32,8 @@ def serve_ui(source: Path, paths: DatasetPaths, port: int) -> int:
     }
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-h", HOST, "-p", str(port)]
     print(f"Dagster UI of {paths.directory}: http://{HOST}:{port}", flush=True)
-    server = subprocess.Popen(command, env=environment)
-    # `dagster dev` ends its own children on an interrupt; whoever ends this process means all of them.
-    signal.signal(signal.SIGTERM, lambda *_: server.send_signal(signal.SIGINT))
-    signal.signal(signal.SIGINT, lambda *_: server.send_signal(signal.SIGINT))
-    return server.wait()
+    # A shell script's background jobs ignore interrupts, and `dagster dev` would then ignore being terminated as well.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # This process becomes the server, so that whoever ends it (a terminal, a service manager) ends the server, which
+    # ends its own children.
+    os.execve(sys.executable, command, environment)  # noqa: S606 - no shell, and no name that could be looked up
