@@ -52,7 +52,7 @@ $(SET_UP): constraints.txt constraints-readers.txt pyproject.toml
 	@$(RUN) -c 'import pip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	  || "$$PYTHON" -m venv --clear $(VENV)
 	@# The tools that install and build the rest come first, so that nothing unchecked is fetched to build a package.
-	@awk '/^[^ ]/ { wanted = /^(pip|setuptools|wheel)==/ } wanted' constraints.txt > $(VENV)/build-tools.txt
+	@awk '/^[^ ]/ { wanted = /^(pip|setuptools)==/ } wanted' constraints.txt > $(VENV)/build-tools.txt
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/build-tools.txt
 	@# Every package and its version is in the files, so pip has nothing to resolve.
 	$(RUN) -m pip install --quiet --progress-bar off --disable-pip-version-check --require-hashes --no-deps \
