@@ -63,10 +63,17 @@ def _walk(source: Path, real_source: Path, listing: Listing) -> Iterator[tuple[o
             relative = f"{prefix}{entry.name}"
             if entry.name.startswith("."):
                 listing.left_out.append(LeftOut(printable(relative), "hidden"))
-            elif not entry.is_dir():
+            elif not _is_folder(entry):
                 yield entry, relative
             elif (real := _real_folder(entry, relative, real_source, ancestors, listing)) is not None:
                 pending.append((entry.path, f"{relative}/", ancestors | {real}))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that points at itself, or through a folder that may not be entered
+        return False
 
 
 def _real_folder(
