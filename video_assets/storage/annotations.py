@@ -1,5 +1,6 @@
 """Annotation tables (CSV, Parquet, JSONL): one row a clip."""
 
+import json
 import math
 import os
 from collections.abc import Mapping
@@ -44,12 +45,11 @@ def read_annotations(table: Path, group_pattern: str) -> AnnotatedClips:
     files: dict[str, ListedFile] = {}
     seen: dict[tuple[str, str], int] = {}
     for number, row in enumerate(rows, start=1):
-        source = str(row["path"])
         try:
             clip = _parse_row(row, folder, files, group_pattern)
         except VideoLost as lost:
             loss = Loss(lost.loss.reason, f"row {number} of {table.name}: {lost.loss.detail}")
-            annotated.lost.append(LostSource(_storable(source), loss, _storable(str(row.get("label") or ""))))
+            annotated.lost.append(LostSource(_storable(row["path"]), loss, _storable(row["label"])))
             continue
         first = seen.setdefault((clip.clip_id, clip.label), number)
         if first == number:
@@ -59,8 +59,13 @@ def read_annotations(table: Path, group_pattern: str) -> AnnotatedClips:
     return annotated
 
 
-def _storable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def _storable(value: object) -> str:
+    """What the row says, as far as it can be stored; empty where it says nothing."""
+    return "" if _is_missing(value) else str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
 
 
 def _read_rows(table: Path) -> list[dict[str, object]]:
@@ -75,8 +80,8 @@ def _read_rows(table: Path) -> list[dict[str, object]]:
         found = ", ".join(map(str, frame.columns)) or "none"
         raise SettingsError(f"the annotation table {table} has no column {' and no '.join(missing)}; it has {found}")
     known = [name for name in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS) if name in frame.columns]
-    if frame.columns.duplicated().any():
-        twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
+    twice = [name for name in known if list(frame.columns).count(name) > 1]
+    if twice:
         raise SettingsError(f"the annotation table {table} has the column {', '.join(twice)} twice")
     return cast("list[dict[str, object]]", frame[known].to_dict("records"))
 
@@ -91,9 +96,25 @@ def _read_frame(table: Path) -> pd.DataFrame:
         case ".parquet":
             return pd.read_parquet(table)
         case ".jsonl":
-            return pd.read_json(table, lines=True, dtype=False, convert_dates=False, encoding="utf-8")
+            return pd.DataFrame(_read_json_lines(table), dtype=object)
         case other:
             raise SettingsError(f"{table}: {other or 'no suffix'} is none of {', '.join(TABLE_SUFFIXES)}")
+
+
+def _read_json_lines(table: Path) -> list[dict[str, object]]:
+    """One object a line. Not by pandas, which rounds times, stumbles over a byte order mark and names no line."""
+    rows: list[dict[str, object]] = []
+    for number, line in enumerate(table.read_text("utf-8-sig").split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"line {number} is not an object: {line:.40}")  # noqa: TRY004  (the caller's to turn)
+        rows.append(cast("dict[str, object]", row))
+    return rows
 
 
 def _parse_row(
@@ -129,7 +150,7 @@ def _lost(reason: LossReason, detail: str) -> VideoLost:
 
 def _text(row: Mapping[str, object], column: str) -> str:
     value = row.get(column)
-    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+    if _is_missing(value):
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))  # a column of whole numbers with a hole in it comes as floats
@@ -143,7 +164,7 @@ def _text(row: Mapping[str, object], column: str) -> str:
 
 def _seconds(row: Mapping[str, object], column: str) -> float | None:
     value = row.get(column)
-    if value is None or value is pd.NA or value == "" or (isinstance(value, float) and math.isnan(value)):
+    if _is_missing(value) or value == "":
         return None
     try:
         seconds = float(cast("float", value))
@@ -151,7 +172,7 @@ def _seconds(row: Mapping[str, object], column: str) -> float | None:
         raise _lost("bad_row", f"the {column} is {value!r}, not a number of seconds") from None
     if not math.isfinite(seconds) or seconds < 0:
         raise _lost("bad_span", f"the {column} is {seconds:g} s; it must be zero or more")
-    return seconds
+    return abs(seconds)  # -0.0 is 0.0
 
 
 def _parse_path(text: str) -> str:
