@@ -80,10 +80,14 @@ def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, SystemExit])
 def test_an_error_inside_the_block_leaves_nothing(tmp_path: Path, kind: type[BaseException]) -> None:
+    def write_half() -> None:
+        with AtomicFile(tmp_path / "a.bin") as file:
+            file.write(b"half of")
+            raise kind
+
     write_bytes(tmp_path / "a.bin", b"old")
-    with pytest.raises(kind), AtomicFile(tmp_path / "a.bin") as file:
-        file.write(b"half of")
-        raise kind
+    with pytest.raises(kind):
+        write_half()
     assert names(tmp_path) == ["a.bin"]
     assert (tmp_path / "a.bin").read_bytes() == b"old"
 
@@ -168,11 +172,16 @@ def test_only_newlines_separate_lines(tmp_path: Path) -> None:
 def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path, *, notices_inside: bool) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
-    with pytest.raises(OSError, match="No space left"), AtomicFile(tmp_path / "a.bin") as file:
-        full = os.open("/dev/full", os.O_WRONLY)
-        os.dup2(full, file._file.fileno())
-        os.close(full)
-        file.write(b"x" * 100)
-        if notices_inside:
-            file.flush()
+
+    def write_to_full_disk() -> None:
+        with AtomicFile(tmp_path / "a.bin") as file:
+            full = os.open("/dev/full", os.O_WRONLY)
+            os.dup2(full, file._file.fileno())
+            os.close(full)
+            file.write(b"x" * 100)
+            if notices_inside:
+                file.flush()
+
+    with pytest.raises(OSError, match="No space left"):
+        write_to_full_disk()
     assert names(tmp_path) == []
