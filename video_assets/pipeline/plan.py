@@ -20,6 +20,13 @@ from video_assets.storage.schemas import MANIFEST, PLAN, SPLIT
 from video_assets.storage.tables import read_notes, read_table, write_table
 
 _CLIP_FIELDS = [f.name for f in fields(PlannedClip)]
+_MANIFEST_COLUMNS = [name for name in _CLIP_FIELDS if name != "label_index"] + [
+    "size_bytes",
+    "mtime_ns",
+    "num_frames",
+    "width_px",
+    "height_px",
+]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,9 +106,9 @@ def build_plan(
     Raises:
         BuildRefused: if the dataset exists under another encoding and `new_version` is not set.
     """
-    clips = _planned_rows(paths)
     before = PinnedSettings.read(paths.encoding)
     previous = read_table(paths.plan, PLAN)
+    clips = _planned_rows(paths, previous)
     pinned, is_same = _pin(paths, before, encoding, sharding, version_source or paths, new_version=new_version)
     if not is_same:
         previous = previous.iloc[:0]
@@ -124,7 +131,7 @@ def build_plan(
         added += [partition_key(split, index) for index in assignment.added]
         superseded += [partition_key(split, index) for index in assignment.superseded]
     plan = pd.concat(parts, ignore_index=True)
-    fresh = plan[[key in set(added) for key in _keys_of(plan)]]
+    fresh = plan[pd.Series(_keys_of(plan), index=plan.index).isin(added)]
     report = PlanReport(
         rows=plan,
         pinned=pinned,
@@ -146,18 +153,30 @@ def _keys_of(rows: pd.DataFrame) -> list[str]:
     return [partition_key(split, index) for split, index in zip(rows["split"], rows["shard_index"], strict=True)]
 
 
-def _planned_rows(paths: DatasetPaths) -> pd.DataFrame:
+def _planned_rows(paths: DatasetPaths, previous: pd.DataFrame) -> pd.DataFrame:
     """Every clip of both splits with all that its record depends on."""
-    manifest = read_table(paths.manifest, MANIFEST)
+    manifest = read_table(paths.manifest, MANIFEST, _MANIFEST_COLUMNS)
     if manifest.empty:
         raise BuildRefused("there is no manifest yet; materialize manifest and splits first")
-    splits = pd.concat([read_table(paths.split(split), SPLIT)[["clip_id"]].assign(split=split) for split in SPLITS])
+    splits = pd.concat([read_table(paths.split(s), SPLIT, ["clip_id"]).assign(split=s) for s in SPLITS])
     clips = manifest.merge(splits, on="clip_id")
     labels = {name: index for index, name in enumerate(read_lines(paths.labels))}
     clips["label_index"] = clips["label"].map(labels).astype("int64")
     clips["num_pixels"] = clips["width_px"] * clips["height_px"]
-    clips["row_digest"] = [clip.row_digest() for clip in planned_clips(clips)]
+    clips["row_digest"] = _row_digests(clips, previous)
     return clips[[name for name in PLAN.names if name not in ("shard_index", "position")]]
+
+
+def _row_digests(clips: pd.DataFrame, previous: pd.DataFrame) -> pd.Series:
+    """Digest of each row; those of rows that are as they were are taken from the previous plan."""
+    known = previous.drop_duplicates("clip_id").set_index("clip_id").reindex(clips["clip_id"]).reset_index()
+    is_same = known["row_digest"].notna().to_numpy()
+    for name in _CLIP_FIELDS:
+        old, new = known[name], clips[name]
+        is_same = is_same & ((old == new) | (old.isna() & new.isna())).to_numpy(dtype=bool, na_value=False)
+    digests = known["row_digest"].to_numpy(dtype=object, copy=True)
+    digests[~is_same] = [clip.row_digest() for clip in planned_clips(clips[~is_same])]
+    return pd.Series(digests, index=clips.index, dtype="str")
 
 
 def planned_clips(rows: pd.DataFrame) -> Iterable[PlannedClip]:

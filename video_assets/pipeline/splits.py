@@ -39,7 +39,7 @@ class SplitReport:
 
 def build_splits(paths: DatasetPaths, settings: SplitSettings) -> SplitReport:
     """Writes `splits/train.parquet`, `splits/test.parquet` and the history that keeps clips where they are."""
-    clips = read_table(paths.manifest, MANIFEST)
+    clips = read_table(paths.manifest, MANIFEST, [*SPLIT.names, "official_split"])
     history = read_table(paths.split_history, SPLIT_HISTORY)
     known = _known_splits(clips, history)
     clips, known, lost = _without_contradictions(clips, known)

@@ -1,6 +1,6 @@
 """Parquet tables: read with a schema, written atomically."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -23,12 +23,15 @@ def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema, notes: Mappi
         file.write(sink.getvalue().to_pybytes())
 
 
-def read_table(path: Path, schema: pa.Schema) -> pd.DataFrame:
-    """The file's rows, with None where there is no value; an empty frame if the file is not there."""
+def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The file's rows, or some of its columns; an empty frame if the file is not there.
+
+    Texts without a value are missing in pandas' sense (NaN), as numbers are.
+    """
+    wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
     if not path.exists():
-        return schema.empty_table().to_pandas()
-    table = pq.read_table(path, columns=schema.names).cast(schema)
-    return table.to_pandas()
+        return wanted.empty_table().to_pandas()
+    return pq.read_table(path, columns=wanted.names).cast(wanted).to_pandas(self_destruct=True, split_blocks=True)
 
 
 def read_notes(path: Path) -> dict[str, str]:
