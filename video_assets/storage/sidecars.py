@@ -69,5 +69,5 @@ def read_sidecar(path: Path) -> Sidecar | None:
         clips = [StoredClip(**clip) for clip in values.pop("clips")]
         losses = [LostClip(**loss) for loss in values.pop("losses")]
         return Sidecar(**values, clips=clips, losses=losses)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
