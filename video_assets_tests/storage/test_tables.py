@@ -1,0 +1,69 @@
+"""Tables on disk: typed, whole, and the same bytes for the same rows."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from video_assets.storage.schemas import CLIP_FIELDS, INDEX, MANIFEST, PLAN, QUARANTINE, SPLIT, SPLIT_HISTORY
+from video_assets.storage.tables import read_notes, read_table, write_table
+
+SCHEMA = pa.schema([("name", pa.string()), ("count", pa.int64()), ("seconds", pa.float64())])
+ROWS = pd.DataFrame({"count": [1, 2**60], "name": ["ü", None], "seconds": [None, 0.1], "unused": [0, 0]})
+
+
+def test_a_table_is_read_in_the_order_and_types_of_its_schema(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.parquet", ROWS, SCHEMA)
+    frame = read_table(tmp_path / "t.parquet", SCHEMA)
+    assert list(frame.columns) == ["name", "count", "seconds"]
+    assert frame["count"].tolist() == [1, 2**60]
+    assert frame["name"].tolist()[0] == "ü"
+    assert frame.isna()["name"].tolist() == [False, True]
+    assert frame["seconds"].isna().tolist() == [True, False]
+
+
+def test_a_table_that_is_not_there_is_empty_and_typed(tmp_path: Path) -> None:
+    frame = read_table(tmp_path / "none.parquet", SCHEMA)
+    assert (len(frame), list(frame.columns), str(frame["count"].dtype)) == (0, ["name", "count", "seconds"], "int64")
+
+
+@pytest.mark.parametrize("schema", [MANIFEST, QUARANTINE, SPLIT, SPLIT_HISTORY, PLAN, INDEX])
+def test_every_table_can_be_empty(tmp_path: Path, schema: pa.Schema) -> None:
+    write_table(tmp_path / "t.parquet", read_table(tmp_path / "none.parquet", schema), schema)
+    assert list(read_table(tmp_path / "t.parquet", schema).columns) == schema.names
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
+    write_table(tmp_path / "one.parquet", ROWS, SCHEMA, {"b": "1", "a": "2"})
+    shuffled = ROWS[["unused", "seconds", "name", "count"]].set_index(pd.Index([7, 9]))
+    write_table(tmp_path / "other.parquet", shuffled, SCHEMA, {"b": "1", "a": "2"})
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "other.parquet").read_bytes()
+
+
+def test_notes_travel_with_the_table(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.parquet", ROWS, SCHEMA, {"source": "/vidéos"})
+    assert read_notes(tmp_path / "t.parquet") == {"source": "/vidéos"}
+    write_table(tmp_path / "t.parquet", ROWS, SCHEMA)
+    assert read_notes(tmp_path / "t.parquet") == {}
+
+
+def test_a_table_that_does_not_fit_its_schema_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises((pa.ArrowInvalid, pa.ArrowTypeError)):
+        write_table(tmp_path / "t.parquet", ROWS.assign(count="many"), SCHEMA)
+    with pytest.raises(KeyError, match="count"):
+        write_table(tmp_path / "t.parquet", ROWS.drop(columns="count"), SCHEMA)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_columns_on_disk_are_pinned() -> None:
+    """Pinned: tables of datasets that exist are read by these names."""
+    assert [name for name, _ in CLIP_FIELDS] == [
+        "clip_id", "path", "label", "group", "official_split", "caption", "start_seconds", "end_seconds",
+        "size_bytes", "mtime_ns", "content_hash",
+    ]  # fmt: skip
+    assert PLAN.names == [
+        "split", "shard_index", "position", "clip_id", "path", "content_hash", "label", "label_index", "start_seconds",
+        "end_seconds", "caption", "row_digest", "size_bytes", "mtime_ns", "num_frames", "num_pixels",
+    ]  # fmt: skip
+    assert SPLIT_HISTORY.names == ["kind", "key", "split"]
