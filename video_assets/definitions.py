@@ -1,73 +1,11 @@
-"""The code location: everything that Dagster shows, by name."""
-
-import os
-import warnings
+"""The code location: what the UI, the daemon and Dagster's commands load. All of it is listed in `defs.location`."""
 
 import dagster as dg
 
-from video_assets.defs.assets import dataset_asset, manifest, plan_asset, splits, videos
-from video_assets.defs.automation import (
-    missing_shards_sensor,
-    new_videos_sensor,
-    nightly_refresh_schedule,
-    nightly_schedule,
-)
-from video_assets.defs.checks import dataset_checks, shard_checks
-from video_assets.defs.jobs import dataset_jobs, verify_shards
-from video_assets.defs.partitions import shard_partitions
-from video_assets.defs.reporting import Reporting
-from video_assets.defs.resources import (
-    AUTOMATION_VARIABLE,
-    DEFAULT_NAME,
-    NAME_VARIABLE,
-    ROOT_VARIABLE,
-    SENSOR_SECONDS_VARIABLE,
-    SOURCE_VARIABLE,
-    WORKERS_VARIABLE,
-    Dataset,
-    Decoding,
-    VideoSource,
-)
-from video_assets.defs.shards import shards_asset
-from video_assets.domain.splits import SPLITS
-
-
-def build_definitions(reporting: Reporting | None = None) -> dg.Definitions:
-    """One dataset's assets and checks; source, root and name come from the environment."""
-    name = os.environ.get(NAME_VARIABLE, DEFAULT_NAME)
-    is_automatic = os.environ.get(AUTOMATION_VARIABLE) == "on"
-    seconds = int(os.environ.get(SENSOR_SECONDS_VARIABLE, "30"))
-    sensor_status = dg.DefaultSensorStatus.RUNNING if is_automatic else dg.DefaultSensorStatus.STOPPED
-    schedule_status = dg.DefaultScheduleStatus.RUNNING if is_automatic else dg.DefaultScheduleStatus.STOPPED
-    partitions = shard_partitions(os.environ.get(ROOT_VARIABLE, ""), name)
-    jobs = dataset_jobs()
-    with warnings.catch_warnings():
-        # Backfill policies and partitioned checks are beta and preview: dagster is pinned below the next minor for that.
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        warnings.simplefilter("ignore", dg.PreviewWarning)
-        shards = [shards_asset(split, partitions[split]) for split in SPLITS]
-        checks = [check for split in SPLITS for check in shard_checks(split, partitions[split])]
-    return dg.Definitions(
-        assets=[videos, manifest, splits, plan_asset(partitions), *shards, dataset_asset],
-        asset_checks=[*checks, *dataset_checks()],
-        jobs=[*jobs, verify_shards],
-        sensors=[
-            new_videos_sensor(seconds, sensor_status),
-            missing_shards_sensor(seconds, sensor_status, partitions, jobs),
-        ],
-        schedules=[nightly_schedule(schedule_status), nightly_refresh_schedule(schedule_status)],
-        resources={
-            "source": VideoSource(address=dg.EnvVar(SOURCE_VARIABLE)),
-            "dataset": Dataset(root=dg.EnvVar(ROOT_VARIABLE), name=name),
-            "reporting": reporting or Reporting(),
-            "decoding": Decoding(num_workers=int(os.environ.get(WORKERS_VARIABLE, "0"))),
-        },
-        # Parallelism is the pool of decoding processes; a process for each step would pay for its imports.
-        executor=dg.in_process_executor,
-    )
+from video_assets.defs.location import build_definitions
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """What the UI, the daemon and the commands load."""
+    """One dataset's assets, checks and automation; source, root and name come from the environment."""
     return build_definitions()

@@ -11,6 +11,7 @@ import dagster as dg
 
 from video_assets.defs.check_status import CheckStatus, check_statuses
 from video_assets.defs.instance import open_instance
+from video_assets.defs.location import build_definitions
 from video_assets.defs.partitions import shard_partitions
 from video_assets.defs.reporting import Reporting
 from video_assets.defs.resources import NAME_VARIABLE, ROOT_VARIABLE, SOURCE_VARIABLE, WORKERS_VARIABLE
@@ -155,8 +156,6 @@ def run_build(
 def _build(
     paths: DatasetPaths, run_config: Mapping[str, Any], instance: dg.DagsterInstance, result: BuildResult
 ) -> None:
-    from video_assets.definitions import build_definitions
-
     runner = _Runner(build_definitions(Reporting(to_terminal=True)), instance)
     runner.run(("manifest", "train_split", "test_split", "plan"), config_for(run_config, _PLANNING))
     plan = read_plan(paths)

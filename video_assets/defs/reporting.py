@@ -5,7 +5,7 @@ import sys
 import dagster as dg
 from pydantic import Field
 
-from video_assets.pipeline.progress import Counter, LineProgress, Progress
+from video_assets.domain.progress import Counter, LineProgress, Progress
 from video_assets.report.terminal import TerminalProgress
 
 

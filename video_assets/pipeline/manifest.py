@@ -14,9 +14,9 @@ from video_assets.domain.errors import BuildRefused
 from video_assets.domain.labels import append_labels
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import REMEMBERED_REASONS, Loss
+from video_assets.domain.progress import Progress, silent
 from video_assets.media.pool import DecodingPool
 from video_assets.pipeline.arrivals import settled_files
-from video_assets.pipeline.progress import Progress, silent
 from video_assets.pipeline.settings import SourceSettings
 from video_assets.storage.files import read_lines, write_if_changed
 from video_assets.storage.paths import DatasetPaths
@@ -85,7 +85,7 @@ def update_manifest(
     _refuse_empty(source, asked, previous)
     clips, lost, report = _open_files(asked, previous, paths, settings, make_pool, progress)
     clips, conflicts = _without_conflicts(clips)
-    files = {clip.file.path: clip.file for clip in asked.clips}
+    files = {name: clip.file for clip in asked.clips for name in (clip.clip_id, clip.file.path)}
     report.lost = quarantine_rows([*asked.lost, *lost, *conflicts], files)
     replace_stage(paths.quarantine, "manifest", report.lost)
     write_table(paths.left_out, pd.DataFrame([asdict(item) for item in asked.left_out], columns=LEFT_OUT.names), LEFT_OUT)

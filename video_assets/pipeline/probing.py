@@ -39,7 +39,8 @@ def probe_file(job: ProbeJob) -> FileFacts:
     if file.size_bytes == 0:
         raise VideoLost(Loss("empty_file", "the file has no bytes"))
     if file.size_bytes > limits.max_file_bytes:
-        detail = f"the file has {file.size_bytes} bytes, {limits.max_file_bytes} are allowed (manifest.max_file_bytes)"
+        allowed = f"{limits.max_file_bytes} are allowed (manifest.max_file_megabytes)"
+        detail = f"the file has {file.size_bytes} bytes, {allowed}"
         raise VideoLost(Loss("too_large", detail))
     try:
         content_hash = file_sha256(path)

@@ -13,9 +13,9 @@ from video_assets.domain.errors import BuildRefused
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss
 from video_assets.domain.plan import PlannedClip, ShardPlan
+from video_assets.domain.progress import Counter, Progress, silent
 from video_assets.media.pool import DecodingPool
 from video_assets.pipeline.plan import ReadPlan, read_plan
-from video_assets.pipeline.progress import Counter, Progress, silent
 from video_assets.records.framing import FramingError, read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.storage.files import AtomicFile, file_sha256, remove_temporaries

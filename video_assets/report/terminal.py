@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from video_assets.pipeline.progress import Counter, LineProgress, progress_line
+from video_assets.domain.progress import Counter, LineProgress, progress_line
 
 WIDTH = 80
 _BAR = 20
