@@ -6,9 +6,9 @@ from types import ModuleType
 import pytest
 from hypothesis import HealthCheck, settings
 
-from video_assets_tests.datasets import built, built_once, first_build, videos
+from video_assets_tests.datasets import built, built_at_another_size, built_once, first_build, videos
 
-__all__ = ["built", "built_once", "first_build", "tensorflow", "videos"]  # fixtures
+__all__ = ["built", "built_at_another_size", "built_once", "first_build", "tensorflow", "videos"]  # fixtures
 
 # Before anything imports TensorFlow: its start-up messages would bury a failing test's own, and no test needs a GPU.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -1,7 +1,7 @@
 """Fixtures: a small source of real videos, and a dataset built from it once, by the command's own road."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,3 +84,17 @@ def built(built_once: Built, tmp_path: Path) -> Built:
     root = tmp_path / "root"
     shutil.copytree(built_once.paths.root, root, ignore=shutil.ignore_patterns(".dagster"))
     return Built(built_once.source, DatasetPaths(root, NAME))
+
+
+@pytest.fixture(scope="session")
+def built_at_another_size(built_once: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The same clips planned at 24 pixels; of the shards there is only train-00001."""
+    from video_assets_tests.pipeline.stages import ENCODING, Stages
+
+    other = Built(built_once.source, DatasetPaths(tmp_path_factory.mktemp("other"), NAME))
+    stages = Stages(other.source, other.paths)
+    stages.manifest()
+    stages.splits()
+    stages.plan(replace(ENCODING, resolution=24))
+    stages.shards(["train-00001"])
+    return other

@@ -114,4 +114,4 @@ def with_a_broken_image(records: list[ClipRecord]) -> list[ClipRecord]:
 def edit_table(path: Path, schema: pa.Schema, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
     """Rewrites a table, its notes kept."""
     notes = read_notes(path)
-    write_table(path, change(read_table(path, schema)), schema, notes)
+    write_table(path, change(read_table(path, schema).copy()), schema, notes)

@@ -16,7 +16,7 @@ from video_assets.records.values import ClipRecord
 from video_assets.storage.schemas import PLAN
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline import damage
-from video_assets_tests.pipeline.stages import ENCODING, LIMITS, InThisProcess, Stages
+from video_assets_tests.pipeline.stages import LIMITS, InThisProcess
 
 KEY = "train-00001"
 
@@ -202,28 +202,15 @@ def test_frames_stored_at_a_lower_quality_than_asked_for_are_found(built: Built)
     assert "are possible" in outcomes["shard_matches_source"].description
 
 
-def test_a_shard_under_other_settings_fails(built: Built, videos_at_another_size: Built) -> None:
-    shutil.copy2(videos_at_another_size.shard(KEY), built.shard(KEY))
-    shutil.copy2(videos_at_another_size.sidecar(KEY), built.sidecar(KEY))
+def test_a_shard_under_other_settings_fails(built: Built, built_at_another_size: Built) -> None:
+    shutil.copy2(built_at_another_size.shard(KEY), built.shard(KEY))
+    shutil.copy2(built_at_another_size.sidecar(KEY), built.sidecar(KEY))
     outcomes = audit(built)
     assert failed(outcomes) == set(SHARD_CHECKS)
     assert outcomes["shard_is_complete"].description == (
         f"{KEY} was written for another plan or under other settings; materialize it again"
     )
     assert "decodes to uint8 (5, 24, 24, 3); planned are frames of 32 pixels" in outcomes["shard_decodes"].description
-
-
-@pytest.fixture(scope="session")
-def videos_at_another_size(built_once: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """The same clips in the same shards, at 24 pixels."""
-    folder = tmp_path_factory.mktemp("other")
-    other = Built(built_once.source, replace(built_once.paths, root=folder))
-    stages = Stages(other.source, other.paths)
-    stages.manifest()
-    stages.splits()
-    stages.plan(replace(ENCODING, resolution=24))
-    stages.shards([KEY])
-    return other
 
 
 def test_a_shard_that_is_not_there_fails_every_check_by_name(built: Built) -> None:
@@ -243,9 +230,9 @@ def test_a_record_without_frames_fails_and_breaks_nothing(built: Built) -> None:
 
 
 def test_frames_of_several_sizes_in_one_record_fail_and_break_nothing(
-    built: Built, videos_at_another_size: Built
+    built: Built, built_at_another_size: Built
 ) -> None:
-    other = damage.records_of(videos_at_another_size, KEY)
+    other = damage.records_of(built_at_another_size, KEY)
     damage.rewrite_shard(
         built,
         KEY,

@@ -1,0 +1,338 @@
+"""The manifest: what is opened, what is remembered, what is lost and why."""
+
+import csv
+import os
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from video_assets.domain.errors import BuildRefused, SettingsError
+from video_assets.domain.limits import Limits
+from video_assets.pipeline.manifest import class_counts, manifest_settings
+from video_assets.storage.files import read_lines
+from video_assets.storage.paths import DatasetPaths
+from video_assets_tests.pipeline.stages import InThisProcess, Stages, copied_source
+from video_assets_tests.pipeline.videos import CLASSES, NUM_CLIPS, clip_path, write_video
+
+FIRST = clip_path("jump", 1, 1)
+
+
+@pytest.fixture
+def stages(videos: Path, tmp_path: Path) -> Stages:
+    return Stages(copied_source(videos, tmp_path), DatasetPaths(tmp_path / "root", "clips"))
+
+
+def opened(stages: Stages, **settings: object) -> list[str]:
+    """Materializes the manifest; gives the files that it opened."""
+    pool = InThisProcess()
+    report = stages.manifest(pool, **settings)
+    assert report.num_files_probed == len(pool.jobs)
+    return [job.file.path for job in pool.jobs]
+
+
+def write_csv(path: Path, *rows: dict[str, object]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def touch(path: Path, seconds: int = 10) -> None:
+    """Another time, the same content."""
+    status = path.stat()
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + seconds * 10**9))
+
+
+def test_every_usable_clip_has_one_row_with_what_opening_it_told(stages: Stages) -> None:
+    report = stages.manifest()
+    clips = report.clips.set_index("clip_id")
+    assert len(clips) == NUM_CLIPS
+    assert class_counts(report.clips) == dict.fromkeys(CLASSES, 8)
+    first = clips.loc[FIRST]
+    assert (first["label"], first["group"]) == ("jump", "jump_01")
+    assert (first["width_px"], first["height_px"], first["num_frames"]) == (64, 48, 20)
+    assert (first["duration_us"], first["codec"]) == (2_000_000, "h264")
+    assert clips["content_hash"].nunique() == NUM_CLIPS
+    assert read_lines(stages.paths.labels) == list(CLASSES)
+    pd.testing.assert_frame_equal(pd.read_parquet(stages.paths.manifest), report.clips, check_dtype=False)
+
+
+def test_a_broken_file_is_quarantined_with_a_reason_and_a_sentence(stages: Stages) -> None:
+    report = stages.manifest()
+    assert list(stages.quarantined()) == ["run/broken.mp4"]
+    reason, sentence = stages.quarantined()["run/broken.mp4"]
+    assert reason == "unreadable"
+    assert sentence.startswith("No known video container could be read")
+    assert report.failed_fraction == 1 / (NUM_CLIPS + 1)
+
+
+def test_hidden_files_and_other_files_are_left_out_and_named(stages: Stages) -> None:
+    report = stages.manifest()
+    assert [(item.source, item.reason) for item in report.left_out] == [
+        ("notes.txt", "not a video by its name"),
+        ("run/.hidden.mp4", "hidden"),
+    ]
+    assert pd.read_parquet(stages.paths.left_out)["source"].tolist() == ["notes.txt", "run/.hidden.mp4"]
+
+
+def test_a_second_look_opens_nothing_and_writes_the_same_bytes(stages: Stages) -> None:
+    assert len(opened(stages)) == NUM_CLIPS + 1
+    before = stages.paths.manifest.read_bytes()
+    assert opened(stages) == []
+    assert stages.paths.manifest.read_bytes() == before
+    assert list(stages.quarantined()) == ["run/broken.mp4"]
+
+
+def test_only_new_files_are_opened(stages: Stages) -> None:
+    stages.manifest()
+    new = clip_path("run", 9, 1)
+    write_video(stages.source / new, seed=1)
+    assert opened(stages) == [new]
+
+
+def test_only_files_of_another_size_or_time_are_opened_again(stages: Stages) -> None:
+    stages.manifest()
+    touch(stages.source / FIRST)
+    other = clip_path("walk", 2, 2)
+    write_video(stages.source / other, seed=2, num_frames=25)
+    assert opened(stages) == [FIRST, other]
+    assert opened(stages) == []
+
+
+def test_a_changed_file_has_its_new_content_and_the_others_their_old(stages: Stages) -> None:
+    before = stages.manifest().clips.set_index("clip_id")["content_hash"]
+    write_video(stages.source / FIRST, seed=2, num_frames=25)
+    after = stages.manifest().clips.set_index("clip_id")
+    assert after.loc[FIRST, "num_frames"] == 25
+    assert list(after.index[after["content_hash"] != before]) == [FIRST]
+
+
+def test_a_deleted_file_leaves_the_manifest(stages: Stages) -> None:
+    stages.manifest()
+    (stages.source / FIRST).unlink()
+    assert FIRST not in set(stages.manifest().clips["clip_id"])
+
+
+def test_a_mended_file_leaves_the_quarantine(stages: Stages) -> None:
+    stages.manifest()
+    write_video(stages.source / "run" / "broken.mp4", seed=3)
+    assert opened(stages) == ["run/broken.mp4"]
+    assert stages.quarantined() == {}
+
+
+def test_a_loss_that_lies_in_the_file_is_remembered_with_its_sentence(stages: Stages) -> None:
+    stages.manifest()
+    before = stages.quarantined()
+    assert opened(stages) == []
+    assert stages.quarantined() == before
+
+
+def test_a_loss_that_lies_in_the_machine_or_the_settings_is_tried_again(stages: Stages) -> None:
+    (stages.source / "run" / "broken.mp4").unlink()
+    size = (stages.source / FIRST).stat().st_size
+    write_video(stages.source / FIRST, seed=2, num_frames=120)
+    assert (stages.source / FIRST).stat().st_size > size
+    limits = Limits(max_frames=100)
+    opened(stages, limits=limits)
+    assert stages.quarantined()[FIRST][0] == "too_many_frames"
+    assert opened(stages, limits=limits) == [FIRST]
+    assert opened(stages) == [FIRST]
+    assert stages.quarantined() == {}
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason", "words"),
+    [
+        (Limits(max_pixels=100), "too_many_pixels", "100"),
+        (Limits(max_frames=19), "too_many_frames", "19"),
+        (Limits(max_duration_seconds=1.0), "too_long", "1"),
+        (Limits(max_file_bytes=1000), "too_large", "1000 are allowed (manifest.max_file_megabytes)"),
+    ],
+)
+def test_what_exceeds_a_limit_is_lost_by_the_name_of_the_limit(
+    stages: Stages, limits: Limits, reason: str, words: str
+) -> None:
+    with pytest.raises(BuildRefused, match=f"{reason} 2[45]"):
+        stages.manifest(limits=limits)
+    found = stages.quarantined()[FIRST]
+    assert found[0] == reason
+    assert words in found[1]
+
+
+def test_an_empty_file_is_lost_as_such(stages: Stages) -> None:
+    (stages.source / "run" / "nothing.mp4").touch()
+    stages.manifest()
+    assert stages.quarantined()["run/nothing.mp4"] == ("empty_file", "the file has no bytes")
+
+
+def test_the_same_content_under_two_labels_is_quarantined_under_both(stages: Stages) -> None:
+    twin = stages.source / "walk" / "twin.mp4"
+    shutil.copy(stages.source / FIRST, twin)
+    report = stages.manifest(max_failed_fraction=0.2)
+    sentence = f"the same content stands under 2 labels (jump: {FIRST}; walk: walk/twin.mp4)"
+    assert stages.quarantined()[FIRST] == ("label_conflict", sentence)
+    assert stages.quarantined()["walk/twin.mp4"] == ("label_conflict", sentence)
+    assert not {FIRST, "walk/twin.mp4"} & set(report.clips["clip_id"])
+    twin.unlink()
+    assert FIRST in set(stages.manifest().clips["clip_id"])
+
+
+def test_the_same_content_under_one_label_is_two_clips(stages: Stages) -> None:
+    shutil.copy(stages.source / FIRST, stages.source / "jump" / "twin.mp4")
+    clips = stages.manifest().clips.set_index("clip_id")["content_hash"]
+    assert clips[FIRST] == clips["jump/twin.mp4"]
+
+
+def test_more_lost_than_allowed_is_refused_by_name_after_the_quarantine_was_written(stages: Stages) -> None:
+    with pytest.raises(BuildRefused) as refused:
+        stages.manifest(max_failed_fraction=0.01)
+    assert str(refused.value).startswith(
+        "1 of 25 clips (4.0%) cannot be used (unreadable 1); at most 1.0% may fail. The first is run/broken.mp4: "
+    )
+    assert "raise manifest.max_failed_fraction" in str(refused.value)
+    assert list(stages.quarantined()) == ["run/broken.mp4"]
+    assert not stages.paths.manifest.exists()
+
+
+def test_a_refused_manifest_leaves_the_one_before_it(stages: Stages) -> None:
+    stages.manifest()
+    before = stages.paths.manifest.read_bytes()
+    for number in range(9):
+        (stages.source / "run" / f"broken{number}.mp4").write_bytes(b"broken")
+    with pytest.raises(BuildRefused):
+        stages.manifest()
+    assert stages.paths.manifest.read_bytes() == before
+    assert len(stages.quarantined()) == 10
+
+
+def test_an_empty_source_is_refused_and_says_what_was_left_out(tmp_path: Path) -> None:
+    source = tmp_path / "videos"
+    source.mkdir()
+    stages = Stages(source, DatasetPaths(tmp_path / "root", "clips"))
+    with pytest.raises(BuildRefused, match="no videos in the source"):
+        stages.manifest()
+    (source / "notes.txt").write_text("not a video")
+    with pytest.raises(BuildRefused, match=r"1 entries were left out, such as notes.txt: not a video by its name"):
+        stages.manifest()
+
+
+def test_a_source_that_became_empty_does_not_mean_that_all_is_deleted(stages: Stages) -> None:
+    stages.manifest()
+    before = stages.paths.manifest.read_bytes()
+    shutil.rmtree(stages.source)
+    stages.source.mkdir()
+    with pytest.raises(BuildRefused, match=f"The dataset knows {NUM_CLIPS} clips; an empty source does not mean"):
+        stages.manifest()
+    assert stages.paths.manifest.read_bytes() == before
+
+
+def test_a_source_that_is_not_there_is_a_wrong_setting(tmp_path: Path) -> None:
+    stages = Stages(tmp_path / "nowhere", DatasetPaths(tmp_path / "root", "clips"))
+    with pytest.raises(SettingsError, match="nowhere is not a folder"):
+        stages.manifest()
+
+
+def test_nothing_usable_is_refused_whatever_may_fail(tmp_path: Path) -> None:
+    (tmp_path / "videos" / "run").mkdir(parents=True)
+    (tmp_path / "videos" / "run" / "a.mp4").write_bytes(b"broken")
+    stages = Stages(tmp_path / "videos", DatasetPaths(tmp_path / "root", "clips"))
+    with pytest.raises(BuildRefused, match=r"1 of 1 clips \(100.0%\) cannot be used"):
+        stages.manifest(max_failed_fraction=1.0)
+
+
+def test_label_numbers_never_change_when_classes_come_and_go(stages: Stages) -> None:
+    stages.manifest()
+    write_video(stages.source / "climb" / "a.mp4", seed=1)
+    write_video(stages.source / "sit" / "a.mp4", seed=2)
+    assert stages.manifest().labels == [*CLASSES, "climb", "sit"]
+    shutil.rmtree(stages.source / "jump")
+    assert stages.manifest().labels == [*CLASSES, "climb", "sit"]
+
+
+def test_spans_of_a_table_are_clips_that_share_one_opening(stages: Stages) -> None:
+    table = write_csv(
+        stages.source / "clips.csv",
+        {"path": FIRST, "label": "up", "start": 0, "end": 1, "group": "g1"},
+        {"path": FIRST, "label": "down", "start": 1, "end": 1.5, "group": "g1"},
+        {"path": clip_path("run", 1, 1), "label": "up", "start": "", "end": "", "group": ""},
+    )
+    stages.source = table
+    assert opened(stages) == [FIRST, clip_path("run", 1, 1)]
+    clips = pd.read_parquet(stages.paths.manifest)
+    assert clips["clip_id"].tolist() == [f"{FIRST}#t=0,1", f"{FIRST}#t=1,1.5", clip_path("run", 1, 1)]
+    assert clips["group"].tolist() == ["g1", "g1", "run_01"]
+    assert opened(stages) == []
+
+
+def test_a_span_that_begins_after_the_end_is_lost_by_both_numbers(stages: Stages) -> None:
+    table = write_csv(
+        stages.source / "clips.csv",
+        {"path": FIRST, "label": "up", "start": 0, "end": 1},
+        {"path": FIRST, "label": "up", "start": 2.5, "end": 3},
+    )
+    stages.source = table
+    stages.manifest(max_failed_fraction=0.5)
+    assert stages.quarantined() == {f"{FIRST}#t=2.5,3": ("bad_span", "it starts at 2.5 s, the video ends at 2 s")}
+
+
+def test_rows_of_a_table_that_cannot_be_used_are_lost_by_their_number(stages: Stages) -> None:
+    table = write_csv(
+        stages.source / "clips.csv",
+        {"path": FIRST, "label": "up"},
+        {"path": "nowhere.mp4", "label": "up"},
+        {"path": "../outside.mp4", "label": "up"},
+        {"path": FIRST, "label": ""},
+    )
+    stages.source = table
+    stages.manifest(max_failed_fraction=0.9)
+    found = stages.quarantined()
+    assert found["nowhere.mp4"][0] == "missing_file"
+    assert found["nowhere.mp4"][1].startswith("row 2 of clips.csv: ")
+    assert found["../outside.mp4"][0] == "outside_source"
+    assert found[FIRST] == ("bad_row", "row 4 of clips.csv: the label is empty")
+
+
+def test_every_span_of_a_broken_file_is_lost_and_the_file_is_opened_once(stages: Stages) -> None:
+    table = write_csv(
+        stages.source / "clips.csv",
+        {"path": FIRST, "label": "up"},
+        {"path": "run/broken.mp4", "label": "up", "start": 0, "end": 1},
+        {"path": "run/broken.mp4", "label": "up", "start": 1, "end": 2},
+    )
+    stages.source = table
+    assert opened(stages, max_failed_fraction=0.9) == [FIRST, "run/broken.mp4"]
+    assert set(stages.quarantined()) == {"run/broken.mp4#t=0,1", "run/broken.mp4#t=1,2"}
+    assert opened(stages, max_failed_fraction=0.9) == []
+    assert set(stages.quarantined()) == {"run/broken.mp4#t=0,1", "run/broken.mp4#t=1,2"}
+
+
+def test_the_settings_of_a_manifest_are_kept_for_the_stages_after_it(stages: Stages) -> None:
+    with pytest.raises(BuildRefused, match="materialize manifest first"):
+        manifest_settings(stages.paths)
+    limits = Limits(max_frames=1000)
+    stages.manifest(include=("*/*.mp4",), max_failed_fraction=0.25, limits=limits)
+    kept = manifest_settings(stages.paths)
+    assert kept.include == ("*/*.mp4",)
+    assert kept.max_failed_fraction == 0.25
+    assert kept.limits == limits
+
+
+def test_include_patterns_choose_files_and_name_the_others(stages: Stages) -> None:
+    report = stages.manifest(include=("run/v_*", "walk/*"))
+    assert set(report.clips["label"]) == {"run", "walk"}
+    assert sum(item.reason == "matches none of manifest.include" for item in report.left_out) == 9
+
+
+def test_the_manifest_does_not_depend_on_the_order_in_which_files_are_listed(stages: Stages, videos: Path) -> None:
+    stages.manifest()
+    reverse = Stages(stages.source.parent / "reverse", DatasetPaths(stages.source.parent / "root2", "clips"))
+    for file in sorted((path for path in videos.rglob("*") if path.is_file()), reverse=True):
+        target = reverse.source / file.relative_to(videos)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, target)
+    reverse.manifest()
+    pd.testing.assert_frame_equal(pd.read_parquet(stages.paths.manifest), pd.read_parquet(reverse.paths.manifest))

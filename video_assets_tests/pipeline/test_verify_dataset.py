@@ -1,0 +1,71 @@
+"""`verify` runs every check again on what is on disk, and names all that is wrong, not only the first."""
+
+import shutil
+
+import pytest
+
+from video_assets.domain.errors import BuildRefused
+from video_assets.pipeline import verify_dataset as module
+from video_assets.pipeline.audit import DATASET_CHECKS
+from video_assets.pipeline.verify import SHARD_CHECKS
+from video_assets.pipeline.verify_dataset import verify_dataset
+from video_assets.storage.paths import DatasetPaths
+from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS, Built
+from video_assets_tests.pipeline import damage
+from video_assets_tests.pipeline.stages import InThisProcess
+
+
+@pytest.fixture(autouse=True)
+def _decode_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DecodingPool", lambda *_: InThisProcess())
+
+
+def failures(found: dict) -> set[tuple[str, str]]:
+    return {(check["name"], check["target"]) for check in found["checks"] if not check["passed"]}
+
+
+def test_a_right_dataset_is_valid(built_once: Built) -> None:
+    found = verify_dataset(built_once.paths, all_records=True)
+    assert found["is_valid"] is True
+    assert failures(found) == set()
+    assert len(found["checks"]) == 7 * len(SHARD_CHECKS) + len(DATASET_CHECKS)
+    assert found["splits"] == {"train": {"records": 18, "shards": 5}, "test": {"records": 6, "shards": 2}}
+    assert found["version_dir"] == str(built_once.version.directory)
+    assert [lost["source"] for lost in found["quarantined"]] == ["run/broken.mp4"]
+
+
+def test_every_damage_is_named_at_its_own_shard(
+    built: Built,
+    built_at_another_size: Built,
+) -> None:
+    damage.flip_byte(built.shard(TRAIN_SHARDS[0]), 100)
+    damage.rewrite_shard(built, TRAIN_SHARDS[2], damage.with_another_label)
+    damage.rewrite_shard(built, TRAIN_SHARDS[3], damage.without_the_second)
+    damage.rewrite_shard(built, TEST_SHARDS[0], damage.with_swapped_frames)
+    shutil.copy2(built_at_another_size.sidecar(TRAIN_SHARDS[1]), built.sidecar(TRAIN_SHARDS[1]))
+    shutil.copy2(built_at_another_size.shard(TRAIN_SHARDS[1]), built.shard(TRAIN_SHARDS[1]))
+    found = verify_dataset(built.paths, all_records=True)
+    assert found["is_valid"] is False
+    assert failures(found) == {
+        *((name, TRAIN_SHARDS[0]) for name in SHARD_CHECKS),
+        *((name, TRAIN_SHARDS[1]) for name in SHARD_CHECKS),
+        ("shard_is_complete", TRAIN_SHARDS[2]),
+        ("shard_decodes", TRAIN_SHARDS[2]),
+        ("shard_is_complete", TRAIN_SHARDS[3]),
+        ("shard_matches_source", TEST_SHARDS[0]),
+        ("one_encoding", TRAIN_SHARDS[1]),
+        ("nothing_lost", TRAIN_SHARDS[3]),
+    }
+
+
+def test_a_shard_that_vanished_is_named(built: Built) -> None:
+    built.shard(TEST_SHARDS[1]).unlink()
+    found = verify_dataset(built.paths, all_records=False)
+    assert found["is_valid"] is False
+    assert failures(found) == {(name, TEST_SHARDS[1]) for name in SHARD_CHECKS}
+
+
+def test_what_was_never_planned_cannot_be_verified(tmp_path_factory: pytest.TempPathFactory) -> None:
+    paths = DatasetPaths(tmp_path_factory.mktemp("empty"), "clips")
+    with pytest.raises(BuildRefused, match=r"there is no manifest in .*; materialize manifest first"):
+        verify_dataset(paths, all_records=False)
