@@ -14,6 +14,7 @@ from video_assets.domain.hashing import json_digest
 from video_assets.domain.plan import PlannedClip, ShardPlan, assign_shards, shard_fingerprint
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.settings import ShardingSettings
+from video_assets.records.layouts import layout_codec
 from video_assets.storage.files import read_lines, write_json
 from video_assets.storage.paths import FIRST_VERSION, DatasetPaths, next_version, partition_key
 from video_assets.storage.schemas import MANIFEST, PLAN, SPLIT
@@ -104,8 +105,10 @@ def build_plan(
     `domain.plan.assign_shards`.
 
     Raises:
+        SettingsError: if this version cannot write the layout.
         BuildRefused: if the dataset exists under another encoding and `new_version` is not set.
     """
+    layout_codec(encoding.layout)
     before = PinnedSettings.read(paths.encoding)
     previous = read_table(paths.plan, PLAN)
     clips = _planned_rows(paths, previous)
