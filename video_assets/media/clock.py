@@ -1,4 +1,4 @@
-"""Presentation times: from a stream's ticks, some missing or wrong, to a strictly increasing time line in microseconds."""
+"""Presentation times: from a stream's ticks, some missing or wrong, to increasing microseconds."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -44,13 +44,10 @@ def frame_times(
         return np.zeros(0, np.int64), ""
     step_us = max(1, round_half_up(_SECOND_US / frame_rate))
     known = [p if p is not None else d for p, d in zip(pts, dts, strict=True)]
-    firsts = [tick for tick in known if tick is not None]
-    if not firsts:
+    if all(tick is None for tick in known):
         return _by_rate(0, len(pts), frame_rate), "The frames have no times; they are laid out by the frame rate."
-    known_us = iter(ticks_to_us(np.array(firsts, dtype=np.int64), time_base).tolist())
-    times = [None if tick is None else next(known_us) for tick in known]
-    start_us = next(index_time for index_time in times if index_time is not None)
-    filled = _fill(times, step_us, start_us)
+    filled = _filled(known, time_base, 1 / (frame_rate * time_base))
+    start_us = int(filled[0])
     num_bad = int(np.count_nonzero(np.diff(filled) <= 0))
     if 2 * num_bad > len(filled) - 1:
         note = "Most frames have the same time; they are laid out by the frame rate."
@@ -85,13 +82,18 @@ def _by_rate(start_us: int, num_frames: int, frame_rate: Fraction) -> NDArray[np
     )
 
 
-def _fill(times: Sequence[int | None], step_us: int, start_us: int) -> NDArray[np.int64]:
-    filled = np.empty(len(times), dtype=np.int64)
-    previous_us = start_us - step_us
-    for index, time_us in enumerate(times):
-        previous_us = previous_us + step_us if time_us is None else time_us
-        filled[index] = previous_us
-    return filled
+def _filled(ticks: Sequence[int | None], time_base: Fraction, step_ticks: Fraction) -> NDArray[np.int64]:
+    """Ticks in microseconds; missing ones follow the one before, or precede the first known one, at `step_ticks`."""
+    present = [tick for tick in ticks if tick is not None]
+    if len(present) == len(ticks):
+        return ticks_to_us(np.array(present, dtype=np.int64), time_base)
+    num_before = next(number for number, tick in enumerate(ticks) if tick is not None)
+    previous = Fraction(present[0]) - (num_before + 1) * step_ticks
+    filled: list[int] = []
+    for tick in ticks:
+        previous = previous + step_ticks if tick is None else Fraction(tick)
+        filled.append(round_half_up(previous * time_base * _SECOND_US))
+    return np.array(filled, dtype=np.int64)
 
 
 def _made_increasing(times_us: NDArray[np.int64], step_us: int) -> NDArray[np.int64]:

@@ -8,9 +8,10 @@ from video_assets.domain.geometry import FrameSize
 from video_assets.domain.limits import Limits
 from video_assets.domain.timeline import Timeline
 from video_assets.media.clock import shown_at
-from video_assets.media.index import IndexNotTrusted, PacketIndex, read_index
-from video_assets.media.plain import DecodedFrames, decode_plainly, stack_frames
-from video_assets.media.skipping import Indexed, decode_indexed
+from video_assets.media.convert import FrameConverter
+from video_assets.media.index import IndexNotTrusted, PacketIndex, TableNotTrusted, read_index
+from video_assets.media.plain import DecodedFrames, FrameStack, decode_plainly
+from video_assets.media.skipping import decode_indexed
 from video_assets.media.video import DEFAULT_LIMITS, OpenVideo, VideoSource, losses_named, open_video
 
 __all__ = ["DecodedFrames", "decode_clip", "decode_frames"]
@@ -42,24 +43,43 @@ def decode_clip(
         VideoLost: when the video, or a frame that was asked for, cannot be had; and what `choose` raises.
     """
     try:
-        with open_video(video, limits) as opened:
-            with losses_named("its packets were indexed"):
-                index = read_index(opened)
-            wanted_us = list(choose(index.timeline))
-            with losses_named("its frames were decoded"):
-                return _decode(opened, index, wanted_us, frame_size)
+        try:
+            return _decode_by_index(video, choose, frame_size, limits, allow_table=True)
+        except TableNotTrusted:
+            return _decode_by_index(video, choose, frame_size, limits, allow_table=False)
     except IndexNotTrusted as error:
         note = f"All of it was decoded. {error}"
     return decode_plainly(video, choose, frame_size, limits, note)
 
 
+def _decode_by_index(
+    video: VideoSource,
+    choose: Callable[[Timeline], Sequence[int]],
+    frame_size: FrameSize,
+    limits: Limits,
+    *,
+    allow_table: bool,
+) -> DecodedFrames:
+    with open_video(video, limits) as opened:
+        with losses_named("its packets were indexed"):
+            index = read_index(opened, allow_table=allow_table)
+        wanted_us = list(choose(index.timeline))
+        with losses_named("its frames were decoded"):
+            return _decode(opened, index, wanted_us, frame_size)
+
+
 def _decode(opened: OpenVideo, index: PacketIndex, wanted_us: Sequence[int], frame_size: FrameSize) -> DecodedFrames:
     places = [int(place) for place in shown_at(index.timeline.starts_us, wanted_us)]
-    indexed = decode_indexed(opened, index, places, frame_size) if places else Indexed({}, 0)
+    converter = FrameConverter(frame_size, opened.stream.sample_aspect_ratio, opened.limits)
+    stack = FrameStack(places, converter, frame_size)
+    try:
+        num_frames_decoded = decode_indexed(opened, index, stack)
+    except IndexNotTrusted as error:
+        raise TableNotTrusted(str(error)) if index.is_from_table else error from error
     return DecodedFrames(
-        frames=stack_frames([indexed.pictures[place] for place in places], frame_size),
+        frames=stack.frames,
         timestamps_us=index.timeline.starts_us[np.array(places, dtype=np.int64)],
-        num_frames_decoded=indexed.num_frames_decoded,
+        num_frames_decoded=num_frames_decoded,
         num_frames_total=index.timeline.num_frames,
-        note=index.note,
+        note="",
     )

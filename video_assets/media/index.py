@@ -17,6 +17,7 @@ from video_assets.media.bitstream import (
     starts_cleanly,
 )
 from video_assets.media.clock import ticks_to_us, timeline_of
+from video_assets.media.sample_table import SampleTable, read_sample_table
 from video_assets.media.video import OpenVideo, check_length, lose
 
 NO_TICK: Final = -(2**63)
@@ -33,7 +34,8 @@ class PacketIndex:
     """The packets of one stream in decode order, and the frames that they will show.
 
     `pts`, `dts`, `sizes`: (N,) int64 a packet, times in ticks or NO_TICK. `restarts`: (K,) numbers of the packets
-    at which decoding may begin, the first of the stream included. `frame_ticks`: (F,) int64, when each frame appears,
+    at which decoding may begin, the first of the stream included (`is_from_table`: not yet seen, but
+    flagged as keyframes). `frame_ticks`: (F,) int64, when each frame appears,
     in display order; `frame_packets`: (F,) the number of the packet that brings it.
     """
 
@@ -47,7 +49,7 @@ class PacketIndex:
     timeline: Timeline
     has_pts: bool
     held: list[av.packet.Packet] | None
-    note: str = ""
+    is_from_table: bool = False
 
     @property
     def num_packets(self) -> int:
@@ -57,6 +59,10 @@ class PacketIndex:
 
 class IndexNotTrusted(Exception):
     """The packets do not tell which frames there are; the message says why, as a sentence for `note`."""
+
+
+class TableNotTrusted(IndexNotTrusted):
+    """The sample table does not; reading all packets may."""
 
 
 @dataclass(slots=True)
@@ -70,42 +76,35 @@ class Packets:
     restarts: list[int] = field(default_factory=list)
     num_keyframes: int = 0
     num_vops: int = 0
-    last_vops: int = 0
     is_packed: bool = False
     last_duration: int = 0
     held: list[av.packet.Packet] | None = field(default_factory=list)
 
 
-def read_index(opened: OpenVideo) -> PacketIndex:
-    """Demux the whole stream once, decoding nothing.
+def read_index(opened: OpenVideo, *, allow_table: bool = True) -> PacketIndex:
+    """What the stream holds, decoding nothing: from a long mp4's sample table, else by demuxing all of it once.
 
     Raises:
         IndexNotTrusted: when frames and packets may not correspond.
-        VideoLost: no_frames (no packet at all), too_many_frames, too_long, encrypted.
+        TableNotTrusted: the same, but demuxing (`allow_table=False`) may still do.
+        VideoLost: no_frames (no packet at all), too_many_frames, too_long.
     """
+    table = read_sample_table(opened) if allow_table else None
+    if table is not None:
+        return _index_of_table(opened, table)
     packets = _demux(opened)
     if not packets.pts:
         lose("no_frames", "Its video stream holds not one packet.")
-    return build_index(opened, packets)
+    return _index_of_packets(opened, packets)
 
 
-def build_index(opened: OpenVideo, packets: Packets) -> PacketIndex:
-    """Which frames these packets will show, and when.
-
-    Raises:
-        IndexNotTrusted: when frames and packets may not correspond.
-        VideoLost: too_many_frames, too_long.
-    """
+def _index_of_packets(opened: OpenVideo, packets: Packets) -> PacketIndex:
     pts, dts = np.array(packets.pts, dtype=np.int64), np.array(packets.dts, dtype=np.int64)
-    shown = np.flatnonzero(np.array(packets.shown, dtype=bool))
     if not packets.restarts or packets.restarts[0] != 0:
         raise IndexNotTrusted("Its first packet is not a keyframe.")
+    shown = np.flatnonzero(np.array(packets.shown, dtype=bool))
     has_pts = bool((pts[shown] != NO_TICK).all())
     ticks, brought_by = _frames_by_pts(pts, shown) if has_pts else _frames_by_dts(opened, packets, dts)
-    starts_us = ticks_to_us(ticks, opened.time_base)
-    if not len(starts_us) or (np.diff(starts_us) <= 0).any():
-        raise IndexNotTrusted("Its packets' times repeat.")
-    check_length(len(starts_us), int(starts_us[-1] - starts_us[0]), opened.limits)
     return PacketIndex(
         pts=pts,
         dts=dts,
@@ -114,10 +113,45 @@ def build_index(opened: OpenVideo, packets: Packets) -> PacketIndex:
         num_keyframes=packets.num_keyframes,
         frame_ticks=ticks,
         frame_packets=brought_by,
-        timeline=timeline_of(starts_us, round_half_up(packets.last_duration * opened.time_base * 1_000_000)),
+        timeline=_timeline(opened, ticks, packets.last_duration),
         has_pts=has_pts,
         held=packets.held,
     )
+
+
+def _index_of_table(opened: OpenVideo, table: SampleTable) -> PacketIndex:
+    """The first packet tells how far an edit list shifts all times."""
+    first = next(iter(opened.container.demux(opened.stream)))
+    if first.pts is None or first.dts is None or first.size != int(table.sizes[0]):
+        raise TableNotTrusted("Its first packet is not the one of its sample table.")
+    pts = table.pts + (first.pts - int(table.pts[0]))
+    order = np.argsort(pts, kind="stable")
+    if order[0] != 0:
+        raise TableNotTrusted("Frames are shown before its first keyframe.")
+    if (pts[order][1:] == pts[order][:-1]).any():
+        raise TableNotTrusted("Its packets' times repeat.")
+    can_restart = opened.codec.codec.canonical_name in RESTARTABLE
+    return PacketIndex(
+        pts=pts,
+        dts=table.dts + (first.dts - int(table.dts[0])),
+        sizes=table.sizes,
+        restarts=table.keyframes if can_restart else table.keyframes[:1],
+        num_keyframes=len(table.keyframes),
+        frame_ticks=pts[order],
+        frame_packets=order,
+        timeline=_timeline(opened, pts[order], int(table.durations[order[-1]])),
+        has_pts=True,
+        held=None,
+        is_from_table=True,
+    )
+
+
+def _timeline(opened: OpenVideo, ticks: NDArray[np.int64], last_duration: int) -> Timeline:
+    starts_us = ticks_to_us(ticks, opened.time_base)
+    if not len(starts_us) or (starts_us[1:] <= starts_us[:-1]).any():
+        raise IndexNotTrusted("Its packets' times repeat.")
+    check_length(len(starts_us), int(starts_us[-1] - starts_us[0]), opened.limits)
+    return timeline_of(starts_us, round_half_up(last_duration * opened.time_base * 1_000_000))
 
 
 def _demux(opened: OpenVideo) -> Packets:
@@ -146,8 +180,7 @@ def _demux(opened: OpenVideo) -> Packets:
             if number == 0 or (codec in RESTARTABLE and starts_cleanly(codec, packet, extradata)):
                 found.restarts.append(number)
         if codec == "mpeg4" and found.held is not None:
-            found.last_vops = count_vops(packet)
-            found.num_vops += found.last_vops
+            found.num_vops += count_vops(packet)
             found.is_packed = found.is_packed or (number == 0 and is_packed(packet))
         if found.pts[-1] >= latest:
             latest, found.last_duration = found.pts[-1], packet.duration or 0
@@ -179,9 +212,9 @@ def _frames_by_dts(
     if opened.codec.codec.canonical_name != "mpeg4" or opened.codec.reorder_depth != 1 or packets.held is None:
         raise IndexNotTrusted("Its packets have no presentation times.")
     num_placeholders = int(np.count_nonzero((sizes > 1) & (sizes < _NOT_CODED_BYTES)))
-    num_orphans = packets.last_vops - 1  # a picture packed into the very last packet never comes out
-    num_pictures = packets.num_vops - num_placeholders - num_orphans
-    is_consistent = num_pictures == len(coded) and not (dts == NO_TICK).any()
+    num_left_over = packets.num_vops - num_placeholders - len(coded)
+    # where the stream was cut, one packed picture may wait for a packet that never comes
+    is_consistent = num_left_over in ((0, 1) if packets.is_packed else (0,)) and not (dts == NO_TICK).any()
     if not is_consistent or (num_placeholders and not packets.is_packed) or not all(packets.shown):
         raise IndexNotTrusted("Its packets have no presentation times, and do not hold one frame each.")
     ticks = np.append(dts[coded[1:]], dts[coded[-1]] + 1)

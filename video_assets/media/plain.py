@@ -49,6 +49,7 @@ class _Pass:
     corrupt: list[bool] = field(default_factory=list)
     last_duration: int = 0
     num_errors: int = 0
+    num_keyframes: int = 0
     is_encrypted: bool = False
 
 
@@ -73,9 +74,9 @@ def decode_plainly(
     places = shown_at(starts_us, wanted_us)
     _check_not_corrupt(seen, places)
     with open_video(video, limits) as opened, losses_named("all of it was decoded"):
-        pictures = _pictures(opened, places, frame_size)
+        stack = _fill(opened, [int(place) for place in places], frame_size)
     return DecodedFrames(
-        frames=stack_frames([pictures[int(place)] for place in places], frame_size),
+        frames=stack.frames,
         timestamps_us=starts_us[places],
         num_frames_decoded=len(starts_us),
         num_frames_total=len(starts_us),
@@ -83,13 +84,13 @@ def decode_plainly(
     )
 
 
-def plain_timeline(opened: OpenVideo) -> tuple[Timeline, str]:
-    """The time line from decoding everything, and a note on times that had to be made up."""
+def plain_timeline(opened: OpenVideo) -> tuple[Timeline, str, int]:
+    """The time line from decoding everything, a note on times that had to be made up, the number of keyframes."""
     seen = _Pass()
     for _ in _all_frames(opened, seen):
         pass
     starts_us, note = _times(opened, seen)
-    return timeline_of(starts_us, _last_duration_us(opened, seen)), note
+    return timeline_of(starts_us, _last_duration_us(opened, seen)), note, seen.num_keyframes
 
 
 def _all_frames(opened: OpenVideo, seen: _Pass) -> Iterator[VideoFrame]:
@@ -112,6 +113,7 @@ def _all_frames(opened: OpenVideo, seen: _Pass) -> Iterator[VideoFrame]:
         for frame in frames:
             check_pixels(frame.width, frame.height, opened.limits)
             check_length(len(seen.pts) + 1, 0, opened.limits)
+            seen.num_keyframes += frame.key_frame
             seen.pts.append(frame.pts)
             seen.dts.append(frame.dts)
             seen.corrupt.append(frame.is_corrupt)
@@ -156,32 +158,52 @@ def _check_not_corrupt(seen: _Pass, places: NDArray[np.int64]) -> None:
         )
 
 
-def _pictures(opened: OpenVideo, places: NDArray[np.int64], frame_size: FrameSize) -> dict[int, NDArray[np.uint8]]:
-    wanted = {int(place) for place in places}
+class FrameStack:
+    """Stored frames for a list of frame numbers (`places`, repeats allowed), filled in any order, without copies."""
+
+    def __init__(self, places: Sequence[int], converter: FrameConverter, frame_size: FrameSize) -> None:
+        self._slots: dict[int, list[int]] = {}
+        for slot, place in enumerate(places):
+            self._slots.setdefault(place, []).append(slot)
+        self._converter = converter
+        side_px = frame_size.resolution
+        self.frames: NDArray[np.uint8] = np.empty((0, side_px, side_px, 3), dtype=np.uint8)
+        self._num_slots = len(places)
+
+    @property
+    def missing(self) -> set[int]:
+        """Frame numbers that have not come yet."""
+        return set(self._slots)
+
+    def put(self, place: int, frame: VideoFrame) -> None:
+        """Convert the decoded frame number `place` into all its slots.
+
+        Raises:
+            VideoLost: too_many_pixels; unreadable, for a video whose pictures change their shape in the middle.
+        """
+        shape = self._converter.frame_shape(frame)
+        if not len(self.frames):
+            self.frames = np.empty((self._num_slots, *shape), dtype=np.uint8)
+        if self.frames.shape[1:] != shape:
+            lose("unreadable", f"Its frames change their shape in the middle: {self.frames.shape[1:]}, {shape}.")
+        first, *others = self._slots.pop(place)
+        picture = self._converter.convert(frame, self.frames[first])
+        if picture.base is not self.frames:
+            self.frames[first] = picture
+        for other in others:
+            self.frames[other] = self.frames[first]
+
+
+def _fill(opened: OpenVideo, places: Sequence[int], frame_size: FrameSize) -> FrameStack:
     converter = FrameConverter(frame_size, opened.stream.sample_aspect_ratio, opened.limits)
-    pictures: dict[int, NDArray[np.uint8]] = {}
-    if not wanted:
-        return pictures
-    last = max(wanted)
+    stack = FrameStack(places, converter, frame_size)
+    missing = stack.missing
+    if not missing:
+        return stack
     for place, frame in enumerate(_all_frames(opened, _Pass())):
-        if place in wanted:
-            pictures[place] = converter.convert(frame)
-        if place >= last:
-            break
-    if len(pictures) < len(wanted):
-        lose("unreadable", "Decoding it twice gave different numbers of frames.")
-    return pictures
-
-
-def stack_frames(pictures: Sequence[NDArray[np.uint8]], frame_size: FrameSize) -> NDArray[np.uint8]:
-    """The pictures as (T, H, W, 3); (0, resolution, resolution, 3) for none.
-
-    Raises:
-        VideoLost: unreadable, for a video whose pictures change their shape in the middle.
-    """
-    if not pictures:
-        return np.zeros((0, frame_size.resolution, frame_size.resolution, 3), dtype=np.uint8)
-    shapes = {picture.shape for picture in pictures}
-    if len(shapes) > 1:
-        lose("unreadable", f"Its frames change their size in the middle of the clip: {sorted(shapes)}.")
-    return np.stack(pictures)
+        if place in missing:
+            stack.put(place, frame)
+            missing.remove(place)
+        if not missing:
+            return stack
+    return lose("unreadable", "Decoding it twice gave different numbers of frames.")

@@ -1,79 +1,108 @@
 """What the manifest stores about a video: facts from its packet index, and proof that its first frame decodes."""
 
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import av.error
+import av.packet
 from av.video.frame import VideoFrame
 
-from video_assets.domain.geometry import (
-    UPRIGHT,
-    Size,
-    display_size,
-    usable_pixel_aspect,
-)
+from video_assets.domain.geometry import Size, display_size, usable_pixel_aspect
 from video_assets.domain.limits import Limits
 from video_assets.domain.timeline import Timeline
 from video_assets.media.convert import orientation_of
+from video_assets.media.index import IndexNotTrusted, PacketIndex, TableNotTrusted, read_index
 from video_assets.media.plain import plain_timeline
+from video_assets.media.reading import PacketReader
 from video_assets.media.video import (
     DEFAULT_LIMITS,
     OpenVideo,
     VideoFacts,
     VideoSource,
+    check_pixels,
+    lose,
     losses_named,
     open_video,
 )
 
 
 def probe_video(video: VideoSource, limits: Limits = DEFAULT_LIMITS) -> VideoFacts:
-    """Open a video, decode it, and say what it holds.
+    """What a video holds, from its packets; its first frames are decoded, so that a dead video is found here.
+
+    Where the packets do not tell the frames, the whole video is decoded, and `index_note` says so.
 
     Raises:
         VideoLost: when the video cannot be used.
     """
-    with open_video(video, limits) as opened, losses_named("it was probed"):
-        timeline, note = plain_timeline(opened)
-    with open_video(video, limits) as opened, losses_named("it was probed"):
-        return _facts(opened, timeline, note)
+    try:
+        try:
+            return _probe_by_index(video, limits, allow_table=True)
+        except TableNotTrusted:
+            return _probe_by_index(video, limits, allow_table=False)
+    except IndexNotTrusted as error:
+        return _probe_plainly(video, limits, str(error))
 
 
-def _facts(opened: OpenVideo, timeline: Timeline, note: str) -> VideoFacts:
-    frame = _first_frame(opened)
-    orientation = orientation_of(frame) if frame else UPRIGHT
-    codec = opened.codec
-    coded = Size(frame.width, frame.height) if frame else Size(codec.width, codec.height)
+def _probe_by_index(video: VideoSource, limits: Limits, *, allow_table: bool) -> VideoFacts:
+    with open_video(video, limits) as opened, losses_named("it was probed"):
+        index = read_index(opened, allow_table=allow_table)
+        first = _first_frame(opened, _packets(opened, index))
+        if first is None:
+            raise IndexNotTrusted("None of its first packets decoded to a frame.")
+        return _facts(opened, first, index.timeline, index.num_keyframes, note="")
+
+
+def _probe_plainly(video: VideoSource, limits: Limits, note: str) -> VideoFacts:
+    with open_video(video, limits) as opened, losses_named("it was probed"):
+        timeline, time_note, num_keyframes = plain_timeline(opened)
+    with open_video(video, limits) as opened, losses_named("it was probed"):
+        first = _first_frame(opened, opened.container.demux(opened.stream))
+        if first is None:
+            lose("no_frames", "Decoding it twice gave different numbers of frames.")
+        note = " ".join(part for part in (note, time_note) if part)
+        return _facts(opened, first, timeline, num_keyframes, note=note)
+
+
+def _packets(opened: OpenVideo, index: PacketIndex) -> Iterator[av.packet.Packet | None]:
+    """The packets up to the second place where decoding may begin, and the end."""
+    stop = int(index.restarts[1]) if len(index.restarts) > 1 else index.num_packets
+    yield from PacketReader(opened, index).packets(0, stop)
+    yield None
+
+
+def _facts(opened: OpenVideo, first: VideoFrame, timeline: Timeline, num_keyframes: int, *, note: str) -> VideoFacts:
+    check_pixels(first.width, first.height, opened.limits)
+    orientation = orientation_of(first)
     aspect = usable_pixel_aspect(opened.stream.sample_aspect_ratio)
-    shown = display_size(coded, aspect, orientation)
+    shown = display_size(Size(first.width, first.height), aspect, orientation)
     return VideoFacts(
         container=opened.container_name,
-        codec=codec.codec.canonical_name,
-        pixel_format=frame.format.name if frame else codec.pix_fmt or "",
-        width_px=coded.width_px,
-        height_px=coded.height_px,
+        codec=opened.codec.codec.canonical_name,
+        pixel_format=first.format.name,
+        width_px=first.width,
+        height_px=first.height,
         display_width_px=shown.width_px,
         display_height_px=shown.height_px,
         rotation_degrees=orientation.turn_degrees,
         is_mirrored=orientation.is_mirrored,
         sample_aspect_ratio=f"{aspect.numerator}:{aspect.denominator}",
-        frame_rate=_rate(timeline),
+        frame_rate=float(Fraction(timeline.num_frames * 1_000_000, max(1, timeline.duration_us))),
         num_frames=timeline.num_frames,
         start_us=timeline.start_us,
         duration_us=timeline.duration_us,
         has_audio=bool(opened.container.streams.audio),
-        index_trusted=False,
+        index_trusted=not note,
         index_note=note,
-        num_keyframes=0,
+        num_keyframes=num_keyframes,
     )
 
 
-def _rate(timeline: Timeline) -> float:
-    return float(Fraction(timeline.num_frames * 1_000_000, max(1, timeline.duration_us)))
-
-
-def _first_frame(opened: OpenVideo) -> VideoFrame | None:
-    for packet in opened.container.demux(opened.stream):
+def _first_frame(opened: OpenVideo, packets: Iterable[av.packet.Packet | None]) -> VideoFrame | None:
+    for packet in packets:
         try:
             frames = opened.codec.decode(packet)
+        except av.error.MemoryError:
+            raise
         except av.error.FFmpegError:
             continue
         if frames:

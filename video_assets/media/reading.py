@@ -10,7 +10,8 @@ from video_assets.media.index import NO_TICK, IndexNotTrusted, PacketIndex
 from video_assets.media.video import OpenVideo
 
 READ_THROUGH_BYTES: Final = 512 * 1024
-"""Up to here, reading on and dropping packets is no slower than seeking."""
+READ_THROUGH_PACKETS: Final = 60
+"""Up to here, reading on and dropping packets (12 us each) is no slower than seeking (0.7 ms)."""
 
 
 class PacketReader:
@@ -43,7 +44,7 @@ class PacketReader:
                 yield packet
 
     def _is_near(self, start: int) -> bool:
-        if not 0 <= self._position <= start:
+        if not start - READ_THROUGH_PACKETS <= self._position <= start or self._position < 0:
             return False
         return int(self._index.sizes[self._position : start].sum()) <= READ_THROUGH_BYTES
 

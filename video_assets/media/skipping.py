@@ -13,12 +13,10 @@ import av.error
 import av.packet
 import numpy as np
 from av.video.frame import VideoFrame
-from numpy.typing import NDArray
 
-from video_assets.domain.geometry import FrameSize
-from video_assets.media.bitstream import NEEDS_FIRST_PACKET, may_skip_unreferenced
-from video_assets.media.convert import FrameConverter
+from video_assets.media.bitstream import NEEDS_FIRST_PACKET, may_skip_unreferenced, starts_cleanly
 from video_assets.media.index import NO_TICK, IndexNotTrusted, PacketIndex
+from video_assets.media.plain import FrameStack
 from video_assets.media.reading import PacketReader
 from video_assets.media.video import OpenVideo
 
@@ -41,22 +39,17 @@ class Run:
     places: list[int]
 
 
-@dataclass(slots=True)
-class Indexed:
-    """Pictures by frame number, and how many frames the decoder gave on the way."""
+def decode_indexed(opened: OpenVideo, index: PacketIndex, stack: FrameStack) -> int:
+    """Fill the stack with its missing frames (number 0 is the first that is shown).
 
-    pictures: dict[int, NDArray[np.uint8]]
-    num_frames_decoded: int
-
-
-def decode_indexed(opened: OpenVideo, index: PacketIndex, places: Sequence[int], frame_size: FrameSize) -> Indexed:
-    """The frames with the numbers `places` (0 is the first that is shown), converted.
+    Returns:
+        How many frames the decoder gave on the way.
 
     Raises:
         IndexNotTrusted: when decoding does not give what the index says, or gives errors or damaged frames.
     """
-    runs = plan_runs(index, sorted(set(places)), jump_cost_frames(opened, index))
-    return _Decoding(opened, index, frame_size).decode(runs)
+    runs = plan_runs(index, sorted(stack.missing), jump_cost_frames(opened, index))
+    return _Decoding(opened, index, stack).decode(runs)
 
 
 def jump_cost_frames(opened: OpenVideo, index: PacketIndex) -> float:
@@ -94,20 +87,20 @@ def _restart_before(index: PacketIndex, packet: int) -> int:
 class _Decoding:
     """One pass through the runs."""
 
-    def __init__(self, opened: OpenVideo, index: PacketIndex, frame_size: FrameSize) -> None:
+    def __init__(self, opened: OpenVideo, index: PacketIndex, stack: FrameStack) -> None:
         self._opened = opened
         self._index = index
-        self._converter = FrameConverter(frame_size, opened.stream.sample_aspect_ratio, opened.limits)
+        self._stack = stack
         self._reader = PacketReader(opened, index)
         codec = opened.codec
         self._codec_name = codec.codec.canonical_name
         self._skips = may_skip_unreferenced(self._codec_name, codec.extradata)
         self._is_skipping = False
-        self._result = Indexed({}, 0)
+        self._num_frames_decoded = 0
         self._latest_tick = NO_TICK
 
-    def decode(self, runs: Sequence[Run]) -> Indexed:
-        """Decode run after run."""
+    def decode(self, runs: Sequence[Run]) -> int:
+        """Decode run after run; how many frames came out."""
         if runs and runs[0].start > 0 and self._codec_name in NEEDS_FIRST_PACKET:
             for packet in self._reader.packets(0, 1):
                 self._send(packet, may_skip=False)
@@ -117,7 +110,7 @@ class _Decoding:
             if number:
                 self._opened.codec.flush_buffers()
             self._decode_run(run)
-        return self._result
+        return self._num_frames_decoded
 
     def _decode_run(self, run: Run) -> None:
         index = self._index
@@ -127,6 +120,8 @@ class _Decoding:
         not_before = int(index.pts[run.start]) if index.has_pts and run.start else NO_TICK
         number = run.start
         for packet in self._reader.packets(run.start, run.stop):
+            if number == run.start > 0 and index.is_from_table:
+                self._check_start(packet)
             self._take(self._send(packet, may_skip=number not in exempt), wanted, not_before)
             number += 1
             if not wanted:
@@ -134,6 +129,10 @@ class _Decoding:
         self._take(self._send(None, may_skip=False), wanted, not_before)
         if wanted:
             raise IndexNotTrusted(f"{len(wanted)} frames that its index lists did not come out of the decoder.")
+
+    def _check_start(self, packet: av.packet.Packet) -> None:
+        if not starts_cleanly(self._codec_name, packet, self._opened.codec.extradata):
+            raise IndexNotTrusted("Decoding cannot begin at one of its keyframes.")
 
     def _exempt(self, run: Run) -> set[int]:
         """Packets whose pictures must come out. Without presentation times a picture may come a packet or two late."""
@@ -157,7 +156,7 @@ class _Decoding:
 
     def _take(self, frames: Sequence[VideoFrame], wanted: dict[int, int], not_before: int) -> None:
         for frame in frames:
-            self._result.num_frames_decoded += 1
+            self._num_frames_decoded += 1
             tick = self._tick(frame)
             if tick < not_before:  # pictures that lead into an open GOP lack what they refer to
                 continue
@@ -165,7 +164,7 @@ class _Decoding:
                 raise IndexNotTrusted("A frame came out damaged.")
             place = wanted.pop(tick, None)
             if place is not None:
-                self._result.pictures[place] = self._converter.convert(frame)
+                self._stack.put(place, frame)
 
     def _tick(self, frame: VideoFrame) -> int:
         if frame.pts is not None:

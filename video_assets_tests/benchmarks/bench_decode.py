@@ -1,0 +1,199 @@
+"""How fast ten frames of a video are had, on one thread, against the ways of today.
+
+    python -m video_assets_tests.benchmarks.bench_decode [--folder labelled] [--rounds 5] [--json PATH]
+
+Baselines: (a) OpenCV `grab` for every frame up to the last wanted one, `retrieve` and an area resize for the wanted
+ones; (b) OpenCV `read` of every frame; (d) the ffmpeg program decoding everything to nothing. All runs of one video
+are interleaved in one process and medians are compared, so that another load on the machine hits all alike.
+A ratio of 2 means: ours takes half the time.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+
+from video_assets.domain.geometry import FrameSize
+from video_assets.domain.losses import VideoLost
+from video_assets.domain.timeline import Timeline
+from video_assets.media.decode import decode_clip
+from video_assets_tests.corpus import corpus_files, corpus_path
+
+NUM_FRAMES = 10
+SIDE_PX = 224
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One video's medians in seconds; None where a baseline could not decode it."""
+
+    path: str
+    ours_seconds: float
+    grab_seconds: float | None
+    read_seconds: float | None
+    ffmpeg_seconds: float | None
+    num_frames_decoded: int
+    num_frames_total: int
+    note: str
+
+    def ratio(self, baseline: str) -> float | None:
+        """How many times longer the baseline takes."""
+        seconds = getattr(self, f"{baseline}_seconds")
+        return None if seconds is None else seconds / self.ours_seconds
+
+
+def uniform_times(timeline: Timeline) -> list[int]:
+    """Ten times, evenly spread, the first one at the start."""
+    return [timeline.start_us + index * timeline.duration_us // NUM_FRAMES for index in range(NUM_FRAMES)]
+
+
+def decode_ours(path: Path) -> tuple[int, int, str]:
+    """The engine under test."""
+    clip = decode_clip(path, uniform_times, FrameSize("stretch", SIDE_PX))
+    return clip.num_frames_decoded, clip.num_frames_total, clip.note
+
+
+def decode_by_grab(path: Path, num_frames: int) -> bool:
+    """(a) OpenCV, the frames in between grabbed but not retrieved; False where it cannot."""
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    wanted = {index * num_frames // NUM_FRAMES for index in range(NUM_FRAMES)}
+    num_retrieved = 0
+    for number in range(max(wanted) + 1):
+        if not capture.grab():
+            break
+        if number in wanted:
+            _, picture = capture.retrieve()
+            picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+            cv2.resize(picture, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
+            num_retrieved += 1
+    capture.release()
+    return num_retrieved == len(wanted)
+
+
+def decode_by_read(path: Path) -> bool:
+    """(b) OpenCV, every frame read, the wanted ones resized when their number has come."""
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    num_read = 0
+    while capture.read()[0]:
+        num_read += 1
+    capture.release()
+    return num_read > 0
+
+
+def decode_by_ffmpeg(path: Path) -> bool:
+    """(d) The ffmpeg program, everything to nothing."""
+    command = ["ffmpeg", "-v", "quiet", "-nostdin", "-threads", "1", "-i", str(path), "-f", "null", "-"]
+    return subprocess.run(command, check=False).returncode == 0
+
+
+def measure(path: Path, name: str, rounds: int, baselines: Sequence[str]) -> Timing | None:
+    """All ways on one video, interleaved; None where the video is lost."""
+    try:
+        num_decoded, num_total, note = decode_ours(path)
+    except VideoLost as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return None
+    ways: dict[str, Callable[[], object]] = {"ours": lambda: decode_ours(path)}
+    if "grab" in baselines and decode_by_grab(path, num_total):
+        ways["grab"] = lambda: decode_by_grab(path, num_total)
+    if "read" in baselines and decode_by_read(path):
+        ways["read"] = lambda: decode_by_read(path)
+    if "ffmpeg" in baselines and shutil.which("ffmpeg") and decode_by_ffmpeg(path):
+        ways["ffmpeg"] = lambda: decode_by_ffmpeg(path)
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for way, run in ways.items():
+            begin = time.perf_counter()
+            run()
+            seconds[way].append(time.perf_counter() - begin)
+    medians = {way: statistics.median(values) for way, values in seconds.items()}
+    return Timing(
+        name,
+        medians["ours"],
+        medians.get("grab"),
+        medians.get("read"),
+        medians.get("ffmpeg"),
+        num_decoded,
+        num_total,
+        note,
+    )
+
+
+def group_of(name: str) -> str:
+    """What a video is reported under: its folder, two levels of it for labelled ones."""
+    parts = Path(name).parts
+    return "/".join(parts[:2]) if parts[0] == "labelled" else parts[0]
+
+
+def summarise(timings: Sequence[Timing]) -> dict[str, dict[str, float]]:
+    """Per group: videos, median and least ratio to each baseline, share of frames decoded."""
+    groups: dict[str, list[Timing]] = {}
+    for timing in timings:
+        groups.setdefault(group_of(timing.path), []).append(timing)
+    summary: dict[str, dict[str, float]] = {}
+    for group, members in groups.items():
+        row: dict[str, float] = {"videos": len(members)}
+        for baseline in ("grab", "read", "ffmpeg"):
+            ratios = [ratio for member in members if (ratio := member.ratio(baseline)) is not None]
+            if ratios:
+                row[f"{baseline}_ratio_median"] = round(statistics.median(ratios), 2)
+                row[f"{baseline}_ratio_least"] = round(min(ratios), 2)
+        row["frames_per_second"] = round(len(members) * NUM_FRAMES / sum(member.ours_seconds for member in members), 1)
+        decoded, total = (sum(getattr(m, f"num_frames_{what}") for m in members) for what in ("decoded", "total"))
+        row["share_decoded"] = round(decoded / max(1, total), 3)
+        summary[group] = row
+    return summary
+
+
+def _show(timings: Sequence[Timing]) -> None:
+    def cell(ratio: float | None) -> str:
+        return "     -" if ratio is None else f"{ratio:6.2f}"
+
+    print(f"{'video':60} {'ms':>8} {'/grab':>6} {'/read':>6} {'/ffmp':>6} {'decoded':>13}")
+    for t in timings:
+        ratios = " ".join(cell(t.ratio(baseline)) for baseline in ("grab", "read", "ffmpeg"))
+        frames = f"{t.num_frames_decoded:>6}/{t.num_frames_total:<6}"
+        print(f"{t.path[-60:]:60} {t.ours_seconds * 1e3:8.1f} {ratios} {frames} {t.note}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print a table, and one JSON object as the last line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", action="append", help="of the corpus; repeat for several (default: all good ones)")
+    parser.add_argument("--source", type=Path, help="measure every file below this folder instead of the corpus")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--baselines", default="grab,read,ffmpeg")
+    parser.add_argument("--json", type=Path, help="also write the JSON here")
+    options = parser.parse_args(arguments)
+    cv2.setNumThreads(1)
+    root = options.source or corpus_path()
+    if root is None:
+        print("No corpus: set VIDEO_ASSETS_CORPUS, or give --source.", file=sys.stderr)
+        return 2
+    if options.source:
+        names = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+    else:
+        names = corpus_files(*(options.folder or ["labelled/", "formats/", "long/"]))
+    measured = [measure(root / name, name, options.rounds, options.baselines.split(",")) for name in names]
+    timings = [timing for timing in measured if timing is not None]
+    _show(timings)
+    groups = summarise(timings)
+    report = {"groups": groups, "videos": [asdict(timing) for timing in timings]}
+    for group, row in groups.items():
+        print(group, row)
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    print(json.dumps(groups))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
