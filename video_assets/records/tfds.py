@@ -6,6 +6,7 @@ Source: tensorflow-datasets 4.9, `core/features/video_feature.py` (a `Video` is 
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,24 +36,24 @@ def encode_record(clip: ClipRecord) -> bytes:
 
 
 def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
-    """The inverse of `encode_record`.
+    """The inverse of `encode_record`; `label` is empty where `labels` has no name for the stored index.
 
     Raises:
-        ValueError: if a feature is missing or of another kind, or the label has no name.
+        ValueError: if a feature is missing or of another kind.
     """
     features = parse_example(data)
     try:
-        label_index = int(features["label"][0])
+        label_index = _integer(features, "label")
         return ClipRecord(
             clip_id=_text(features, "id"),
             source=_text(features, "source"),
             label=labels[label_index] if 0 <= label_index < len(labels) else "",
             label_index=label_index,
-            images=[image for image in features["video"] if isinstance(image, bytes)],
+            images=_images(features, "video"),
             timestamps_us=_integers(features, "timestamps_us"),
             note=_text(features, "note") if "note" in features else "",
         )
-    except (KeyError, IndexError, TypeError, UnicodeDecodeError) as error:
+    except (KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a record of the tfds layout: {error!r}") from error
 
 
@@ -62,6 +63,20 @@ def _text(features: Mapping[str, object], name: str) -> str:
             return text.decode("utf-8")
         case other:
             raise TypeError(f"{name} is {type(other).__name__}, not one text")
+
+
+def _images(features: Mapping[str, object], name: str) -> list[bytes]:
+    values = features[name]
+    if not isinstance(values, list):
+        raise TypeError(f"{name} holds no images")
+    return cast("list[bytes]", values)
+
+
+def _integer(features: Mapping[str, object], name: str) -> int:
+    values = _integers(features, name)
+    if len(values) != 1:
+        raise TypeError(f"{name} holds {len(values)} integers, not one")
+    return int(values[0])
 
 
 def _integers(features: Mapping[str, object], name: str) -> NDArray[np.int64]:
