@@ -6,20 +6,18 @@ Each size runs in a process of its own, so that its peak memory is its own.
 
 import argparse
 import contextlib
-import hashlib
 import json
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from video_assets.domain.clips import ListedFile, WantedClip
 from video_assets.domain.encoding import Encoding
-from video_assets.media.pool import PoolResult
 from video_assets.pipeline.arrivals import LookCursor, look
 from video_assets.pipeline.manifest import update_manifest
 from video_assets.pipeline.plan import build_plan, read_plan
@@ -28,48 +26,10 @@ from video_assets.pipeline.splits import build_splits
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 from video_assets.storage.sidecars import Sidecar, StoredClip
 from video_assets.storage.sources import SourceClips
+from video_assets_tests.invented import InventedPool, invented_clip
 
 CLIPS_PER_SHARD = 50
 SIZES = (10_000, 100_000, 1_000_000)
-
-
-class InventedPool:
-    """Stands in for the pool: says of every file what a real probe could, without a file."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def map(self, _function: object, jobs: Iterable[Any]) -> Iterator[PoolResult[Any, Any]]:
-        """Answers at once."""
-        from video_assets.media.video import VideoFacts
-        from video_assets.pipeline.probing import FileFacts
-
-        facts = VideoFacts(
-            container="mov,mp4,m4a",
-            codec="h264",
-            pixel_format="yuv420p",
-            width_px=340,
-            height_px=256,
-            display_width_px=340,
-            display_height_px=256,
-            rotation_degrees=0,
-            is_mirrored=False,
-            sample_aspect_ratio="1:1",
-            frame_rate=30.0,
-            num_frames=300,
-            start_us=0,
-            duration_us=10_000_000,
-            has_audio=False,
-            index_trusted=True,
-            index_note="",
-            num_keyframes=2,
-        )
-        for job in jobs:
-            digest = hashlib.sha256(job.file.path.encode()).hexdigest()
-            yield PoolResult(job, FileFacts(digest, facts), 0.0, 0, 1)
 
 
 def invent_clips(start: int, stop: int) -> list[WantedClip]:
@@ -78,8 +38,7 @@ def invent_clips(start: int, stop: int) -> list[WantedClip]:
     for number in range(start, stop):
         class_name, in_class = f"class_{number % 400:03d}", number // 400
         path = f"{class_name}/v_{class_name}_g{in_class // 5:05d}_c{in_class % 5:02d}.mp4"
-        file = ListedFile(path, 600_000 + number % 1000, 1_700_000_000_000_000_000 + number)
-        clips.append(WantedClip(file=file, label=class_name, group=f"{class_name}_{in_class // 5:05d}"))
+        clips.append(invented_clip(path, class_name, number, group=f"{class_name}_{in_class // 5:05d}"))
     return clips
 
 
