@@ -18,11 +18,11 @@ export PYTHON SOURCE ROOT NAME CONFIG PORT TEST_TOOLS
 VENV = .venv
 RUN = $(VENV)/bin/python
 SET_UP = $(VENV)/.set-up
-IS_SAMPLE = $(if $(filter file,$(origin SOURCE)),yes)
+IS_SAMPLE = $(if $(filter file,$(origin SOURCE)),yes,no)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup build ui test test-tools check check-lint check-format check-types check-rooms format bench constraints
+.PHONY: help setup sample build ui test test-tools check check-lint check-format check-types check-rooms format bench constraints
 
 help:
 	@echo 'make setup                        .venv with everything, each file checked against its hash'
@@ -62,17 +62,23 @@ $(SET_UP): constraints.txt constraints-readers.txt pyproject.toml
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(SET_UP)
 
-build: setup
+# Only when it is not there, so that a sample to which videos were added or taken from stays as it was left; and to the
+# end, when this was killed half-way.
+sample: setup
+	@if [ "$(IS_SAMPLE)" = yes ] && { [ ! -e "$$SOURCE" ] || [ -e data/.unfinished-sample ]; }; then \
+	  mkdir -p data && : > data/.unfinished-sample && $(VENV)/bin/video-assets sample "$$SOURCE" \
+	    && rm data/.unfinished-sample; fi
+
+build: sample
 	@# Other people's videos must not land in the sample's dataset by an oversight.
-	@$(if $(IS_SAMPLE),,$(if $(filter file,$(origin ROOT)),echo "make build: SOURCE is given, so say where to build too: ROOT=DIR" >&2; exit 2))
-	@$(if $(IS_SAMPLE),test -e "$$SOURCE" || $(VENV)/bin/video-assets sample "$$SOURCE")
+	@if [ "$(IS_SAMPLE)" != yes ] && [ "$(origin ROOT)" = file ]; then \
+	  echo "make build: SOURCE is given, so say where to build too: ROOT=DIR" >&2; exit 2; fi
 	@set -- --source "$$SOURCE" --root "$$ROOT" --name "$$NAME"; \
-	  $(if $(IS_SAMPLE),set -- "$$@" --set plan.clips_per_shard=16;) \
+	  if [ "$(IS_SAMPLE)" = yes ]; then set -- "$$@" --set plan.clips_per_shard=16; fi; \
 	  if [ -n "$$CONFIG" ]; then set -- "$$@" --config "$$CONFIG"; fi; \
 	  $(VENV)/bin/video-assets build "$$@" $(ARGS)
 
-ui: setup
-	@$(if $(IS_SAMPLE),test -e "$$SOURCE" || $(VENV)/bin/video-assets sample "$$SOURCE")
+ui: sample
 	@$(VENV)/bin/video-assets ui --source "$$SOURCE" --root "$$ROOT" --name "$$NAME" --port "$$PORT" $(ARGS)
 
 test: setup test-tools
