@@ -88,11 +88,12 @@ def _without_contradictions(
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[LostSource]]:
     """Leaves out clips that would bring a group or a content into both splits.
 
-    First those whose own content and group were put apart; then newcomers that join what was put apart; and
-    last, where a table now joins clips that were in both splits, the fewer of them.
+    First those whose own content and group were put apart; then newcomers that join what was put apart, copies of
+    clips that are still there included; and last, where a table now joins clips that were in both splits, the
+    fewer of them.
     """
     lost: list[LostSource] = []
-    for rule in (_own_contradiction, _joining_newcomer, _minority):
+    for rule in (_own_contradiction, _joining_newcomer, _joining_copy, _minority):
         if clips.empty:
             break
         is_bad = rule(clips, known)
@@ -126,6 +127,13 @@ def _torn(clips: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
 
 def _joining_newcomer(clips: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
     return _torn(clips, known) & known["content"].isna().to_numpy(dtype=bool)
+
+
+def _joining_copy(clips: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
+    """Without this, two copies in one new group would push out the fewer of the clips that they are copies of."""
+    is_new_name = known["clip"].isna()
+    contents = clips.loc[~is_new_name, "content_hash"]
+    return _torn(clips, known) & (is_new_name & clips["content_hash"].isin(contents)).to_numpy(dtype=bool)
 
 
 def _minority(clips: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
