@@ -1,0 +1,238 @@
+"""Splits: stratified by class, whole groups, and never moved by growth, renaming, change or loss."""
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from video_assets.pipeline.settings import SplitSettings
+from video_assets.storage.paths import DatasetPaths
+from video_assets_tests.pipeline.stages import Stages, copied_source
+from video_assets_tests.pipeline.test_manifest import write_csv
+from video_assets_tests.pipeline.videos import CLASSES, NUM_CLIPS, clip_path, write_class, write_video
+
+
+@pytest.fixture
+def stages(videos: Path, tmp_path: Path) -> Stages:
+    """A source whose splits are assigned."""
+    stages = Stages(copied_source(videos, tmp_path), DatasetPaths(tmp_path / "root", "clips"))
+    stages.manifest()
+    stages.splits()
+    return stages
+
+
+def again(stages: Stages) -> dict[str, str]:
+    """Manifest and splits once more; the split of every clip."""
+    stages.manifest(max_failed_fraction=0.5)
+    stages.splits()
+    return stages.split_of()
+
+
+def a_clip_of(stages: Stages, split: str, label: str = "run") -> str:
+    """The first clip of a class in a split."""
+    return min(clip_id for clip_id, where in stages.split_of().items() if where == split and clip_id.startswith(label))
+
+
+def groups_in_both(stages: Stages) -> set[str]:
+    manifest = pd.read_parquet(stages.paths.manifest).set_index("clip_id")["group"]
+    where = pd.Series(stages.split_of()).groupby(manifest).nunique()
+    return set(where.index[where > 1])
+
+
+def test_every_class_has_its_share_in_test_exactly(stages: Stages) -> None:
+    labels = Counter((clip_id.partition("/")[0], split) for clip_id, split in stages.split_of().items())
+    assert labels == {(name, split): count for name in CLASSES for split, count in (("train", 6), ("test", 2))}
+
+
+def test_a_group_is_in_one_split(stages: Stages) -> None:
+    assert groups_in_both(stages) == set()
+
+
+def test_the_report_tells_the_balance_of_each_class(stages: Stages) -> None:
+    balance = stages.splits().balance()
+    assert balance["test_share"].to_dict() == dict.fromkeys(CLASSES, 0.25)
+    assert balance.columns.tolist() == ["train", "test", "test_share"]
+
+
+def test_splitting_again_moves_nothing_and_writes_the_same_bytes(stages: Stages) -> None:
+    files = [stages.paths.split("train"), stages.paths.split("test"), stages.paths.split_history]
+    before = [file.read_bytes() for file in files]
+    assert stages.splits().num_new == 0
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_another_seed_or_fraction_moves_no_clip_that_was_assigned(stages: Stages) -> None:
+    before = stages.split_of()
+    stages.splits(SplitSettings(test_fraction=0.5, seed=7))
+    assert stages.split_of() == before
+
+
+def test_growth_moves_no_clip_and_goes_where_the_class_lacks(stages: Stages) -> None:
+    before = stages.split_of()
+    for class_name in CLASSES:
+        write_class(stages.source, class_name, range(5, 9))
+    after = again(stages)
+    assert {clip_id: after[clip_id] for clip_id in before} == before
+    labels = Counter((clip_id.partition("/")[0], split) for clip_id, split in after.items())
+    assert labels == {(name, split): count for name in CLASSES for split, count in (("train", 12), ("test", 4))}
+    assert groups_in_both(stages) == set()
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_new_clip_of_a_known_group_joins_its_group(stages: Stages, split: str) -> None:
+    known = a_clip_of(stages, split)
+    new = known.replace("_c01", "_c07")
+    write_video(stages.source / new, seed=77)
+    assert again(stages)[new] == split
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_renamed_file_keeps_its_split_by_its_content(stages: Stages, split: str) -> None:
+    old = a_clip_of(stages, split)
+    renamed = "run/another name.mp4"
+    (stages.source / old).rename(stages.source / renamed)
+    after = again(stages)
+    assert old not in after
+    assert after[renamed] == split
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_changed_file_keeps_its_split_by_its_group(stages: Stages, split: str) -> None:
+    changed = a_clip_of(stages, split)
+    write_video(stages.source / changed, seed=99, num_frames=24)
+    assert again(stages)[changed] == split
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_changed_file_without_a_group_keeps_its_split_by_its_name(tmp_path: Path, split: str) -> None:
+    stages = Stages(tmp_path / "videos", DatasetPaths(tmp_path / "root", "clips"))
+    for number in range(8):
+        write_video(stages.source / "run" / f"{number}.mp4", seed=number)
+    again(stages)
+    changed = a_clip_of(stages, split)
+    write_video(stages.source / changed, seed=99, num_frames=24)
+    assert again(stages)[changed] == split
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_deleted_clip_moves_no_other_and_comes_back_where_it_was(stages: Stages, tmp_path: Path, split: str) -> None:
+    before = stages.split_of()
+    gone = a_clip_of(stages, split)
+    (stages.source / gone).rename(tmp_path / "away.mp4")
+    after = again(stages)
+    assert after == {clip_id: where for clip_id, where in before.items() if clip_id != gone}
+    (tmp_path / "away.mp4").rename(stages.source / gone)
+    assert again(stages) == before
+
+
+def test_identical_content_joins_its_groups_into_one(videos: Path, tmp_path: Path) -> None:
+    stages = Stages(copied_source(videos, tmp_path), DatasetPaths(tmp_path / "root", "clips"))
+    for group in (2, 3, 4):
+        shutil.copy(stages.source / clip_path("run", group - 1, 1), stages.source / f"run/v_run_g{group:02d}_c09.mp4")
+    again(stages)
+    assert {split for clip_id, split in stages.split_of().items() if clip_id.startswith("run/")} == {"train"}
+
+
+def test_a_copy_of_a_clip_in_a_group_of_the_other_split_is_lost_by_name(stages: Stages) -> None:
+    before = stages.split_of()
+    content, group = a_clip_of(stages, "test"), a_clip_of(stages, "train")
+    copy = group.replace("_c01", "_c09")
+    shutil.copy(stages.source / content, stages.source / copy)
+    assert again(stages) == before
+    assert stages.quarantined()[copy] == (
+        "split_conflict",
+        "it would put one group into both splits (its content is in test, its group is in train); correct the group",
+    )
+    (stages.source / copy).unlink()
+    again(stages)
+    assert copy not in stages.quarantined()
+
+
+def test_a_newcomer_that_would_join_both_splits_is_lost_and_nothing_else(stages: Stages) -> None:
+    before = stages.split_of()
+    copies = {"run/v_run_g50_c01.mp4": a_clip_of(stages, "test"), "run/v_run_g50_c02.mp4": a_clip_of(stages, "train")}
+    for copy, content in copies.items():
+        shutil.copy(stages.source / content, stages.source / copy)
+    after = again(stages)
+    assert {clip_id: after[clip_id] for clip_id in before} == before
+    lost = {source for source, (reason, _) in stages.quarantined().items() if reason == "split_conflict"}
+    assert lost == set(copies)
+    assert groups_in_both(stages) == set()
+
+
+def table_of(stages: Stages, splits: dict[str, str], groups: dict[str, str] | None = None) -> Path:
+    rows = [
+        {"path": path, "label": path.partition("/")[0], "split": split, "group": (groups or {}).get(path, "")}
+        for path, split in splits.items()
+    ]
+    return write_csv(stages.source / "clips.csv", *rows)
+
+
+def test_official_splits_win(videos: Path, tmp_path: Path) -> None:
+    stages = Stages(copied_source(videos, tmp_path), DatasetPaths(tmp_path / "root", "clips"))
+    official = {
+        clip_path(name, group, clip): "test" if group in (1, 2, 3) else "train"
+        for name in CLASSES
+        for group in range(1, 5)
+        for clip in (1, 2)
+    }
+    stages.source = table_of(stages, official)
+    again(stages)
+    assert stages.split_of() == official
+
+
+def test_clips_without_an_official_split_fill_up_what_is_lacking(videos: Path, tmp_path: Path) -> None:
+    stages = Stages(copied_source(videos, tmp_path), DatasetPaths(tmp_path / "root", "clips"))
+    official = {clip_path("run", group, clip): "test" if group == 3 else "" for group in range(1, 5) for clip in (1, 2)}
+    stages.source = table_of(stages, official)
+    again(stages)
+    assert {c for c, split in stages.split_of().items() if split == "test"} == {
+        clip_path("run", 3, 1),
+        clip_path("run", 3, 2),
+    }
+
+
+def test_a_clip_whose_official_split_tears_its_group_is_lost_by_name(videos: Path, tmp_path: Path) -> None:
+    stages = Stages(copied_source(videos, tmp_path), DatasetPaths(tmp_path / "root", "clips"))
+    paths = [clip_path("run", 1, 1), clip_path("run", 1, 2), clip_path("run", 2, 1), clip_path("run", 3, 1)]
+    official = {paths[0]: "train", paths[1]: "train", paths[2]: "test", paths[3]: "test"}
+    stages.source = table_of(stages, official, groups=dict.fromkeys(paths[:3], "one"))
+    again(stages)
+    assert stages.split_of() == {paths[0]: "train", paths[1]: "train", paths[3]: "test"}
+    assert stages.quarantined()[paths[2]] == (
+        "split_conflict",
+        "the table puts it in test, but most of its group is in train; correct the table",
+    )
+
+
+def test_official_splits_that_change_later_move_nothing_and_are_counted(videos: Path, tmp_path: Path) -> None:
+    stages = Stages(copied_source(videos, tmp_path), DatasetPaths(tmp_path / "root", "clips"))
+    first = {clip_path("run", group, 1): "test" if group == 1 else "train" for group in range(1, 5)}
+    folder = stages
+    stages.source = table_of(folder, first)
+    again(stages)
+    stages.source = stages.source.parent
+    stages.source = table_of(stages, dict.fromkeys(first, "test"))
+    stages.manifest()
+    report = stages.splits()
+    assert report.num_official_ignored == 3
+    assert stages.split_of() == first
+
+
+def test_the_splits_do_not_depend_on_where_the_source_lies(stages: Stages, videos: Path, tmp_path: Path) -> None:
+    other = Stages(videos, DatasetPaths(tmp_path / "other root", "clips"))
+    assert again(other) == stages.split_of()
+
+
+def test_another_seed_gives_another_split_of_a_new_dataset(videos: Path, tmp_path: Path) -> None:
+    found: set[frozenset[str]] = set()
+    stages = Stages(videos, DatasetPaths(tmp_path / "root", "clips"))
+    stages.manifest()
+    for seed in range(4):
+        stages.paths.split_history.unlink(missing_ok=True)
+        stages.splits(SplitSettings(test_fraction=0.25, seed=seed))
+        found.add(frozenset(clip_id for clip_id, split in stages.split_of().items() if split == "test"))
+    assert len(found) > 1
+    assert {len(test) for test in found} == {NUM_CLIPS // 4}
