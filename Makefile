@@ -79,7 +79,7 @@ build: sample
 	  $(VENV)/bin/video-assets build "$$@" $(ARGS)
 
 ui: sample
-	@$(VENV)/bin/video-assets ui --source "$$SOURCE" --root "$$ROOT" --name "$$NAME" --port "$$PORT" $(ARGS)
+	@exec $(VENV)/bin/video-assets ui --source "$$SOURCE" --root "$$ROOT" --name "$$NAME" --port "$$PORT" $(ARGS)
 
 test: setup test-tools
 	@$(RUN) -m pytest $(ARGS)
