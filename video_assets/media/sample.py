@@ -1,0 +1,193 @@
+"""A small labelled set of really encoded videos, to try everything on."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from video_assets.domain.errors import SettingsError
+from video_assets.media.sample_encoding import ClipFormat, Container, encode_clip, frame_times, without_index
+from video_assets.media.sample_scenes import MOTIONS, Motion, draw_frames, random_path, random_scene
+
+_VERSION = 1
+_MARKER = ".video_assets_sample.json"
+_TEMPORARY = ".sample-partial-"
+
+_NUM_GROUPS = 6
+_CLIPS_PER_GROUP = 2
+_SIZES = (
+    *((128, 96), (160, 120), (176, 144), (192, 108), (240, 180), (320, 240), (256, 144)),
+    *((162, 122), (226, 170), (120, 160), (108, 192), (180, 240)),
+)
+_RATES = (Fraction(12), Fraction(15), Fraction(24), Fraction(25), Fraction(30_000, 1001), Fraction(30))
+_CONTAINERS: tuple[Container, ...] = ("mp4",) * 9 + ("mkv", "mkv", "mov")
+_KEYFRAME_INTERVALS = (12, 30, 250)
+_QUIRKS: dict[tuple[Motion, int], Callable[[ClipFormat], ClipFormat]] = {
+    ("MoveUp", 4): lambda plain: replace(plain, container="mp4", turned=True),
+    ("TurnRight", 9): lambda plain: replace(plain, container="mov", turned=True),
+    ("Shrink", 3): lambda plain: replace(plain, container="mp4", has_fixed_rate=False),
+    ("MoveLeft", 7): lambda plain: replace(plain, container="mkv", has_fixed_rate=False),
+}
+"""What some clips of a real set are, by class and number of the clip in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleReport:
+    """What a sample holds. `num_clips` counts those that decode; paths are relative to `directory`.
+
+    `turned` are stored lying on their side, `variable_rate` have frames at irregular times, `broken` do not
+    decode, on purpose. `num_written` counts the files that were not there already.
+    """
+
+    directory: Path
+    num_clips: int
+    num_classes: int
+    num_groups: int
+    total_bytes: int
+    turned: tuple[str, ...]
+    variable_rate: tuple[str, ...]
+    broken: tuple[str, ...]
+    num_written: int
+
+
+@dataclass(frozen=True, slots=True)
+class _PlannedClip:
+    """One file to be. `clip_seed` and `scene_seed` are all that its random parts depend on."""
+
+    path: str
+    motion: Motion
+    format: ClipFormat
+    scene_seed: tuple[int, ...]
+    clip_seed: tuple[int, ...]
+    is_broken: bool = False
+
+
+def write_sample(directory: Path, *, seed: int = 7) -> SampleReport:
+    """Write 96 clips of 8 classes and a broken one, as `Class/v_Class_g01_c01.mp4`; about 3 MB.
+
+    A class is a motion (see `media.sample_scenes`); the clips of a group share background and colours, and no two
+    groups look alike. Sizes, shapes, rates, lengths and containers differ, and are the same mixture in every class.
+    A sample that is there already is completed, and what is right in it is left alone. The same seed gives the
+    same content.
+
+    Raises:
+        SettingsError: `directory` is a file, or holds other things than a sample.
+    """
+    clips = _planned_clips(seed)
+    digests = _open_directory(directory, seed)
+    for path in digests.keys() - {clip.path for clip in clips}:
+        (directory / path).unlink(missing_ok=True)
+    missing = [clip for clip in clips if not _is_as_written(directory / clip.path, digests.get(clip.path, ""))]
+    _write_marker(directory, seed, {clip.path: digests.get(clip.path, "") for clip in clips})
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as threads:  # encoding lets go of Python's lock
+        written = dict(threads.map(lambda clip: (clip.path, _write_clip(directory, clip)), missing))
+    _write_marker(directory, seed, {clip.path: written.get(clip.path) or digests[clip.path] for clip in clips})
+    return _report(directory, clips, len(missing))
+
+
+def _planned_clips(seed: int) -> list[_PlannedClip]:
+    """Every file of the sample, sorted by path."""
+    clips = [clip for index, motion in enumerate(MOTIONS) for clip in _class_clips(seed, index, motion)]
+    whole = clips[-1]
+    broken = _clip_path(whole.motion, _NUM_GROUPS, _CLIPS_PER_GROUP + 1, "mp4")
+    cut_short = replace(whole, path=broken, format=replace(whole.format, container="mp4"), is_broken=True)
+    return sorted([*clips, cut_short], key=lambda clip: clip.path)
+
+
+def _class_clips(seed: int, class_index: int, motion: Motion) -> Iterator[_PlannedClip]:
+    """The clips of one class. Its sizes, rates, lengths and containers are those of every class, dealt anew."""
+    random = np.random.default_rng((seed, class_index))
+    num_clips = _NUM_GROUPS * _CLIPS_PER_GROUP
+    deals = [random.permutation(num_clips) for _ in range(5)]
+    for number in range(num_clips):
+        size, rate, container, duration, interval = (int(deal[number]) for deal in deals)
+        clip_format = ClipFormat(
+            container=_CONTAINERS[container],
+            size_px=_SIZES[size],
+            rate=_RATES[rate % len(_RATES)],
+            duration_seconds=1.0 + 2.0 * duration / (num_clips - 1),
+            keyframe_interval=_KEYFRAME_INTERVALS[interval % len(_KEYFRAME_INTERVALS)],
+        )
+        clip_format = _QUIRKS.get((motion, number), lambda plain: plain)(clip_format)
+        group, clip = divmod(number, _CLIPS_PER_GROUP)
+        path = _clip_path(motion, group + 1, clip + 1, clip_format.container)
+        yield _PlannedClip(path, motion, clip_format, (seed, class_index, group), (seed, class_index, group, clip))
+
+
+def _clip_path(motion: Motion, group: int, clip: int, container: Container) -> str:
+    return f"{motion}/v_{motion}_g{group:02d}_c{clip:02d}.{container}"
+
+
+def _clip_bytes(clip: _PlannedClip) -> bytes:
+    """The file of a clip, drawn and encoded."""
+    scene = random_scene(np.random.default_rng((0, *clip.scene_seed)))
+    random = np.random.default_rng((1, *clip.clip_seed))
+    path = random_path(clip.motion, random)
+    times = frame_times(clip.format, random)
+    progress = [float(time / clip.format.duration_seconds) for time in times]
+    encoded = encode_clip(draw_frames(scene, path, progress, clip.format.size_px, random), times, clip.format)
+    return without_index(encoded) if clip.is_broken else encoded
+
+
+def _write_clip(directory: Path, clip: _PlannedClip) -> str:
+    """Write one file, whole at once; gives its digest."""
+    content = _clip_bytes(clip)
+    (directory / clip.path).parent.mkdir(exist_ok=True)
+    _write_whole(directory / clip.path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f"{_TEMPORARY}{path.name}")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def _open_directory(directory: Path, seed: int) -> dict[str, str]:
+    """The files of the sample that `directory` holds already, with their digests; "" for what is to be written anew."""
+    if directory.exists() and not directory.is_dir():
+        raise SettingsError(f"{directory} is a file; a sample needs a directory")
+    directory.mkdir(parents=True, exist_ok=True)
+    if not any(directory.iterdir()):
+        return {}
+    try:
+        marker = json.loads((directory / _MARKER).read_text("utf-8"))
+        files = {str(path): str(digest) for path, digest in marker["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        message = f"{directory} is not empty and holds no sample; name an empty or a new directory"
+        raise SettingsError(message) from error
+    for temporary in directory.rglob(f"{_TEMPORARY}*"):  # of a run that was killed
+        temporary.unlink()
+    is_same = (marker.get("version"), marker.get("seed")) == (_VERSION, seed)
+    return files if is_same else dict.fromkeys(files, "")
+
+
+def _is_as_written(path: Path, digest: str) -> bool:
+    return bool(digest) and path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
+
+
+def _write_marker(directory: Path, seed: int, files: dict[str, str]) -> None:
+    """Says that this directory is a sample. Written before the first clip, so that a killed run can be completed."""
+    marker = {"version": _VERSION, "seed": seed, "files": files}
+    _write_whole(directory / _MARKER, json.dumps(marker, indent=1).encode())
+
+
+def _report(directory: Path, clips: list[_PlannedClip], num_written: int) -> SampleReport:
+    whole = [clip for clip in clips if not clip.is_broken]
+    return SampleReport(
+        directory=directory,
+        num_clips=len(whole),
+        num_classes=len(MOTIONS),
+        num_groups=len({clip.scene_seed for clip in whole}),
+        total_bytes=sum((directory / clip.path).stat().st_size for clip in clips),
+        turned=tuple(clip.path for clip in whole if clip.format.turned),
+        variable_rate=tuple(clip.path for clip in whole if not clip.format.has_fixed_rate),
+        broken=tuple(clip.path for clip in clips if clip.is_broken),
+        num_written=num_written,
+    )
