@@ -147,7 +147,8 @@ def _result(pool: ProcessPool, future: ProcessFuture[Answer]) -> Answer:
 
 
 def _crashed(exit_code: int) -> Loss:
-    """
+    """The loss of a clip whose process ended so, by the exit codes of multiprocessing.
+
     >>> _crashed(-11).detail
     'decoding took its process down, twice: killed by SIGSEGV'
     """

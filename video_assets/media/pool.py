@@ -189,7 +189,7 @@ class DecodingPool:
         answer = ending.answer
         outcome: Any = ending.loss
         if answer is not None and ending.loss is None:
-            outcome = pickle.loads(answer.payload)
+            outcome = pickle.loads(answer.payload)  # noqa: S301  (pickled by our own process)
             if answer.kind == "raised":
                 outcome.add_note(f"The job was {_name_of(function)}({job!r}).")
                 raise outcome

@@ -2,6 +2,8 @@
 
 import contextlib
 import ctypes
+import functools
+import itertools
 import multiprocessing
 import os
 import pickle
@@ -13,13 +15,14 @@ import traceback
 from collections.abc import Generator
 from dataclasses import dataclass
 from multiprocessing import forkserver
+from pathlib import Path
 from typing import Any, Literal
 
 from video_assets.domain.losses import VideoLost
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
-_jobs_begun = 0
+_jobs_begun = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Answer:
 
 
 def prepare_worker() -> None:
-    """Make this process quiet, single-threaded where libraries ask, and unable to outlive the program that it works for."""
+    """Make this process quiet, OpenCV in it single-threaded, and let it not outlive the program that it works for."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a Python handler would wait for the decoder to return
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash is expected, a core file on disk is not
@@ -56,8 +59,7 @@ def run_job(request: bytes, memory_bytes: int) -> Answer:
 
     A process that is made to exit, crashes or hangs does not come back from here: that is for the pool to see.
     """
-    global _jobs_begun
-    jobs_before, _jobs_begun = _jobs_begun, _jobs_begun + 1
+    jobs_before = next(_jobs_begun)
     began = time.perf_counter()
     kind, payload = _answer(request, memory_bytes)
     seconds = time.perf_counter() - began
@@ -67,7 +69,7 @@ def run_job(request: bytes, memory_bytes: int) -> Answer:
 def _answer(request: bytes, memory_bytes: int) -> tuple[Literal["value", "lost", "out_of_memory", "raised"], bytes]:
     try:
         with _memory_limit(memory_bytes):
-            function, job = pickle.loads(request)
+            function, job = pickle.loads(request)  # noqa: S301  (pickled by our own process)
             value = function(job)
         return "value", pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
     except SystemExit as error:
@@ -97,7 +99,7 @@ def _pickle_error(error: Exception) -> bytes:
     error.add_note(f"In the decoding process:\n{trace}")
     try:
         pickled = pickle.dumps(error)
-        pickle.loads(pickled)
+        pickle.loads(pickled)  # noqa: S301  (just pickled)
         return pickled
     except Exception:  # noqa: BLE001  (whatever the class of a foreign error does when it is pickled)
         return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}\nIn the decoding process:\n{trace}"))
@@ -122,19 +124,14 @@ def _memory_limit(memory_bytes: int) -> Generator[None, None, None]:
         resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 
 
-_idle_data: int | None = None
-
-
+@functools.cache
 def _idle_data_bytes() -> int:
     """Private memory of this process before its first job: thread stacks and buffers of libraries, 250 MB or so."""
-    global _idle_data
-    if _idle_data is None:
-        try:
-            with open("/proc/self/statm") as statm:
-                _idle_data = int(statm.read().split()[5]) * resource.getpagesize()
-        except OSError:  # not Linux
-            _idle_data = 0
-    return _idle_data
+    try:
+        num_pages = Path("/proc/self/statm").read_text("ascii").split()[5]
+    except OSError:  # not Linux
+        return 0
+    return int(num_pages) * resource.getpagesize()
 
 
 def _peak_rss_bytes() -> int:
@@ -149,7 +146,7 @@ def _die_with_parent() -> None:
     it here, and have the kernel kill this process with the server. An idle process would end by itself at the
     closed pipe; one that hangs in a decoder would not.
     """
-    server: Any = forkserver._forkserver  # pyright: ignore
+    server: Any = vars(forkserver)["_forkserver"]
     if server._forkserver_alive_fd is not None:
         os.close(server._forkserver_alive_fd)
         server._forkserver_alive_fd = None
