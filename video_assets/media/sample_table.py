@@ -28,8 +28,10 @@ _FULL_HEADER_BYTES: Final = 4  # version and flags
 
 @dataclass(slots=True)
 class SampleTable:
-    """One track's samples in decode order: `dts`, `pts`, `sizes`, `durations` (N,) int64 in media ticks from zero,
-    before any edit; `keyframes` (K,) their numbers.
+    """One track's samples in decode order.
+
+    `dts`, `pts`, `sizes`, `durations`: (N,) int64, times in media ticks from zero, before any edit.
+    `keyframes`: (K,) numbers of samples.
     """
 
     dts: NDArray[np.int64]
@@ -104,8 +106,8 @@ def _agrees(opened: OpenVideo, table: SampleTable) -> bool:
         entry = entries[number]
         if entry.is_discard or entry.size != int(table.sizes[number]) or entry.is_keyframe != bool(is_key[number]):
             return False
-        if entry.timestamp - int(table.dts[number]) != shift:
-            return False
+        if entry.timestamp - int(table.dts[number]) != shift or entry.pos + entry.size > opened.size_bytes:
+            return False  # the second: a table of data that the file does not hold (any more)
     return True
 
 

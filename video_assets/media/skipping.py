@@ -14,7 +14,7 @@ import av.packet
 import numpy as np
 from av.video.frame import VideoFrame
 
-from video_assets.media.bitstream import NEEDS_FIRST_PACKET, may_skip_unreferenced, starts_cleanly
+from video_assets.media.bitstream import INTRA_ONLY, NEEDS_FIRST_PACKET, may_skip_unreferenced, starts_cleanly
 from video_assets.media.index import NO_TICK, IndexNotTrusted, PacketIndex
 from video_assets.media.plain import FrameStack
 from video_assets.media.reading import PacketReader
@@ -53,7 +53,9 @@ def decode_indexed(opened: OpenVideo, index: PacketIndex, stack: FrameStack) -> 
 
 
 def jump_cost_frames(opened: OpenVideo, index: PacketIndex) -> float:
-    """How many frames could be decoded in the time that a jump takes."""
+    """How many frames could be decoded in the time that a jump takes; none where every frame stands for itself."""
+    if index.held is not None and opened.codec.codec.canonical_name in INTRA_ONLY:
+        return 0
     seconds = JUMP_SECONDS + (0 if index.held is not None else SEEK_SECONDS)
     return seconds / (SECONDS_PER_PIXEL * max(1, opened.codec.width * opened.codec.height))
 

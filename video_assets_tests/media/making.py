@@ -1,0 +1,71 @@
+"""Tiny videos, made on the fly, whose frames carry their own number as eight black or white blocks."""
+
+import io
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import cast
+
+import av
+import numpy as np
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+WIDTH_PX, HEIGHT_PX = 128, 64
+_NUM_BITS = 8
+
+
+def numbered_picture(number: int) -> NDArray[np.uint8]:
+    """A picture (64, 128, 3) that says `number` (0..255) in binary, and has a gradient that moves with it."""
+    picture = np.empty((HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8)
+    block_px = WIDTH_PX // 4
+    for bit in range(_NUM_BITS):
+        row, column = divmod(bit, 4)
+        value = 230 if number >> bit & 1 else 20
+        picture[row * 32 : row * 32 + 32, column * block_px : (column + 1) * block_px] = value
+    picture[::8, :, 2] = (np.arange(WIDTH_PX) * 2 + number * 7) % 256
+    return picture
+
+
+def number_of(picture: NDArray[np.uint8]) -> int:
+    """Which frame a decoded picture (of any size, upright) is."""
+    height_px, width_px = picture.shape[:2]
+    number = 0
+    for bit in range(_NUM_BITS):
+        row, column = divmod(bit, 4)
+        top, left = row * height_px // 2, column * width_px // 4
+        block = picture[
+            top + height_px // 8 : top + height_px * 3 // 8, left + width_px // 16 : left + width_px * 3 // 16
+        ]
+        number |= int(block[..., :2].mean() > 125) << bit
+    return number
+
+
+def numbered_video(
+    num_frames: int,
+    *,
+    codec: str = "libx264",
+    container: str = "mp4",
+    rate: int = 25,
+    pix_fmt: str = "yuv420p",
+    times: Sequence[int] | None = None,
+    options: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
+) -> bytes:
+    """A video file of `num_frames` numbered frames.
+
+    Args:
+        times: presentation times in milliseconds, else evenly at `rate`.
+    """
+    file = io.BytesIO()
+    with av.open(file, "w", format=container, options=container_options or {}) as output:
+        stream = cast("VideoStream", output.add_stream(codec, rate=rate, options=options or {}))
+        stream.width, stream.height, stream.pix_fmt = WIDTH_PX, HEIGHT_PX, pix_fmt
+        if times is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for number in range(num_frames):
+            frame = av.VideoFrame.from_ndarray(numbered_picture(number % 256), format="rgb24")
+            frame.pts = number if times is None else times[number]
+            frame.time_base = Fraction(1, rate) if times is None else Fraction(1, 1000)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return file.getvalue()

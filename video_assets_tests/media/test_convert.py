@@ -1,0 +1,139 @@
+"""Colours, sizes and turns of stored frames."""
+
+import itertools
+
+import av
+import numpy as np
+import pytest
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from video_assets.domain.geometry import FrameSize, Orientation
+from video_assets.domain.limits import Limits
+from video_assets.domain.losses import VideoLost
+from video_assets.media.convert import FrameConverter, turn
+
+MATRICES = {2: (0.299, 0.114), 1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
+LIMITED, FULL = 1, 2
+SMALL = FrameSize("stretch", 48)
+COLOURS = [(200, 30, 60), (20, 180, 90), (40, 60, 220), (128, 128, 128), (10, 10, 10), (240, 240, 240)]
+
+
+def as_yuv(rgb: tuple[int, int, int], matrix: int, colour_range: int, bits: int) -> tuple[int, int, int]:
+    """The textbook: Y'CbCr of 8-bit R'G'B'."""
+    kr, kb = MATRICES[matrix]
+    red, green, blue = rgb
+    luma = kr * red + (1 - kr - kb) * green + kb * blue
+    cb, cr = (blue - luma) / (2 * (1 - kb)), (red - luma) / (2 * (1 - kr))
+    if colour_range == LIMITED:
+        luma, cb, cr = 16 + luma * 219 / 255, cb * 224 / 255, cr * 224 / 255
+    scale = 1 << (bits - 8)
+    return round(luma * scale), round((cb + 128) * scale), round((cr + 128) * scale)
+
+
+def flat_frame(yuv: tuple[int, int, int], pix_fmt: str, width_px: int = 96, height_px: int = 64) -> VideoFrame:
+    frame = VideoFrame(width_px, height_px, pix_fmt)
+    dtype = np.uint16 if "10" in pix_fmt else np.uint8
+    for plane, value in zip(frame.planes, yuv, strict=True):
+        plane.update(np.full(plane.buffer_size // np.dtype(dtype).itemsize, value, dtype=dtype).tobytes())
+    return frame
+
+
+def converted(frame: VideoFrame, size: FrameSize = SMALL) -> NDArray[np.uint8]:
+    return FrameConverter(size, None, Limits()).convert(frame)
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le"])
+@pytest.mark.parametrize(("matrix", "colour_range"), list(itertools.product(MATRICES, (LIMITED, FULL))))
+def test_colours_follow_the_files_matrix_and_range(pix_fmt: str, matrix: int, colour_range: int) -> None:
+    for rgb in COLOURS:
+        frame = flat_frame(as_yuv(rgb, matrix, colour_range, 10 if "10" in pix_fmt else 8), pix_fmt)
+        frame.colorspace, frame.color_range = matrix, colour_range
+        difference = np.abs(converted(frame).astype(int) - rgb)
+        assert difference.max() <= 2, f"{rgb} came out as {converted(frame)[0, 0]}"
+
+
+def test_an_unnamed_range_is_limited_and_the_old_j_formats_are_full() -> None:
+    rgb = (200, 30, 60)
+    assert np.abs(converted(flat_frame(as_yuv(rgb, 2, LIMITED, 8), "yuv420p")).astype(int) - rgb).max() <= 2
+    assert np.abs(converted(flat_frame(as_yuv(rgb, 2, FULL, 8), "yuvj420p")).astype(int) - rgb).max() <= 2
+
+
+@pytest.mark.parametrize("matrix", [3, 8, 10, 14, 200])
+def test_a_matrix_that_the_scaler_does_not_know_is_no_error(matrix: int) -> None:
+    frame = flat_frame((128, 128, 128), "yuv420p")
+    frame.colorspace = matrix
+    assert converted(frame).shape == (48, 48, 3)
+
+
+@pytest.mark.parametrize(
+    "pix_fmt", ["gbrp", "rgb24", "bgra", "gray", "gray10le", "nv12", "yuyv422", "rgb555le", "p010le"]
+)
+def test_other_pixel_formats_come_out_as_rgb(pix_fmt: str) -> None:
+    frame = VideoFrame.from_ndarray(np.full((64, 96, 3), 120, dtype=np.uint8), format="rgb24").reformat(format=pix_fmt)
+    assert np.abs(converted(frame).astype(int) - 120).max() <= 5
+
+
+def test_what_is_transparent_is_black() -> None:
+    picture = np.full((64, 96, 4), 255, dtype=np.uint8)
+    picture[:, 48:, 3] = 0
+    frame = converted(VideoFrame.from_ndarray(picture, format="rgba"))
+    assert (frame[:, :20] == 255).all()
+    assert (frame[:, 28:] == 0).all()
+
+
+def test_shrinking_averages_instead_of_picking() -> None:
+    stripes = np.zeros((256, 256, 3), dtype=np.uint8)
+    stripes[:, ::2] = 255
+    frame = converted(VideoFrame.from_ndarray(stripes, format="rgb24"), FrameSize("stretch", 64))
+    assert np.abs(frame.astype(int) - 127).max() <= 2
+
+
+def test_an_area_average_is_what_numpy_says() -> None:
+    chance = np.random.default_rng(3)
+    picture = chance.integers(0, 256, (256, 512, 3), dtype=np.uint8)
+    frame = converted(VideoFrame.from_ndarray(picture, format="rgb24"), FrameSize("stretch", 64))
+    exact = picture.reshape(64, 4, 64, 8, 3).mean(axis=(1, 3))
+    assert np.abs(frame - exact).max() <= 1.01
+
+
+@pytest.mark.parametrize(
+    ("size", "shape"),
+    [
+        (FrameSize("stretch", 40), (40, 40, 3)),
+        (FrameSize("short_side", 40), (40, 60, 3)),
+        (FrameSize("center_crop", 40), (40, 40, 3)),
+        (FrameSize("letterbox", 40), (40, 40, 3)),
+    ],
+)
+def test_the_ways_of_resizing_give_their_shapes(size: FrameSize, shape: tuple[int, int, int]) -> None:
+    assert converted(flat_frame((128, 128, 128), "yuv420p"), size).shape == shape
+
+
+def test_letterbox_leaves_black_bars_and_center_crop_cuts_the_sides() -> None:
+    picture = np.zeros((64, 96, 3), dtype=np.uint8)
+    picture[:] = (200, 0, 0)
+    picture[:, 16:80] = (0, 200, 0)
+    letter = converted(VideoFrame.from_ndarray(picture, format="rgb24"), FrameSize("letterbox", 48))
+    assert (letter[:8] == 0).all()
+    assert (letter[-8:] == 0).all()
+    assert letter[24, 24].tolist() == [0, 200, 0]
+    assert letter[24, 2].tolist() == [200, 0, 0]
+    crop = converted(VideoFrame.from_ndarray(picture, format="rgb24"), FrameSize("center_crop", 64))
+    assert (crop == [0, 200, 0]).all()
+
+
+def test_turning_and_mirroring_put_the_corners_where_they_belong() -> None:
+    corners = np.array([[[1], [2]], [[3], [4]]], dtype=np.uint8)
+    assert turn(corners, Orientation(0)).ravel().tolist() == [1, 2, 3, 4]
+    assert turn(corners, Orientation(90)).ravel().tolist() == [3, 1, 4, 2]
+    assert turn(corners, Orientation(180)).ravel().tolist() == [4, 3, 2, 1]
+    assert turn(corners, Orientation(270)).ravel().tolist() == [2, 4, 1, 3]
+    assert turn(corners, Orientation(0, is_mirrored=True)).ravel().tolist() == [2, 1, 4, 3]
+    assert turn(corners, Orientation(90, is_mirrored=True)).ravel().tolist() == [4, 2, 3, 1]
+
+
+def test_a_ribbon_of_a_video_is_refused_before_it_fills_the_memory() -> None:
+    with pytest.raises(VideoLost) as lost:
+        FrameConverter(FrameSize("short_side", 1024), None, Limits()).convert(av.VideoFrame(4000, 2, "yuv420p"))
+    assert lost.value.loss.reason == "too_many_pixels"

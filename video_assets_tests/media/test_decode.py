@@ -1,0 +1,221 @@
+"""Decoding by index gives the frames that a plain full decode gives, bit for bit, and the right ones."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from video_assets.domain.geometry import FrameSize
+from video_assets.domain.limits import Limits
+from video_assets.domain.losses import VideoLost
+from video_assets.domain.timeline import Timeline
+from video_assets.media import decode, index, sample_table
+from video_assets.media.decode import decode_clip, decode_frames
+from video_assets.media.probe import probe_video
+from video_assets.media.reference import reference_frames
+from video_assets_tests.media.making import number_of, numbered_video
+
+SIZE = FrameSize("stretch", 64)
+X264 = {"x264-params": "keyint=12:min-keyint=12:scenecut=0:bframes=3:b-pyramid=normal"}
+
+OPEN_GOP = {"x264-params": "keyint=10:open-gop=1:bframes=3:scenecut=0"}
+VP8 = {"g": "12", "auto-alt-ref": "1", "lag-in-frames": "16"}
+VP9 = {"g": "12", "lag-in-frames": "16", "cpu-used": "8"}
+
+KINDS: dict[str, dict[str, object]] = {
+    "h264 b-frames mp4": {"options": X264},
+    "h264 fragmented mp4": {"options": X264, "container_options": {"movflags": "frag_keyframe+empty_moov"}},
+    "h264 no b-frames mp4": {"options": {"x264-params": "keyint=9:bframes=0"}},
+    "h264 open gop mkv": {
+        "container": "matroska",
+        "options": {"x264-params": "keyint=10:open-gop=1:bframes=3:scenecut=0"},
+    },
+    "h264 intra refresh mkv": {"container": "matroska", "options": {"x264-params": "keyint=10:intra-refresh=1"}},
+    "h264 ts": {"container": "mpegts", "options": X264},
+    "h264 flv": {"container": "flv", "options": X264},
+    "h264 raw": {"container": "h264", "options": X264},
+    "h264 10 bit": {"pix_fmt": "yuv420p10le", "options": X264},
+    "h264 4:4:4": {"pix_fmt": "yuv444p", "options": X264},
+    "hevc mp4": {"codec": "libx265", "options": {"x265-params": "keyint=12:bframes=3:log-level=none"}},
+    "hevc open gop": {"codec": "libx265", "options": {"x265-params": "keyint=10:open-gop=1:bframes=4:log-level=none"}},
+    "hevc two layers": {
+        "codec": "libx265",
+        "options": {"x265-params": "keyint=12:bframes=3:temporal-layers=2:log-level=none"},
+    },
+    "mpeg4 mp4": {"codec": "mpeg4", "options": {"g": "12", "bf": "2"}},
+    "mpeg4 avi": {"codec": "mpeg4", "container": "avi", "options": {"g": "12"}},
+    "mpeg4 avi b-frames": {"codec": "mpeg4", "container": "avi", "options": {"g": "12", "bf": "2"}},
+    "mpeg2 ts": {"codec": "mpeg2video", "container": "mpegts", "options": {"g": "12", "bf": "2"}},
+    "mpeg1 ps": {"codec": "mpeg1video", "container": "mpeg", "options": {"g": "12", "bf": "2"}},
+    "vp8 webm": {
+        "codec": "libvpx",
+        "container": "webm",
+        "options": VP8,
+    },
+    "vp9 webm": {
+        "codec": "libvpx-vp9",
+        "container": "webm",
+        "options": VP9,
+    },
+    "mjpeg avi": {"codec": "mjpeg", "container": "avi", "pix_fmt": "yuvj420p"},
+    "variable rate": {"options": X264, "times": [number * number * 3 + number * 20 for number in range(40)]},
+}
+NUM_FRAMES = 40
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, bytes]:
+    return {}
+
+
+def video_of(kind: str, made: dict[str, bytes]) -> bytes:
+    if kind not in made:
+        made[kind] = numbered_video(NUM_FRAMES, **KINDS[kind])  # pyright: ignore[reportArgumentType]
+    return made[kind]
+
+
+def every_start(timeline: Timeline) -> list[int]:
+    return [int(start) for start in timeline.starts_us]
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["held", "reread"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_single_frame_is_the_one_of_a_full_decode(
+    kind: str, held: bool, made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not held:
+        monkeypatch.setattr(index, "HELD_BYTES", -1)
+        monkeypatch.setattr(sample_table, "WORTH_IT_SAMPLES", 4)
+        monkeypatch.setattr(sample_table, "_NUM_CHECKED", 8)
+    video = video_of(kind, made)
+    everything = decode_clip(video, every_start, SIZE)
+    truth = reference_frames(video, everything.timestamps_us.tolist(), SIZE)
+    assert everything.timestamps_us.tolist() == truth.timestamps_us.tolist()
+    assert [number_of(picture) for picture in truth.frames] == list(range(NUM_FRAMES))
+    assert (everything.frames == truth.frames).all()
+    for number, start_us in enumerate(truth.timestamps_us.tolist()):
+        one = decode_frames(video, [start_us], SIZE)
+        assert one.timestamps_us.tolist() == [start_us]
+        assert number_of(one.frames[0]) == number
+        assert (one.frames[0] == truth.frames[number]).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_choice_gives_the_same_bytes_in_the_order_asked_for(kind: str, made: dict[str, bytes]) -> None:
+    video = video_of(kind, made)
+    chance = random.Random(kind)
+    for _ in range(4):
+        starts: list[int] = []
+
+        def choose(timeline: Timeline, starts: list[int] = starts) -> list[int]:
+            starts[:] = [chance.randrange(timeline.start_us, timeline.end_us) for _ in range(5)]
+            return starts
+
+        clip = decode_clip(video, choose, SIZE)
+        truth = reference_frames(video, starts, SIZE)
+        assert clip.timestamps_us.tolist() == truth.timestamps_us.tolist()
+        assert (clip.frames == truth.frames).all()
+
+
+@pytest.mark.parametrize("kind", ["h264 b-frames mp4", "hevc mp4", "mpeg4 mp4", "mpeg2 ts", "h264 ts", "mjpeg avi"])
+def test_the_index_is_trusted_and_spares_frames(kind: str, made: dict[str, bytes]) -> None:
+    clip = decode_clip(video_of(kind, made), lambda timeline: every_start(timeline)[::13], SIZE)
+    assert clip.note == ""
+    assert clip.num_frames_total == NUM_FRAMES
+    assert clip.num_frames_decoded < NUM_FRAMES * 0.8
+
+
+def test_intra_refresh_is_never_entered_in_the_middle(made: dict[str, bytes]) -> None:
+    clip = decode_clip(video_of("h264 intra refresh mkv", made), lambda timeline: [every_start(timeline)[-1]], SIZE)
+    assert number_of(clip.frames[0]) == NUM_FRAMES - 1
+
+
+def test_repeats_are_allowed_and_the_order_is_kept(made: dict[str, bytes]) -> None:
+    clip = decode_frames(video_of("h264 b-frames mp4", made), [800_000, 0, 0, 1_560_000, 40_000], SIZE)
+    assert [number_of(picture) for picture in clip.frames] == [20, 0, 0, 39, 1]
+    assert clip.timestamps_us.tolist() == [800_000, 0, 0, 1_560_000, 40_000]
+
+
+def test_times_between_and_outside_frames_give_the_frame_on_screen(made: dict[str, bytes]) -> None:
+    clip = decode_frames(video_of("h264 b-frames mp4", made), [-5, 39_999, 40_000, 10**12], SIZE)
+    assert [number_of(picture) for picture in clip.frames] == [0, 0, 1, 39]
+
+
+def test_no_times_give_no_frames(made: dict[str, bytes]) -> None:
+    clip = decode_frames(video_of("h264 b-frames mp4", made), [], SIZE)
+    assert clip.frames.shape == (0, 64, 64, 3)
+
+
+def test_a_path_and_its_bytes_give_the_same(made: dict[str, bytes], tmp_path: Path) -> None:
+    video = video_of("h264 b-frames mp4", made)
+    path = tmp_path / "-odd 'name' [%d].bin"
+    path.write_bytes(video)
+    by_path, by_bytes = (decode_clip(source, every_start, SIZE) for source in (path, video))
+    assert (by_path.frames == by_bytes.frames).all()
+
+
+def test_a_wrong_index_leads_to_a_full_decode_that_chooses_again(
+    made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def doubted(*_arguments: object) -> int:
+        raise index.IndexNotTrusted("A frame came out damaged.")
+
+    monkeypatch.setattr(decode, "decode_indexed", doubted)
+    calls: list[Timeline] = []
+
+    def choose(timeline: Timeline) -> list[int]:
+        calls.append(timeline)
+        return [400_000]
+
+    clip = decode_clip(video_of("h264 b-frames mp4", made), choose, SIZE)
+    assert len(calls) == 2
+    assert clip.note == "All of it was decoded. A frame came out damaged."
+    assert number_of(clip.frames[0]) == 10
+
+
+def test_what_choose_raises_comes_through(made: dict[str, bytes]) -> None:
+    def choose(_timeline: Timeline) -> list[int]:
+        raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        decode_clip(video_of("h264 b-frames mp4", made), choose, SIZE)
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (Limits(max_pixels=8191), "too_many_pixels"),
+        (Limits(max_frames=39), "too_many_frames"),
+        (Limits(max_duration_seconds=1.5), "too_long"),
+        (Limits(max_file_bytes=1000), "too_large"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["h264 b-frames mp4", "h264 ts", "h264 raw"])
+def test_what_exceeds_a_limit_is_lost_by_name(kind: str, limits: Limits, reason: str, made: dict[str, bytes]) -> None:
+    for look in (lambda v: decode_clip(v, every_start, SIZE, limits), lambda v: probe_video(v, limits)):
+        with pytest.raises(VideoLost) as lost:
+            look(video_of(kind, made))
+        assert lost.value.loss.reason == reason
+
+
+@pytest.mark.parametrize("share", [0.15, 0.5, 0.9])
+@pytest.mark.parametrize("kind", ["h264 ts", "h264 open gop mkv", "mpeg4 avi b-frames", "h264 fragmented mp4"])
+def test_a_truncated_file_gives_right_frames_or_a_reason(kind: str, share: float, made: dict[str, bytes]) -> None:
+    video = video_of(kind, made)
+    video = video[: int(len(video) * share)]
+    try:
+        clip = decode_clip(video, lambda timeline: every_start(timeline)[:-3:4], SIZE)
+    except VideoLost:
+        return
+    truth = reference_frames(video, clip.timestamps_us.tolist(), SIZE)
+    assert (clip.frames == truth.frames).all()
+
+
+def test_probing_says_what_is_there(made: dict[str, bytes]) -> None:
+    facts = probe_video(video_of("h264 b-frames mp4", made))
+    assert (facts.codec, facts.pixel_format, facts.width_px, facts.height_px) == ("h264", "yuv420p", 128, 64)
+    assert (facts.num_frames, facts.start_us, facts.duration_us, facts.frame_rate) == (40, 0, 1_600_000, 25.0)
+    assert (facts.rotation_degrees, facts.is_mirrored, facts.has_audio) == (0, False, False)
+    assert (facts.index_trusted, facts.index_note, facts.num_keyframes) == (True, "", 4)
+    assert np.isclose(facts.frame_rate, 25)

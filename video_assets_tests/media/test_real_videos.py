@@ -1,0 +1,144 @@
+"""The corpus of real videos: frames against a plain full decode and against the ffmpeg program; reasons for bad ones."""
+
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from video_assets.domain.geometry import FrameSize
+from video_assets.domain.losses import VideoLost
+from video_assets.domain.timeline import Timeline
+from video_assets.media import index
+from video_assets.media.decode import decode_clip, decode_frames
+from video_assets.media.probe import probe_video
+from video_assets.media.reference import reference_frames
+from video_assets_tests.corpus import corpus_files, require_corpus
+
+SIZE = FrameSize("stretch", 64)
+
+GOOD = [name for name in corpus_files("formats/") if "webp" not in name]
+LABELLED = corpus_files("labelled/")[::6]
+LONG = corpus_files("long/vp8", "long/derived")
+
+WHY_LOST = {
+    "2018-04-12 19_24_49.mov": "empty_file",
+    "Mpeg4_262bytes.mp4": "no_video",
+    "WrongFile.mp4": "unreadable",
+    "audio_only.mp4": "no_video",
+    "chapters_truncated_2h.mkv": "no_frames",
+    "derived_bomb_8192x8192.mp4": "too_many_pixels",
+    "derived_html_404.mp4": "unreadable",
+    "derived_jpeg_named.mp4": "unreadable",
+    "derived_missing_moov.mp4": "unreadable",
+    "empty.flv": "unreadable",
+    "encrypted_clearkey.mp4": "encrypted",
+    "giant_12336x12336_bug_1416.webm": "no_frames",
+    "init_segment_only.mp4": "no_frames",
+    "invalid-bitstream.webm": "no_frames",
+    "lfs_pointer_1001_DFA_ANG_XX.flv": "unreadable",
+    "short-cenc.mp4": "encrypted",
+    "text_only.mp4": "no_video",
+}
+
+
+def needs_corpus(names: list[str]) -> list[object]:
+    return list(names) or [pytest.param("", marks=pytest.mark.skip(reason="needs the corpus: set VIDEO_ASSETS_CORPUS"))]
+
+
+def choices(timeline: Timeline, seed: str) -> list[int]:
+    """Ten evenly spread, the first, the last, and three by chance: in one request, so that one full decode checks all."""
+    chance = random.Random(seed)
+    uniform = [timeline.start_us + number * timeline.duration_us // 10 for number in range(10)]
+    by_chance = [chance.randrange(timeline.start_us, timeline.end_us) for _ in range(3)]
+    return [*uniform, int(timeline.starts_us[-1]), timeline.start_us, *by_chance]
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["held", "reread"])
+@pytest.mark.parametrize("name", needs_corpus([*GOOD, *LABELLED, *LONG]))
+def test_frames_are_those_of_a_plain_full_decode(name: str, held: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not held:
+        monkeypatch.setattr(index, "HELD_BYTES", -1)
+    path = require_corpus() / name
+    wanted: list[int] = []
+
+    def choose(timeline: Timeline) -> list[int]:
+        wanted[:] = choices(timeline, name)
+        return wanted
+
+    clip = decode_clip(path, choose, SIZE)
+    truth = reference_frames(path, wanted, SIZE)
+    assert clip.timestamps_us.tolist() == truth.timestamps_us.tolist()
+    assert clip.num_frames_total == truth.num_frames_total
+    assert (clip.frames == truth.frames).all()
+    for time_us in wanted[-3:]:
+        one = decode_frames(path, [time_us], SIZE)
+        assert (one.frames[0] == truth.frames[wanted.index(time_us)]).all()
+
+
+@pytest.mark.parametrize("name", needs_corpus([*LABELLED, *LONG]))
+def test_ordinary_videos_need_no_full_decode(name: str) -> None:
+    clip = decode_clip(require_corpus() / name, lambda timeline: choices(timeline, name)[:10], SIZE)
+    assert clip.note == ""
+
+
+def frames_of_the_ffmpeg_program(path: Path, side_px: int) -> NDArray[np.uint8]:
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-i", str(path), "-an", "-fps_mode", "passthrough"]
+    command += ["-vf", f"scale={side_px}:{side_px}:flags=area+accurate_rnd+full_chroma_int", "-pix_fmt", "rgb24"]
+    done = subprocess.run([*command, "-f", "rawvideo", "-"], capture_output=True, check=True)
+    return np.frombuffer(done.stdout, dtype=np.uint8).reshape(-1, side_px, side_px, 3)
+
+
+def psnr_db(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    error = float(np.mean((one.astype(np.float64) - other) ** 2))
+    return 99.0 if error == 0 else 10 * float(np.log10(255**2 / error))
+
+
+NOT_COMPARABLE = {  # what the ffmpeg program of Debian 12 shows otherwise, and why
+    "formats/gif__newtonscradle.gif": "transparent pixels: white there, black here",
+    "formats/gif_small__issue245.gif": "transparent pixels: white there, black here",
+    "formats/tiny_2x2_rgb.mp4": "a few pixels enlarged a hundredfold",
+    "formats/tiny_1x1__bitmap.mp4": "a few pixels enlarged a hundredfold",
+}
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the ffmpeg program")
+@pytest.mark.parametrize("name", needs_corpus([name for name in GOOD if name not in NOT_COMPARABLE]))
+def test_frames_look_as_the_ffmpeg_program_shows_them(name: str) -> None:
+    """Same frames at the same places, same colours, same way up."""
+    path = require_corpus() / name
+    theirs = frames_of_the_ffmpeg_program(path, 112)
+    ours = decode_clip(path, lambda timeline: timeline.starts_us.tolist(), FrameSize("stretch", 112))
+    assert len(ours.frames) == len(theirs)
+    worst = min(psnr_db(one, other) for one, other in zip(ours.frames, theirs, strict=True))
+    assert worst >= 30, f"{worst:.1f} dB"
+
+
+@pytest.mark.parametrize("name", needs_corpus(corpus_files("nasty/")))
+def test_bad_videos_are_stored_or_lost_with_a_reason(name: str) -> None:
+    path = require_corpus() / name
+    try:
+        probe_video(path)
+        clip = decode_clip(path, lambda timeline: choices(timeline, name)[:10], SIZE)
+    except VideoLost as lost:
+        assert lost.loss.reason == WHY_LOST.get(path.name, lost.loss.reason)
+        assert lost.loss.detail.endswith(".")
+        return
+    assert path.name not in WHY_LOST
+    assert clip.frames.shape == (10, 64, 64, 3)
+
+
+@pytest.mark.parametrize("name", ["nasty/wrong_duration_143165s.mp4", "nasty/derived_duration_x5000.mp4"])
+def test_a_header_that_lies_about_the_duration_does_not_matter(name: str) -> None:
+    facts = probe_video(require_corpus() / name)
+    assert facts.num_frames == 30
+    assert facts.duration_us <= 1_001_001
+
+
+def test_a_mirrored_and_turned_phone_video_is_brought_upright() -> None:
+    facts = probe_video(require_corpus() / "formats/rotation_and_flip__sample_rotate_and_reflect.mp4")
+    assert (facts.rotation_degrees, facts.is_mirrored) == (270, True)
+    assert (facts.display_width_px, facts.display_height_px) == (720, 1080)
