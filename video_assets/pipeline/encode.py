@@ -63,7 +63,7 @@ def encode_clip(job: ClipJob) -> EncodedClip:
         framed=framed,
         num_frames=len(record.images),
         note=decoded.note,
-        signature=clip_signature(decoded.frames),
+        signature=clip_signature(decoded.frames, letterboxed=encoding.resize == "letterbox"),
         num_frames_decoded=decoded.num_frames_decoded,
         num_frames_total=decoded.num_frames_total,
     )
