@@ -1,0 +1,191 @@
+"""Sensors and schedules, evaluated as the daemon does, on real instances."""
+
+import datetime
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from video_assets.defs import automation
+from video_assets.defs.instance import open_instance
+from video_assets.defs.jobs import VERIFY_OP, dataset_jobs
+from video_assets.defs.partitions import register_shards, shard_partitions
+from video_assets.defs.resources import Dataset, VideoSource
+from video_assets_tests.datasets import NAME, Built
+
+STOPPED = dg.DefaultSensorStatus.STOPPED
+
+
+@pytest.fixture
+def instance(built: Built, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """The dataset's own instance, with the plan's partitions."""
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    with open_instance(built.paths) as opened:
+        register_shards(opened, partitions_of(built), built.keys)
+        yield opened
+
+
+def partitions_of(built: Built) -> dict[str, dg.DynamicPartitionsDefinition]:
+    """The partition sets of the dataset."""
+    return shard_partitions(str(built.paths.root), NAME)  # type: ignore[return-value]
+
+
+def look_at_videos(instance: dg.DagsterInstance, built: Built, source: Path, cursor: str | None) -> dg.SensorResult:
+    """One tick of the new-videos sensor."""
+    sensor = automation.new_videos_sensor(30, STOPPED)
+    context = dg.build_sensor_context(
+        instance=instance,
+        cursor=cursor,
+        resources={
+            "source": VideoSource(address=str(source)),
+            "dataset": Dataset(root=str(built.paths.root), name=NAME),
+        },
+    )
+    result = sensor(context)
+    assert isinstance(result, dg.SensorResult)
+    return result
+
+
+def look_at_shards(instance: dg.DagsterInstance, built: Built) -> dg.SensorResult:
+    """One tick of the missing-shards sensor."""
+    sensor = automation.missing_shards_sensor(30, STOPPED, partitions_of(built), dataset_jobs())  # type: ignore[arg-type]
+    context = dg.build_sensor_context(
+        instance=instance, resources={"dataset": Dataset(root=str(built.paths.root), name=NAME)}
+    )
+    result = sensor(context)
+    assert isinstance(result, dg.SensorResult)
+    return result
+
+
+def test_new_videos_are_planned_under_the_pinned_settings(
+    instance: dg.DagsterInstance, built: Built, tmp_path: Path
+) -> None:
+    source = tmp_path / "videos"
+    shutil.copytree(built.source, source)
+    first = look_at_videos(instance, built, source, None)
+    assert first.skip_reason is not None
+    assert "first look at 25 videos" in str(first.skip_reason.skip_message)
+    second = look_at_videos(instance, built, source, first.cursor)
+    assert second.run_requests is not None
+    [request] = second.run_requests
+    ops = request.run_config["ops"]
+    assert ops["plan"]["config"]["encoding"]["resolution"] == 32
+    assert ops["plan"]["config"]["clips_per_shard"] == 4
+    assert ops["splits"]["config"]["test_fraction"] == 0.25
+    assert ops["manifest"]["config"]["only_settled"] is True
+    third = look_at_videos(instance, built, source, second.cursor)
+    assert not third.run_requests
+    assert third.skip_reason is not None
+    assert str(third.skip_reason.skip_message) == "nothing new among 25 videos"
+
+
+def test_a_source_that_cannot_be_listed_fails_the_tick_and_deletes_nothing(
+    instance: dg.DagsterInstance, built: Built, tmp_path: Path
+) -> None:
+    with pytest.raises(dg.Failure, match="is not a folder"):
+        look_at_videos(instance, built, tmp_path / "unmounted", None)
+
+
+def test_a_committed_plan_asks_for_nothing(instance: dg.DagsterInstance, built: Built) -> None:
+    result = look_at_shards(instance, built)
+    assert not result.run_requests
+    assert result.skip_reason is not None
+    assert str(result.skip_reason.skip_message) == "all 7 planned shards are committed"
+
+
+def test_missing_shards_are_asked_for_in_ranges_of_neighbours(instance: dg.DagsterInstance, built: Built) -> None:
+    built.version.dataset_info.unlink()
+    for key in ("train-00001", "train-00002", "train-00004", "test-00000"):
+        built.shard(key).unlink()
+    requests = look_at_shards(instance, built).run_requests or []
+    ranges = [(r.job_name, r.tags[automation.RANGE_START_TAG], r.tags[automation.RANGE_END_TAG]) for r in requests]
+    assert ranges == [
+        ("encode_train_shards", "train-00001", "train-00002"),
+        ("encode_train_shards", "train-00004", "train-00004"),
+        ("encode_test_shards", "test-00000", "test-00000"),
+    ]
+
+
+def test_shards_of_an_unfinished_run_are_left_to_it(instance: dg.DagsterInstance, built: Built) -> None:
+    built.version.dataset_info.unlink()
+    for key in ("train-00001", "train-00002"):
+        built.shard(key).unlink()
+    tags = {automation.RANGE_START_TAG: "train-00000", automation.RANGE_END_TAG: "train-00001"}
+    instance.create_run_for_job(make_job(), tags=tags, status=dg.DagsterRunStatus.STARTED)
+    [request] = look_at_shards(instance, built).run_requests or []
+    assert request.tags[automation.RANGE_START_TAG] == "train-00002"
+
+
+def test_work_that_failed_is_asked_for_again_and_then_left_to_a_person(
+    instance: dg.DagsterInstance, built: Built
+) -> None:
+    built.version.dataset_info.unlink()
+    built.shard("train-00001").unlink()
+    run_keys: list[str | None] = []
+    for _ in range(automation.MAX_ATTEMPTS):
+        [request] = look_at_shards(instance, built).run_requests or []
+        run_keys.append(request.run_key)
+        instance.create_run_for_job(make_job(), tags=request.tags, status=dg.DagsterRunStatus.FAILURE)
+    assert len(set(run_keys)) == automation.MAX_ATTEMPTS
+    result = look_at_shards(instance, built)
+    assert not result.run_requests
+    assert result.skip_reason is not None
+    assert "given up after 3 runs: train-00001" in str(result.skip_reason.skip_message)
+
+
+def test_a_plan_without_missing_shards_is_committed_once(instance: dg.DagsterInstance, built: Built) -> None:
+    built.version.dataset_info.unlink()
+    [request] = look_at_shards(instance, built).run_requests or []
+    assert request.job_name == "commit_dataset"
+    instance.create_run_for_job(make_job("commit_dataset"), tags=request.tags, status=dg.DagsterRunStatus.STARTED)
+    result = look_at_shards(instance, built)
+    assert not result.run_requests
+    assert result.skip_reason is not None
+    assert str(result.skip_reason.skip_message) == "the commit is under way"
+
+
+def test_the_nightly_verification_names_the_day_in_its_config() -> None:
+    schedule = automation.nightly_schedule(dg.DefaultScheduleStatus.STOPPED)
+    night = datetime.datetime(2026, 3, 1, 3, 30, tzinfo=datetime.UTC)
+    request = schedule(dg.build_schedule_context(scheduled_execution_time=night))
+    assert isinstance(request, dg.RunRequest)
+    assert request.run_key == "2026-03-01"
+    assert request.run_config == {"ops": {VERIFY_OP: {"config": {"day_number": 2251}}}}
+
+
+def test_the_nightly_verification_finds_a_damaged_shard_and_shows_it_on_its_partition(
+    instance: dg.DagsterInstance, built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from video_assets.defs.check_status import check_statuses
+    from video_assets.defs.location import build_definitions
+
+    monkeypatch.setenv("VIDEO_ASSETS_SOURCE", str(built.source))
+    monkeypatch.setenv("VIDEO_ASSETS_ROOT", str(built.paths.root))
+    content = bytearray(built.shard("train-00000").read_bytes())
+    content[len(content) // 2] ^= 1
+    built.shard("train-00000").write_bytes(bytes(content))
+    job = build_definitions().resolve_job_def("verify_shards")
+    run_config = {"ops": {VERIFY_OP: {"config": {"day_number": 0}}}}
+    result = job.execute_in_process(instance=instance, run_config=run_config, raise_on_error=False)
+    assert not result.success
+    [failure] = [event for event in result.all_events if event.is_step_failure]
+    assert failure.step_failure_data.user_failure_data is not None
+    assert "1 committed shards are damaged: train-00000" in str(failure.step_failure_data.user_failure_data.description)
+    statuses = {(status.asset, status.name): status for status in check_statuses(instance, built.paths)}
+    assert statuses["train_shards", "shard_is_complete"].failed_partitions == ("train-00000",)
+
+
+def make_job(name: str = "encode_train_shards") -> dg.JobDefinition:
+    """A job to hang runs on."""
+
+    @dg.op(name="nothing_to_do")
+    def nothing() -> None:
+        return None
+
+    @dg.job(name=name)
+    def job() -> None:
+        nothing()
+
+    return job
