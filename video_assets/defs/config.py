@@ -1,10 +1,11 @@
 """Run config: what the launchpad, `--config` and `--set` can say, with descriptions, ranges and defaults."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard
 
 import dagster as dg
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from video_assets.domain.clips import UCF101_GROUP_PATTERN
 from video_assets.domain.encoding import Encoding, ImageFormat, Layout, Resize, Sampling, ShortClip
@@ -45,6 +46,15 @@ class SourceConfig(dg.Config):
     clip_memory_megabytes: int = Field(
         _LIMITS.memory_bytes // 2**20, ge=256, description="Memory that a decoding process may use, in MiB."
     )
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _must_be_a_pattern(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        return pattern
 
     def to_settings(self) -> SourceSettings:
         """The stage's settings."""
@@ -173,8 +183,13 @@ def check_run_config(run_config: Mapping[str, Any]) -> None:
         raise SettingsError("; ".join(problems))
 
 
-def config_problems(op_name: str, model: Callable[..., dg.Config], values: Mapping[str, Any]) -> list[str]:
+def config_problems(op_name: str, model: type[dg.Config], values: object) -> list[str]:
     """What is wrong with the config of one step: a sentence a field."""
+    if not isinstance(values, Mapping):
+        return [f"{op_name}.config is {_shown(values)}: it must be a mapping of settings"]
+    unknown = _unknown_fields(op_name, model, values)
+    if unknown:
+        return unknown
     try:
         model(**values)
     except ValidationError as error:
@@ -183,6 +198,32 @@ def config_problems(op_name: str, model: Callable[..., dg.Config], values: Mappi
             for problem in error.errors()
         ]
     return []
+
+
+def _unknown_fields(place: str, model: type[BaseModel], values: Mapping[Any, Any]) -> list[str]:
+    """A sentence a name that is no setting; the models themselves ignore what they do not know."""
+    problems: list[str] = []
+    for name, value in values.items():
+        field = model.model_fields.get(name)
+        if field is None:
+            problems.append(f"{place}.{name} is not a setting; settings of {place} are {', '.join(model.model_fields)}")
+        elif _is_group(field.annotation) and isinstance(value, Mapping):
+            problems += _unknown_fields(f"{place}.{name}", field.annotation, value)
+    return problems
+
+
+def _is_group(annotation: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def is_text_field(model: type[BaseModel], names: Sequence[str]) -> bool:
+    """Whether a path of names leads to a setting that takes text as it is."""
+    field = model.model_fields.get(names[0])
+    if field is None:
+        return False
+    if len(names) > 1:
+        return _is_group(field.annotation) and is_text_field(field.annotation, names[1:])
+    return field.annotation is str
 
 
 def _shown(value: object) -> str:
