@@ -135,7 +135,7 @@ def _temporaries(directory: Path) -> Iterator[Path]:
 
 def _is_alive(temporary: Path) -> bool:
     process = temporary.name.rpartition(_TEMPORARY)[2].partition("-")[0]
-    if not process.isdigit() or int(process) == os.getpid():
+    if not process.isdecimal() or int(process) == os.getpid():
         # Not a name of ours is not ours to delete; a file of this very process is being written.
         return True
     try:
