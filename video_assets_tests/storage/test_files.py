@@ -122,7 +122,9 @@ def test_temporaries_are_looked_for_where_files_are_written(tmp_path: Path) -> N
     assert len(names(tmp_path / "elsewhere")) == 1
 
 
-@pytest.mark.parametrize("name", ["a.tmp-", "a.tmp-x-1", "a.tmp", "tmp-1-1", "a.tmp-99999999999999999999-1"])
+@pytest.mark.parametrize(
+    "name", ["a.tmp-", "a.tmp-x-1", "a.tmp", "tmp-1-1", "a.tmp-99999999999999999999-1", "a.tmp-²-1"]
+)
 def test_what_is_not_named_as_a_temporary_of_ours_is_not_deleted(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"")
     assert remove_temporaries(tmp_path) == []

@@ -1,0 +1,233 @@
+"""The command line: usage, exit codes, and a start that imports nothing heavy."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from video_assets import cli
+from video_assets.domain.errors import BuildRefused, SettingsError, VideoAssetsError
+
+HEAVY = ("dagster", "tensorflow", "tensorflow_datasets", "cv2", "av", "pandas", "pyarrow", "numpy", "google.protobuf")
+COMMANDS = ("build", "plan", "status", "verify", "sample", "ui")
+
+PROBE = """
+import json, sys, time
+from video_assets.cli import main
+try:
+    code = main({arguments!r})
+except SystemExit as exit:
+    code = exit.code
+loaded = [name for name in {heavy!r} if name in sys.modules]
+print(json.dumps({{"code": code, "loaded": loaded, "cpu_seconds": time.process_time()}}))
+"""
+
+
+def start(*arguments: str) -> dict[str, Any]:
+    """Runs a command in a fresh interpreter; gives its exit code, what it imported, and the time it took."""
+    code = PROBE.format(arguments=list(arguments), heavy=HEAVY)
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return {**json.loads(done.stdout.splitlines()[-1]), "stdout": done.stdout, "stderr": done.stderr}
+
+
+def usage_error(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What argparse says to wrong usage; its exit code is 2."""
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == cli.EXIT_USAGE == 2
+    return capsys.readouterr().err
+
+
+def stderr_of(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().err.split())
+
+
+# --- start ----------------------------------------------------------------------------------------
+
+
+def test_help_is_there_at_once() -> None:
+    help_run = start("--help")
+    assert (help_run["code"], help_run["loaded"]) == (0, [])
+    assert help_run["cpu_seconds"] < 2  # a bare interpreter takes a tenth of a second, dagster alone three
+    for command in COMMANDS:
+        assert re.search(rf"^ +{command} ", help_run["stdout"], re.MULTILINE), command
+
+
+@pytest.mark.parametrize("arguments", [["build", "--help"], ["build"], ["sample"], ["no-such-command"]])
+def test_usage_is_answered_without_heavy_imports(arguments: list[str]) -> None:
+    run = start(*arguments)
+    assert (run["code"], run["loaded"]) == (0 if "--help" in arguments else 2, [])
+
+
+def test_the_package_itself_imports_nothing_heavy() -> None:
+    code = f"import sys, video_assets.domain.errors; print([n for n in {HEAVY!r} if n in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_the_installed_command_is_this_one() -> None:
+    (script,) = entry_points(group="console_scripts", name="video-assets")
+    assert script.load() is cli.main
+
+
+def test_the_commands_are_pinned(capsys: pytest.CaptureFixture[str]) -> None:
+    """Pinned: others script against these names and options."""
+    options = {
+        "build": ("--source", "--root", "--name", "--config", "--set", "--workers", "--json"),
+        "plan": ("--source", "--root", "--name", "--config", "--set", "--workers", "--json"),
+        "status": ("--root", "--name", "--json"),
+        "verify": ("--root", "--name", "--all", "--json"),
+        "sample": ("DIR",),
+        "ui": ("--source", "--root", "--name", "--port"),
+    }
+    for command, names in options.items():
+        with pytest.raises(SystemExit) as stop:
+            cli.main([command, "--help"])
+        assert stop.value.code == 0
+        text = capsys.readouterr().out
+        assert all(name in text for name in names), command
+
+
+# --- wrong usage ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "the following arguments are required: COMMAND"),
+        (["biuld"], "invalid choice: 'biuld'"),
+        (["build"], "the following arguments are required: --source, --root"),
+        (["build", "--source", "s"], "the following arguments are required: --root"),
+        (["status"], "the following arguments are required: --root"),
+        (["sample"], "the following arguments are required: DIR"),
+        (["build", "--source", "s", "--root", "r", "--fast"], "unrecognized arguments: --fast"),
+        (["build", "--source", "s", "--root", "r", "--workers", "0"], "--workers: '0' is not a whole number above 0"),
+        (["build", "--source", "s", "--root", "r", "--workers", "-1"], "argument --workers: "),
+        (["build", "--source", "s", "--root", "r", "--workers", "two"], "'two' is not a whole number above 0"),
+        (["build", "--source", "s", "--root", "r", "--workers", "²"], "'²' is not a whole number above 0"),
+        (["ui", "--source", "s", "--root", "r", "--port", "http"], "--port: 'http' is not a whole number above 0"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_exit_2_and_says_what(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in usage_error(arguments, capsys)
+
+
+@pytest.mark.parametrize("command", ["build", "plan", "ui"])
+def test_a_source_that_is_not_there_is_exit_2_and_named(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = cli.main([command, "--source", str(tmp_path / "none"), "--root", str(tmp_path / "root")])
+    assert code == 2
+    assert stderr_of(capsys).replace(" ", "") == f"video-assets: the source {tmp_path}/none is not there".replace(
+        " ", ""
+    )
+    assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.parametrize("command", ["build", "status", "verify"])
+def test_a_name_that_cannot_be_is_exit_2(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = ["--source", str(tmp_path)] if command == "build" else []
+    assert cli.main([command, *source, "--root", str(tmp_path), "--name", "My Clips"]) == 2
+    assert "video-assets: the dataset's name is 'My Clips'; it must begin with a small letter" in stderr_of(capsys)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("plan.encoding.resolution=7", "plan.encoding.resolution is 7: Input should be greater than or equal to 8"),
+        ("plan.encodng.fps=7", "plan.encodng is not a setting"),
+        ("resolution=7", "--set 'resolution=7' must look like ASSET.FIELD=VALUE"),
+    ],
+)
+@pytest.mark.parametrize("command", ["build", "plan"])
+def test_a_wrong_setting_is_exit_2_before_anything_is_written(
+    command: str, assignment: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "root"
+    assert cli.main([command, "--source", str(tmp_path), "--root", str(root), "--set", assignment]) == 2
+    assert f"video-assets: {said}" in stderr_of(capsys)
+    assert not root.exists()
+
+
+def test_a_config_file_that_is_not_there_is_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        "build",
+        "--source",
+        str(tmp_path),
+        "--root",
+        str(tmp_path / "r"),
+        "--config",
+        str(tmp_path / "no.yaml"),
+    ]
+    assert cli.main(arguments) == 2
+    assert "cannot be read" in stderr_of(capsys)
+
+
+@pytest.mark.parametrize("command", ["status", "verify"])
+def test_a_root_without_a_dataset_is_an_error_that_says_what_to_do(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([command, "--root", str(tmp_path)]) in (1, 2)
+    said = stderr_of(capsys)
+    assert said.startswith("video-assets: ")
+    assert "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- exit codes of what a command says ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(SettingsError("no such class"), 2), (BuildRefused("no such class"), 1), (VideoAssetsError("no such class"), 1)],
+)
+def test_errors_are_one_sentence_and_an_exit_code(
+    error: VideoAssetsError, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(options: object) -> int:
+        raise error
+
+    monkeypatch.setattr(cli, "_sample", fail)
+    assert cli.main(["sample", "x"]) == code
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "video-assets: no such class\n")
+
+
+def test_an_interruption_says_that_nothing_finished_is_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(options: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_sample", interrupt)
+    assert cli.main(["sample", "x"]) == 130
+    assert "what is finished is kept, and the same command goes on from there" in stderr_of(capsys)
+
+
+def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(options: object) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "_sample", break_down)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["sample", "x"])
+
+
+def test_json_is_the_last_line_of_standard_output_and_the_text_goes_elsewhere(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cli._print_result({"root": "/vidéos"}, "the summary\nof two lines", as_json=True)
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"root": "/vidéos"}
+    assert printed.out.isascii()
+    assert printed.out.count("\n") == 1
+    assert printed.err == "the summary\nof two lines\n"
+    cli._print_result({"root": "/r"}, "the summary", as_json=False)
+    assert capsys.readouterr() == ("the summary\n", "")
