@@ -95,7 +95,7 @@ def plan_asset(partitions: Mapping[Split, dg.DynamicPartitionsDefinition]) -> dg
         with shown_as_failure():
             check_run_config(context.run.run_config)
             report = build_plan(
-                dataset.paths(), config.encoding.to_encoding(), config.to_settings(), new_version=config.new_version
+                dataset.paths(), config.encoding.to_encoding(), config.to_settings(), new_version=config.new_version, retry_lost=config.retry_lost
             )
         register_shards(context.instance, partitions, report.shards)
         return dg.MaterializeResult(

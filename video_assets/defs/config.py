@@ -141,6 +141,9 @@ class PlanConfig(dg.Config):
         0, ge=0, le=1_000_000, description="Clips of a shard; 0: as many as make about shard_megabytes, or as planned before."
     )
     shard_megabytes: float = Field(128.0, gt=0, le=100_000, description="Size of a shard in MB, about, if clips_per_shard is 0.")
+    retry_lost: bool = Field(
+        default=False, description="Try clips again that were lost to a timeout, a crash, memory or a missing file."
+    )
     new_version: bool = Field(
         default=False, description="Build the next version directory beside the old one if the encoding changed."
     )

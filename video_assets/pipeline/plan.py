@@ -11,12 +11,14 @@ from video_assets.domain.encoding import ENCODER_VERSION, Encoding, changed_fiel
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.estimates import estimated_record_bytes, estimated_seconds
 from video_assets.domain.hashing import json_digest
+from video_assets.domain.losses import PASSING_REASONS
 from video_assets.domain.plan import PlannedClip, ShardPlan, assign_shards, shard_fingerprint
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.settings import ShardingSettings
 from video_assets.records.layouts import layout_codec
 from video_assets.storage.files import read_lines, write_json
 from video_assets.storage.paths import FIRST_VERSION, DatasetPaths, next_version, partition_key
+from video_assets.storage.quarantine import read_quarantine
 from video_assets.storage.schemas import MANIFEST, PLAN, SPLIT
 from video_assets.storage.tables import read_notes, read_table, write_table
 
@@ -97,10 +99,12 @@ def build_plan(
     sharding: ShardingSettings,
     *,
     new_version: bool = False,
+    retry_lost: bool = False,
     version_source: DatasetPaths | None = None,
 ) -> PlanReport:
     """Writes `plan.parquet` and `encoding.json`.
 
+    With `retry_lost`, shards that lost a clip to a fault that may pass are superseded, so that it is tried again.
     `version_source` is where version directories are looked for, if it is another place (a dry run). Shards that are planned already keep their rows. What is new is put into new shards; see
     `domain.plan.assign_shards`.
 
@@ -115,13 +119,16 @@ def build_plan(
     pinned, is_same = _pin(paths, before, encoding, sharding, version_source or paths, new_version=new_version)
     if not is_same:
         previous = previous.iloc[:0]
+    retried = _lost_to_passing_faults(paths) if retry_lost else set[str]()
     parts: list[pd.DataFrame] = []
     added: list[str] = []
     superseded: list[str] = []
     for split in SPLITS:
         rows = clips[clips["split"] == split].set_index("row_digest", drop=False)
         old = previous[previous["split"] == split].sort_values(["shard_index", "position"])
+        again = set(old.loc[old["clip_id"].isin(retried), "shard_index"])
         existing = {int(i): digests.tolist() for i, digests in old.groupby("shard_index")["row_digest"]}
+        existing = {index: ([] if index in again else digests) for index, digests in existing.items()}
         assignment = assign_shards(
             rows.index.tolist(),
             existing,
@@ -132,7 +139,7 @@ def build_plan(
         parts.append(_placed(rows, assignment.shards))
         pinned.num_shards[split] = assignment.num_shards
         added += [partition_key(split, index) for index in assignment.added]
-        superseded += [partition_key(split, index) for index in assignment.superseded]
+        superseded += [partition_key(split, index) for index in sorted({*assignment.superseded, *again})]
     plan = pd.concat(parts, ignore_index=True)
     fresh = plan[pd.Series(_keys_of(plan), index=plan.index).isin(added)]
     report = PlanReport(
@@ -150,6 +157,11 @@ def build_plan(
     write_table(paths.plan, plan, PLAN)
     pinned.write(paths.encoding)
     return report
+
+
+def _lost_to_passing_faults(paths: DatasetPaths) -> set[str]:
+    lost = read_quarantine(paths.quarantine)
+    return set(lost.loc[(lost["stage"] == "shards") & lost["reason"].isin(PASSING_REASONS), "clip_id"])
 
 
 def _keys_of(rows: pd.DataFrame) -> list[str]:

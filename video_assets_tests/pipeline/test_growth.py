@@ -9,16 +9,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from video_assets.domain.clips import WantedClip
+from video_assets.domain.clips import LostSource, WantedClip
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import BuildRefused
+from video_assets.domain.losses import Loss
 from video_assets.pipeline.manifest import update_manifest
 from video_assets.pipeline.plan import PlanReport, build_plan
 from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
 from video_assets.pipeline.splits import build_splits
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.quarantine import read_quarantine
+from video_assets.storage.quarantine import quarantine_rows, read_quarantine, replace_stage
 from video_assets.storage.sources import SourceClips
 from video_assets_tests.invented import InventedPool, invented_clip
 
@@ -173,3 +174,24 @@ GrowingDataset.TestCase.settings = settings(
     max_examples=10, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck)
 )
 test_any_sequence_of_changes_keeps_all_invariants = GrowingDataset.TestCase
+
+
+def test_clips_lost_to_a_passing_fault_are_placed_again_when_asked_for(tmp_path: Path) -> None:
+    paths = DatasetPaths(tmp_path, "clips")
+    clips = [invented_clip(f"run/{n}.mp4", "run", n) for n in range(8)]
+    asked = SourceClips(Path("videos"), clips)
+    update_manifest(Path("videos"), asked, paths, SourceSettings(), InventedPool)  # type: ignore[arg-type]
+    build_splits(paths, SplitSettings(test_fraction=0.0))
+    sharding = ShardingSettings(clips_per_shard=4)
+    first = build_plan(paths, Encoding(), sharding)
+    assert first.added == ["train-00000", "train-00001"]
+    version = paths.version("1.0.0")
+    version.directory.mkdir()
+    version.shard("train", 0).touch()  # the version exists, so indices go on
+    lost = first.rows.loc[first.rows["shard_index"] == 1, "clip_id"].iloc[0]
+    loss = LostSource(lost, Loss("timeout", "decoding took longer than 120 s"))
+    replace_stage(paths.quarantine, "shards", quarantine_rows([loss]))
+    assert build_plan(paths, Encoding(), sharding).added == []
+    again = build_plan(paths, Encoding(), sharding, retry_lost=True)
+    assert (again.superseded, again.added) == (["train-00001"], ["train-00002"])
+    assert set(again.rows["clip_id"]) == {clip.clip_id for clip in clips}
