@@ -18,7 +18,7 @@ from video_assets.domain.progress import Progress, silent
 from video_assets.media.pool import DecodingPool
 from video_assets.pipeline.arrivals import settled_files
 from video_assets.pipeline.settings import SourceSettings
-from video_assets.storage.files import read_lines, write_if_changed
+from video_assets.storage.files import read_lines, remove_temporaries, write_if_changed
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, read_quarantine, replace_stage
 from video_assets.storage.schemas import FACTS_FIELDS, LEFT_OUT, MANIFEST
@@ -79,6 +79,7 @@ def update_manifest(
     progress: Progress = silent,
 ) -> ManifestReport:
     """`build_manifest` for a source that was listed already."""
+    remove_temporaries(paths.directory)
     if settings.only_settled:
         asked = _without_moving(asked, settled_files(paths))
     previous = read_table(paths.manifest, MANIFEST)
