@@ -75,7 +75,7 @@ class Packets:
     shown: list[bool] = field(default_factory=list)
     restarts: list[int] = field(default_factory=list)
     num_keyframes: int = 0
-    num_vops: int = 0
+    num_vops: list[int] = field(default_factory=list)  # MPEG-4 only: pictures in each packet
     is_packed: bool = False
     last_duration: int = 0
     held: list[av.packet.Packet] | None = field(default_factory=list)
@@ -180,7 +180,7 @@ def _demux(opened: OpenVideo) -> Packets:
             if number == 0 or (codec in RESTARTABLE and starts_cleanly(codec, packet, extradata)):
                 found.restarts.append(number)
         if codec == "mpeg4" and found.held is not None:
-            found.num_vops += count_vops(packet)
+            found.num_vops.append(count_vops(packet))
             found.is_packed = found.is_packed or (number == 0 and is_packed(packet))
         if found.pts[-1] >= latest:
             latest, found.last_duration = found.pts[-1], packet.duration or 0
@@ -207,15 +207,32 @@ def _frames_by_dts(
     The decoder holds one picture back, so the first packet brings out none, and the last frame comes out at the end,
     one step after the last packet.
     """
-    sizes = np.array(packets.sizes, dtype=np.int64)
-    coded = np.flatnonzero(sizes > 1)  # one-byte packets are placeholders that bring out nothing
     if opened.codec.codec.canonical_name != "mpeg4" or opened.codec.reorder_depth != 1 or packets.held is None:
         raise IndexNotTrusted("Its packets have no presentation times.")
-    num_placeholders = int(np.count_nonzero((sizes > 1) & (sizes < _NOT_CODED_BYTES)))
-    num_left_over = packets.num_vops - num_placeholders - len(coded)
-    # where the stream was cut, one packed picture may wait for a packet that never comes
-    is_consistent = num_left_over in ((0, 1) if packets.is_packed else (0,)) and not (dts == NO_TICK).any()
-    if not is_consistent or (num_placeholders and not packets.is_packed) or not all(packets.shown):
-        raise IndexNotTrusted("Its packets have no presentation times, and do not hold one frame each.")
-    ticks = np.append(dts[coded[1:]], dts[coded[-1]] + 1)
-    return ticks, np.append(coded[1:], coded[-1])
+    if (dts == NO_TICK).any() or not all(packets.shown):
+        raise IndexNotTrusted("Its packets have no times, or not all are shown.")
+    bringing = np.array(_packets_that_bring_pictures(packets), dtype=np.int64)
+    ticks = np.append(dts[bringing[1:]], dts[bringing[-1]] + 1)
+    return ticks, np.append(bringing[1:], bringing[-1])
+
+
+def _packets_that_bring_pictures(packets: Packets) -> list[int]:
+    """Numbers of the packets that let the decoder work out one picture.
+
+    Where B pictures are packed, a packet may hold two: the second waits for the next packet, often a placeholder that
+    codes nothing. A placeholder that nothing waits for brings nothing, like one of a single byte; a picture that waits
+    behind the very last packet never comes out.
+    """
+    numbers: list[int] = []
+    num_waiting = 0
+    for number, (size, num_vops) in enumerate(zip(packets.sizes, packets.num_vops, strict=True)):
+        if size <= 1:
+            continue
+        is_placeholder = size < _NOT_CODED_BYTES
+        num_waiting += 0 if is_placeholder else num_vops
+        if num_waiting > 2 or (not packets.is_packed and (is_placeholder or num_waiting != 1)):
+            raise IndexNotTrusted("Its packets have no presentation times, and do not hold one frame each.")
+        if num_waiting:
+            num_waiting -= 1
+            numbers.append(number)
+    return numbers
