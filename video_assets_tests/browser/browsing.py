@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +48,8 @@ def browser_programs() -> tuple[str, str] | None:
 
 def wait_until(what: str, condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
     """The first true value of a condition; a TimeoutException that names `what` if there is none."""
-    return WebDriverWait(None, seconds, 0.25).until(
+    no_page: Any = None  # what is waited for need not be on a page
+    return WebDriverWait(no_page, seconds, 0.25).until(
         lambda _: condition(), f"{what} did not come within {seconds:.0f} s"
     )
 
@@ -150,7 +151,7 @@ class Ui:
 
 
 @contextmanager
-def serve(source: Path, root: Path, log: Path) -> Iterator[Ui]:
+def serve(source: Path, root: Path, log: Path) -> Generator[Ui]:
     """A `video-assets ui` without automation, and its end: itself and all that it started, by their ids."""
     port = _free_port()
     program = [sys.executable, "-m", "video_assets.cli", "ui"]
@@ -253,7 +254,7 @@ class Page:
 
 
 @contextmanager
-def browse(profile: Path, *, width: int = 1600, height: int = 1000, scale: float = 1.0) -> Iterator[Page]:
+def browse(profile: Path, *, width: int = 1600, height: int = 1000, scale: float = 1.0) -> Generator[Page]:
     """A browser with a profile of its own, and its end."""
     programs = browser_programs()
     assert programs, "chromium and chromedriver are needed"

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Generator[Desk]:
     place = tmp_path_factory.mktemp("ui")
     source = write_hostile_source(place / "source")
     root = place / "root"
@@ -69,7 +69,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 
 @contextmanager
-def ended_together(*stacks: ExitStack) -> Iterator[tuple[ExitStack, ...]]:
+def ended_together(*stacks: ExitStack) -> Generator[tuple[ExitStack, ...]]:
     """Each server takes seconds to end."""
     try:
         yield stacks
