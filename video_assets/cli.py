@@ -46,11 +46,15 @@ def _parser() -> argparse.ArgumentParser:
     build = _command(commands, "build", _build, "build or grow a dataset, and check it")
     _add_source(build)
     _add_settings(build)
-    build.add_argument("--workers", type=_positive, default=0, metavar="N", help="decoding processes; default: one a core")
+    build.add_argument(
+        "--workers", type=_positive, default=0, metavar="N", help="decoding processes; default: one a core"
+    )
     plan = _command(commands, "plan", _plan, "a dry run: what would be built, bytes, minutes, shards")
     _add_source(plan)
     _add_settings(plan)
-    plan.add_argument("--workers", type=_positive, default=0, metavar="N", help="decoding processes; default: one a core")
+    plan.add_argument(
+        "--workers", type=_positive, default=0, metavar="N", help="decoding processes; default: one a core"
+    )
     status = _command(commands, "status", _status, "shards, checks and quarantine of a dataset")
     verify = _command(commands, "verify", _verify, "check what is on disk again")
     verify.add_argument("--all", action="store_true", help="look at every record instead of a sample")

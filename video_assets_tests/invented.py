@@ -52,4 +52,6 @@ class InventedPool:
 
 def invented_clip(path: str, label: str, content: int, group: str | None = None) -> WantedClip:
     """A clip whose content is a number."""
-    return WantedClip(file=ListedFile(path, 600_000 + content, 1_700_000_000_000_000_000 + content), label=label, group=group)
+    return WantedClip(
+        file=ListedFile(path, 600_000 + content, 1_700_000_000_000_000_000 + content), label=label, group=group
+    )

@@ -44,7 +44,9 @@ def growing(built: Built, tmp_path: Path) -> Iterator[Built]:
     }
     command = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(workspace)]
     with (tmp_path / "daemon.log").open("wb") as log:
-        daemon = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True, cwd=tmp_path)
+        daemon = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, start_new_session=True, cwd=tmp_path
+        )
         try:
             yield Built(source, built.paths)
         finally:

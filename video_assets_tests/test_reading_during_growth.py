@@ -21,7 +21,9 @@ def grow_in_another_process(dataset: Built, source: Path, tmp_path: Path) -> "su
 
     config = tmp_path / "run.yaml"
     config.write_text(yaml.safe_dump(RUN_CONFIG), "utf-8")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "VIDEO_ASSETS_"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "VIDEO_ASSETS_"))
+    }
     command = [sys.executable, "-m", "video_assets.cli", "build", "--source", str(source)]
     command += ["--root", str(dataset.paths.root), "--config", str(config)]
     command += ["--set", "dataset.retired_grace_minutes=15", "--json"]

@@ -9,7 +9,12 @@ from collections.abc import Callable
 
 
 def wait_until(
-    condition: Callable[[], bool], *, seconds: float, what: str, every: float = 0.5, meanwhile: Callable[[], object] = lambda: None
+    condition: Callable[[], bool],
+    *,
+    seconds: float,
+    what: str,
+    every: float = 0.5,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> None:
     """Looks again and again until the condition holds; `meanwhile` is done before each look.
 

@@ -1,13 +1,13 @@
 """What starts runs without anybody's click: two sensors and a schedule."""
 
-import datetime
+import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from video_assets.defs.config import EncodingConfig, PlanConfig, SourceConfig, SplitConfig
+from video_assets.defs.config import PlanConfig, SourceConfig, SplitConfig
 from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.jobs import COMMIT_JOB, PLAN_JOB, VERIFY_JOB, VERIFY_OP, shards_job_name
 from video_assets.defs.resources import Dataset, VideoSource
@@ -16,7 +16,7 @@ from video_assets.domain.splits import Split
 from video_assets.pipeline.arrivals import LookCursor, look
 from video_assets.pipeline.backlog import Backlog, Chunk, chunk_shards, read_backlog
 from video_assets.pipeline.manifest import manifest_settings
-from video_assets.pipeline.plan import PinnedSettings
+from video_assets.pipeline.plan import PinnedSettings, sequence_of
 from video_assets.pipeline.settings import SourceSettings
 from video_assets.pipeline.splits import split_settings
 from video_assets.storage.paths import DatasetPaths
@@ -40,15 +40,14 @@ def pinned_run_config(paths: DatasetPaths, *, only_settled: bool) -> dict[str, A
     source = manifest_settings(paths) if paths.manifest.exists() else SourceSettings()
     splits = split_settings(paths)
     pinned = PinnedSettings.read(paths.encoding)
-    plan = PlanConfig()
+    plan: dict[str, object] = {}
     if pinned is not None:
-        encoding = EncodingConfig(**pinned.encoding.as_dict())
-        plan = PlanConfig(encoding=encoding, clips_per_shard=pinned.clips_per_shard)
+        plan = {"encoding": pinned.encoding.as_dict(), "clips_per_shard": pinned.clips_per_shard}
     run_config = dg.RunConfig(
         ops={
             "manifest": SourceConfig.from_settings(source, only_settled=only_settled),
             "splits": SplitConfig(test_fraction=splits.test_fraction, seed=splits.seed),
-            "plan": plan,
+            "plan": PlanConfig.model_validate(plan),
         }
     )
     return dict(run_config.to_config_dict())
@@ -111,7 +110,10 @@ def missing_shards_sensor(
             backlog = read_backlog(paths)
         if backlog.is_committed:
             return dg.SensorResult(skip_reason=f"all {backlog.num_shards} planned shards are committed")
-        orders = {s: context.instance.get_dynamic_partitions(str(d.name)) for s, d in partitions.items()}
+        orders: dict[Split, Sequence[str]] = {
+            split: context.instance.get_dynamic_partitions(str(definition.name))
+            for split, definition in partitions.items()
+        }
         in_flight = _keys_in_flight(context.instance, orders)
         chunks = chunk_shards(backlog.missing, orders, in_flight, shards_per_run=SHARDS_PER_RUN)
         if backlog.missing:
@@ -167,7 +169,8 @@ def _request_shards(
         return dg.SensorResult(requests)
     reason = f"{num_missing} shards are missing, {num_in_flight} of them are being encoded"
     if given_up:
-        reason += f"; given up after {MAX_ATTEMPTS} runs: {', '.join(given_up[:5])}; look at their runs, then materialize them"
+        named = sequence_of(given_up)
+        reason += f"; given up after {MAX_ATTEMPTS} runs: {named}; look at their runs, then materialize them"
     return dg.SensorResult(skip_reason=reason)
 
 
@@ -200,7 +203,7 @@ def nightly_schedule(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
         day = context.scheduled_execution_time.date()
         return dg.RunRequest(
             run_key=day.isoformat(),
-            run_config={"ops": {VERIFY_OP: {"config": {"day_number": (day - datetime.date(2020, 1, 1)).days}}}},
+            run_config={"ops": {VERIFY_OP: {"config": {"day_number": (day - dt.date(2020, 1, 1)).days}}}},
         )
 
     return nightly

@@ -44,7 +44,11 @@ def check_statuses(instance: dg.DagsterInstance, paths: DatasetPaths) -> list[Ch
         status
         for split in SPLITS
         for name in SHARD_CHECKS
-        if (status := _shard_status(instance, f"{split}_shards", name, [k for k in live if parse_partition_key(k)[0] == split]))
+        if (
+            status := _shard_status(
+                instance, f"{split}_shards", name, [k for k in live if parse_partition_key(k)[0] == split]
+            )
+        )
     ]
     keys = [dg.AssetCheckKey(dg.AssetKey("dataset"), name) for name in DATASET_CHECKS]
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
@@ -72,7 +76,11 @@ def _shard_status(instance: dg.DagsterInstance, asset: str, name: str, keys: lis
 
 def _reason(instance: dg.DagsterInstance, check_key: dg.AssetCheckKey, partition: str) -> str:
     for record in instance.event_log_storage.get_asset_check_execution_history(check_key, limit=100):
-        evaluation = record.event.dagster_event.asset_check_evaluation_data if record.event and record.event.dagster_event else None
+        evaluation = (
+            record.event.dagster_event.asset_check_evaluation_data
+            if record.event and record.event.dagster_event
+            else None
+        )
         if evaluation is not None and evaluation.partition == partition:
             return evaluation.description or ""
     return ""

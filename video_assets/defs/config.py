@@ -26,7 +26,8 @@ class SourceConfig(dg.Config):
         "Default: UCF101 names (v_Class_g01_c01.avi). Empty: no groups from names.",
     )
     include: list[str] = Field(
-        default=[], description="Glob patterns on paths relative to the source; a file must match one. Empty: all videos."
+        default=[],
+        description="Glob patterns on paths relative to the source; a file must match one. Empty: all videos.",
     )
     max_failed_fraction: float = Field(
         0.1, ge=0, le=1, description="Share of clips that may be unusable before the build fails (0 to 1)."
@@ -35,13 +36,17 @@ class SourceConfig(dg.Config):
         default=False, description="Take only files that stood still between two looks of the new-videos sensor."
     )
     max_pixels: int = Field(
-        _LIMITS.max_pixels, ge=1, description="Largest frame, in pixels; larger videos are quarantined. Default: above 8K."
+        _LIMITS.max_pixels,
+        ge=1,
+        description="Largest frame, in pixels; larger videos are quarantined. Default: above 8K.",
     )
     max_frames: int = Field(_LIMITS.max_frames, ge=1, description="Most frames of a video.")
     max_duration_seconds: float = Field(_LIMITS.max_duration_seconds, gt=0, description="Longest video, in seconds.")
     max_file_megabytes: int = Field(_LIMITS.max_file_bytes // 10**6, ge=1, description="Largest file, in MB.")
     clip_seconds: float = Field(
-        _LIMITS.clip_seconds, gt=0, description="Seconds that opening or decoding one clip may take, in its own process."
+        _LIMITS.clip_seconds,
+        gt=0,
+        description="Seconds that opening or decoding one clip may take, in its own process.",
     )
     clip_memory_megabytes: int = Field(
         _LIMITS.memory_bytes // 2**20, ge=256, description="Memory that a decoding process may use, in MiB."
@@ -112,10 +117,14 @@ class EncodingConfig(dg.Config):
         description="Which frames: uniform (num_frames over the clip), fps (a fixed rate), segments (the middle of "
         "num_frames equal parts), all.",
     )
-    num_frames: int = Field(_ENCODING.num_frames, ge=1, le=10_000, description="Frames of a clip: uniform and segments.")
+    num_frames: int = Field(
+        _ENCODING.num_frames, ge=1, le=10_000, description="Frames of a clip: uniform and segments."
+    )
     fps: float = Field(_ENCODING.fps, gt=0, le=1000, description="Frames a second: sampling fps.")
     max_frames: int = Field(_ENCODING.max_frames, ge=1, le=100_000, description="Most frames of a clip: fps and all.")
-    resolution: int = Field(_ENCODING.resolution, ge=8, le=4096, description="Side of a frame, or its short side, in pixels.")
+    resolution: int = Field(
+        _ENCODING.resolution, ge=8, le=4096, description="Side of a frame, or its short side, in pixels."
+    )
     resize: Resize = Field(
         _ENCODING.resize,
         description="stretch (to a square), short_side (keeps the aspect), center_crop (a square of it), letterbox "
@@ -136,11 +145,18 @@ class EncodingConfig(dg.Config):
 class PlanConfig(dg.Config):
     """Which clips go to which shard, and the encoding of them all."""
 
-    encoding: EncodingConfig = Field(default=EncodingConfig(), description="How a clip becomes a record.")
-    clips_per_shard: int = Field(
-        0, ge=0, le=1_000_000, description="Clips of a shard; 0: as many as make about shard_megabytes, or as planned before."
+    encoding: EncodingConfig = Field(
+        default=EncodingConfig.model_validate({}), description="How a clip becomes a record."
     )
-    shard_megabytes: float = Field(128.0, gt=0, le=100_000, description="Size of a shard in MB, about, if clips_per_shard is 0.")
+    clips_per_shard: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Clips of a shard; 0: as many as make about shard_megabytes, or as planned before.",
+    )
+    shard_megabytes: float = Field(
+        128.0, gt=0, le=100_000, description="Size of a shard in MB, about, if clips_per_shard is 0."
+    )
     retry_lost: bool = Field(
         default=False, description="Try clips again that were lost to a timeout, a crash, memory or a missing file."
     )

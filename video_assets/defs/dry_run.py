@@ -41,7 +41,8 @@ def run_plan(
             copy,
             plan_config.encoding.to_encoding(),
             plan_config.to_settings(),
-            new_version=plan_config.new_version, retry_lost=plan_config.retry_lost,
+            new_version=plan_config.new_version,
+            retry_lost=plan_config.retry_lost,
             version_source=paths,
         )
         lost = read_quarantine(copy.quarantine)

@@ -1,6 +1,6 @@
 """Errors of the domain, as Dagster shows them."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import dagster as dg
@@ -9,7 +9,7 @@ from video_assets.domain.errors import VideoAssetsError
 
 
 @contextmanager
-def shown_as_failure() -> Iterator[None]:
+def shown_as_failure() -> Generator[None]:
     """Turns an error that is meant for people into a Failure with the same sentence; a retry would not help."""
     try:
         yield

@@ -42,7 +42,7 @@ def build_definitions(reporting: Reporting | None = None) -> dg.Definitions:
     partitions = shard_partitions(os.environ.get(ROOT_VARIABLE, ""), name)
     jobs = dataset_jobs()
     with warnings.catch_warnings():
-        # Backfill policies and partitioned checks are beta and preview: dagster is pinned below the next minor for that.
+        # Backfill policies and partitioned checks are beta and preview: hence the pin below dagster's next minor.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
         shards = [shards_asset(split, partitions[split]) for split in SPLITS]

@@ -19,7 +19,20 @@ class Reporting(dg.ConfigurableResource):
         to_log = LineProgress(context.log.info)
         if not self.to_terminal:
             return to_log
-        return _both(to_log, TerminalProgress(sys.stderr))
+        return _both(to_log, TerminalProgress(_StandardError()))
+
+
+class _StandardError:
+    """What `sys.stderr` is at the moment of writing."""
+
+    def write(self, text: str) -> object:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
 
 
 def _both(first: Progress, second: Progress) -> Progress:

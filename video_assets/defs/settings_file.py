@@ -71,7 +71,9 @@ def _assign(ops: dict[str, Any], assignment: str) -> None:
     path, separator, text = assignment.partition("=")
     names = path.strip().split(".")
     if not separator or len(names) < 2 or not all(names):
-        raise SettingsError(f"--set {assignment!r} must look like ASSET.FIELD=VALUE, such as plan.encoding.resolution=172")
+        raise SettingsError(
+            f"--set {assignment!r} must look like ASSET.FIELD=VALUE, such as plan.encoding.resolution=172"
+        )
     if names[0] not in CONFIG_BY_OP:
         raise SettingsError(f"--set {assignment!r}: {names[0]} has no settings; use {', '.join(CONFIG_BY_OP)}")
     value = _parse_value(text, assignment, is_text=is_text_field(CONFIG_BY_OP[names[0]], names[1:]))

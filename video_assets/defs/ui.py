@@ -14,7 +14,9 @@ from video_assets.storage.files import write_text
 from video_assets.storage.paths import DatasetPaths
 
 HOST = "127.0.0.1"
-_WORKSPACE = {"load_from": [{"python_module": {"module_name": "video_assets.definitions", "location_name": "video_assets"}}]}
+_WORKSPACE = {
+    "load_from": [{"python_module": {"module_name": "video_assets.definitions", "location_name": "video_assets"}}]
+}
 
 
 def serve_ui(source: Path, paths: DatasetPaths, port: int) -> NoReturn:
@@ -31,7 +33,8 @@ def serve_ui(source: Path, paths: DatasetPaths, port: int) -> NoReturn:
         AUTOMATION_VARIABLE: os.environ.get(AUTOMATION_VARIABLE, "on"),
     }
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-h", HOST, "-p", str(port)]
-    print(f"Dagster UI of {paths.directory}: http://{HOST}:{port}", flush=True)
+    sys.stdout.write(f"Dagster UI of {paths.directory}: http://{HOST}:{port}\n")
+    sys.stdout.flush()
     # A shell script's background jobs ignore interrupts, and `dagster dev` would then ignore being terminated as well.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     # This process becomes the server, so that whoever ends it (a terminal, a service manager) ends the server, which

@@ -6,10 +6,10 @@ from video_assets.domain.hashing import seeded_hash
 
 
 def choose_sample(costs: Sequence[float], *, seed_text: str, max_records: int, max_cost_fraction: float) -> list[int]:
-    """Indices of the records to look at, ascending: at most `max_records`, and together at most a fraction of
-    the cost of all of them, but never none.
+    """Indices of the records to look at, ascending.
 
-    The order of preference hangs on the seed text alone. If nothing fits the budget, the cheapest is taken.
+    They are at most `max_records`, and cost together at most a fraction of all of them; but never none. The order of
+    preference hangs on the seed text alone. If nothing fits the budget, the cheapest is taken.
 
     >>> choose_sample([1, 1, 1, 1], seed_text="x", max_records=2, max_cost_fraction=1.0)
     [0, 3]

@@ -39,7 +39,7 @@ def join_components(groups: Sequence[str | None], content_hashes: Sequence[str])
 def component_keys(
     components: NDArray[np.int64], groups: Sequence[str | None], content_hashes: Sequence[str]
 ) -> list[str]:
-    """A name for each component that depends on its members only: its least group name, or else its least content hash."""
+    """A name for each component that depends on its members only: its least group, or else its least content hash."""
     keys: list[str] = [""] * (int(components.max()) + 1 if len(components) else 0)
     for component, group, content_hash in zip(components.tolist(), groups, content_hashes, strict=True):
         candidate = f"0{group}" if group is not None else f"1{content_hash}"

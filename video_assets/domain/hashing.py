@@ -12,5 +12,7 @@ def json_digest(value: object) -> str:
 
 def seeded_hash(seed: int, key: str) -> int:
     """A 64-bit number that looks random and is the same for ever for a seed and a key."""
-    digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8, salt=seed.to_bytes(8, "little", signed=True))
+    digest = hashlib.blake2b(
+        key.encode("utf-8", "surrogatepass"), digest_size=8, salt=seed.to_bytes(8, "little", signed=True)
+    )
     return int.from_bytes(digest.digest(), "big")

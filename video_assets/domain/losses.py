@@ -37,7 +37,9 @@ REMEMBERED_REASONS: frozenset[LossReason] = frozenset(
 )
 """Reasons that lie in the file alone: as long as it is the same, it is not opened again."""
 
-PASSING_REASONS: frozenset[LossReason] = frozenset({"timeout", "crashed", "out_of_memory", "missing_file", "unreadable"})
+PASSING_REASONS: frozenset[LossReason] = frozenset(
+    {"timeout", "crashed", "out_of_memory", "missing_file", "unreadable"}
+)
 """Reasons that a busy machine or a lost mount may have caused; `plan.retry_lost` tries such clips again."""
 
 

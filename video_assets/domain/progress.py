@@ -15,6 +15,25 @@ def silent(_phase: str, _num_clips: int, _num_bytes: int) -> Counter:
     return lambda _clips, _bytes: None
 
 
+def after_first(begin: Callable[[], None], progress: Progress) -> Progress:
+    """The same, but each phase's first call is also the moment to `begin` something."""
+
+    def begin_phase(phase: str, num_clips: int, num_bytes: int) -> Counter:
+        counter = progress(phase, num_clips, num_bytes)
+        has_begun = False
+
+        def count(clips: int, num_bytes_done: int) -> None:
+            nonlocal has_begun
+            if not has_begun:
+                has_begun = True
+                begin()
+            counter(clips, num_bytes_done)
+
+        return count
+
+    return begin_phase
+
+
 @dataclass(slots=True)
 class LineProgress:
     """Says a line at most every few seconds, and one at the end of each phase."""
@@ -23,19 +42,19 @@ class LineProgress:
     every_seconds: float = 5.0
     clock: Callable[[], float] = field(default=time.monotonic)
 
-    def __call__(self, phase: str, num_clips: int, num_bytes: int) -> Counter:
+    def __call__(self, phase: str, num_clips: int, num_bytes: int) -> Counter:  # noqa: ARG002  (a Progress)
         """Begins a phase."""
         begun = self.clock()
-        state = {"clips": 0, "bytes": 0, "said": begun}
+        num_done, bytes_done, said = 0, 0, begun
 
         def count(clips: int, num_bytes_done: int) -> None:
-            state["clips"] += clips
-            state["bytes"] += num_bytes_done
+            nonlocal num_done, bytes_done, said
+            num_done, bytes_done = num_done + clips, bytes_done + num_bytes_done
             now = self.clock()
-            if state["clips"] < num_clips and now - state["said"] < self.every_seconds:
+            if num_done < num_clips and now - said < self.every_seconds:
                 return
-            state["said"] = now
-            self.say(progress_line(phase, state["clips"], num_clips, state["bytes"], now - begun))
+            said = now
+            self.say(progress_line(phase, num_done, num_clips, bytes_done, now - begun))
 
         return count
 
@@ -48,4 +67,5 @@ def progress_line(phase: str, num_done: int, num_clips: int, bytes_done: float, 
     """
     rate = num_done / max(seconds, 1e-9)
     left = f", {(num_clips - num_done) / rate:.0f} s left" if 0 < num_done < num_clips else ""
-    return f"{phase}: {num_done} of {num_clips} clips, {rate:.1f} clips/s, {bytes_done / max(seconds, 1e-9) / 1e6:.1f} MB/s{left}"
+    megabytes = bytes_done / max(seconds, 1e-9) / 1e6
+    return f"{phase}: {num_done} of {num_clips} clips, {rate:.1f} clips/s, {megabytes:.1f} MB/s{left}"

@@ -87,6 +87,9 @@ def _may_enter_test(unit: Unit, units_of: Mapping[str, Sequence[Unit]]) -> bool:
     return all(len(units_of[name]) > 1 for name in unit.clips_by_class)
 
 
+_BOTH_WAYS: tuple[tuple[Split, Split], ...] = (("test", "train"), ("train", "test"))
+
+
 def _cover_classes(
     free: Sequence[Unit], units_of: Mapping[str, Sequence[Unit]], splits: dict[str, Split], balance: _Balance
 ) -> None:
@@ -98,7 +101,7 @@ def _cover_classes(
             num_in[name, splits[unit.key]] += 1
     for name in sorted(units_of):
         members = units_of[name]
-        for wanted, other in (("test", "train"), ("train", "test")):
+        for wanted, other in _BOTH_WAYS:
             if len(members) < 2 or num_in[name, wanted]:
                 continue
             sign = 1 if wanted == "test" else -1

@@ -56,9 +56,7 @@ def files_digest(files: Sequence[ListedFile]) -> str:
     return digest.hexdigest()
 
 
-def decide(
-    cursor: LookCursor, *, listing: str, settled: str, num_listed: int, num_settled: int
-) -> Decision:
+def decide(cursor: LookCursor, *, listing: str, settled: str, num_listed: int, num_settled: int) -> Decision:
     """Decides from digests and counts alone: of all files that are there, and of those that stood still.
 
     A build is asked for when the files that stood still since the last look are others than those of the last

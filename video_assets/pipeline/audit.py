@@ -59,10 +59,10 @@ class DatasetAudit:
 
     def _places(self) -> pd.DataFrame:
         """Where each clip stands, by the splits' tables, by the plan, and by what was stored."""
-        manifest = read_table(self.paths.manifest, MANIFEST)[["clip_id", "group", "content_hash"]]
+        columns = ["clip_id", "group", "content_hash"]
+        manifest = read_table(self.paths.manifest, MANIFEST, columns)
         parts = [self.plan.rows[["clip_id", "split", "content_hash"]]]
-        for split in SPLITS:
-            parts.append(read_table(self.paths.split(split), SPLIT)[["clip_id", "group", "content_hash"]].assign(split=split))
+        parts += [read_table(self.paths.split(split), SPLIT, columns).assign(split=split) for split in SPLITS]
         stored = [
             {"clip_id": clip.clip_id, "split": key.partition("-")[0], "content_hash": clip.content_hash}
             for key, sidecar in self.sidecars.items()
@@ -96,7 +96,9 @@ class DatasetAudit:
                 description=f"{len(pairs)} clips of train look like clips of test: {named}",
                 facts={"near_duplicate_pairs": len(pairs)},
             )
-        return CheckOutcome(name="no_leakage", passed=True, description="no group, content or look-alike is in two splits")
+        return CheckOutcome(
+            name="no_leakage", passed=True, description="no group, content or look-alike is in two splits"
+        )
 
     def _signatures(self, split: Split) -> dict[str, bytes]:
         return {
@@ -112,8 +114,12 @@ class DatasetAudit:
         places = self._places()
         counts = places.drop_duplicates("clip_id").merge(self.plan.rows[["clip_id", "label"]], on="clip_id")
         splits_of = counts.groupby("label")["split"].agg(set)
-        groups_of = counts.assign(unit=counts["group"].fillna(counts["content_hash"])).groupby("label")["unit"].nunique()
-        absent = {str(label): sorted(set(SPLITS) - where) for label, where in splits_of.items() if len(where) < len(SPLITS)}
+        groups_of = (
+            counts.assign(unit=counts["group"].fillna(counts["content_hash"])).groupby("label")["unit"].nunique()
+        )
+        absent = {
+            str(label): sorted(set(SPLITS) - where) for label, where in splits_of.items() if len(where) < len(SPLITS)
+        }
         torn = sorted(label for label in absent if groups_of[label] > 1)
         unavoidable = sorted(set(absent) - set(torn))
         unused = sorted(set(self.plan.labels) - set(map(str, splits_of.index)))
@@ -121,13 +127,20 @@ class DatasetAudit:
         if torn:
             named = ", ".join(f"{label} (not in {' nor '.join(absent[label])})" for label in torn[:10])
             description = f"{len(torn)} classes with several groups are in one split only: {named}"
-            return CheckOutcome(name="classes_covered", passed=False, severity="WARN", description=description, facts=facts)
+            return CheckOutcome(
+                name="classes_covered", passed=False, severity="WARN", description=description, facts=facts
+            )
         if unavoidable:
             named = ", ".join(unavoidable[:10])
             description = f"{len(unavoidable)} classes have one group, so they are in one split only: {named}"
-            return CheckOutcome(name="classes_covered", passed=False, severity="WARN", description=description, facts=facts)
+            return CheckOutcome(
+                name="classes_covered", passed=False, severity="WARN", description=description, facts=facts
+            )
         return CheckOutcome(
-            name="classes_covered", passed=True, description=f"all {len(splits_of)} classes are in both splits", facts=facts
+            name="classes_covered",
+            passed=True,
+            description=f"all {len(splits_of)} classes are in both splits",
+            facts=facts,
         )
 
     def one_encoding(self) -> CheckOutcome:
@@ -139,7 +152,9 @@ class DatasetAudit:
             other = {name: value for name, value in sidecar.encoding.items() if wanted.get(name) != value}
             if other or sidecar.fingerprint != self._fingerprints[key]:
                 named = ", ".join(f"{name} {value}, pinned is {wanted.get(name)}" for name, value in other.items())
-                description = f"{key} was written under other settings: {named or 'its fingerprint is not the planned one'}"
+                description = (
+                    f"{key} was written under other settings: {named or 'its fingerprint is not the planned one'}"
+                )
                 return CheckOutcome(name="one_encoding", passed=False, description=description, target=key)
         description = f"all {len(self.sidecars)} shards are written under the pinned encoding"
         return CheckOutcome(name="one_encoding", passed=True, description=description)
@@ -147,13 +162,18 @@ class DatasetAudit:
     def nothing_lost(self) -> CheckOutcome:
         """Planned clips are stored, or quarantined with a reason; and no more than the allowed fraction is lost."""
         planned: dict[str, set[str]] = defaultdict(set)
-        keys = (f"{split}-{index:05d}" for split, index in zip(self.plan.rows["split"], self.plan.rows["shard_index"], strict=True))
+        keys = (
+            f"{split}-{index:05d}"
+            for split, index in zip(self.plan.rows["split"], self.plan.rows["shard_index"], strict=True)
+        )
         for key, clip_id in zip(keys, self.plan.rows["clip_id"], strict=True):
             planned[key].add(clip_id)
         missing = [key for key in planned if self.sidecars.get(key) is None]
         if missing:
             description = f"{len(missing)} planned shards are not there: {sequence_of(missing)}"
-            return CheckOutcome(name="nothing_lost", passed=False, description=description, facts={"missing": len(missing)})
+            return CheckOutcome(
+                name="nothing_lost", passed=False, description=description, facts={"missing": len(missing)}
+            )
         num_stored, num_lost = 0, 0
         for key, sidecar in self.sidecars.items():
             if sidecar is None:
@@ -171,7 +191,8 @@ class DatasetAudit:
         quarantine = read_quarantine(self.paths.quarantine)
         num_lost += int((quarantine["stage"] != "shards").sum())
         fraction = num_lost / max(1, num_stored + num_lost)
-        description = f"{num_stored} clips stored, {num_lost} quarantined ({fraction:.1%}, allowed {self.max_failed_fraction:.1%})"
+        share = f"{fraction:.1%}, allowed {self.max_failed_fraction:.1%}"
+        description = f"{num_stored} clips stored, {num_lost} quarantined ({share})"
         facts = {"stored": num_stored, "quarantined": num_lost, "lost_fraction": round(fraction, 6)}
         passed = fraction <= self.max_failed_fraction and num_stored > 0
         if not passed:

@@ -84,4 +84,3 @@ def rotating_sample(keys: Sequence[str], *, day_number: int, num_days: int) -> l
     [['a', 'c'], ['b'], ['a', 'c']]
     """
     return [key for number, key in enumerate(keys) if (number - day_number) % num_days == 0]
-

@@ -1,7 +1,7 @@
 """Stage 1: list the source, open what is new, and write down every clip that can be used."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from video_assets.domain.labels import append_labels
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import REMEMBERED_REASONS, Loss
 from video_assets.domain.progress import Progress, silent
-from video_assets.media.pool import DecodingPool
+from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.arrivals import settled_files
 from video_assets.pipeline.settings import SourceSettings
 from video_assets.storage.files import read_lines, remove_temporaries, write_if_changed
@@ -53,7 +53,7 @@ def build_manifest(
     source: Path,
     paths: DatasetPaths,
     settings: SourceSettings,
-    make_pool: Callable[[], DecodingPool],
+    make_pool: PoolMaker,
     progress: Progress = silent,
 ) -> ManifestReport:
     """Writes `manifest.parquet`, `labels.txt`, `left_out.parquet` and the manifest's part of the quarantine.
@@ -75,7 +75,7 @@ def update_manifest(
     asked: SourceClips,
     paths: DatasetPaths,
     settings: SourceSettings,
-    make_pool: Callable[[], DecodingPool],
+    make_pool: PoolMaker,
     progress: Progress = silent,
 ) -> ManifestReport:
     """`build_manifest` for a source that was listed already."""
@@ -89,7 +89,9 @@ def update_manifest(
     files = {name: clip.file for clip in asked.clips for name in (clip.clip_id, clip.file.path)}
     report.lost = quarantine_rows([*asked.lost, *lost, *conflicts], files)
     replace_stage(paths.quarantine, "manifest", report.lost)
-    write_table(paths.left_out, pd.DataFrame([asdict(item) for item in asked.left_out], columns=LEFT_OUT.names), LEFT_OUT)
+    write_table(
+        paths.left_out, pd.DataFrame([asdict(item) for item in asked.left_out], columns=LEFT_OUT.names), LEFT_OUT
+    )
     report.left_out = asked.left_out
     report.clips = clips.sort_values("clip_id", kind="stable", ignore_index=True)
     if report.failed_fraction > settings.max_failed_fraction or clips.empty:
@@ -124,10 +126,18 @@ def _without_moving(asked: SourceClips, settled: set[ListedFile]) -> SourceClips
 def _refuse_empty(source: Path, asked: SourceClips, previous: pd.DataFrame) -> None:
     if asked.clips or asked.lost:
         return
-    left_out = f" ({len(asked.left_out)} entries were left out, such as {asked.left_out[0].source}: " if asked.left_out else ""
+    left_out = (
+        f" ({len(asked.left_out)} entries were left out, such as {asked.left_out[0].source}: " if asked.left_out else ""
+    )
     why = f"{left_out}{asked.left_out[0].reason})" if asked.left_out else ""
-    known = f" The dataset knows {len(previous)} clips; an empty source does not mean that they are gone." if len(previous) else ""
-    raise BuildRefused(f"no videos in the source {source}{why}.{known} Put videos into a folder per class, or name a table.")
+    known = (
+        f" The dataset knows {len(previous)} clips; an empty source does not mean that they are gone."
+        if len(previous)
+        else ""
+    )
+    raise BuildRefused(
+        f"no videos in the source {source}{why}.{known} Put videos into a folder per class, or name a table."
+    )
 
 
 def _too_many_lost(report: ManifestReport, allowed: float) -> str:
@@ -136,8 +146,9 @@ def _too_many_lost(report: ManifestReport, allowed: float) -> str:
     first = report.lost.iloc[0]
     remedy = "mend or remove them, or raise manifest.max_failed_fraction" if len(report.clips) else "mend them"
     return (
-        f"{num_lost} of {num_asked} clips ({num_lost / num_asked:.1%}) cannot be used ({reasons}); at most {allowed:.1%} "
-        f"may fail. The first is {first['source']}: {first['detail']}. All are named in quarantine.parquet; {remedy}."
+        f"{num_lost} of {num_asked} clips ({num_lost / num_asked:.1%}) cannot be used ({reasons}); "
+        f"at most {allowed:.1%} may fail. The first is {first['source']}: {first['detail']}. "
+        f"All are named in quarantine.parquet; {remedy}."
     )
 
 
@@ -146,7 +157,7 @@ def _open_files(
     previous: pd.DataFrame,
     paths: DatasetPaths,
     settings: SourceSettings,
-    make_pool: Callable[[], DecodingPool],
+    make_pool: PoolMaker,
     progress: Progress,
 ) -> tuple[pd.DataFrame, list[LostSource], ManifestReport]:
     """The clips with the facts of their files, those that are lost, and the counts."""
@@ -205,14 +216,14 @@ def _probe(
     directory: Path,
     files: Sequence[ListedFile],
     limits: Limits,
-    make_pool: Callable[[], DecodingPool],
+    make_pool: PoolMaker,
     progress: Progress,
 ) -> "dict[str, FileFacts | Loss]":
     if not files:
         return {}
     from video_assets.pipeline.probing import ProbeJob, probe_file
 
-    results: "dict[str, FileFacts | Loss]" = {}
+    results: dict[str, FileFacts | Loss] = {}
     counted = progress("probing", len(files), sum(file.size_bytes for file in files))
     with make_pool() as pool:
         for result in pool.map(probe_file, (ProbeJob(directory, file, limits) for file in files)):
@@ -237,7 +248,11 @@ def _without_bad_spans(clips: pd.DataFrame) -> tuple[pd.DataFrame, list[LostSour
     durations = clips["duration_us"].astype("float64") / 1e6
     is_bad = (clips["start_seconds"] >= durations).to_numpy(dtype=bool, na_value=False)
     lost = [
-        LostSource(row["clip_id"], Loss("bad_span", f"it starts at {row['start_seconds']:g} s, the video ends at {end:g} s"), row["label"])
+        LostSource(
+            row["clip_id"],
+            Loss("bad_span", f"it starts at {row['start_seconds']:g} s, the video ends at {end:g} s"),
+            row["label"],
+        )
         for (_, row), end in zip(clips[is_bad].iterrows(), durations[is_bad], strict=True)
     ]
     return clips[~is_bad], lost
@@ -249,7 +264,9 @@ def _without_conflicts(clips: pd.DataFrame) -> tuple[pd.DataFrame, list[LostSour
     is_conflict = (same["label"].transform("nunique") > 1).to_numpy(dtype=bool) if len(clips) else np.zeros(0, bool)
     lost: list[LostSource] = []
     for _, rows in clips[is_conflict].groupby(["content_hash", "start_seconds", "end_seconds"], dropna=False):
-        places = "; ".join(f"{label}: {clip_id}" for label, clip_id in sorted(zip(rows["label"], rows["clip_id"], strict=True)))
+        places = "; ".join(
+            f"{label}: {clip_id}" for label, clip_id in sorted(zip(rows["label"], rows["clip_id"], strict=True))
+        )
         loss = Loss("label_conflict", f"the same content stands under {rows['label'].nunique()} labels ({places})")
         lost += [LostSource(c, loss, label) for c, label in zip(rows["clip_id"], rows["label"], strict=True)]
     return clips[~is_conflict], lost
@@ -258,4 +275,3 @@ def _without_conflicts(clips: pd.DataFrame) -> tuple[pd.DataFrame, list[LostSour
 def class_counts(clips: pd.DataFrame) -> dict[str, int]:
     """Clips by class, in the order of the names."""
     return {str(k): int(v) for k, v in clips["label"].value_counts().sort_index().items()}
-

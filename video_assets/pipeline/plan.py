@@ -105,8 +105,8 @@ def build_plan(
     """Writes `plan.parquet` and `encoding.json`.
 
     With `retry_lost`, shards that lost a clip to a fault that may pass are superseded, so that it is tried again.
-    `version_source` is where version directories are looked for, if it is another place (a dry run). Shards that are planned already keep their rows. What is new is put into new shards; see
-    `domain.plan.assign_shards`.
+    `version_source` is where version directories are looked for, if it is another place (a dry run). Shards that are
+    planned already keep their rows. What is new is put into new shards; see `domain.plan.assign_shards`.
 
     Raises:
         SettingsError: if this version cannot write the layout.

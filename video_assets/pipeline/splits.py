@@ -105,15 +105,19 @@ def _without_contradictions(
             strict=True,
         ):
             places = ", ".join(
-                f"its {kind} is in {where}" for kind, where in (("content", content), ("group", group)) if not pd.isna(where)
+                f"its {kind} is in {where}"
+                for kind, where in (("content", content), ("group", group))
+                if not pd.isna(where)
             )
-            detail = f"it would put one group into both splits ({places or 'it joins clips of both'}); correct the group"
+            detail = (
+                f"it would put one group into both splits ({places or 'it joins clips of both'}); correct the group"
+            )
             lost.append(LostSource(clip_id, Loss("split_conflict", detail), label))
         clips, known = clips[~is_bad], known[~is_bad]
     return clips, known, lost
 
 
-def _own_contradiction(clips: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
+def _own_contradiction(_clips: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
     content, group = known["content"], known["group"]
     return (content.notna() & group.notna() & (content != group)).to_numpy(dtype=bool, na_value=False)
 
@@ -202,7 +206,9 @@ def _units(
         classes.setdefault(int(component), {})[str(label)] = int(count)
     for component, by_class in classes.items():
         split = settled[component]
-        units.append(Unit(keys[component], by_class, None if pd.isna(split) else ("train" if split == "train" else "test")))
+        units.append(
+            Unit(keys[component], by_class, None if pd.isna(split) else ("train" if split == "train" else "test"))
+        )
     return units
 
 
@@ -213,7 +219,10 @@ def _official_conflicts(
     return [
         LostSource(
             clip_id,
-            Loss("split_conflict", f"the table puts it in {asked}, but most of its group is in {placed}; correct the table"),
+            Loss(
+                "split_conflict",
+                f"the table puts it in {asked}, but most of its group is in {placed}; correct the table",
+            ),
             label,
         )
         for clip_id, label, asked, placed in zip(

@@ -9,8 +9,9 @@ from video_assets.domain.errors import SettingsError
 
 
 def parse_record(layout: Layout, record: Any) -> dict[str, Any]:
-    """Tensors of one serialized record: `images` string [T], `label` int64 [], `id` and `source` string [],
-    `timestamps_us` int64 [T].
+    """Tensors of one serialized record.
+
+    `images` string [T], `label` int64 [], `id` and `source` string [], `timestamps_us` int64 [T].
 
     Raises:
         SettingsError: if the layout is not known.

@@ -22,7 +22,7 @@ def _add_message(
 ) -> descriptor_pb2.DescriptorProto:
     message = file.message_type.add(name=name)
     for field_name, number, label, kind, type_name in fields:
-        field = message.field.add(name=field_name, number=number, label=label, type=kind)  # pyright: ignore[reportArgumentType]
+        field = message.field.add(name=field_name, number=number, label=label, type=kind)
         if type_name:
             field.type_name = f".{_PACKAGE}.{type_name}"
     return message
@@ -64,7 +64,7 @@ def _describe() -> descriptor_pb2.FileDescriptorProto:
 
 
 _POOL = descriptor_pool.DescriptorPool()
-_POOL.Add(_describe())  # pyright: ignore[reportAttributeAccessIssue]
+_POOL.Add(_describe())
 # Classes made at run time have no static type.
 _EXAMPLE: Any = message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.Example"))
 

@@ -11,6 +11,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from video_assets.domain.splits import Split
 from video_assets.records.messages import parse_example, serialize_example
 from video_assets.records.values import ClipRecord, FeatureValue
 
@@ -94,8 +95,8 @@ def dataset_info_json(
     encoding: Mapping[str, object],
     plan_digest: str,
     filepath_template: str,
-    shard_lengths: Mapping[str, Sequence[int]],
-    num_bytes: Mapping[str, int],
+    shard_lengths: Mapping[Split, Sequence[int]],
+    num_bytes: Mapping[Split, int],
 ) -> str:
     """`dataset_info.json`: the shards that there are, by split, and how many records each holds (0: retired).
 

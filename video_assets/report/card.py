@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from video_assets.domain.encoding import Encoding
+from video_assets.domain.splits import Split
 from video_assets.report.escape import markdown_text
 
 
@@ -11,8 +12,8 @@ def card_markdown(
     version: str,
     encoding: Encoding,
     labels: Sequence[str],
-    records: Mapping[str, int],
-    num_bytes: Mapping[str, int],
+    records: Mapping[Split, int],
+    num_bytes: Mapping[Split, int],
 ) -> str:
     """What the dataset is, and how to read it; labels are escaped."""
     splits = "\n".join(f"| {split} | {records[split]} | {num_bytes[split] / 1e6:.1f} |" for split in records)

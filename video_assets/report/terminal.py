@@ -4,7 +4,7 @@ import textwrap
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 from video_assets.domain.progress import Counter, LineProgress, progress_line
 
@@ -12,11 +12,27 @@ WIDTH = 80
 _BAR = 20
 
 
+class Terminal(Protocol):
+    """What is asked of a stream."""
+
+    def write(self, text: str, /) -> object:
+        """As of any text stream."""
+        ...
+
+    def flush(self) -> None:
+        """As of any text stream."""
+        ...
+
+    def isatty(self) -> bool:
+        """As of any text stream."""
+        ...
+
+
 @dataclass(slots=True)
 class TerminalProgress:
     """A bar that is redrawn on a terminal; a line every few seconds elsewhere."""
 
-    stream: TextIO
+    stream: Terminal
     every_seconds: float = 5.0
 
     def __call__(self, phase: str, num_clips: int, num_bytes: int) -> Counter:
@@ -33,7 +49,7 @@ class TerminalProgress:
 
 @dataclass(slots=True)
 class _Bar:
-    stream: TextIO
+    stream: Terminal
     phase: str
     num_clips: int
     begun: float = field(default_factory=time.monotonic)
@@ -146,7 +162,9 @@ def status_summary(result: Mapping[str, Any]) -> str:
     missing = result["shards_missing"]
     if missing:
         named = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        parts.append(paragraph(f"{len(missing)} of {result['shards_planned']} planned shards are missing or stale: {named}"))
+        parts.append(
+            paragraph(f"{len(missing)} of {result['shards_planned']} planned shards are missing or stale: {named}")
+        )
     parts += _losses({**result, "left_out": []}) + _checks(result["checks"])
     return "\n\n".join(parts)
 
@@ -155,7 +173,9 @@ def verify_summary(result: Mapping[str, Any]) -> str:
     """What the checks found."""
     checks = [{**check, "name": f"{check['name']} {check['target']}".strip()} for check in result["checks"]]
     verdict = "valid" if result["is_valid"] else "INVALID"
-    return "\n\n".join([f"Dataset: {result['version_dir']} is {verdict}", *_checks(checks), f"{result['seconds']:.1f} s"])
+    return "\n\n".join(
+        [f"Dataset: {result['version_dir']} is {verdict}", *_checks(checks), f"{result['seconds']:.1f} s"]
+    )
 
 
 def diff_summary(result: Mapping[str, Any]) -> str:
@@ -165,9 +185,14 @@ def diff_summary(result: Mapping[str, Any]) -> str:
     counts += [("re-encoded", result["re_encoded"]), ("unchanged", result["unchanged"])]
     parts = [table(("what", "clips"), counts)]
     if result["encoding"]:
-        parts.append(table(("setting", "before", "after"), [(name, *pair) for name, pair in result["encoding"].items()]))
+        parts.append(
+            table(("setting", "before", "after"), [(name, *pair) for name, pair in result["encoding"].items()])
+        )
     for word in words:
-        rows = [(e["after"] if "clip_id" not in e else e["clip_id"], e["before"]) if isinstance(e, dict) else (e, "") for e in result[word][:10]]
+        rows = [
+            (e["after"] if "clip_id" not in e else e["clip_id"], e["before"]) if isinstance(e, dict) else (e, "")
+            for e in result[word][:10]
+        ]
         if rows:
             more = f"\n… and {len(result[word]) - 10} more" if len(result[word]) > 10 else ""
             parts.append(f"{word}\n" + table(("clip", "before"), rows) + more)

@@ -117,9 +117,7 @@ def _read_json_lines(table: Path) -> list[dict[str, object]]:
     return rows
 
 
-def _parse_row(
-    row: Mapping[str, object], folder: Path, files: dict[str, ListedFile], group_pattern: str
-) -> WantedClip:
+def _parse_row(row: Mapping[str, object], folder: Path, files: dict[str, ListedFile], group_pattern: str) -> WantedClip:
     path = _parse_path(_text(row, "path"))
     label = clean_label(_text(row, "label"))
     if not label:

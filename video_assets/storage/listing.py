@@ -10,10 +10,14 @@ from video_assets.domain.clips import LeftOut, ListedFile, LostSource
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.losses import Loss
 
-VIDEO_SUFFIXES = frozenset(
-    ".3g2 .3gp .264 .265 .asf .av1 .avi .divx .dv .f4v .flv .gif .h264 .h265 .hevc .ivf .m1v .m2t .m2ts .m2v .m4v .mjpeg "
-    ".mjpg .mkv .mov .mp4 .mpe .mpeg .mpg .mts .mxf .nut .obu .ogm .ogv .qt .rm .rmvb .ts .vob .webm .webp .wmv .y4m".split()
-)
+# fmt: off
+VIDEO_SUFFIXES = frozenset((
+    ".3g2", ".3gp", ".264", ".265", ".asf", ".av1", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif",
+    ".h264", ".h265", ".hevc", ".ivf", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv",
+    ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".obu", ".ogm", ".ogv", ".qt",
+    ".rm", ".rmvb", ".ts", ".vob", ".webm", ".webp", ".wmv", ".y4m",
+))
+# fmt: on
 """Names that are taken for videos, whatever the case of their letters."""
 
 
@@ -92,9 +96,7 @@ def _real_folder(
     return real
 
 
-def _take(
-    entry: os.DirEntry[str], relative: str, real_source: Path, include: Sequence[str], listing: Listing
-) -> None:
+def _take(entry: os.DirEntry[str], relative: str, real_source: Path, include: Sequence[str], listing: Listing) -> None:
     name = printable(relative)
     if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(real_source):
         listing.left_out.append(LeftOut(name, "a symbolic link out of the source"))
@@ -105,7 +107,7 @@ def _take(
     except OSError as error:
         listing.left_out.append(LeftOut(name, f"a link to nothing: {error.strerror}"))
         return
-    if not is_file or os.path.splitext(entry.name)[1].lower() not in VIDEO_SUFFIXES:
+    if not is_file or Path(entry.name).suffix.lower() not in VIDEO_SUFFIXES:
         listing.left_out.append(LeftOut(name, "not a video by its name" if is_file else "not a file"))
     elif include and not any(fnmatch.fnmatchcase(relative, pattern) for pattern in include):
         listing.left_out.append(LeftOut(name, "matches none of manifest.include"))

@@ -154,7 +154,7 @@ class DatasetPaths:
         if not self.directory.is_dir():
             return []
         found = [(parse_version(entry.name), entry.name) for entry in self.directory.iterdir() if entry.is_dir()]
-        return [name for numbers, name in sorted((n, e) for n, e in found if n is not None)]
+        return [name for _, name in sorted((numbers, name) for numbers, name in found if numbers is not None)]
 
 
 @dataclass(frozen=True, slots=True)

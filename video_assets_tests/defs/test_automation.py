@@ -1,6 +1,6 @@
 """Sensors and schedules, evaluated as the daemon does, on real instances."""
 
-import datetime
+import datetime as dt
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,7 +148,7 @@ def test_a_plan_without_missing_shards_is_committed_once(instance: dg.DagsterIns
 
 def test_the_nightly_verification_names_the_day_in_its_config() -> None:
     schedule = automation.nightly_schedule(dg.DefaultScheduleStatus.STOPPED)
-    night = datetime.datetime(2026, 3, 1, 3, 30, tzinfo=datetime.UTC)
+    night = dt.datetime(2026, 3, 1, 3, 30, tzinfo=dt.UTC)
     request = schedule(dg.build_schedule_context(scheduled_execution_time=night))
     assert isinstance(request, dg.RunRequest)
     assert request.run_key == "2026-03-01"

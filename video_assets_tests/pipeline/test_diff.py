@@ -88,5 +88,5 @@ def test_the_summary_names_clips_and_settings_within_eighty_columns(tmp_path: Pa
 def test_a_folder_without_a_committed_dataset_is_refused(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "clips" / name
     folder.mkdir(parents=True)
-    with pytest.raises(SettingsError, match="holds no committed dataset|is not a version directory"):
+    with pytest.raises(SettingsError, match=r"holds no committed dataset|is not a version directory"):
         diff_versions(folder, folder)

@@ -171,7 +171,7 @@ class GrowingDataset(RuleBasedStateMachine):
 
 
 GrowingDataset.TestCase.settings = settings(
-    max_examples=10, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=10, stateful_step_count=10, deadline=None, suppress_health_check=[*HealthCheck]
 )
 test_any_sequence_of_changes_keeps_all_invariants = GrowingDataset.TestCase
 
