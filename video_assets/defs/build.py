@@ -18,6 +18,7 @@ from video_assets.defs.resources import NAME_VARIABLE, ROOT_VARIABLE, SOURCE_VAR
 from video_assets.defs.settings_file import config_for
 from video_assets.defs.shards import SHARDS_PER_RUN
 from video_assets.domain.splits import SPLITS, Split
+from video_assets.media.kept_pools import kept_pools
 from video_assets.pipeline.commit import committed_counts
 from video_assets.pipeline.plan import read_plan
 from video_assets.pipeline.shards import shards_to_build
@@ -133,16 +134,14 @@ def _failure_of(result: dg.ExecuteInProcessResult) -> _Refused:
     return _Refused(sentence, is_usage_error=is_usage_error)
 
 
-def run_build(
-    source: Path, paths: DatasetPaths, run_config: Mapping[str, Any], *, num_workers: int = 0
-) -> BuildResult:
+def run_build(source: Path, paths: DatasetPaths, run_config: Mapping[str, Any], *, num_workers: int = 0) -> BuildResult:
     """Builds or grows a dataset, and says what was done."""
     begun = time.monotonic()
     result = BuildResult(paths=paths)
     # The code location is configured by the environment, here as in the UI.
     os.environ[SOURCE_VARIABLE], os.environ[ROOT_VARIABLE] = str(source.absolute()), str(paths.root)
     os.environ[NAME_VARIABLE], os.environ[WORKERS_VARIABLE] = paths.name, str(num_workers)
-    with open_instance(paths) as instance:
+    with kept_pools(), open_instance(paths) as instance:
         try:
             _build(paths, run_config, instance, result)
         except _Refused as refused:
@@ -183,9 +182,7 @@ def _shards_to_run(paths: DatasetPaths, instance: dg.DagsterInstance) -> set[str
     return todo
 
 
-def _ranges(
-    paths: DatasetPaths, instance: dg.DagsterInstance, todo: set[str]
-) -> Iterator[tuple[Split, str, str]]:
+def _ranges(paths: DatasetPaths, instance: dg.DagsterInstance, todo: set[str]) -> Iterator[tuple[Split, str, str]]:
     """Runs of neighbours among the partitions, each of at most `SHARDS_PER_RUN`: split, first and last key."""
     for split, definition in shard_partitions(str(paths.root), paths.name).items():
         run: list[str] = []

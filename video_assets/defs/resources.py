@@ -1,7 +1,8 @@
 """Where videos come from, where the dataset lies, and how much of this machine decoding may use."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from pydantic import Field
 
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.limits import Limits
-from video_assets.media.pool import DecodingPool
+from video_assets.media.kept_pools import kept_pools, lend_pool
+from video_assets.media.pool import DecodingPool, PoolMaker
 from video_assets.storage.paths import DatasetPaths
 
 SOURCE_VARIABLE = "VIDEO_ASSETS_SOURCE"
@@ -21,12 +23,16 @@ AUTOMATION_VARIABLE = "VIDEO_ASSETS_AUTOMATION"
 """`on` starts sensors and schedules with the daemon; otherwise they wait for somebody to turn them on."""
 SENSOR_SECONDS_VARIABLE = "VIDEO_ASSETS_SENSOR_SECONDS"
 DEFAULT_NAME = "clips"
+_JOB_MODULES = tuple(f"video_assets.pipeline.{name}" for name in ("probing", "encode", "comparison"))
+"""What decoding processes run, in whichever order the stages come."""
 
 
 class VideoSource(dg.ConfigurableResource):
     """The place of the labelled videos."""
 
-    address: str = Field(description="A folder with a folder per class, or an annotation table (.csv, .parquet, .jsonl).")
+    address: str = Field(
+        description="A folder with a folder per class, or an annotation table (.csv, .parquet, .jsonl)."
+    )
 
     def path(self) -> Path:
         """The address as a path.
@@ -35,7 +41,9 @@ class VideoSource(dg.ConfigurableResource):
             SettingsError: if none is given.
         """
         if not self.address:
-            raise SettingsError(f"no source is given; set {SOURCE_VARIABLE} to a folder of videos or an annotation table")
+            raise SettingsError(
+                f"no source is given; set {SOURCE_VARIABLE} to a folder of videos or an annotation table"
+            )
         return Path(self.address).absolute()
 
 
@@ -61,9 +69,19 @@ class Decoding(dg.ConfigurableResource):
 
     num_workers: int = Field(default=0, ge=0, description="Decoding processes; 0: one for each core.")
 
-    def make_pool(self, limits: Limits) -> Callable[[], DecodingPool]:
-        """Opens a pool on demand."""
-        return partial(DecodingPool, self.num_workers or num_cores(), limits)
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["Decoding", None, None]:  # noqa: ARG002
+        """For one run: its assets and checks share one pool."""
+        with kept_pools():
+            yield self
+
+    def make_pool(self, limits: Limits) -> PoolMaker:
+        """Opens a pool on demand, or gives the run's."""
+        return partial(_open_pool, self.num_workers or num_cores(), limits)
+
+
+def _open_pool(num_workers: int, limits: Limits) -> AbstractContextManager[DecodingPool]:
+    return lend_pool((num_workers, limits), lambda: DecodingPool(num_workers, limits, _JOB_MODULES))
 
 
 def num_cores() -> int:

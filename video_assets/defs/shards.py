@@ -9,9 +9,11 @@ from video_assets.defs.assets import CODE_VERSION, GROUP, OWNERS
 from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.reporting import Reporting
 from video_assets.defs.resources import Dataset, Decoding
+from video_assets.domain.progress import after_first
 from video_assets.domain.splits import Split
 from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.shards import ShardReport, build_shards
+from video_assets.pipeline.verify import tensorflow_meanwhile
 
 SHARDS_PER_RUN = 50
 """How many partitions a run takes: enough to share a run's start-up, few enough for its events."""
@@ -42,10 +44,11 @@ def shards_asset(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg
         """Converts the planned clips of the selected shards."""
         done: list[ShardReport] = []
         failed: list[ShardReport] = []
-        with shown_as_failure():
+        with shown_as_failure(), tensorflow_meanwhile() as begin_import:
             limits = manifest_settings(dataset.paths()).limits
             keys = sorted(context.partition_keys)
-            progress = reporting.progress(context)
+            # The checks of this run need it. Not before the first clip is there: decoding processes start before that.
+            progress = after_first(begin_import, reporting.progress(context))
             for report in build_shards(dataset.paths(), keys, limits, decoding.make_pool(limits), progress):
                 if report.error:
                     context.log.error(report.error)

@@ -11,8 +11,9 @@ import itertools
 import pickle
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -69,8 +70,10 @@ class DecodingPool:
     They import nothing of the main module, so neither dagster nor tensorflow.
     """
 
-    def __init__(self, num_workers: int, limits: Limits = Limits()) -> None:  # noqa: B008  (frozen)
+    def __init__(self, num_workers: int, limits: Limits = Limits(), modules: Sequence[str] = ()) -> None:  # noqa: B008  (frozen)
         """Take up to `num_workers` processes; each job gets `limits.clip_seconds` and `limits.memory_bytes`.
+
+        `modules` are loaded once, before the processes are made: those of functions that will be mapped later.
 
         Raises:
             SettingsError: fewer than one worker.
@@ -79,6 +82,7 @@ class DecodingPool:
             raise SettingsError(f"workers is {num_workers}; at least 1 process is needed to decode videos")
         self._num_workers = num_workers
         self._limits = limits
+        self._modules = tuple(modules)
         self._stats = PoolStats()
         self._closed = False
         self._lanes: list[Lane] = []
@@ -151,7 +155,7 @@ class DecodingPool:
     def _open(self, module: str) -> None:
         if self._context is not None:
             return
-        self._context = DecodingContext([*_PRELOADED, module])
+        self._context = DecodingContext([*_PRELOADED, *self._modules, module])
         self._lanes = [Lane(self._context, self._limits) for _ in range(self._num_workers)]
         for lane in self._lanes:
             self._idle_lanes.put(lane)
@@ -208,6 +212,10 @@ class DecodingPool:
             peak_rss_bytes,
             ending.attempts,
         )
+
+
+PoolMaker = Callable[[], AbstractContextManager[DecodingPool]]
+"""Opens a pool on demand. At the end of its `with` statement the pool is closed, or kept for the next stage."""
 
 
 def _innermost(function: Callable[..., object]) -> Callable[..., object]:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -11,9 +11,9 @@ from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.limits import Limits
 from video_assets.domain.splits import SPLITS, Split
-from video_assets.media.pool import DecodingPool
+from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
-from video_assets.pipeline.plan import PinnedSettings, ReadPlan, plan_digest, sequence_of
+from video_assets.pipeline.plan import ReadPlan, plan_digest, sequence_of
 from video_assets.pipeline.shards import looks_current
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
 from video_assets.records.tfds import dataset_info_json, features_json
@@ -48,7 +48,7 @@ class CommitReport:
 def commit_dataset(
     paths: DatasetPaths,
     limits: Limits,
-    make_pool: Callable[[], DecodingPool],
+    make_pool: PoolMaker,
     *,
     max_failed_fraction: float,
     near_duplicates_are_errors: bool = False,
@@ -72,7 +72,7 @@ def commit_dataset(
     failed = [outcome for outcome in map(audit.run, DATASET_CHECKS) if outcome.makes_invalid]
     if failed:
         raise BuildRefused(_refusal(failed))
-    report = _report(version_paths, plan.pinned, sidecars)
+    report = _report(version_paths, sidecars)
     _write_index(version_paths, sidecars)
     report.was_changed = _write_metadata(paths, version_paths, plan, report, sidecars)
     report.removed = _remove_retired(version_paths, plan, retired_grace_minutes)
@@ -91,8 +91,9 @@ def _sound_shards(audit: DatasetAudit, version_paths: VersionPaths) -> dict[str,
         raise BuildRefused("the plan has no shards; materialize manifest, splits and plan first")
     missing = [key for key, fingerprint in fingerprints.items() if not looks_current(version_paths, key, fingerprint)]
     if missing:
+        named = sequence_of(missing)
         raise BuildRefused(
-            f"{len(missing)} of {len(fingerprints)} planned shards are missing, stale or damaged: {sequence_of(missing)}. "
+            f"{len(missing)} of {len(fingerprints)} planned shards are missing, stale or damaged: {named}. "
             "Materialize these partitions of train_shards and test_shards, then dataset."
         )
     return {key: sidecar for key, sidecar in audit.sidecars.items() if sidecar is not None}
@@ -145,7 +146,7 @@ def _refuse_unsound(
     plan: ReadPlan,
     keys: Sequence[str],
     limits: Limits,
-    make_pool: Callable[[], DecodingPool],
+    make_pool: PoolMaker,
 ) -> None:
     failed = [
         outcome
@@ -159,7 +160,8 @@ def _refuse_unsound(
 
 def _refusal(failed: Sequence[CheckOutcome]) -> str:
     named = "; ".join(
-        f"{outcome.name}{f' of {outcome.target}' if outcome.target else ''}: {outcome.description}" for outcome in failed[:5]
+        f"{outcome.name}{f' of {outcome.target}' if outcome.target else ''}: {outcome.description}"
+        for outcome in failed[:5]
     )
     more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
     return f"the dataset is not committed, for {len(failed)} checks fail: {named}{more}"
@@ -183,7 +185,7 @@ def _record_losses(paths: DatasetPaths, sidecars: Mapping[str, Sidecar]) -> None
     replace_stage(paths.quarantine, "shards", frame)
 
 
-def _report(version_paths: VersionPaths, pinned: PinnedSettings, sidecars: Mapping[str, Sidecar]) -> CommitReport:
+def _report(version_paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -> CommitReport:
     report = CommitReport(version_dir=str(version_paths.directory))
     for split in SPLITS:
         mine = [sidecar for key, sidecar in sidecars.items() if parse_partition_key(key)[0] == split]
@@ -225,7 +227,7 @@ def _write_metadata(
     """Writes what readers open, `dataset_info.json` last; says whether that one changed."""
     encoding = plan.pinned.encoding
     labels = read_lines(paths.labels)
-    lengths = {
+    lengths: dict[Split, list[int]] = {
         split: [
             sidecars[key].records if (key := partition_key(split, index)) in sidecars else 0
             for index in range(plan.pinned.num_shards[split])

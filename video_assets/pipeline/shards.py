@@ -1,6 +1,6 @@
 """Stage 4: convert planned clips to shards; each shard appears whole, or not at all."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import islice
@@ -14,7 +14,7 @@ from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss
 from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.domain.progress import Counter, Progress, silent
-from video_assets.media.pool import DecodingPool
+from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.plan import ReadPlan, read_plan
 from video_assets.records.framing import FramingError, read_records
 from video_assets.records.layouts import layout_codec
@@ -78,7 +78,7 @@ def build_shards(
     paths: DatasetPaths,
     keys: Sequence[str],
     limits: Limits,
-    make_pool: Callable[[], DecodingPool],
+    make_pool: PoolMaker,
     progress: Progress = silent,
 ) -> Iterator[ShardReport]:
     """Yields a report for each shard, in the order of the keys, as soon as it is whole on disk.
@@ -113,7 +113,7 @@ def _build_tasks(
     paths: VersionPaths,
     plan: ReadPlan,
     limits: Limits,
-    make_pool: Callable[[], DecodingPool],
+    make_pool: PoolMaker,
     progress: Progress,
 ) -> Iterator[ShardReport]:
     from video_assets.pipeline.encode import encode_clip
@@ -226,7 +226,9 @@ def shards_to_build(paths: DatasetPaths) -> list[str]:
     """Partition keys of planned shards that are missing or stale on disk, by fingerprint and size (not content)."""
     plan = read_plan(paths)
     version_paths = paths.version(plan.pinned.version)
-    return [key for key, fingerprint in plan.fingerprints().items() if not looks_current(version_paths, key, fingerprint)]
+    return [
+        key for key, fingerprint in plan.fingerprints().items() if not looks_current(version_paths, key, fingerprint)
+    ]
 
 
 def looks_current(paths: VersionPaths, key: str, fingerprint: str) -> bool:
@@ -242,4 +244,3 @@ def looks_current(paths: VersionPaths, key: str, fingerprint: str) -> bool:
     if info.exists() and status.st_mtime_ns > info.stat().st_mtime_ns:
         return file_sha256(shard) == sidecar.sha256  # written, or tampered with, after the commit
     return True
-

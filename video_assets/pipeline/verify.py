@@ -2,29 +2,34 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from video_assets.domain.audits import choose_sample
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss
-from video_assets.domain.plan import PlannedClip
-from video_assets.media.pool import DecodingPool
+from video_assets.domain.plan import PlannedClip, ShardPlan
+from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.plan import ReadPlan
 from video_assets.storage.files import file_sha256
-from video_assets.storage.paths import DatasetPaths, parse_partition_key
-from video_assets.storage.sidecars import read_sidecar
+from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
+from video_assets.storage.sidecars import Sidecar, read_sidecar
 from video_assets.storage.sources import source_directory
 
 SHARD_CHECKS = ("shard_is_complete", "shard_decodes", "shard_matches_source")
+
+
+_importing = threading.Lock()
 
 
 class _Failed(Exception):
@@ -43,7 +48,7 @@ class ShardAudit:
     plan: ReadPlan
     key: str
     limits: Limits
-    make_pool: Callable[[], DecodingPool]
+    make_pool: PoolMaker
     max_records: int | None = 3
 
     def run(self, name: str) -> CheckOutcome:
@@ -64,15 +69,15 @@ class ShardAudit:
         return self._version_paths.shard(*parse_partition_key(self.key))
 
     @cached_property
-    def _version_paths(self):  # noqa: ANN202
+    def _version_paths(self) -> VersionPaths:
         return self.paths.version(self.plan.pinned.version)
 
     @cached_property
-    def _planned(self):  # noqa: ANN202
+    def _planned(self) -> tuple[ShardPlan, pd.DataFrame]:
         return self.plan.shard(*parse_partition_key(self.key))
 
     @cached_property
-    def _sidecar(self):  # noqa: ANN202
+    def _sidecar(self) -> Sidecar:
         sidecar = read_sidecar(self._version_paths.sidecar(*parse_partition_key(self.key)))
         if sidecar is None:
             raise _Failed(f"{self.key} has no readable sidecar; materialize the shard again")
@@ -149,7 +154,9 @@ class ShardAudit:
         for number, record in enumerate(self._records()):
             if number in chosen:
                 self._refuse_frames(number, record, decode_images)
-        return f"{len(chosen)} of {len(self._sidecar.clips)} records decode as planned", {"records_decoded": len(chosen)}
+        return f"{len(chosen)} of {len(self._sidecar.clips)} records decode as planned", {
+            "records_decoded": len(chosen)
+        }
 
     def _refuse_frames(self, number: int, record: dict[str, Any], decode_images: Callable[[Any], Any]) -> None:
         tf = _tensorflow()
@@ -162,9 +169,13 @@ class ShardAudit:
             raise _Failed(f"{place} does not decode: {reason}") from error
         encoding, labels = self._encoding, {clip.clip_id: clip.label_index for clip in self._planned[0].clips}
         side = encoding.resolution
-        is_sized = min(frames.shape[1:3]) == side if encoding.resize == "short_side" else frames.shape[1:3] == (side, side)
+        is_sized = (
+            min(frames.shape[1:3]) == side if encoding.resize == "short_side" else frames.shape[1:3] == (side, side)
+        )
         if frames.dtype != np.uint8 or frames.shape[3] != 3 or not is_sized:
-            raise _Failed(f"{place} decodes to {frames.dtype} {frames.shape}; planned are frames of {side} pixels, 3 channels")
+            raise _Failed(
+                f"{place} decodes to {frames.dtype} {frames.shape}; planned are frames of {side} pixels, 3 channels"
+            )
         if encoding.sampling in ("uniform", "segments") and len(frames) != encoding.num_frames:
             raise _Failed(f"{place} has {len(frames)} frames, planned are {encoding.num_frames}")
         if labels.get(clip_id) != int(record["label"]):
@@ -183,7 +194,7 @@ class ShardAudit:
         records = [(n, record) for n, record in enumerate(self._records()) if n in chosen]
         jobs = [
             SourceComparison(
-                directory / paths.get(clip_id := record["id"].decode("utf-8", "replace"), clip_id),
+                directory / paths.get(clip_id := str(record["id"], "utf-8", "replace"), clip_id),
                 tuple(record["images"]),
                 tuple(int(t) for t in record["timestamps_us"]),
                 clip_id in whole,
@@ -206,25 +217,60 @@ class ShardAudit:
         return description, {"records_compared": len(worst), "worst_psnr_db": round(min(worst, default=99.0), 2)}
 
 
+@contextmanager
+def tensorflow_meanwhile() -> Generator[Callable[[], None], None, None]:
+    """Gives a function that begins to import TensorFlow in a thread of its own; its end waits for that import.
+
+    Checks read shards through TensorFlow. Its import takes seconds of one core, most of which pass while this
+    process only waits for decoding processes. If it fails, the first check that needs it says why.
+    """
+    interval = sys.getswitchinterval()
+    importing = threading.Thread(target=_try_tensorflow, name="import of tensorflow")
+
+    def begin() -> None:
+        if importing.ident is None and "tensorflow" not in sys.modules:
+            # An import hardly ever lets go of the interpreter by itself; decoding processes wait for their next clip.
+            sys.setswitchinterval(interval / 20)
+            importing.start()
+
+    try:
+        yield begin
+    finally:
+        if importing.ident is not None:
+            importing.join()
+            sys.setswitchinterval(interval)
+
+
+def _try_tensorflow() -> None:
+    with suppress(Exception):  # it is imported again, and then raises, where it is needed
+        _tensorflow()
+
+
 def _tensorflow() -> Any:
     """TensorFlow, without the page of start-up messages that its C++ writes past every setting for them."""
-    if "tensorflow" in sys.modules:
-        return sys.modules["tensorflow"]
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _muted_standard_error():
-        import tensorflow
+    with _importing:
+        if "tensorflow" in sys.modules:
+            return sys.modules["tensorflow"]
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        with _muted_standard_error():
+            import tensorflow as tf
 
-        tensorflow.constant(0)  # looks for devices, and says so
-    return tensorflow
+            tf.constant(0)  # looks for devices, and says so
+        return tf
 
 
 @contextmanager
-def _muted_standard_error() -> Iterator[None]:
+def _muted_standard_error() -> Generator[None, None, None]:
+    """Loses what C++ writes to standard error. What Python writes meanwhile arrives."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    python_stream = sys.stderr
+    if python_stream is sys.__stderr__:
+        # `kept` stays open: another thread may still hold this stream when it is no longer in place.
+        sys.stderr = open(kept, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     try:
         os.dup2(nowhere, 2)
         yield
     finally:
         os.dup2(kept, 2)
-        os.close(kept)
         os.close(nowhere)
+        sys.stderr = python_stream
