@@ -38,16 +38,19 @@ videos = dg.AssetSpec(
     code_version=CODE_VERSION,
 )
 def manifest(
-    context: dg.AssetExecutionContext, config: SourceConfig, source: VideoSource, dataset: Dataset, decoding: Decoding, reporting: Reporting
+    context: dg.AssetExecutionContext,
+    config: SourceConfig,
+    source: VideoSource,
+    dataset: Dataset,
+    decoding: Decoding,
+    reporting: Reporting,
 ) -> dg.MaterializeResult:
     """Lists, probes, hashes, labels."""
     with shown_as_failure():
         check_run_config(context.run.run_config)
         settings = config.to_settings()
         make_pool = decoding.make_pool(settings.limits)
-        report = build_manifest(
-            source.path(), dataset.paths(), settings, make_pool, reporting.progress(context)
-        )
+        report = build_manifest(source.path(), dataset.paths(), settings, make_pool, reporting.progress(context))
     return dg.MaterializeResult(metadata=metadata.of_manifest(report, dataset.paths()))
 
 
@@ -66,9 +69,7 @@ def manifest(
         for split in SPLITS
     ],
 )
-def splits(
-    context: dg.AssetExecutionContext, config: SplitConfig, dataset: Dataset
-) -> Iterator[dg.MaterializeResult]:
+def splits(context: dg.AssetExecutionContext, config: SplitConfig, dataset: Dataset) -> Iterator[dg.MaterializeResult]:
     """Assigns groups to splits."""
     with shown_as_failure():
         check_run_config(context.run.run_config)
@@ -95,7 +96,11 @@ def plan_asset(partitions: Mapping[Split, dg.DynamicPartitionsDefinition]) -> dg
         with shown_as_failure():
             check_run_config(context.run.run_config)
             report = build_plan(
-                dataset.paths(), config.encoding.to_encoding(), config.to_settings(), new_version=config.new_version, retry_lost=config.retry_lost
+                dataset.paths(),
+                config.encoding.to_encoding(),
+                config.to_settings(),
+                new_version=config.new_version,
+                retry_lost=config.retry_lost,
             )
         register_shards(context.instance, partitions, report.shards)
         return dg.MaterializeResult(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
@@ -19,9 +20,9 @@ from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
 from video_assets.storage.paths import parse_partition_key
 
 _DESCRIPTIONS = {
-    "shard_is_complete": "The shard holds exactly its planned clips, in order, and its bytes are those that were written.",
-    "shard_decodes": "A sample of records decodes, through TensorFlow, to the planned shape, type, label and frame count.",
-    "shard_matches_source": "A sample of records shows the frames that a full decode of the source shows at the stored times.",
+    "shard_is_complete": "The shard holds exactly its planned clips, in order; its bytes are those that were written.",
+    "shard_decodes": "A sample decodes, through TensorFlow, to the planned shape, type, label and frame count.",
+    "shard_matches_source": "A sample shows the frames that a full decode of the source shows at the stored times.",
     "no_leakage": "No group and no identical content is in two splits; clips of two splits that look alike are named.",
     "classes_covered": "Every class with several groups is in both splits.",
     "one_encoding": "All shards were written under the pinned encoding.",
@@ -42,10 +43,8 @@ def shard_checks(split: Split, partitions: dg.DynamicPartitionsDefinition) -> li
 def _shard_check(name: str, split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg.AssetChecksDefinition:
     asset = f"{split}_shards"
 
-    @dg.asset_check(
-        asset=asset, name=name, description=_DESCRIPTIONS[name], partitions_def=partitions, blocking=True
-    )
-    def check(context: dg.AssetCheckExecutionContext, dataset: Dataset, decoding: Decoding):  # noqa: ANN202
+    @dg.asset_check(asset=asset, name=name, description=_DESCRIPTIONS[name], partitions_def=partitions, blocking=True)
+    def check(context: dg.AssetCheckExecutionContext, dataset: Dataset, decoding: Decoding) -> Any:
         with shown_as_failure():
             paths = dataset.paths()
             limits = manifest_settings(paths).limits

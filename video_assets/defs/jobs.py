@@ -51,7 +51,8 @@ def verify_shards_op(
         audit = partial(ShardAudit, paths, plan, limits=limits, make_pool=decoding.make_pool(limits))
         outcomes = [audit(key=key).run(name) for key in chosen for name in SHARD_CHECKS]
     for outcome in outcomes:
-        context.log_event(evaluation(context.instance, f"{parse_partition_key(outcome.target)[0]}_shards", outcome))
+        asset = f"{parse_partition_key(outcome.target)[0]}_shards"
+        context.log_event(evaluation(context.instance, asset, outcome))  # pyright: ignore[reportArgumentType]  (it takes them)
     failed = [outcome for outcome in outcomes if not outcome.passed]
     if failed:
         raise dg.Failure(description=_damage(failed), allow_retries=False)
@@ -85,7 +86,9 @@ def dataset_jobs() -> list[UnresolvedAssetJobDefinition]:
         dg.define_asset_job(PLAN_JOB, selection=plan_assets, description="Looks at the source and plans what is new."),
         *shards,
         dg.define_asset_job(
-            COMMIT_JOB, selection=dg.AssetSelection.assets("dataset"), description="Makes the planned shards the dataset."
+            COMMIT_JOB,
+            selection=dg.AssetSelection.assets("dataset"),
+            description="Makes the planned shards the dataset.",
         ),
     ]
 

@@ -68,9 +68,7 @@ def compare_with_source(job: SourceComparison) -> ComparisonResult:
     return _compare_frames(stored, source.frames, encoding)
 
 
-def _compare_frames(
-    stored: NDArray[np.uint8], source: NDArray[np.uint8], encoding: Encoding
-) -> ComparisonResult:
+def _compare_frames(stored: NDArray[np.uint8], source: NDArray[np.uint8], encoding: Encoding) -> ComparisonResult:
     worst = 99.0
     images = encode_images(source, encoding.image_format, encoding.jpeg_quality)
     for index, (frame, wanted, image) in enumerate(zip(stored, source, images, strict=True)):
