@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.losses import LOSS_REASONS
+from video_assets.domain.splits import Split
 from video_assets.media.pool import DecodingPool
 from video_assets.pipeline.commit import commit_dataset
 from video_assets.pipeline.manifest import build_manifest
@@ -97,7 +98,7 @@ def read_by_tfds(dataset: Any) -> list[tuple[str, int, tuple[int, ...]]]:
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_tensorflow_datasets_and_our_reader_give_the_same_clips_in_the_same_order(
-    twice: Twice, tensorflow: ModuleType, split: str
+    twice: Twice, tensorflow: ModuleType, split: Split
 ) -> None:
     tfds = pytest.importorskip("tensorflow_datasets")
     from video_assets.reader import load_dataset

@@ -17,9 +17,17 @@ from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.settings import ShardingSettings
 from video_assets.records.layouts import layout_codec
 from video_assets.storage.files import read_lines, write_json
-from video_assets.storage.paths import FIRST_VERSION, DatasetPaths, next_version, partition_key
+from video_assets.storage.paths import (
+    FIRST_VERSION,
+    DatasetPaths,
+    VersionPaths,
+    next_version,
+    parse_partition_key,
+    partition_key,
+)
 from video_assets.storage.quarantine import read_quarantine
 from video_assets.storage.schemas import MANIFEST, PLAN, SPLIT
+from video_assets.storage.sidecars import read_sidecar
 from video_assets.storage.tables import read_notes, read_table, write_table
 
 _CLIP_FIELDS = [f.name for f in fields(PlannedClip)]
@@ -119,7 +127,8 @@ def build_plan(
     pinned, is_same = _pin(paths, before, encoding, sharding, version_source or paths, new_version=new_version)
     if not is_same:
         previous = previous.iloc[:0]
-    retried = _lost_to_passing_faults(paths) if retry_lost else set[str]()
+    retried = _lost_and_seen_since(previous, clips, (version_source or paths).version(pinned.version))
+    retried |= _lost_to_passing_faults(paths) if retry_lost else set[str]()
     parts: list[pd.DataFrame] = []
     added: list[str] = []
     superseded: list[str] = []
@@ -162,6 +171,22 @@ def build_plan(
 def _lost_to_passing_faults(paths: DatasetPaths) -> set[str]:
     lost = read_quarantine(paths.quarantine)
     return set(lost.loc[(lost["stage"] == "shards") & lost["reason"].isin(PASSING_REASONS), "clip_id"])
+
+
+def _lost_and_seen_since(previous: pd.DataFrame, clips: pd.DataFrame, version_paths: VersionPaths) -> set[str]:
+    """Clips that a shard lost because their file had changed since the manifest, and that a newer manifest has seen.
+
+    A file that was only touched, or copied with its old content, has the same row: nothing else would bring it back.
+    """
+    now = clips.set_index("row_digest")["mtime_ns"]
+    touched = previous[previous["row_digest"].isin(now.index)]
+    touched = touched[touched["mtime_ns"] != touched["row_digest"].map(now)]
+    found: set[str] = set()
+    for key in sorted(set(_keys_of(touched))):
+        sidecar = read_sidecar(version_paths.sidecar(*parse_partition_key(key)))
+        if sidecar is not None:
+            found |= {loss.clip_id for loss in sidecar.losses if loss.reason == "changed"}
+    return found.intersection(touched["clip_id"])
 
 
 def _keys_of(rows: pd.DataFrame) -> list[str]:

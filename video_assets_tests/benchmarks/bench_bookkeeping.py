@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,13 @@ def _in_own_process(num_clips: int) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def measure_sizes(sizes: Sequence[int]) -> dict[int, dict[str, float]]:
+    """The figures of each size, printed as a table as well."""
+    results = {size: _in_own_process(size) for size in sizes}
+    print_table(results)
+    return results
+
+
 def print_table(results: dict[int, dict[str, float]]) -> None:
     """Seconds a step and size, and the cost of a clip at the largest size against that at the smallest."""
     sizes = sorted(results)
@@ -149,8 +156,7 @@ def main() -> None:
             figures = measure(options.one, Path(root))
         print(json.dumps(figures))
         return
-    results = {size: _in_own_process(size) for size in options.clips}
-    print_table(results)
+    results = measure_sizes(options.clips)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1), "utf-8")
 

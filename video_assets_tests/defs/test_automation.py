@@ -13,6 +13,7 @@ from video_assets.defs.instance import open_instance
 from video_assets.defs.jobs import VERIFY_OP, dataset_jobs
 from video_assets.defs.partitions import register_shards, shard_partitions
 from video_assets.defs.resources import Dataset, VideoSource
+from video_assets.domain.splits import Split
 from video_assets_tests.datasets import NAME, Built
 
 STOPPED = dg.DefaultSensorStatus.STOPPED
@@ -27,9 +28,9 @@ def instance(built: Built, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.Dagst
         yield opened
 
 
-def partitions_of(built: Built) -> dict[str, dg.DynamicPartitionsDefinition]:
+def partitions_of(built: Built) -> dict[Split, dg.DynamicPartitionsDefinition]:
     """The partition sets of the dataset."""
-    return shard_partitions(str(built.paths.root), NAME)  # type: ignore[return-value]
+    return shard_partitions(str(built.paths.root), NAME)
 
 
 def look_at_videos(instance: dg.DagsterInstance, built: Built, source: Path, cursor: str | None) -> dg.SensorResult:
@@ -50,7 +51,7 @@ def look_at_videos(instance: dg.DagsterInstance, built: Built, source: Path, cur
 
 def look_at_shards(instance: dg.DagsterInstance, built: Built) -> dg.SensorResult:
     """One tick of the missing-shards sensor."""
-    sensor = automation.missing_shards_sensor(30, STOPPED, partitions_of(built), dataset_jobs())  # type: ignore[arg-type]
+    sensor = automation.missing_shards_sensor(30, STOPPED, partitions_of(built), dataset_jobs())
     context = dg.build_sensor_context(
         instance=instance, resources={"dataset": Dataset(root=str(built.paths.root), name=NAME)}
     )

@@ -98,7 +98,7 @@ def test_a_flipped_byte_is_mended_by_materializing_the_shard_again(known: Locati
     ],
 )
 def test_a_shard_whose_check_failed_in_one_run_is_refused_by_the_commit_in_another(
-    uncommitted: Location, change: object, check: str
+    uncommitted: Location, change: damage.Change, check: str
 ) -> None:
     damage.rewrite_shard(of(uncommitted), "train-00001", change)
     uncommitted.run_range(TRAIN_SHARDS[0], TRAIN_SHARDS[-1])

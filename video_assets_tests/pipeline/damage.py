@@ -46,7 +46,11 @@ def edit_sidecar(built: Built, key: str, **changes: Any) -> None:
     built.sidecar(key).write_text(json.dumps(values))
 
 
-def rewrite_shard(built: Built, key: str, change: Callable[[list[ClipRecord]], Sequence[ClipRecord]]) -> None:
+Change = Callable[[list[ClipRecord]], Sequence[ClipRecord]]
+"""What is done to a shard's records."""
+
+
+def rewrite_shard(built: Built, key: str, change: Change) -> None:
     """Rewrites a shard with valid checksums, and makes its sidecar agree in all that it says about the file."""
     records = change(records_of(built, key))
     framed = [frame_record(layout_codec("tfds").encode_record(record)) for record in records]

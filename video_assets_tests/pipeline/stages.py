@@ -73,7 +73,7 @@ class Stages:
         return list(build_shards(self.paths, wanted, LIMITS, pool or InThisProcess()))
 
     def commit(self, **options: Any) -> CommitReport:
-        settings = {"max_failed_fraction": 0.1, **options}
+        settings: dict[str, Any] = {"max_failed_fraction": 0.1, **options}
         return commit_dataset(self.paths, LIMITS, InThisProcess(), **settings)
 
     def up_to_plan(self) -> PlanReport:

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +10,7 @@ import pytest
 
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.near_duplicates import SIGNATURE_BYTES
+from video_assets.domain.splits import SPLITS
 from video_assets.pipeline import commit as module
 from video_assets.pipeline.commit import committed_counts, committed_lengths
 from video_assets.pipeline.plan import read_plan
@@ -151,11 +151,11 @@ def test_a_flipped_byte_in_a_committed_shard_is_refused_if_the_file_was_written_
 )
 @pytest.mark.parametrize("was_committed", [False, True])
 def test_a_shard_that_was_forged_never_becomes_part_of_the_dataset(
-    built: Built, change: Callable[..., object], check: str, was_committed: bool
+    built: Built, change: damage.Change, check: str, was_committed: bool
 ) -> None:
     if not was_committed:
         built.version.dataset_info.unlink()
-    damage.rewrite_shard(built, "train-00001", change)  # ty: ignore[invalid-argument-type]
+    damage.rewrite_shard(built, "train-00001", change)
     words = refusal(built)
     assert words.startswith("the dataset is not committed, for ")
     assert check in words
@@ -226,11 +226,7 @@ def test_a_commit_that_breaks_off_leaves_readers_the_old_dataset(
             stages.commit()
     assert version.dataset_info.read_bytes() == before
     lengths = committed_lengths(version)
-    assert all(
-        version.shard(split, index).exists()
-        for split, numbers in (("train", lengths["train"]), ("test", lengths["test"]))
-        for index in range(len(numbers))
-    )
+    assert all(version.shard(split, index).exists() for split in SPLITS for index in range(len(lengths[split])))
     assert stages.commit().was_changed
 
 
@@ -327,6 +323,21 @@ def test_losses_of_shards_reach_the_quarantine_and_leave_it_again(stages: Stages
     stages.everything()
     assert set(stages.quarantined()) == {"run/broken.mp4"}
     assert sum(committed_lengths(stages.paths.version("1.0.0"))["train"]) == 18
+
+
+def test_a_clip_that_was_lost_because_its_file_was_touched_comes_back_with_the_next_build(stages: Stages) -> None:
+    version = stages.paths.version("1.0.0")
+    clip = read_plan(stages.paths).shard("train", 0)[0].clips[0]
+    shutil.rmtree(version.directory)
+    os.utime(stages.source / clip.path, (1, 1))
+    stages.shards()
+    assert stages.commit().records == {"train": 17, "test": 6}
+    report = stages.up_to_plan()
+    assert report.superseded == ["train-00000", "train-00004"]
+    stages.shards()
+    assert stages.commit().records == {"train": 18, "test": 6}
+    assert set(stages.quarantined()) == {"run/broken.mp4"}
+    assert stages.up_to_plan().added == []
 
 
 def test_a_new_version_is_committed_beside_the_old_one(stages: Stages) -> None:

@@ -171,7 +171,10 @@ class GrowingDataset(RuleBasedStateMachine):
 
 
 GrowingDataset.TestCase.settings = settings(
-    max_examples=10, stateful_step_count=10, deadline=None, suppress_health_check=[*HealthCheck]
+    max_examples=10,
+    stateful_step_count=10,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 test_any_sequence_of_changes_keeps_all_invariants = GrowingDataset.TestCase
 

@@ -3,6 +3,7 @@
 import csv
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -32,7 +33,7 @@ def opened(stages: Stages, **settings: object) -> list[str]:
     return [job.file.path for job in pool.jobs]
 
 
-def write_csv(path: Path, *rows: dict[str, object]) -> Path:
+def write_csv(path: Path, *rows: Mapping[str, object]) -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
         columns = list(dict.fromkeys(name for row in rows for name in row))
         writer = csv.DictWriter(file, columns)

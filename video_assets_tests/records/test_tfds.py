@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from video_assets.domain.encoding import Encoding
-from video_assets.domain.splits import SPLITS
+from video_assets.domain.splits import SPLITS, Split
 from video_assets.records.framing import frame_record
 from video_assets.records.messages import serialize_example
 from video_assets.records.tfds import dataset_info_json, decode_record, encode_record, features_json
@@ -147,7 +147,7 @@ def test_a_feature_of_another_kind_is_named(name: str, value: Any, what: str) ->
 # --- metadata -------------------------------------------------------------------------------------
 
 
-def info_text(lengths: Mapping[str, Sequence[int]]) -> str:
+def info_text(lengths: Mapping[Split, Sequence[int]]) -> str:
     return dataset_info_json(
         name="clips",
         version="1.0.0",
@@ -186,7 +186,7 @@ def write_dataset(root: Path, shards: Shards, labels: Sequence[str] = LABELS) ->
                 write_shard(paths, split, index, records)
     paths.label_names.write_text(label_text(labels), "utf-8")
     paths.features.write_text(features_text(labels), "utf-8")
-    lengths = {split: [len(records) for records in of_split] for split, of_split in shards.items()}
+    lengths: dict[Split, list[int]] = {split: [len(records) for records in of_split] for split, of_split in shards.items()}
     paths.dataset_info.write_text(info_text(lengths), "utf-8")
     return paths
 

@@ -3,11 +3,13 @@
 import pytest
 
 from video_assets.domain.encoding import Encoding
+from video_assets.domain.splits import Split
 from video_assets.report.card import card_markdown
 
 
 def card(labels: list[str]) -> str:
-    records, num_bytes = {"train": 12, "test": 3}, {"train": 2_100_000, "test": 500_000}
+    records: dict[Split, int] = {"train": 12, "test": 3}
+    num_bytes: dict[Split, int] = {"train": 2_100_000, "test": 500_000}
     return card_markdown("clips", "2.0.0", Encoding(resolution=64), labels, records, num_bytes)
 
 
