@@ -174,7 +174,7 @@ def write_shard(paths: VersionPaths, split: str, index: int, records: Sequence[C
     path.write_bytes(b"".join(frame_record(encode_record(record)) for record in records))
 
 
-Shards = Mapping[str, Sequence[Sequence[ClipRecord]]]
+Shards = Mapping[Split, Sequence[Sequence[ClipRecord]]]
 
 
 def write_dataset(root: Path, shards: Shards, labels: Sequence[str] = LABELS) -> VersionPaths:
@@ -186,7 +186,9 @@ def write_dataset(root: Path, shards: Shards, labels: Sequence[str] = LABELS) ->
                 write_shard(paths, split, index, records)
     paths.label_names.write_text(label_text(labels), "utf-8")
     paths.features.write_text(features_text(labels), "utf-8")
-    lengths: dict[Split, list[int]] = {split: [len(records) for records in of_split] for split, of_split in shards.items()}
+    lengths: dict[Split, list[int]] = {
+        split: [len(records) for records in of_split] for split, of_split in shards.items()
+    }
     paths.dataset_info.write_text(info_text(lengths), "utf-8")
     return paths
 
