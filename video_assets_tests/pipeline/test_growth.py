@@ -198,3 +198,35 @@ def test_clips_lost_to_a_passing_fault_are_placed_again_when_asked_for(tmp_path:
     again = build_plan(paths, Encoding(), sharding, retry_lost=True)
     assert (again.superseded, again.added) == (["train-00001"], ["train-00002"])
     assert set(again.rows["clip_id"]) == {clip.clip_id for clip in clips}
+
+
+def test_growing_two_thousand_clips_by_one_percent_places_the_new_ones_and_one_partial_shard_a_split(
+    tmp_path: Path,
+) -> None:
+    paths = DatasetPaths(tmp_path, "clips")
+    clips = [invented_clip(f"{LABELS[n % 3]}/{n:04d}.mp4", LABELS[n % 3], n) for n in range(2020)]
+    sharding = ShardingSettings(clips_per_shard=64)
+
+    def plan_of(present: list[WantedClip]) -> PlanReport:
+        ordered = sorted(present, key=lambda clip: clip.clip_id)
+        asked = SourceClips(Path("videos"), ordered)
+        update_manifest(Path("videos"), asked, paths, SourceSettings(), InventedPool)  # type: ignore[arg-type]
+        build_splits(paths, SplitSettings())
+        return build_plan(paths, Encoding(), sharding)
+
+    first = plan_of(clips[:2000]).rows
+    paths.version("1.0.0").directory.mkdir()
+    for split, index in set(zip(first["split"], first["shard_index"], strict=True)):
+        paths.version("1.0.0").shard(split, index).touch()
+    grown = plan_of(clips)
+    placed = grown.rows[
+        [f"{s}-{i:05d}" in grown.added for s, i in zip(grown.rows["split"], grown.rows["shard_index"], strict=True)]
+    ]
+    assert len(grown.superseded) <= 2
+    partial = first[
+        [f"{s}-{i:05d}" in grown.superseded for s, i in zip(first["split"], first["shard_index"], strict=True)]
+    ]
+    assert len(placed) == 20 + len(partial)
+    assert len(partial) < 2 * 64
+    before, after = (rows.set_index("clip_id")[["split", "label_index"]] for rows in (first, grown.rows))
+    assert after.loc[before.index].equals(before)
