@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from video_assets.domain.progress import Counter, LineProgress, progress_line
 
 WIDTH = 80
-_BAR = 20
+_BAR = 12
 
 
 class Terminal(Protocol):
@@ -65,9 +65,11 @@ class _Bar:
         if not is_done and now - self.drawn < 0.2:
             return
         self.drawn = now
-        filled = round(_BAR * self.clips / max(1, self.num_clips))
         line = progress_line(self.phase, self.clips, self.num_clips, self.bytes, now - self.begun)
-        text = f"[{'#' * filled}{'.' * (_BAR - filled)}] {line}"
+        # The words come first: the time that is left stands at their end.
+        width = max(0, min(_BAR, WIDTH - len("[] ") - len(line) - 1))
+        filled = round(width * self.clips / max(1, self.num_clips))
+        text = f"[{'#' * filled}{'.' * (width - filled)}] {line}"
         self.stream.write("\r\x1b[K" + text[: WIDTH - 1] + ("\n" if is_done else ""))
         self.stream.flush()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from video_assets.domain.progress import LineProgress, progress_line, silent
+from video_assets.domain.progress import Counter, LineProgress, after_first, progress_line, silent
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,20 @@ def test_phases_count_for_themselves() -> None:
 
 def test_silence_says_nothing() -> None:
     assert silent("encoding", 1, 1)(1, 1) is None
+
+
+def test_the_first_clip_of_a_phase_is_the_moment_to_begin_something() -> None:
+    begun: list[int] = []
+    counted: list[int] = []
+
+    def listen(_phase: str, num_clips: int, _num_bytes: int) -> Counter:
+        return lambda clips, _bytes: counted.append(num_clips * clips)
+
+    progress = after_first(lambda: begun.append(len(counted)), listen)
+    first = progress("encoding", 10, 0)
+    assert begun == []
+    first(1, 0)
+    first(2, 0)
+    progress("encoding", 100, 0)(3, 0)
+    assert begun == [0, 2]
+    assert counted == [10, 20, 300]

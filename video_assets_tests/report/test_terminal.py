@@ -1,6 +1,8 @@
 """What the commands print: readable at 80 columns, and nothing that a file name could do to a terminal."""
 
 import io
+import re
+import time
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from video_assets.report.terminal import (
     WIDTH,
     TerminalProgress,
+    _Bar,
     build_summary,
     diff_summary,
     paragraph,
@@ -209,11 +212,21 @@ def test_a_terminal_gets_a_bar_that_ends_full_on_its_own_line() -> None:
         count(1, 250)
     drawn = terminal.getvalue().split("\r\x1b[K")
     assert drawn[0] == ""
-    assert drawn[1].startswith("[#####...............] encoding: 1 of 4 clips, ")
-    assert drawn[-1].startswith("[####################] encoding: 4 of 4 clips, ")
+    assert drawn[1].startswith("[###.........] encoding: 1 of 4 clips, ")
+    assert drawn[-1].startswith("[############] encoding: 4 of 4 clips, ")
     assert drawn[-1].endswith("\n")
     assert terminal.getvalue().count("\n") == 1
     assert all(len(text) < WIDTH + 1 for text in drawn)
+
+
+@pytest.mark.parametrize(("num_clips", "bar"), [(10_000, "[............] "), (10_000_000, "[")])
+def test_a_bar_leaves_room_for_the_time_that_is_left(num_clips: int, bar: str) -> None:
+    terminal = Terminal()
+    _Bar(terminal, "encoding", num_clips, begun=time.monotonic() - 20).count(num_clips // 100, 10**7)
+    drawn = terminal.getvalue().removeprefix("\r\x1b[K")
+    assert drawn.startswith(bar)
+    assert re.search(r" clips/s, 0\.\d MB/s, \d+ s left$", drawn)
+    assert len(drawn) < WIDTH
 
 
 def test_elsewhere_it_is_lines_without_control_characters() -> None:
