@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Container, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,8 +83,11 @@ class ShardAudit:
             raise _Failed(f"{self.key} has no readable sidecar; materialize the shard again")
         return sidecar
 
-    def _records(self) -> Iterator[dict[str, Any]]:
-        """Every record, as TensorFlow reads it: numpy values by feature."""
+    def _records(self, chosen: Container[int] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Number and numpy values by feature of every record, as TensorFlow reads it; or only of those chosen.
+
+        All are read, and their checksums compared; taking a record apart costs more than that.
+        """
         if not self._shard.is_file():
             raise _Failed(f"{self._shard.name} is not there; materialize {self.key}")
         tf = _tensorflow()
@@ -93,7 +96,9 @@ class ShardAudit:
         number = 0
         try:
             for raw in tf.data.TFRecordDataset(str(self._shard)):
-                yield {name: tensor.numpy() for name, tensor in parse_record(self._encoding.layout, raw).items()}
+                if chosen is None or number in chosen:
+                    parsed = parse_record(self._encoding.layout, raw)
+                    yield number, {name: tensor.numpy() for name, tensor in parsed.items()}
                 number += 1
         except tf.errors.OpError as error:
             reason = error.message.splitlines()[0]
@@ -109,10 +114,11 @@ class ShardAudit:
         lost = {clip.clip_id for clip in sidecar.losses}
         wanted = [clip for clip in planned.clips if clip.clip_id not in lost]
         number = 0
-        for number, record in enumerate(self._records(), start=1):
+        for index, record in self._records():
+            number = index + 1
             if number > len(wanted):
                 raise _Failed(f"{self._shard.name} holds more than the {len(wanted)} records that are planned")
-            self._compare(number - 1, record, wanted[number - 1], stored)
+            self._compare(index, record, wanted[index], stored)
         if number < len(wanted):
             missing = wanted[number].clip_id
             raise _Failed(f"{self._shard.name} holds {number} records, planned are {len(wanted)}; {missing} is missing")
@@ -151,9 +157,8 @@ class ShardAudit:
         from video_assets.reader.parsing import decode_images
 
         chosen = self._sampled([1.0] * len(self._sidecar.clips), max_cost_fraction=1.0)
-        for number, record in enumerate(self._records()):
-            if number in chosen:
-                self._refuse_frames(number, record, decode_images)
+        for number, record in self._records(chosen):
+            self._refuse_frames(number, record, decode_images)
         return f"{len(chosen)} of {len(self._sidecar.clips)} records decode as planned", {
             "records_decoded": len(chosen)
         }
@@ -191,7 +196,7 @@ class ShardAudit:
         directory = source_directory(Path(self.plan.pinned.source))
         from video_assets.pipeline.comparison import SourceComparison, compare_with_source
 
-        records = [(n, record) for n, record in enumerate(self._records()) if n in chosen]
+        records = list(self._records(chosen))
         jobs = [
             SourceComparison(
                 directory / paths.get(clip_id := str(record["id"], "utf-8", "replace"), clip_id),
