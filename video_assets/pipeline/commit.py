@@ -248,8 +248,9 @@ def _write_metadata(
     write_if_changed(version_paths.card_markdown, card.encode("utf-8"))
     # Names before their number: readers take the number of classes from the names, never the other way round.
     write_if_changed(version_paths.label_names, "".join(f"{label}\n" for label in labels).encode("utf-8"))
-    features = features_json(image_format=encoding.image_format, num_classes=len(labels))
-    write_if_changed(version_paths.features, features.encode("utf-8"))
+    if encoding.layout == "tfds":
+        features = features_json(image_format=encoding.image_format, num_classes=len(labels))
+        write_if_changed(version_paths.features, features.encode("utf-8"))
     return write_if_changed(version_paths.dataset_info, info.encode("utf-8"))
 
 

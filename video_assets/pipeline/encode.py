@@ -78,6 +78,8 @@ def clip_record(clip: PlannedClip, decoded: DecodedFrames, encoding: Encoding) -
         label_index=clip.label_index,
         images=encode_images(decoded.frames, encoding.image_format, encoding.jpeg_quality),
         timestamps_us=np.asarray(decoded.timestamps_us, np.int64),
+        height_px=decoded.frames.shape[1],
+        width_px=decoded.frames.shape[2],
         note=decoded.note,
     )
 

@@ -16,6 +16,8 @@ def parse_record(layout: Layout, record: Any) -> dict[str, Any]:
     Raises:
         SettingsError: if the layout is not known.
     """
+    if layout == "sequence_example":
+        return _parse_sequence_example(record)
     if layout != "tfds":
         raise SettingsError(f"the layout {layout!r} cannot be read by this version")
     features = {
@@ -28,6 +30,24 @@ def parse_record(layout: Layout, record: Any) -> dict[str, Any]:
     parsed = tf.io.parse_single_example(record, features)
     parsed["images"] = parsed.pop("video")
     return parsed
+
+
+def _parse_sequence_example(record: Any) -> dict[str, Any]:
+    context_features = {
+        "clip/label/index": tf.io.FixedLenFeature([], tf.int64),
+        "example/id": tf.io.FixedLenFeature([], tf.string),
+        "clip/data_path": tf.io.FixedLenFeature([], tf.string),
+        "timestamps_us": tf.io.RaggedFeature(tf.int64),
+    }
+    steps = {"image/encoded": tf.io.FixedLenSequenceFeature([], tf.string)}
+    context, lists = tf.io.parse_single_sequence_example(record, context_features, steps)
+    return {
+        "images": lists["image/encoded"],
+        "label": context["clip/label/index"],
+        "id": context["example/id"],
+        "source": context["clip/data_path"],
+        "timestamps_us": context["timestamps_us"],
+    }
 
 
 def decode_images(images: Any) -> Any:

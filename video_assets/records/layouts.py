@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from video_assets.domain.encoding import Layout
 from video_assets.domain.errors import SettingsError
-from video_assets.records import tfds
+from video_assets.records import sequence_example, tfds
 from video_assets.records.values import ClipRecord
 
 
@@ -17,7 +17,10 @@ class LayoutCodec:
     decode_record: Callable[[bytes, Sequence[str]], ClipRecord]
 
 
-_CODECS: dict[Layout, LayoutCodec] = {"tfds": LayoutCodec(tfds.encode_record, tfds.decode_record)}
+_CODECS: dict[Layout, LayoutCodec] = {
+    "tfds": LayoutCodec(tfds.encode_record, tfds.decode_record),
+    "sequence_example": LayoutCodec(sequence_example.encode_record, sequence_example.decode_record),
+}
 
 
 def layout_codec(layout: Layout) -> LayoutCodec:

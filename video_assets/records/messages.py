@@ -67,6 +67,10 @@ _POOL = descriptor_pool.DescriptorPool()
 _POOL.Add(_describe())
 # Classes made at run time have no static type.
 _EXAMPLE: Any = message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.Example"))
+_SEQUENCE_EXAMPLE: Any = message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.SequenceExample"))
+
+ParsedFeatures = dict[str, list[bytes] | NDArray[np.int64]]
+"""Features by name: bytes as a list, integers as an int64 array; floats are left out."""
 
 
 def _set_feature(feature: Any, value: FeatureValue) -> None:
@@ -74,6 +78,8 @@ def _set_feature(feature: Any, value: FeatureValue) -> None:
         feature.bytes_list.value.append(value)
     elif isinstance(value, int):
         feature.int64_list.value.append(value)
+    elif isinstance(value, float):
+        feature.float_list.value.append(value)
     elif isinstance(value, np.ndarray):
         feature.int64_list.value.extend(value.tolist())
     else:
@@ -88,15 +94,48 @@ def serialize_example(features: Mapping[str, FeatureValue]) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-def parse_example(data: bytes) -> dict[str, list[bytes] | NDArray[np.int64]]:
-    """Features of a serialized `tf.train.Example`: bytes as a list, integers as an int64 array.
+def serialize_sequence_example(
+    context: Mapping[str, FeatureValue], feature_lists: Mapping[str, Iterable[FeatureValue]]
+) -> bytes:
+    """A serialized `tf.train.SequenceExample`: one feature a step in every list; the same values, the same bytes."""
+    example = _SEQUENCE_EXAMPLE()
+    for name in sorted(context):
+        _set_feature(example.context.feature[name], context[name])
+    for name in sorted(feature_lists):
+        steps = example.feature_lists.feature_list[name]
+        for value in feature_lists[name]:
+            _set_feature(steps.feature.add(), value)
+    return example.SerializeToString(deterministic=True)
+
+
+def parse_example(data: bytes) -> ParsedFeatures:
+    """Features of a serialized `tf.train.Example`.
 
     Raises:
         google.protobuf.message.DecodeError: if the bytes are not one.
     """
-    example = _EXAMPLE.FromString(data)
-    parsed: dict[str, list[bytes] | NDArray[np.int64]] = {}
-    for name, feature in example.features.feature.items():
+    return _parse_features(_EXAMPLE.FromString(data).features)
+
+
+def parse_sequence_example(data: bytes) -> tuple[ParsedFeatures, dict[str, list[bytes] | NDArray[np.int64]]]:
+    """Context and feature lists of a serialized `tf.train.SequenceExample`; a list's steps hold one value each.
+
+    Raises:
+        google.protobuf.message.DecodeError: if the bytes are not one.
+    """
+    example = _SEQUENCE_EXAMPLE.FromString(data)
+    lists: dict[str, list[bytes] | NDArray[np.int64]] = {}
+    for name, steps in example.feature_lists.feature_list.items():
+        if all(step.WhichOneof("kind") == "int64_list" for step in steps.feature):
+            lists[name] = np.array([number for step in steps.feature for number in step.int64_list.value], np.int64)
+        else:
+            lists[name] = [data for step in steps.feature for data in step.bytes_list.value]
+    return _parse_features(example.context), lists
+
+
+def _parse_features(features: Any) -> ParsedFeatures:
+    parsed: ParsedFeatures = {}
+    for name, feature in features.feature.items():
         if feature.WhichOneof("kind") == "int64_list":
             parsed[name] = np.array(feature.int64_list.value, np.int64)
         elif feature.WhichOneof("kind") == "bytes_list":

@@ -6,12 +6,9 @@ Source: tensorflow-datasets 4.9, `core/features/video_feature.py` (a `Video` is 
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import cast
-
-import numpy as np
-from numpy.typing import NDArray
 
 from video_assets.domain.splits import Split
+from video_assets.records.features import read_images, read_integer, read_integers, read_text
 from video_assets.records.messages import parse_example, serialize_example
 from video_assets.records.values import ClipRecord, FeatureValue
 
@@ -44,47 +41,18 @@ def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
     """
     features = parse_example(data)
     try:
-        label_index = _integer(features, "label")
+        label_index = read_integer(features, "label")
         return ClipRecord(
-            clip_id=_text(features, "id"),
-            source=_text(features, "source"),
+            clip_id=read_text(features, "id"),
+            source=read_text(features, "source"),
             label=labels[label_index] if 0 <= label_index < len(labels) else "",
             label_index=label_index,
-            images=_images(features, "video"),
-            timestamps_us=_integers(features, "timestamps_us"),
-            note=_text(features, "note") if "note" in features else "",
+            images=read_images(features, "video"),
+            timestamps_us=read_integers(features, "timestamps_us"),
+            note=read_text(features, "note") if "note" in features else "",
         )
     except (KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a record of the tfds layout: {error!r}") from error
-
-
-def _text(features: Mapping[str, object], name: str) -> str:
-    match features[name]:
-        case [bytes() as text]:
-            return text.decode("utf-8")
-        case other:
-            raise TypeError(f"{name} is {type(other).__name__}, not one text")
-
-
-def _images(features: Mapping[str, object], name: str) -> list[bytes]:
-    values = features[name]
-    if not isinstance(values, list):
-        raise TypeError(f"{name} holds no images")
-    return cast("list[bytes]", values)
-
-
-def _integer(features: Mapping[str, object], name: str) -> int:
-    values = _integers(features, name)
-    if len(values) != 1:
-        raise TypeError(f"{name} holds {len(values)} integers, not one")
-    return int(values[0])
-
-
-def _integers(features: Mapping[str, object], name: str) -> NDArray[np.int64]:
-    values = features[name]
-    if not isinstance(values, np.ndarray):
-        raise TypeError(f"{name} holds no integers")
-    return values
 
 
 def dataset_info_json(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-FeatureValue = bytes | int | NDArray[np.int64] | Sequence[bytes]
+FeatureValue = bytes | int | float | NDArray[np.int64] | Sequence[bytes]
 """One value or several, of a kind that `tf.train.Feature` holds."""
 
 
@@ -15,7 +15,8 @@ class ClipRecord:
     """One clip, ready to be stored.
 
     `images` holds T encoded images in the order of their times; `timestamps_us` (T,) int64 are the presentation
-    times of the source frames that they show. `note` is empty, or says that decoding took another way and why.
+    times of the source frames that they show; `height_px` and `width_px` are those of every image, 0 where they are
+    not known. `note` is empty, or says that decoding took another way and why.
     """
 
     clip_id: str
@@ -24,4 +25,6 @@ class ClipRecord:
     label_index: int
     images: Sequence[bytes]
     timestamps_us: NDArray[np.int64]
+    height_px: int = 0
+    width_px: int = 0
     note: str = ""

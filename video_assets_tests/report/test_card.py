@@ -42,3 +42,12 @@ def test_a_label_cannot_become_markup(label: str) -> None:
 
 def test_the_same_dataset_has_the_same_card() -> None:
     assert card(["run", "walk"]) == card(["run", "walk"])
+
+
+def test_the_card_names_the_readers_of_its_layout() -> None:
+    records: dict[Split, int] = {"train": 1, "test": 1}
+    tfds = card_markdown("clips", "1.0.0", Encoding(), ["run"], records, records)
+    sequence = card_markdown("clips", "1.0.0", Encoding(layout="sequence_example"), ["run"], records, records)
+    assert 'tfds.builder_from_directory("path/to/clips/1.0.0")' in tfds
+    assert "tensorflow_datasets" not in sequence
+    assert "path/to/clips/1.0.0/clips-train-*.tfrecord" in sequence

@@ -1,0 +1,40 @@
+"""Parsed features, taken for what a layout says they are; each raises TypeError for another kind, KeyError for none."""
+
+from collections.abc import Mapping
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def read_text(features: Mapping[str, object], name: str) -> str:
+    """One UTF-8 text."""
+    match features[name]:
+        case [bytes() as text]:
+            return text.decode("utf-8")
+        case other:
+            raise TypeError(f"{name} is {type(other).__name__}, not one text")
+
+
+def read_images(features: Mapping[str, object], name: str) -> list[bytes]:
+    """Encoded images."""
+    values = features[name]
+    if not isinstance(values, list):
+        raise TypeError(f"{name} holds no images")
+    return cast("list[bytes]", values)
+
+
+def read_integer(features: Mapping[str, object], name: str) -> int:
+    """One integer."""
+    values = read_integers(features, name)
+    if len(values) != 1:
+        raise TypeError(f"{name} holds {len(values)} integers, not one")
+    return int(values[0])
+
+
+def read_integers(features: Mapping[str, object], name: str) -> NDArray[np.int64]:
+    """(N,) int64."""
+    values = features[name]
+    if not isinstance(values, np.ndarray):
+        raise TypeError(f"{name} holds no integers")
+    return cast("NDArray[np.int64]", values)

@@ -1,0 +1,96 @@
+"""The `sequence_example` layout: records that TF Model Garden, DMVR and MediaSequence read.
+
+Source: TF Model Garden 2.20, `official/vision/dataloaders/video_input.py` (`image/encoded`, `clip/label/index`); DMVR,
+`builders.py` (`clip/label/text`, `image/timestamp`); MediaPipe, `media_sequence.h` (the names of the context).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from video_assets.records.features import read_images, read_integer, read_integers, read_text
+from video_assets.records.messages import parse_sequence_example, serialize_sequence_example
+from video_assets.records.values import ClipRecord, FeatureValue
+
+_PNG_MAGIC = b"\x89PNG"
+
+
+def encode_record(clip: ClipRecord) -> bytes:
+    """The serialized `tf.train.SequenceExample` of one clip.
+
+    `image/encoded` and `image/timestamp` have a step a frame. Readers want times that only grow, so a frame that
+    stands again (a short clip) is a microsecond later there; `timestamps_us`, in the context, holds the true times.
+
+    Raises:
+        ValueError: if the clip has no frame.
+    """
+    if not len(clip.images):
+        raise ValueError(f"{clip.clip_id} has no frame; a sequence needs one at least")
+    label, path = clip.label.encode("utf-8"), clip.source.encode("utf-8")
+    steps_us = increasing_times(clip.timestamps_us)
+    context: dict[str, FeatureValue] = {
+        "clip/label/index": clip.label_index,
+        "clip/label/text": label,
+        "clip/label/string": label,
+        "clip/start/timestamp": int(clip.timestamps_us[0]),
+        "clip/end/timestamp": int(clip.timestamps_us[-1]),
+        "example/id": clip.clip_id.encode("utf-8"),
+        "video/filename": path.rpartition(b"/")[2],
+        "clip/data_path": path,
+        "image/format": b"png" if clip.images[0].startswith(_PNG_MAGIC) else b"jpeg",
+        "image/height": clip.height_px,
+        "image/width": clip.width_px,
+        "image/channels": 3,
+        "image/frame_rate": frame_rate(steps_us),
+        "timestamps_us": clip.timestamps_us,
+    }
+    if clip.note:
+        context["note"] = clip.note.encode("utf-8")
+    lists = {"image/encoded": list(clip.images), "image/timestamp": [int(time) for time in steps_us]}
+    return serialize_sequence_example(context, lists)
+
+
+def increasing_times(times_us: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The times, each at least a microsecond after the one before.
+
+    >>> increasing_times(np.array([0, 40, 40, 40]))
+    array([ 0, 40, 41, 42])
+    """
+    order = np.arange(len(times_us))
+    return np.maximum.accumulate(times_us - order) + order
+
+
+def frame_rate(times_us: NDArray[np.int64]) -> float:
+    """Stored frames a second, over the whole clip; 0 for a single frame.
+
+    >>> frame_rate(np.array([0, 100_000, 200_000]))
+    10.0
+    """
+    if len(times_us) < 2:
+        return 0.0
+    return float((len(times_us) - 1) * 1e6 / (times_us[-1] - times_us[0]))
+
+
+def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
+    """The inverse of `encode_record`; `label` is empty where `labels` has no name for the stored index.
+
+    Raises:
+        ValueError: if a feature is missing or of another kind.
+    """
+    context, lists = parse_sequence_example(data)
+    try:
+        label_index = read_integer(context, "clip/label/index")
+        return ClipRecord(
+            clip_id=read_text(context, "example/id"),
+            source=read_text(context, "clip/data_path"),
+            label=labels[label_index] if 0 <= label_index < len(labels) else "",
+            label_index=label_index,
+            images=read_images(lists, "image/encoded"),
+            timestamps_us=read_integers(context, "timestamps_us"),
+            height_px=read_integer(context, "image/height"),
+            width_px=read_integer(context, "image/width"),
+            note=read_text(context, "note") if "note" in context else "",
+        )
+    except (KeyError, TypeError, IndexError, UnicodeDecodeError) as error:
+        raise ValueError(f"not a record of the sequence_example layout: {error!r}") from error
