@@ -5,18 +5,18 @@ from collections.abc import Sequence
 from video_assets.domain.hashing import seeded_hash
 
 
-def choose_sample(costs: Sequence[float], *, seed_text: str, max_records: int, max_cost_fraction: float) -> list[int]:
+def choose_sample(costs: Sequence[float], *, seed_text: str, max_records: int, max_cost: float) -> list[int]:
     """Indices of the records to look at, ascending.
 
-    They are at most `max_records`, and cost together at most a fraction of all of them; but never none. The order of
+    They are at most `max_records`, and cost together at most `max_cost`; but never none. The order of
     preference hangs on the seed text alone. If nothing fits the budget, the cheapest is taken.
 
-    >>> choose_sample([1, 1, 1, 1], seed_text="x", max_records=2, max_cost_fraction=1.0)
+    >>> choose_sample([1, 1, 1, 1], seed_text="x", max_records=2, max_cost=4.0)
     [0, 3]
     """
     if not costs:
         return []
-    budget = max_cost_fraction * sum(costs)
+    budget = max_cost
     chosen: list[int] = []
     for index in sorted(range(len(costs)), key=lambda i: seeded_hash(i, seed_text)):
         if len(chosen) < max_records and costs[index] <= budget:

@@ -1,5 +1,6 @@
 """Checks of one shard, against the plan and against its source, through TensorFlow's own reader."""
 
+import math
 import os
 import sys
 import threading
@@ -26,6 +27,8 @@ from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partiti
 from video_assets.storage.sidecars import Sidecar, read_sidecar
 from video_assets.storage.sources import source_directory
 
+MIN_SOURCE_COST = 2e8
+"""Pixels of all frames of the videos that may always be decoded again to look at a shard: about a second's work."""
 SHARD_CHECKS = ("shard_is_complete", "shard_decodes", "shard_matches_source")
 
 
@@ -41,7 +44,8 @@ class ShardAudit:
     """The checks of one shard as it is on disk.
 
     `max_records` of None looks at every record; otherwise at so many at most, and for the comparison with the
-    source at no more than a twentieth of what decoding all of the shard's videos would cost.
+    source at no more than a twentieth of what decoding all of the shard's videos would cost, or `MIN_SOURCE_COST`. Of a
+    file that is not the one that was written, every record is looked at.
     """
 
     paths: DatasetPaths
@@ -124,7 +128,7 @@ class ShardAudit:
             raise _Failed(f"{self._shard.name} holds {number} records, planned are {len(wanted)}; {missing} is missing")
         if sidecar.fingerprint != planned.fingerprint():
             raise _Failed(f"{self.key} was written for another plan or under other settings; materialize it again")
-        if file_sha256(self._shard) != sidecar.sha256:
+        if not self._is_as_written:
             raise _Failed(f"the SHA-256 of {self._shard.name} is not that of its sidecar; the file was changed")
         description = f"{number} records are the planned clips, in order; {len(lost)} planned clips are lost"
         return description, {"records": number, "lost": len(lost), "bytes": self._shard.stat().st_size}
@@ -144,19 +148,22 @@ class ShardAudit:
             times = len(record["timestamps_us"])
             raise _Failed(f"{place}, clip {clip_id}, has {num_frames} frames and {times} times, written were {wanted}")
 
-    def _sampled(self, costs: list[float], *, max_cost_fraction: float) -> set[int]:
-        if self.max_records is None:
+    @cached_property
+    def _is_as_written(self) -> bool:
+        return self._shard.is_file() and file_sha256(self._shard) == self._sidecar.sha256
+
+    def _sampled(self, costs: list[float], *, max_cost: float) -> set[int]:
+        """Every record of a file that was changed after it was written; of another, a sample."""
+        if self.max_records is None or not self._is_as_written:
             return set(range(len(costs)))
         seed = self._planned[0].fingerprint()
-        return set(
-            choose_sample(costs, seed_text=seed, max_records=self.max_records, max_cost_fraction=max_cost_fraction)
-        )
+        return set(choose_sample(costs, seed_text=seed, max_records=self.max_records, max_cost=max_cost))
 
     def _decodes(self) -> tuple[str, dict[str, float]]:
         _tensorflow()
         from video_assets.reader.parsing import decode_images
 
-        chosen = self._sampled([1.0] * len(self._sidecar.clips), max_cost_fraction=1.0)
+        chosen = self._sampled([1.0] * len(self._sidecar.clips), max_cost=math.inf)
         for number, record in self._records(chosen):
             self._refuse_frames(number, record, decode_images)
         return f"{len(chosen)} of {len(self._sidecar.clips)} records decode as planned", {
@@ -190,7 +197,7 @@ class ShardAudit:
         planned, rows = self._planned
         cost_by_id = dict(zip(rows["clip_id"], (rows["num_frames"] * rows["num_pixels"]).tolist(), strict=True))
         costs = [float(cost_by_id.get(clip.clip_id, 0.0)) for clip in self._sidecar.clips]
-        chosen = self._sampled(costs, max_cost_fraction=0.05)
+        chosen = self._sampled(costs, max_cost=max(MIN_SOURCE_COST, 0.05 * sum(costs)))
         paths = {clip.clip_id: clip.path for clip in planned.clips}
         whole = {clip.clip_id for clip in planned.clips if clip.start_seconds is None and clip.end_seconds is None}
         directory = source_directory(Path(self.plan.pinned.source))

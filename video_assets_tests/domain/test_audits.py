@@ -10,7 +10,7 @@ costs_lists = st.lists(st.floats(0, 1e9), min_size=1, max_size=30)
 
 
 def choose(costs: list[float], max_records: int = 3, fraction: float = 1.0, seed_text: str = "x") -> list[int]:
-    return choose_sample(costs, seed_text=seed_text, max_records=max_records, max_cost_fraction=fraction)
+    return choose_sample(costs, seed_text=seed_text, max_records=max_records, max_cost=fraction * sum(costs))
 
 
 @given(costs_lists, st.integers(1, 10), st.floats(0, 1), st.text())

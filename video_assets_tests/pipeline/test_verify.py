@@ -50,8 +50,23 @@ def test_a_sample_looks_at_few_records_but_never_at_none(built_once: Built) -> N
     outcomes = audit(built_once, max_records=3)
     assert failed(outcomes) == set()
     assert outcomes["shard_decodes"].facts["records_decoded"] == 3
+    assert outcomes["shard_matches_source"].facts["records_compared"] == 3  # tiny videos: next to nothing to decode
+
+
+def test_of_costly_videos_a_twentieth_is_decoded_again_but_never_none(
+    built_once: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("video_assets.pipeline.verify.MIN_SOURCE_COST", 0.0)
+    outcomes = audit(built_once, max_records=3)
     # A twentieth of what decoding four videos costs is less than one of them: the cheapest is taken.
     assert outcomes["shard_matches_source"].facts["records_compared"] == 1
+
+
+def test_of_a_file_that_was_changed_every_record_is_looked_at(built: Built) -> None:
+    damage.rewrite_shard(built, KEY, damage.with_swapped_frames)
+    damage.edit_sidecar(built, KEY, sha256="0" * 64)
+    outcomes = audit(built, max_records=1)
+    assert failed(outcomes) == {"shard_is_complete", "shard_matches_source"}
 
 
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
