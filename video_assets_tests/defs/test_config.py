@@ -41,7 +41,7 @@ def test_names_of_settings_are_pinned() -> None:
     """Pinned: scripts say them with --set and in run configs."""
     names = {op_name: sorted(model.model_fields) for op_name, model in CONFIG_BY_OP.items()}
     assert names["splits"] == ["seed", "test_fraction"]
-    assert names["plan"] == ["clips_per_shard", "encoding", "new_version", "shard_megabytes"]
+    assert names["plan"] == ["clips_per_shard", "encoding", "new_version", "retry_lost", "shard_megabytes"]
     assert names["dataset"] == ["near_duplicates_are_errors", "retired_grace_minutes"]
     assert {"max_failed_fraction", "include", "group_pattern"} <= set(names["manifest"])
     assert list(EncodingConfig.model_fields) == list(Encoding().as_dict())
@@ -60,7 +60,7 @@ def test_source_settings_survive_the_way_into_a_config_and_back() -> None:
 
 
 SHOULD = "Input should be"
-PLAN_SETTINGS = "encoding, clips_per_shard, shard_megabytes, new_version"
+PLAN_SETTINGS = "encoding, clips_per_shard, shard_megabytes, retry_lost, new_version"
 
 
 @pytest.mark.parametrize(
