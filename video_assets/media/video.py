@@ -20,23 +20,19 @@ from av.codec.codec import UnknownCodecError
 
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss, LossReason, VideoLost
+from video_assets.media.formats import CONTAINERS, NamedBytes, evident_format
 from video_assets.media.memory import keep_freed_memory
 
 VideoSource = Path | bytes
 """A local path, or the file's bytes."""
 
-CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,vvc,m4v,mjpeg,obu,av1,ivf,flv,live_flv,"
-    "kux,asf,asf_o,ogg,mxf,yuv4mpegpipe,gif,apng,webp,webp_pipe,nut,rm,dv,h261,h263,dirac,vc1,vc1test,cavsvideo,avs2,"
-    "avs3,evc,amv,wtv,gxf,lxf,nsv,nuv,pva,ty,dhav,film_cpk,flic,smk,bink,roq,swf,ivr,rpl,mtv,pmp"
-)
-"""Formats that hold video in one file. Left out on purpose: whatever names other files or places (hls, dash, concat,
-imf, sdp, rtsp, image2 sequences, lavfi, devices) and still pictures."""
-
 DEFAULT_LIMITS = Limits()
 
 READ_BYTES = 64 * 1024
 """How much FFmpeg asks for at once. Below 128 kB, where malloc would map and unmap fresh memory for every read."""
+
+SMALL_FILE_BYTES = 1 << 20
+"""Files up to this size are read whole, at once."""
 
 _DISCARD_ALL = av.stream.Discard.all
 _GENERATE_PTS = 0x0001  # AVFMT_FLAG_GENPTS
@@ -198,8 +194,11 @@ def _open_file(video: VideoSource, limits: Limits) -> tuple[BinaryIO, int]:
     else:
         if not stat.S_ISREG(video.stat().st_mode):  # a pipe or a device could stall for ever
             lose("unreadable", "It is not a regular file.")
-        file = video.open("rb", buffering=0)  # closed by open_video; FFmpeg has its own buffer
-        size_bytes = os.fstat(file.fileno()).st_size
+        raw = video.open("rb", buffering=0)  # FFmpeg has its own buffer
+        file, size_bytes = raw, os.fstat(raw.fileno()).st_size
+        if 0 < size_bytes <= min(SMALL_FILE_BYTES, limits.max_file_bytes):
+            with raw:
+                file = NamedBytes(str(video), raw.read(size_bytes))
     if size_bytes == 0:
         file.close()
         lose("empty_file", "The file has zero bytes.")
@@ -221,6 +220,7 @@ def _open_container(file: BinaryIO, size_bytes: int, limits: Limits) -> OpenVide
         container = av.open(
             file,
             mode="r",
+            format=evident_format(file),
             options={"max_pixels": str(limits.max_pixels)},  # for the few frames that FFmpeg decodes to get to know it
             container_options={
                 "format_whitelist": CONTAINERS,

@@ -1,0 +1,31 @@
+"""What a file's first bytes give away is what FFmpeg finds by asking every demuxer."""
+
+import io
+
+import av
+import pytest
+
+from video_assets.media.formats import evident_format
+from video_assets_tests.corpus import corpus_files, corpus_path
+
+
+def test_every_named_format_of_real_videos_is_ffmpegs_own_choice() -> None:
+    root = corpus_path()
+    if root is None:
+        pytest.skip("no corpus")
+    num_named = 0
+    for name in corpus_files("labelled/", "formats/", "long/"):
+        with (root / name).open("rb") as file:
+            evident = evident_format(file)
+            assert file.tell() == 0
+            if evident is None:
+                continue
+            num_named += 1
+            with av.open(file) as container:
+                assert evident in container.format.name.split(","), name
+    assert num_named > 50
+
+
+@pytest.mark.parametrize("head", [b"", b"RIFF", b"RIFF\x00\x00\x00\x00WEBP", b"\x1aE\xdf\xa3\x93", b"#EXTM3U\nftyp"])
+def test_what_is_not_evident_is_left_to_ffmpeg(head: bytes) -> None:
+    assert evident_format(io.BytesIO(head)) is None
