@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from video_assets.domain.geometry import FrameSize, Orientation
@@ -137,3 +138,22 @@ def test_a_ribbon_of_a_video_is_refused_before_it_fills_the_memory() -> None:
     with pytest.raises(VideoLost) as lost:
         FrameConverter(FrameSize("short_side", 1024), None, Limits()).convert(av.VideoFrame(4000, 2, "yuv420p"))
     assert lost.value.loss.reason == "too_many_pixels"
+
+
+def test_kept_scalers_give_the_same_pixels_as_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(5)
+    sizes = [(112, 80), (640, 360), (112, 80), (224, 224), (30, 500)]
+    pictures = [generator.integers(0, 256, (height, width, 3), dtype=np.uint8) for width, height in sizes]
+
+    def stored() -> list[bytes]:
+        return [
+            FrameConverter(FrameSize("stretch", 224), None, Limits())
+            .convert(VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixel_format))
+            .tobytes()
+            for picture in pictures
+            for pixel_format in ("yuv420p", "rgba", "yuv444p")
+        ]
+
+    kept = stored()
+    monkeypatch.setattr("video_assets.media.convert._scalers", lambda: (VideoReformatter(), VideoReformatter()))
+    assert stored() == kept
