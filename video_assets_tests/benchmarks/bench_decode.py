@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.losses import VideoLost
@@ -65,18 +66,23 @@ def decode_ours(path: Path) -> tuple[int, int, str]:
 def decode_by_grab(path: Path, num_frames: int) -> bool:
     """(a) OpenCV, the frames in between grabbed but not retrieved; False where it cannot."""
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-    wanted = {index * num_frames // NUM_FRAMES for index in range(NUM_FRAMES)}
-    num_retrieved = 0
-    for number in range(max(wanted) + 1):
+    places = [index * num_frames // NUM_FRAMES for index in range(NUM_FRAMES)]
+    frames = np.empty((NUM_FRAMES, SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
+    slot = 0
+    for number in range(places[-1] + 1):
         if not capture.grab():
             break
-        if number in wanted:
-            _, picture = capture.retrieve()
-            picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-            cv2.resize(picture, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
-            num_retrieved += 1
+        if number != places[slot]:
+            continue
+        _, picture = capture.retrieve()
+        picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        cv2.resize(picture, (SIDE_PX, SIDE_PX), dst=frames[slot], interpolation=cv2.INTER_AREA)
+        slot += 1
+        while slot < NUM_FRAMES and places[slot] == number:  # fewer frames than targets: repeated, as ours are
+            frames[slot] = frames[slot - 1]
+            slot += 1
     capture.release()
-    return num_retrieved == len(wanted)
+    return slot == NUM_FRAMES
 
 
 def decode_by_read(path: Path) -> bool:
