@@ -3,7 +3,7 @@
 Processor time, because machines are shared; of a step that waits for nothing but its disk it is the time it takes.
 
 Run: python -m video_assets_tests.benchmarks.bench_bookkeeping [--clips 10000 100000] [--json FILE]
-Each size runs in a process of its own, so that its peak memory is its own.
+Each step runs in a process of its own, so that its peak memory is its own.
 """
 
 import argparse
@@ -16,11 +16,11 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from video_assets.domain.clips import ListedFile, WantedClip
 from video_assets.domain.encoding import Encoding
 from video_assets.pipeline.arrivals import LookCursor, look
+from video_assets.pipeline.backlog import read_backlog
 from video_assets.pipeline.manifest import update_manifest
 from video_assets.pipeline.plan import build_plan, read_plan
 from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
@@ -44,44 +44,63 @@ def invent_clips(start: int, stop: int) -> list[WantedClip]:
     return clips
 
 
-def measure(num_clips: int, root: Path) -> dict[str, float]:
-    """Seconds of processor time of each step, and the peak memory of the process in MB."""
-    paths = DatasetPaths(root, "clips")
-    settings, sharding = SourceSettings(), ShardingSettings(clips_per_shard=CLIPS_PER_SHARD)
-    clips = invent_clips(0, num_clips)
-    num_new = max(1, num_clips // 1000)
-    seconds: dict[str, float] = {}
+Step = Callable[[DatasetPaths, int], object]
 
-    def timed(name: str, work: Callable[[], Any]) -> Any:
-        begun = time.process_time()
-        result = work()
-        seconds[name] = round(time.process_time() - begun, 3)
-        return result
 
-    def refresh(wanted: list[WantedClip]) -> None:
-        asked = SourceClips(Path("videos"), sorted(wanted, key=lambda clip: clip.clip_id))
-        update_manifest(Path("videos"), asked, paths, settings, InventedPool)  # pyright: ignore[reportArgumentType]
+def grown_clips(num_clips: int) -> list[WantedClip]:
+    """The clips of the first build, and one new for each thousand."""
+    return invent_clips(0, num_clips + max(1, num_clips // 1000))
 
-    timed("manifest, first", lambda: refresh(clips))
-    timed("splits, first", lambda: build_splits(paths, SplitSettings()))
-    timed("plan, first", lambda: build_plan(paths, Encoding(), sharding))
-    _invent_shards(paths)
-    grown = [*clips, *invent_clips(num_clips, num_clips + num_new)]
-    timed("manifest, 0.1 % new", lambda: refresh(grown))
-    timed("splits, 0.1 % new", lambda: build_splits(paths, SplitSettings()))
-    timed("plan, 0.1 % new", lambda: build_plan(paths, Encoding(), sharding))
-    files = sorted((clip.file for clip in grown), key=lambda file: file.path)
-    cursor = LookCursor()
-    for _ in range(2):
-        cursor = look(paths, files, cursor).cursor
-    timed("arrivals tick, nothing new", lambda: look(paths, files, cursor))
-    timed("arrivals tick, one new", lambda: look(paths, [*files, ListedFile("z/new.mp4", 1, 1)], cursor))
-    from video_assets.pipeline.backlog import read_backlog
 
-    backlog = timed("shards tick", lambda: read_backlog(paths))
-    seconds["shards"] = float(backlog.num_shards)
-    seconds["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
-    return seconds
+def refresh(paths: DatasetPaths, clips: list[WantedClip]) -> object:
+    """Makes the manifest of these clips."""
+    asked = SourceClips(Path("videos"), sorted(clips, key=lambda clip: clip.clip_id))
+    return update_manifest(Path("videos"), asked, paths, SourceSettings(), InventedPool)  # type: ignore[arg-type]
+
+
+def tick(paths: DatasetPaths, num_clips: int, *, extra: int) -> object:
+    """A look at a listing that was looked at before, but for `extra` files."""
+    cursor_file = paths.directory / "cursor.json"
+    cursor = LookCursor.from_json(cursor_file.read_text("utf-8") if cursor_file.exists() else None)
+    files = sorted((clip.file for clip in grown_clips(num_clips)), key=lambda file: file.path)
+    files += [ListedFile(f"z/new_{number}.mp4", 1, 1) for number in range(extra)]
+    begun = time.process_time()
+    cursor_file.write_text(look(paths, files, cursor).cursor.to_json(), "utf-8")
+    return time.process_time() - begun  # without the listing, which a disk gives and not this process
+
+
+def plan_again(paths: DatasetPaths, _num_clips: int) -> object:
+    """Plans under the same settings."""
+    return build_plan(paths, Encoding(), ShardingSettings(clips_per_shard=CLIPS_PER_SHARD))
+
+
+def invent_shards(paths: DatasetPaths, _num_clips: int) -> object:
+    """Puts the planned shards on disk, without content."""
+    return _invent_shards(paths)
+
+
+STEPS: dict[str, Step] = {
+    "manifest, first": lambda paths, num_clips: refresh(paths, invent_clips(0, num_clips)),
+    "splits, first": lambda paths, _: build_splits(paths, SplitSettings()),
+    "plan, first": plan_again,
+    "(shards on disk)": invent_shards,
+    "manifest, 0.1 % new": lambda paths, num_clips: refresh(paths, grown_clips(num_clips)),
+    "splits, 0.1 % new": lambda paths, _: build_splits(paths, SplitSettings()),
+    "plan, 0.1 % new": plan_again,
+    "(first look)": lambda paths, num_clips: tick(paths, num_clips, extra=0),
+    "(second look)": lambda paths, num_clips: tick(paths, num_clips, extra=0),
+    "arrivals tick, nothing new": lambda paths, num_clips: tick(paths, num_clips, extra=0),
+    "arrivals tick, one new": lambda paths, num_clips: tick(paths, num_clips, extra=1),
+    "shards tick": lambda paths, _: read_backlog(paths),
+}
+
+
+def measure_step(name: str, num_clips: int, root: Path) -> dict[str, float]:
+    """Seconds of processor time of one step, and the peak memory of this process in MB."""
+    begun = time.process_time()
+    result = STEPS[name](DatasetPaths(root, "clips"), num_clips)
+    seconds = result if isinstance(result, float) else time.process_time() - begun
+    return {"seconds": round(seconds, 3), "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)}
 
 
 def _invent_shards(paths: DatasetPaths) -> None:
@@ -121,42 +140,49 @@ def _invent_shards(paths: DatasetPaths) -> None:
         version.sidecar(split, index).write_text(sidecar.to_json(), "utf-8")
 
 
-def _in_own_process(num_clips: int) -> dict[str, float]:
-    command = [sys.executable, "-m", __spec__.name if __spec__ else __name__, "--one", str(num_clips)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+def measure(num_clips: int) -> dict[str, dict[str, float]]:
+    """Every step in a process of its own, one after the other, on one dataset."""
+    results: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory(prefix="video-assets-bench-") as root:
+        for name in STEPS:
+            command = [sys.executable, "-m", "video_assets_tests.benchmarks.bench_bookkeeping"]
+            command += ["--step", name, "--clips", str(num_clips), "--root", root]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            results[name] = json.loads(done.stdout.splitlines()[-1])
+    return {name: figures for name, figures in results.items() if not name.startswith("(")}
 
 
-def measure_sizes(sizes: Sequence[int]) -> dict[int, dict[str, float]]:
-    """The figures of each size, printed as a table as well."""
-    results = {size: _in_own_process(size) for size in sizes}
-    print_table(results)
-    return results
+def measure_sizes(sizes: Sequence[int]) -> dict[int, dict[str, dict[str, float]]]:
+    """Figures by size and step."""
+    return {size: measure(size) for size in sizes}
 
 
-def print_table(results: dict[int, dict[str, float]]) -> None:
-    """Seconds a step and size, and the cost of a clip at the largest size against that at the smallest."""
+def print_table(results: dict[int, dict[str, dict[str, float]]]) -> None:
+    """Processor seconds and peak MB of each step and size; the cost of a clip at the largest against the smallest."""
     sizes = sorted(results)
-    print(f"{'processor seconds':28}" + "".join(f"{size:>12,}" for size in sizes) + f"{'per clip':>12}")
+    print(f"{'processor seconds (peak MB)':28}" + "".join(f"{size:>16,}" for size in sizes) + f"{'per clip':>10}")
     for name in results[sizes[0]]:
-        values = [results[size][name] for size in sizes]
-        ratio = (values[-1] / sizes[-1]) / max(1e-9, values[0] / sizes[0])
-        print(f"{name:28}" + "".join(f"{value:12,.2f}" for value in values) + f"{ratio:11.2f}x")
+        figures = [results[size][name] for size in sizes]
+        ratio = (figures[-1]["seconds"] / sizes[-1]) / max(1e-9, figures[0]["seconds"] / sizes[0])
+        cells = [f"{entry['seconds']:,.2f} ({entry['peak_mb']:,.0f})" for entry in figures]
+        print(f"{name:28}" + "".join(f"{cell:>16}" for cell in cells) + f"{ratio:9.2f}x")
 
 
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=int, nargs="+", default=list(SIZES))
-    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--step", help=argparse.SUPPRESS)
+    parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
-    if options.one:
-        with tempfile.TemporaryDirectory(prefix="video-assets-bench-") as root, contextlib.redirect_stdout(sys.stderr):
-            figures = measure(options.one, Path(root))
+    if options.step:
+        with contextlib.redirect_stdout(sys.stderr):
+            figures = measure_step(options.step, options.clips[0], options.root)
         print(json.dumps(figures))
         return
     results = measure_sizes(options.clips)
+    print_table(results)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1), "utf-8")
 

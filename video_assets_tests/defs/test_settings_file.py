@@ -89,7 +89,10 @@ def test_an_assignment_of_another_form_is_refused_with_an_example(assignment: st
         ),
         (
             "plan.clips=3",
-            "plan.clips is not a setting; settings of plan are encoding, clips_per_shard, shard_megabytes, retry_lost, new_version",
+            (
+                "plan.clips is not a setting; settings of plan are encoding, clips_per_shard, shard_megabytes, "
+                "retry_lost, new_version"
+            ),
         ),
         ("plan.clips_per_shard.x=1", "plan.clips_per_shard is {'x': 1}: Input should be a valid integer"),
     ],
