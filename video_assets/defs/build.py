@@ -195,23 +195,31 @@ def _ranges(paths: DatasetPaths, instance: dg.DagsterInstance, todo: set[str]) -
 
 
 def _count(paths: DatasetPaths, instance: dg.DagsterInstance, todo: set[str], result: BuildResult) -> None:
-    """Counts clips and shards: those that were run tell by their materializations, the others were not touched."""
+    """Counts stored clips and shards; those that were run tell by their materializations, the others were left alone."""
     rows = read_plan(paths).rows
-    clips = rows.groupby(["split", "shard_index"]).size()
-    for (split, index), num_clips in clips.items():
+    quarantine = read_quarantine(paths.quarantine)
+    lost = set(quarantine.loc[quarantine["stage"] == "shards", "clip_id"])
+    stored = rows[~rows["clip_id"].isin(lost)].groupby(["split", "shard_index"]).size().to_dict()
+    missing = set(shards_to_build(paths))
+    for (split, index), num_stored in stored.items():
         key = f"{split}-{index:05d}"
-        was_reused = key not in todo or _was_reused(instance, f"{split}_shards", key)
-        if was_reused:
+        written = _records_written(instance, f"{split}_shards", key) if key in todo else None
+        if key in missing:
+            continue
+        if written is None:
             result.shards_reused += 1
-            result.clips_reused += int(num_clips)
-        elif was_reused is not None:
+            result.clips_reused += int(num_stored)
+        else:
             result.shards_written += 1
-            result.clips_encoded += int(num_clips)
+            result.clips_encoded += written
 
 
-def _was_reused(instance: dg.DagsterInstance, asset: str, key: str) -> bool | None:
+def _records_written(instance: dg.DagsterInstance, asset: str, key: str) -> int | None:
+    """Records of a shard that its latest run wrote; None if that run found it to be right already."""
     records = instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[key]), limit=1
     ).records
     materialization = records[0].asset_materialization if records else None
-    return bool(materialization.metadata["was_reused"].value) if materialization else None
+    if materialization is None or materialization.metadata["was_reused"].value:
+        return None
+    return int(str(materialization.metadata["records"].value))
