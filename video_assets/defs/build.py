@@ -195,7 +195,7 @@ def _ranges(paths: DatasetPaths, instance: dg.DagsterInstance, todo: set[str]) -
 
 
 def _count(paths: DatasetPaths, instance: dg.DagsterInstance, todo: set[str], result: BuildResult) -> None:
-    """Counts stored clips and shards; those that were run tell by their materializations, the others were left alone."""
+    """Counts stored clips and shards; those that were run tell by their materializations, the others are untouched."""
     rows = read_plan(paths).rows
     quarantine = read_quarantine(paths.quarantine)
     lost = set(quarantine.loc[quarantine["stage"] == "shards", "clip_id"])
