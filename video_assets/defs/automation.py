@@ -16,7 +16,8 @@ from video_assets.domain.splits import Split
 from video_assets.pipeline.arrivals import LookCursor, look
 from video_assets.pipeline.backlog import Backlog, Chunk, chunk_shards, read_backlog
 from video_assets.pipeline.manifest import manifest_settings
-from video_assets.pipeline.plan import PinnedSettings, sequence_of
+from video_assets.pipeline.pinned import PinnedSettings
+from video_assets.pipeline.plan import sequence_of
 from video_assets.pipeline.settings import SourceSettings
 from video_assets.pipeline.splits import split_settings
 from video_assets.storage.paths import DatasetPaths

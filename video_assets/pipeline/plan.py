@@ -1,9 +1,7 @@
 """Stage 3: the plan, the dataset's lock file: which clip goes to which shard, under which encoding."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
+from dataclasses import dataclass, fields
 
 import pandas as pd
 
@@ -14,9 +12,10 @@ from video_assets.domain.hashing import json_digest
 from video_assets.domain.losses import PASSING_REASONS
 from video_assets.domain.plan import PlannedClip, ShardPlan, assign_shards, shard_fingerprint
 from video_assets.domain.splits import SPLITS, Split
+from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.settings import ShardingSettings
 from video_assets.records.layouts import layout_codec
-from video_assets.storage.files import read_lines, write_json
+from video_assets.storage.files import read_lines
 from video_assets.storage.paths import (
     FIRST_VERSION,
     DatasetPaths,
@@ -38,37 +37,6 @@ _MANIFEST_COLUMNS = [name for name in _CLIP_FIELDS if name != "label_index"] + [
     "width_px",
     "height_px",
 ]
-
-
-@dataclass(slots=True, kw_only=True)
-class PinnedSettings:
-    """`encoding.json`: what the plan fixes for a dataset version."""
-
-    version: str
-    encoding: Encoding
-    clips_per_shard: int
-    source: str
-    num_shards: dict[Split, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
-    encoder_version: int = ENCODER_VERSION
-
-    def write(self, path: Path) -> None:
-        """Writes the file."""
-        write_json(path, asdict(self) | {"encoding": self.encoding.as_dict()})
-
-    @classmethod
-    def read(cls, path: Path) -> "PinnedSettings | None":
-        """The pinned settings, or None where nothing was planned yet.
-
-        Raises:
-            SettingsError: if the file cannot be understood.
-        """
-        if not path.exists():
-            return None
-        try:
-            values = json.loads(path.read_text("utf-8"))
-            return cls(**(values | {"encoding": Encoding(**values["encoding"])}))
-        except (ValueError, KeyError, TypeError) as error:
-            raise SettingsError(f"{path} is damaged ({error}); restore it, or plan into a new root") from error
 
 
 @dataclass(slots=True, kw_only=True)
