@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from video_assets.domain.hashing import json_digest
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.commit import committed_plan_digest
-from video_assets.pipeline.plan import plan_digest, read_plan
+from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, plan_digest, read_plan
 from video_assets.pipeline.shards import looks_current
 from video_assets.storage.paths import DatasetPaths
 
@@ -36,7 +36,7 @@ def read_backlog(paths: DatasetPaths) -> Backlog:
     Raises:
         BuildRefused: if there is no plan.
     """
-    plan = read_plan(paths)
+    plan = read_plan(paths, FINGERPRINT_COLUMNS)
     fingerprints = plan.fingerprints()
     version_paths = paths.version(plan.pinned.version)
     digest = plan_digest(plan, fingerprints)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
+import numpy as np
 import pandas as pd
 
 from video_assets.domain.encoding import ENCODER_VERSION, Encoding, changed_fields
@@ -97,27 +98,28 @@ def build_plan(
         previous = previous.iloc[:0]
     retried = _lost_and_seen_since(previous, clips, (version_source or paths).version(pinned.version))
     retried |= _lost_to_passing_faults(paths) if retry_lost else set[str]()
-    parts: list[pd.DataFrame] = []
+    previous = previous[["split", "shard_index", "position", "row_digest", "clip_id"]]  # the rest is not needed again
+    placed: dict[tuple[Split, int], tuple[str, ...]] = {}
     added: list[str] = []
     superseded: list[str] = []
     for split in SPLITS:
-        rows = clips[clips["split"] == split].set_index("row_digest", drop=False)
         old = previous[previous["split"] == split].sort_values(["shard_index", "position"])
         again = set(old.loc[old["clip_id"].isin(retried), "shard_index"])
         existing = {int(i): digests.tolist() for i, digests in old.groupby("shard_index")["row_digest"]}
         existing = {index: ([] if index in again else digests) for index, digests in existing.items()}
         assignment = assign_shards(
-            rows.index.tolist(),
+            clips.loc[clips["split"] == split, "row_digest"].tolist(),
             existing,
             num_shards=pinned.num_shards[split],
             clips_per_shard=pinned.clips_per_shard,
             seed=0,
         )
-        parts.append(_placed(rows, assignment.shards))
+        placed |= {(split, index): members for index, members in assignment.shards.items()}
         pinned.num_shards[split] = assignment.num_shards
         added += [partition_key(split, index) for index in assignment.added]
         superseded += [partition_key(split, index) for index in sorted({*assignment.superseded, *again})]
-    plan = pd.concat(parts, ignore_index=True)
+    plan = _place(clips, placed)
+    del clips, previous
     fresh = plan[pd.Series(_keys_of(plan), index=plan.index).isin(added)]
     report = PlanReport(
         rows=plan,
@@ -177,12 +179,14 @@ def _planned_rows(paths: DatasetPaths, previous: pd.DataFrame) -> pd.DataFrame:
 
 def _row_digests(clips: pd.DataFrame, previous: pd.DataFrame) -> pd.Series:
     """Digest of each row; those of rows that are as they were are taken from the previous plan."""
-    known = previous.drop_duplicates("clip_id").set_index("clip_id").reindex(clips["clip_id"]).reset_index()
-    is_same = known["row_digest"].notna().to_numpy()
+    if previous.empty:
+        return pd.Series([clip.row_digest() for clip in planned_clips(clips)], index=clips.index, dtype="str")
+    places = pd.Index(previous["clip_id"]).get_indexer(clips["clip_id"])
+    is_same = places >= 0
     for name in _CLIP_FIELDS:
-        old, new = known[name], clips[name]
+        old, new = previous[name].take(places).reset_index(drop=True), clips[name]
         is_same = is_same & ((old == new) | (old.isna() & new.isna())).to_numpy(dtype=bool, na_value=False)
-    digests = known["row_digest"].to_numpy(dtype=object, copy=True)
+    digests = previous["row_digest"].take(places).to_numpy(dtype=object, copy=True)
     digests[~is_same] = [clip.row_digest() for clip in planned_clips(clips[~is_same])]
     return pd.Series(digests, index=clips.index, dtype="str")
 
@@ -193,12 +197,14 @@ def planned_clips(rows: pd.DataFrame) -> Iterable[PlannedClip]:
     return (PlannedClip(*values) for values in zip(*columns, strict=True))
 
 
-def _placed(rows: pd.DataFrame, shards: dict[int, tuple[str, ...]]) -> pd.DataFrame:
-    order = [(digest, index, position) for index, members in shards.items() for position, digest in enumerate(members)]
-    placed = rows.loc[[digest for digest, _, _ in order]].reset_index(drop=True)
-    placed["shard_index"] = pd.Series([index for _, index, _ in order], dtype="int64")
-    placed["position"] = pd.Series([position for _, _, position in order], dtype="int64")
-    return placed
+def _place(clips: pd.DataFrame, shards: Mapping[tuple[Split, int], Sequence[str]]) -> pd.DataFrame:
+    """The rows in the order of their shards, with their places."""
+    sizes = [len(members) for members in shards.values()]
+    digests = [digest for members in shards.values() for digest in members]
+    plan = clips.iloc[pd.Index(clips["row_digest"]).get_indexer(digests)].reset_index(drop=True)
+    plan["shard_index"] = np.repeat(np.array([index for _, index in shards], np.int64), sizes)
+    plan["position"] = np.concatenate([np.arange(size) for size in sizes] or [np.zeros(0, np.int64)])
+    return plan
 
 
 def _pin(
@@ -275,8 +281,12 @@ class ReadPlan:
         return {key: shard_fingerprint(found[key], self.pinned.encoding) for key in live_shards(self.rows)}
 
 
-def read_plan(paths: DatasetPaths) -> ReadPlan:
-    """The plan.
+FINGERPRINT_COLUMNS = ("split", "shard_index", "position", "row_digest")
+"""All of a plan's columns that `ReadPlan.fingerprints` needs."""
+
+
+def read_plan(paths: DatasetPaths, columns: Sequence[str] | None = None) -> ReadPlan:
+    """The plan, or some of its columns.
 
     Raises:
         BuildRefused: if there is none.
@@ -284,7 +294,7 @@ def read_plan(paths: DatasetPaths) -> ReadPlan:
     pinned = PinnedSettings.read(paths.encoding)
     if pinned is None or not paths.plan.exists():
         raise BuildRefused(f"there is no plan in {paths.directory}; materialize manifest, splits and plan first")
-    return ReadPlan(pinned, read_table(paths.plan, PLAN), read_lines(paths.labels))
+    return ReadPlan(pinned, read_table(paths.plan, PLAN, columns), read_lines(paths.labels))
 
 
 def plan_digest(plan: ReadPlan, fingerprints: Mapping[str, str]) -> str:

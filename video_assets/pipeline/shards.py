@@ -15,7 +15,7 @@ from video_assets.domain.losses import Loss
 from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.domain.progress import Counter, Progress, silent
 from video_assets.media.pool import PoolMaker
-from video_assets.pipeline.plan import ReadPlan, read_plan
+from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, ReadPlan, read_plan
 from video_assets.records.framing import FramingError, read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.storage.files import AtomicFile, file_sha256, remove_temporaries
@@ -224,7 +224,7 @@ def _refuse_unsound(path: Path, plan: ShardPlan, done: _Written, labels: Sequenc
 
 def shards_to_build(paths: DatasetPaths) -> list[str]:
     """Partition keys of planned shards that are missing or stale on disk, by fingerprint and size (not content)."""
-    plan = read_plan(paths)
+    plan = read_plan(paths, FINGERPRINT_COLUMNS)
     version_paths = paths.version(plan.pinned.version)
     return [
         key for key, fingerprint in plan.fingerprints().items() if not looks_current(version_paths, key, fingerprint)
