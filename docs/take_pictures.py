@@ -1,15 +1,19 @@
 # ruff: noqa: INP001, T201 - a script beside the documents; printing is its work
 """Takes the pictures of the Dagster UI that the documents show. By hand: `.venv/bin/python docs/take_pictures.py`.
 
-Builds the sample dataset under /srv (so that pictures show no personal paths), serves it, looks at it, removes it.
+Builds the sample dataset under /srv (so that pictures show no personal paths), serves it, looks at it, lets it fail
+and grow, removes it.
 """
 
 import argparse
 import io
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
@@ -19,12 +23,14 @@ from selenium.webdriver.common.by import By
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from video_assets_tests.browser.browsing import Page, browse, serve, wait_until  # noqa: E402
+from video_assets_tests.browser.browsing import Page, Ui, browse, serve, wait_until  # noqa: E402
 
 IMAGES = PROJECT / "docs" / "images"
 MAX_BYTES = 250_000
 WIDTH = 1400
 SETTINGS = ("plan.clips_per_shard=12", "plan.encoding.resolution=172")
+GROWTH_SECONDS = 300.0
+"""Four ticks, half a minute apart, and the runs that they request."""
 
 
 def main() -> int:
@@ -33,20 +39,34 @@ def main() -> int:
     parser.add_argument("--place", type=Path, default=Path("/srv"), help="where videos and datasets lie meanwhile")
     place = parser.parse_args().place
     source, root = place / "videos", place / "datasets"
-    taken = [folder for folder in (source, root) if folder.exists()]
+    program = place / "video_assets"
+    taken = [folder for folder in (source, root, program) if folder.exists()]
     if taken:
         print(f"{', '.join(map(str, taken))} is there already; name another --place", file=sys.stderr)
         return 2
     try:
+        _install(program)
         _build(source, root)
         with tempfile.TemporaryDirectory(prefix="pictures-") as folder, serve(source, root, Path(folder, "log")) as ui:
             ui.wait_until_loaded()
             with browse(Path(folder, "profile"), width=WIDTH) as page:
                 _take(page, ui.url)
+                _take_refused_encoding(page, ui)
+                _take_failed_check(page, ui, root)
+                _take_automation(page, ui, source)
     finally:
+        program.unlink(missing_ok=True)
         shutil.rmtree(source, ignore_errors=True)
         shutil.rmtree(root, ignore_errors=True)
     return 0
+
+
+def _install(program: Path) -> None:
+    """Errors show where the program lies: from now on it lies beside the videos."""
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.symlink_to(PROJECT)
+    sys.executable = str(program / Path(sys.executable).relative_to(PROJECT))
+    os.environ["PYTHONPATH"] = str(program)
 
 
 def _build(source: Path, root: Path) -> None:
@@ -82,6 +102,75 @@ def _take(page: Page, url: str) -> None:
     _resize(page, 1640)
     page.open(f"{url}/assets/manifest?view=events", "clips_by_class", "quarantine")
     _save(page, "manifest")
+
+
+def _take_refused_encoding(page: Page, ui: Ui) -> None:
+    run_id = ui.launch(["plan"], {"ops": {"plan": {"config": {"encoding": {"resolution": 64}}}}})
+    assert ui.wait_for_run(run_id) == "FAILURE"
+    _resize(page, 560)
+    page.open(f"{ui.url}/runs/{run_id}?logs=type:STEP_FAILURE", "exists under another encoding", "new_version")
+    page.click("//*[contains(text(), 'Levels')]/following::button[1]")  # gives the events the whole page
+    _save(page, "encoding-refused")
+
+
+def _take_failed_check(page: Page, ui: Ui, root: Path) -> None:
+    _resize(page, 800)
+    address = f"{ui.url}/assets/train_shards?view=checks&checkDetail=shard_is_complete"
+    num_runs = len(ui.runs())
+    shards = root / "clips" / "1.0.0"
+    with _damaged(shards / "clips-train-00003.tfrecord", shards / "clips-train-00004.tfrecord"):
+        page.open(address, "Execute all")
+        page.click_button("Execute all")
+        ui.wait_for_runs(num_runs + 1)
+    page.open(address, "Evaluation result")
+    page.click_last("Partitions")
+    page.wait_for("Failed (1)", "Skipped (0)", "train-00003")
+    page.click_last("train-00003")
+    page.wait_for("what_was_found", "is the clip", "planned is")
+    _save(page, "check-failed")
+
+
+@contextmanager
+def _damaged(path: Path, other: Path) -> Generator[None]:
+    """A file holds what another one does meanwhile, as if it had been restored under the wrong name."""
+    content = path.read_bytes()
+    path.write_bytes(other.read_bytes())
+    try:
+        yield
+    finally:
+        path.write_bytes(content)
+
+
+def _take_automation(page: Page, ui: Ui, source: Path) -> None:
+    video = min(source.glob("Grow/*_g01_*"))
+    (source / "Grow" / "v_Grow_g77_c01.mp4").write_bytes(video.read_bytes() + b"\0")
+    _turn_on(ui, "sensor", "Sensor", "new_videos", "missing_shards")
+    _turn_on(ui, "schedule", "Schedule", "nightly", "nightly_refresh")
+
+    def is_committed() -> bool:
+        return any(run["jobName"] == "commit_dataset" and run["status"] == "SUCCESS" for run in ui.runs())
+
+    wait_until("a commit that nobody called for", is_committed, GROWTH_SECONDS)
+    _resize(page, 520)
+    page.open(f"{ui.url}/automation", "new_videos", "missing_shards", "nightly", "nightly_refresh", "ago")
+
+    def is_explained() -> bool:
+        ticks = page.driver.find_elements(By.XPATH, "//*[text()='missing_shards']/following::*[@aria-label='status']")
+        if len(ticks) == 2:  # Both sensors have nothing to do. What a tick says would cover the row above it.
+            ActionChains(page.driver).move_to_element_with_offset(ticks[0], 2, 0).move_to_element(ticks[0]).perform()
+        return "planned shards are committed" in page.text()
+
+    wait_until("the sentence of the latest tick", is_explained)
+    _save(page, "automation")
+
+
+def _turn_on(ui: Ui, kind: str, graphql_kind: str, *names: str) -> None:
+    for name in names:
+        place = {"repositoryLocationName": "video_assets", "repositoryName": "__repository__", f"{kind}Name": name}
+        text = f"start{graphql_kind}({kind}Selector: $place) {{ __typename ... on PythonError {{ message }} }}"
+        answer = ui.query(f"mutation($place: {graphql_kind}Selector!) {{ {text} }}", place=place)
+        found = answer[f"start{graphql_kind}"]
+        assert found["__typename"] in ("Sensor", "ScheduleStateResult"), found
 
 
 def _resize(page: Page, height: int) -> None:
