@@ -83,7 +83,6 @@ class FrameConverter:
         self._coded = Size(0, 0)
         self._orientation = UPRIGHT
         self._fit = Fit(self._coded, self._coded)
-        self._has_alpha = False
         self._is_direct = False
 
     def convert(self, frame: VideoFrame, into: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
@@ -120,8 +119,7 @@ class FrameConverter:
         check_pixels(fit.scaled.width_px, fit.scaled.height_px, self._limits)
         self._coded, self._fit = coded, fit
         self._orientation = orientation if orientation != UPRIGHT else UPRIGHT
-        self._has_alpha = frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)
-        self._is_direct = self._orientation is UPRIGHT and fit.scaled == fit.frame and not self._has_alpha
+        self._is_direct = self._orientation is UPRIGHT and fit.scaled == fit.frame
 
     def _scale(self, frame: VideoFrame, into: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
         width_px, height_px = self._fit.scaled.width_px, self._fit.scaled.height_px
@@ -129,8 +127,6 @@ class FrameConverter:
             width_px, height_px = height_px, width_px
         if frame.colorspace not in _KNOWN_MATRICES:  # swscale refuses what it does not know
             frame.colorspace = _BT2020 if frame.colorspace == _BT2020_CONSTANT else _UNSPECIFIED_MATRIX
-        if self._has_alpha:
-            return self._resized(self._over_black(frame), width_px, height_px)
         if frame.interlaced_frame:
             # swscale keeps fields apart: right for chroma, but it would leave combs in a small picture. So chroma
             # is brought to full size field by field, and the whole picture averaged.
@@ -142,16 +138,6 @@ class FrameConverter:
             ),
             into,
         )
-
-    def _over_black(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        full = self._same_size.reformat(frame, format="rgba", interpolation=_SAME_SIZE, threads=1)
-        picture = full.to_ndarray()
-        colours = cast("NDArray[np.uint8]", cv2.cvtColor(picture, cv2.COLOR_RGBA2RGB))
-        alpha = picture[..., 3]
-        if alpha.min() == 255:  # most GIFs: nothing shines through
-            return colours
-        product = colours.astype(np.uint16) * alpha[..., np.newaxis]
-        return ((product + 127) // 255).astype(np.uint8)
 
     @staticmethod
     def _resized(picture: NDArray[np.uint8], width_px: int, height_px: int) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Container, Generator, Iterator
@@ -105,7 +106,7 @@ class ShardAudit:
                     yield number, {name: tensor.numpy() for name, tensor in parsed.items()}
                 number += 1
         except tf.errors.OpError as error:
-            reason = error.message.splitlines()[0]
+            reason = _sentence_of(error)
             raise _Failed(f"record {number} of {self._shard.name} cannot be read: {reason}") from error
 
     @property
@@ -177,7 +178,7 @@ class ShardAudit:
         try:
             frames = decode_images(record["images"]).numpy()
         except (tf.errors.OpError, ValueError) as error:  # ValueError: no frames, or frames of several sizes
-            reason = str(getattr(error, "message", error)).splitlines()[0]
+            reason = _sentence_of(error)
             raise _Failed(f"{place} does not decode: {reason}") from error
         encoding, labels = self._encoding, {clip.clip_id: clip.label_index for clip in self._planned[0].clips}
         side = encoding.resolution
@@ -286,3 +287,9 @@ def _muted_standard_error() -> Generator[None, None, None]:
         os.dup2(kept, 2)
         os.close(nowhere)
         sys.stderr = python_stream
+
+
+def _sentence_of(error: Exception) -> str:
+    """What TensorFlow says is wrong, without the names of its own operations around it."""
+    first_line = str(getattr(error, "message", error)).splitlines()[0]
+    return re.sub(r"\{\{.*?\}\}\s*|\s*\[Op:.*", "", first_line)

@@ -98,8 +98,6 @@ def psnr_db(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 
 
 NOT_COMPARABLE = {  # what the ffmpeg program of Debian 12 shows otherwise, and why
-    "formats/gif__newtonscradle.gif": "transparent pixels: white there, black here",
-    "formats/gif_small__issue245.gif": "transparent pixels: white there, black here",
     "formats/tiny_2x2_rgb.mp4": "a few pixels enlarged a hundredfold",
     "formats/mpeg1_ps__weird_aspect.mpg": "one frame is damaged in the file: we refuse it",
     "formats/tiny_1x1__bitmap.mp4": "a few pixels enlarged a hundredfold",
