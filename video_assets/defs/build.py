@@ -20,9 +20,9 @@ from video_assets.defs.shards import SHARDS_PER_RUN
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.media.kept_pools import kept_pools
 from video_assets.pipeline.commit import committed_counts
-from video_assets.pipeline.plan import read_plan
+from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, live_shards, read_plan
 from video_assets.pipeline.shards import shards_to_build
-from video_assets.storage.paths import DatasetPaths, parse_partition_key
+from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import read_quarantine
 from video_assets.storage.schemas import LEFT_OUT
 from video_assets.storage.tables import read_table
@@ -174,12 +174,11 @@ def _build(
 
 def _shards_to_run(paths: DatasetPaths, instance: dg.DagsterInstance) -> set[str]:
     """Planned shards that are missing or stale on disk, or that this instance does not know of yet."""
-    todo = set(shards_to_build(paths))
+    known: set[str] = set()
     for split in SPLITS:
-        known = instance.get_materialized_partitions(dg.AssetKey(f"{split}_shards"))
-        planned = [key for key in read_plan(paths).fingerprints() if parse_partition_key(key)[0] == split]
-        todo.update(key for key in planned if key not in known)
-    return todo
+        known |= set(instance.get_materialized_partitions(dg.AssetKey(f"{split}_shards")))
+    planned = live_shards(read_plan(paths, FINGERPRINT_COLUMNS).rows)
+    return set(shards_to_build(paths)).union(key for key in planned if key not in known)
 
 
 def _ranges(paths: DatasetPaths, instance: dg.DagsterInstance, todo: set[str]) -> Iterator[tuple[Split, str, str]]:

@@ -9,7 +9,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from video_assets.domain.splits import SPLITS
 from video_assets.pipeline.audit import DATASET_CHECKS
-from video_assets.pipeline.plan import read_plan
+from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, live_shards, read_plan
 from video_assets.pipeline.verify import SHARD_CHECKS
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 
@@ -39,7 +39,7 @@ class CheckStatus:
 
 def check_statuses(instance: dg.DagsterInstance, paths: DatasetPaths) -> list[CheckStatus]:
     """Every check that has an outcome, those of shards first."""
-    live = list(read_plan(paths).fingerprints())
+    live = live_shards(read_plan(paths, FINGERPRINT_COLUMNS).rows)
     found = [
         status
         for split in SPLITS

@@ -51,10 +51,11 @@ class DatasetAudit:
     def sidecars(self) -> Mapping[str, Sidecar | None]:
         """Every planned shard's sidecar, None where there is none."""
         version = self.paths.version(self.plan.pinned.version)
-        return {key: read_sidecar(version.sidecar(*parse_partition_key(key))) for key in self._fingerprints}
+        return {key: read_sidecar(version.sidecar(*parse_partition_key(key))) for key in self.fingerprints}
 
     @cached_property
-    def _fingerprints(self) -> Mapping[str, str]:
+    def fingerprints(self) -> Mapping[str, str]:
+        """Fingerprint of every planned shard, by partition key."""
         return self.plan.fingerprints()
 
     def _places(self) -> pd.DataFrame:
@@ -150,7 +151,7 @@ class DatasetAudit:
             if sidecar is None:
                 continue
             other = {name: value for name, value in sidecar.encoding.items() if wanted.get(name) != value}
-            if other or sidecar.fingerprint != self._fingerprints[key]:
+            if other or sidecar.fingerprint != self.fingerprints[key]:
                 named = ", ".join(f"{name} {value}, pinned is {wanted.get(name)}" for name, value in other.items())
                 description = (
                     f"{key} was written under other settings: {named or 'its fingerprint is not the planned one'}"

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -74,8 +74,8 @@ def commit_dataset(
         raise BuildRefused(_refusal(failed))
     report = _report(version_paths, sidecars)
     _write_index(version_paths, sidecars)
-    report.was_changed = _write_metadata(paths, version_paths, plan, report, sidecars)
-    report.removed = _remove_retired(version_paths, plan, retired_grace_minutes)
+    report.was_changed = _write_metadata(paths, version_paths, audit, report, sidecars)
+    report.removed = _remove_retired(version_paths, sidecars.keys(), retired_grace_minutes)
     remove_temporaries(version_paths.directory)
     return report
 
@@ -86,7 +86,7 @@ def _sound_shards(audit: DatasetAudit, version_paths: VersionPaths) -> dict[str,
     Raises:
         BuildRefused: if there is no planned shard, or one is missing, stale or changed on disk.
     """
-    fingerprints = audit.plan.fingerprints()
+    fingerprints = audit.fingerprints
     if not fingerprints:
         raise BuildRefused("the plan has no shards; materialize manifest, splits and plan first")
     missing = [key for key, fingerprint in fingerprints.items() if not looks_current(version_paths, key, fingerprint)]
@@ -220,11 +220,12 @@ def _write_index(version_paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -
 def _write_metadata(
     paths: DatasetPaths,
     version_paths: VersionPaths,
-    plan: ReadPlan,
+    audit: DatasetAudit,
     report: CommitReport,
     sidecars: Mapping[str, Sidecar],
 ) -> bool:
     """Writes what readers open, `dataset_info.json` last; says whether that one changed."""
+    plan = audit.plan
     encoding = plan.pinned.encoding
     labels = read_lines(paths.labels)
     lengths: dict[Split, list[int]] = {
@@ -239,7 +240,7 @@ def _write_metadata(
         version=plan.pinned.version,
         description=f"{sum(report.records.values())} labelled clips of {len(labels)} classes",
         encoding=encoding.as_dict(),
-        plan_digest=plan_digest(plan, plan.fingerprints()),
+        plan_digest=plan_digest(plan, audit.fingerprints),
         filepath_template=FILEPATH_TEMPLATE,
         shard_lengths=lengths,
         num_bytes=report.num_bytes,
@@ -254,12 +255,11 @@ def _write_metadata(
     return write_if_changed(version_paths.dataset_info, info.encode("utf-8"))
 
 
-def _remove_retired(version_paths: VersionPaths, plan: ReadPlan, grace_minutes: float) -> list[str]:
+def _remove_retired(version_paths: VersionPaths, live: Collection[str], grace_minutes: float) -> list[str]:
     """Removes shard files that the plan no longer holds, once they have been retired for long enough.
 
     The first commit without a shard replaces its sidecar by a marker, whose age counts.
     """
-    live = set(plan.fingerprints())
     removed: list[str] = []
     for path in sorted(version_paths.directory.iterdir()):
         parsed = parse_shard_file_name(path.name)
