@@ -67,8 +67,9 @@ def new_videos_sensor(seconds: int, status: dg.DefaultSensorStatus) -> dg.Sensor
             paths = dataset.paths()
             if (builder := current_holder(paths.build_lock)) is not None:
                 return dg.SensorResult(skip_reason=f"{builder} is at work on the dataset")
-            include = manifest_settings(paths).include if paths.manifest.exists() else ()
-            decision = look(paths, list_source(source.path(), include=include), LookCursor.from_json(context.cursor))
+            settings = manifest_settings(paths) if paths.manifest.exists() else SourceSettings()
+            listed = list_source(source.path(), include=settings.include, table_limits=settings.table_limits)
+            decision = look(paths, listed, LookCursor.from_json(context.cursor))
             cursor = decision.cursor.to_json()
             if decision.kind == "wait":
                 return dg.SensorResult(skip_reason=decision.reason, cursor=cursor)

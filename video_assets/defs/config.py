@@ -10,10 +10,11 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 from video_assets.domain.clips import UCF101_GROUP_PATTERN
 from video_assets.domain.encoding import Encoding, ImageFormat, Layout, Resize, Sampling, ShortClip
 from video_assets.domain.errors import SettingsError
-from video_assets.domain.limits import Limits
+from video_assets.domain.limits import Limits, TableLimits
 from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
 
 _LIMITS = Limits()
+_TABLE_LIMITS = TableLimits()
 _ENCODING = Encoding()
 
 
@@ -51,6 +52,12 @@ class SourceConfig(dg.Config):
     clip_memory_megabytes: int = Field(
         _LIMITS.memory_bytes // 2**20, ge=256, description="Memory that a decoding process may use, in MiB."
     )
+    max_table_rows: int = Field(_TABLE_LIMITS.max_rows, ge=1, description="Most rows of an annotation table.")
+    max_table_megabytes: int = Field(
+        _TABLE_LIMITS.max_bytes // 10**6,
+        ge=1,
+        description="Most text of an annotation table, in MB, as it would be written out.",
+    )
 
     @field_validator("group_pattern")
     @classmethod
@@ -77,6 +84,7 @@ class SourceConfig(dg.Config):
             max_failed_fraction=self.max_failed_fraction,
             only_settled=self.only_settled,
             limits=limits,
+            table_limits=TableLimits(max_rows=self.max_table_rows, max_bytes=self.max_table_megabytes * 10**6),
         )
 
     @classmethod
@@ -94,6 +102,8 @@ class SourceConfig(dg.Config):
             max_file_megabytes=limits.max_file_bytes // 10**6,
             clip_seconds=limits.clip_seconds,
             clip_memory_megabytes=limits.memory_bytes // 2**20,
+            max_table_rows=settings.table_limits.max_rows,
+            max_table_megabytes=settings.table_limits.max_bytes // 10**6,
         )
 
 

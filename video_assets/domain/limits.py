@@ -1,4 +1,4 @@
-"""How much of a machine one clip may take."""
+"""How much of a machine one clip, or an annotation table, may take."""
 
 from dataclasses import dataclass
 
@@ -17,3 +17,14 @@ class Limits:
     max_file_bytes: int = 64 * 2**30
     clip_seconds: float = 120.0
     memory_bytes: int = 2 * 2**30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableLimits:
+    """Upper bounds for an annotation table; one that exceeds them is refused by name.
+
+    Bytes are those of its texts as they would be written out: Parquet may hold a text once and name it a million times.
+    """
+
+    max_rows: int = 5_000_000
+    max_bytes: int = 2_000_000_000

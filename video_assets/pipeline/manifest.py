@@ -12,7 +12,7 @@ import pandas as pd
 from video_assets.domain.clips import LeftOut, ListedFile, LostSource, WantedClip
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.labels import append_labels
-from video_assets.domain.limits import Limits
+from video_assets.domain.limits import Limits, TableLimits
 from video_assets.domain.losses import REMEMBERED_REASONS, Loss
 from video_assets.domain.progress import Progress, silent
 from video_assets.media.pool import PoolMaker
@@ -66,7 +66,12 @@ def build_manifest(
         BuildRefused: if the source asks for nothing, or more than the allowed fraction of its clips is lost;
             the quarantine, which names them, is written before.
     """
-    asked = read_source(source, include=settings.include, group_pattern=settings.group_pattern)
+    asked = read_source(
+        source,
+        include=settings.include,
+        group_pattern=settings.group_pattern,
+        table_limits=settings.table_limits,
+    )
     return update_manifest(source, asked, paths, settings, make_pool, progress)
 
 
@@ -112,7 +117,9 @@ def manifest_settings(paths: DatasetPaths) -> SourceSettings:
     if not paths.manifest.exists():
         raise BuildRefused(f"there is no manifest in {paths.directory}; materialize manifest first")
     values = json.loads(read_notes(paths.manifest)["settings"])
-    return SourceSettings(**(values | {"limits": Limits(**values["limits"]), "include": tuple(values["include"])}))
+    values["limits"], values["include"] = Limits(**values["limits"]), tuple(values["include"])
+    values["table_limits"] = TableLimits(**values.get("table_limits", {}))  # manifests of before have none
+    return SourceSettings(**values)
 
 
 def _without_moving(asked: SourceClips, settled: set[ListedFile]) -> SourceClips:

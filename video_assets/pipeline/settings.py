@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from video_assets.domain.clips import UCF101_GROUP_PATTERN
-from video_assets.domain.limits import Limits
+from video_assets.domain.limits import Limits, TableLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +15,7 @@ class SourceSettings:
     max_failed_fraction: float = 0.1
     only_settled: bool = False
     limits: Limits = field(default_factory=Limits)
+    table_limits: TableLimits = field(default_factory=TableLimits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

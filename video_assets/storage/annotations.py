@@ -1,24 +1,26 @@
 """Annotation tables (CSV, Parquet, JSONL): one row a clip."""
 
-import json
+import datetime as dt
+import decimal
 import math
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import cast
-
-import pandas as pd
+from pathlib import Path
+from typing import Final, cast
 
 from video_assets.domain.clips import LeftOut, ListedFile, LostSource, WantedClip, group_from_path
-from video_assets.domain.errors import SettingsError
 from video_assets.domain.labels import clean_label
+from video_assets.domain.limits import TableLimits
 from video_assets.domain.losses import Loss, LossReason, VideoLost
 from video_assets.domain.splits import SPLITS
+from video_assets.storage.table_rows import Row, read_rows
 
-TABLE_SUFFIXES = (".csv", ".parquet", ".jsonl")
 REQUIRED_COLUMNS = ("path", "label")
 OPTIONAL_COLUMNS = ("start", "end", "split", "group", "caption")
+_LONGEST: Final = {"path": 4096, "label": 500, "group": 4096, "caption": 100_000, "split": 100}
+"""Characters. Label files are read whole by every reader, and names stand in every report."""
+_LONGEST_SHOWN: Final = 4096
+_LIMITS: Final = TableLimits()
 
 
 @dataclass(slots=True)
@@ -30,26 +32,25 @@ class AnnotatedClips:
     left_out: list[LeftOut] = field(default_factory=list)
 
 
-def read_annotations(table: Path, group_pattern: str) -> AnnotatedClips:
+def read_annotations(table: Path, group_pattern: str, limits: TableLimits = _LIMITS) -> AnnotatedClips:
     """Clips of an annotation table. Paths are relative to the table's folder and stay inside it.
 
     Columns: `path`, `label`; optional `start`, `end` (seconds from the video's first frame), `split` (train or
     test), `group`, `caption`. Without a group, the path's name may tell one.
 
     Raises:
-        SettingsError: if the table cannot be read as a whole, or lacks a column.
+        SettingsError: if the table cannot be read as a whole, lacks a column, or holds more than the limits allow.
     """
-    rows = _read_rows(table)
     annotated = AnnotatedClips()
     folder = table.parent
     files: dict[str, ListedFile] = {}
     seen: dict[tuple[str, str], int] = {}
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(read_rows(table, REQUIRED_COLUMNS, OPTIONAL_COLUMNS, limits), start=1):
         try:
             clip = _parse_row(row, folder, files, group_pattern)
         except VideoLost as lost:
             loss = Loss(lost.loss.reason, f"row {number} of {table.name}: {lost.loss.detail}")
-            annotated.lost.append(LostSource(_storable(row["path"]), loss, _storable(row["label"])))
+            annotated.lost.append(LostSource(_storable(row.get("path")), loss, _storable(row.get("label"))))
             continue
         first = seen.setdefault((clip.clip_id, clip.label), number)
         if first == number:
@@ -61,63 +62,18 @@ def read_annotations(table: Path, group_pattern: str) -> AnnotatedClips:
 
 def _storable(value: object) -> str:
     """What the row says, as far as it can be stored; empty where it says nothing."""
-    return "" if _is_missing(value) else str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+    if _is_missing(value):
+        return ""
+    text = str(value)
+    text = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _is_missing(value: object) -> bool:
-    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _read_rows(table: Path) -> list[dict[str, object]]:
-    if not table.is_file():
-        raise SettingsError(f"the annotation table {table} is not there")
-    try:
-        frame = _read_frame(table)
-    except (ValueError, OSError, pd.errors.ParserError) as error:
-        raise SettingsError(f"the annotation table {table} cannot be read: {error}") from error
-    missing = [name for name in REQUIRED_COLUMNS if name not in frame.columns]
-    if missing:
-        found = ", ".join(map(str, frame.columns)) or "none"
-        raise SettingsError(f"the annotation table {table} has no column {' and no '.join(missing)}; it has {found}")
-    known = [name for name in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS) if name in frame.columns]
-    twice = [name for name in known if list(frame.columns).count(name) > 1]
-    if twice:
-        raise SettingsError(f"the annotation table {table} has the column {', '.join(twice)} twice")
-    return cast("list[dict[str, object]]", frame[known].to_dict("records"))
-
-
-def _read_frame(table: Path) -> pd.DataFrame:
-    match table.suffix.lower():
-        case ".csv":
-            # Every value as text: a class may be called NA, nan or 007. Header apart: pandas renames doubles.
-            frame = pd.read_csv(table, dtype=str, keep_default_na=False, encoding="utf-8-sig", header=None)
-            frame.columns = pd.Index([str(name).strip() for name in frame.iloc[0]])
-            return frame.iloc[1:]
-        case ".parquet":
-            return pd.read_parquet(table)
-        case ".jsonl":
-            return pd.DataFrame(_read_json_lines(table), dtype=object)
-        case other:
-            raise SettingsError(f"{table}: {other or 'no suffix'} is none of {', '.join(TABLE_SUFFIXES)}")
-
-
-def _read_json_lines(table: Path) -> list[dict[str, object]]:
-    """One object a line. Not by pandas, which rounds times, stumbles over a byte order mark and names no line."""
-    rows: list[dict[str, object]] = []
-    for number, line in enumerate(table.read_text("utf-8-sig").split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"line {number}: {error}") from error
-        if not isinstance(row, dict):
-            raise ValueError(f"line {number} is not an object: {line:.40}")  # noqa: TRY004  (the caller's to turn)
-        rows.append(cast("dict[str, object]", row))
-    return rows
-
-
-def _parse_row(row: Mapping[str, object], folder: Path, files: dict[str, ListedFile], group_pattern: str) -> WantedClip:
+def _parse_row(row: Row, folder: Path, files: dict[str, ListedFile], group_pattern: str) -> WantedClip:
     path = _parse_path(_text(row, "path"))
     label = clean_label(_text(row, "label"))
     if not label:
@@ -146,13 +102,13 @@ def _lost(reason: LossReason, detail: str) -> VideoLost:
     return VideoLost(Loss(reason, detail))
 
 
-def _text(row: Mapping[str, object], column: str) -> str:
+def _text(row: Row, column: str) -> str:
     value = row.get(column)
     if _is_missing(value):
         return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))  # a column of whole numbers with a hole in it comes as floats
-    text = str(value)
+    text = _one_text(value, column)
+    if len(text) > _LONGEST[column]:
+        raise _lost("bad_row", f"the {column} has {len(text)} characters; {_LONGEST[column]} are allowed")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -160,14 +116,30 @@ def _text(row: Mapping[str, object], column: str) -> str:
     return text
 
 
-def _seconds(row: Mapping[str, object], column: str) -> float | None:
+def _one_text(value: object, column: str) -> str:
+    match value:
+        case str():
+            return value
+        case float() if value.is_integer():
+            return str(int(value))  # a column of whole numbers with a hole in it comes as floats
+        case float() if math.isinf(value):
+            raise _lost("bad_row", f"the {column} is infinite")
+        case bytes():
+            raise _lost("bad_row", f"the {column} is not valid Unicode")
+        case bool() | int() | float() | decimal.Decimal() | dt.date():
+            return str(value)
+        case _:
+            raise _lost("bad_row", f"the {column} is a {type(value).__name__}, not a text")
+
+
+def _seconds(row: Row, column: str) -> float | None:
     value = row.get(column)
     if _is_missing(value) or value == "":
         return None
     try:
         seconds = float(cast("float", value))
-    except (TypeError, ValueError):
-        raise _lost("bad_row", f"the {column} is {value!r}, not a number of seconds") from None
+    except (TypeError, ValueError, OverflowError):
+        raise _lost("bad_row", f"the {column} is {value!r:.200}, not a number of seconds") from None
     if not math.isfinite(seconds) or seconds < 0:
         raise _lost("bad_span", f"the {column} is {seconds:g} s; it must be zero or more")
     return abs(seconds)  # -0.0 is 0.0
@@ -177,10 +149,10 @@ def _parse_path(text: str) -> str:
     """The path in its plain form, as the key of its file; never one that could leave the folder."""
     if not text or "\0" in text:
         raise _lost("bad_row", "the path is empty" if not text else "the path holds a zero byte")
-    path = PurePosixPath(os.path.normpath(text))
-    if path.is_absolute() or ".." in path.parts or "://" in text:
+    path = os.path.normpath(text)  # after which ".." stands at the beginning only
+    if path.startswith(("/", "../")) or path == ".." or "://" in text:
         raise _lost("outside_source", f"the path {text} leads out of the table's folder; paths are relative to it")
-    return str(path)
+    return path
 
 
 def _stat_file(folder: Path, path: str) -> ListedFile:

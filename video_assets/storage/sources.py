@@ -7,9 +7,13 @@ from pathlib import Path
 from video_assets.domain.clips import LeftOut, ListedFile, LostSource, WantedClip, group_from_path
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.labels import clean_label
+from video_assets.domain.limits import TableLimits
 from video_assets.domain.losses import Loss
-from video_assets.storage.annotations import TABLE_SUFFIXES, read_annotations
+from video_assets.storage.annotations import read_annotations
 from video_assets.storage.listing import Listing, list_videos
+from video_assets.storage.table_rows import TABLE_SUFFIXES
+
+TABLE_LIMITS = TableLimits()
 
 
 @dataclass(slots=True)
@@ -32,7 +36,9 @@ def source_directory(source: Path) -> Path:
     return source.parent if is_table(source) else source
 
 
-def read_source(source: Path, *, include: Sequence[str] = (), group_pattern: str = "") -> SourceClips:
+def read_source(
+    source: Path, *, include: Sequence[str] = (), group_pattern: str = "", table_limits: TableLimits = TABLE_LIMITS
+) -> SourceClips:
     """The clips that a source asks for, in the order of their names.
 
     A folder's first level names the classes. A folder with videos directly in it and nowhere below is itself
@@ -42,7 +48,7 @@ def read_source(source: Path, *, include: Sequence[str] = (), group_pattern: str
         SettingsError: if the source is not there or cannot be read.
     """
     if is_table(source):
-        rows = read_annotations(source, group_pattern)
+        rows = read_annotations(source, group_pattern, table_limits)
         clips = sorted(rows.clips, key=lambda clip: (clip.clip_id, clip.label))
         return SourceClips(source.parent, clips, rows.lost, rows.left_out)
     if source.is_file():
@@ -50,7 +56,9 @@ def read_source(source: Path, *, include: Sequence[str] = (), group_pattern: str
     return _clips_of_folder(source, list_videos(source, include), group_pattern)
 
 
-def list_source(source: Path, *, include: Sequence[str] = ()) -> list[ListedFile]:
+def list_source(
+    source: Path, *, include: Sequence[str] = (), table_limits: TableLimits = TABLE_LIMITS
+) -> list[ListedFile]:
     """The files that a source's clips lie in, by size and time only; of a table, also the table itself.
 
     Raises:
@@ -59,7 +67,7 @@ def list_source(source: Path, *, include: Sequence[str] = ()) -> list[ListedFile
     if not is_table(source):
         return list_videos(source, include).files
     status = source.stat() if source.exists() else None
-    found = {clip.file.path: clip.file for clip in read_annotations(source, "").clips}
+    found = {clip.file.path: clip.file for clip in read_annotations(source, "", table_limits).clips}
     if status is not None:
         found[source.name] = ListedFile(source.name, status.st_size, status.st_mtime_ns)
     return [found[path] for path in sorted(found)]

@@ -159,11 +159,9 @@ def test_a_column_may_be_in_any_place(folder: Path) -> None:
         ("path;label\na.mp4;x\n", "has no column path and no label; it has path;label"),
         ("path,label,label\na.mp4,x,y\n", "has the column label twice"),
         ("path, label,label \na.mp4,x,y\n", "has the column label twice"),
-        ("", "cannot be read: No columns to parse from file"),
-        (
-            "path,label\na.mp4,x,y,z\n",
-            "cannot be read: Error tokenizing data. C error: Expected 2 fields in line 2, saw 4",
-        ),
+        ("", "cannot be read: it is empty; its first line names the columns"),
+        ("path,label\na.mp4,x,y,z\n", "cannot be read: line 2: 4 values, where the first line names 2"),
+        ('path,label\na.mp4,"x\n', "cannot be read: line 2: unexpected end of data"),
     ],
 )
 def test_a_table_that_cannot_be_understood_is_an_error_that_says_why(folder: Path, text: str, message: str) -> None:
