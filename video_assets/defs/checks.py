@@ -17,6 +17,7 @@ from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.plan import read_plan
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
+from video_assets.report.escape import visible
 from video_assets.storage.paths import parse_partition_key
 
 _DESCRIPTIONS = {
@@ -78,14 +79,14 @@ def evaluate_partitions(
 
 def evaluation(instance: dg.DagsterInstance, asset: str, outcome: CheckOutcome) -> dg.AssetCheckEvaluation:
     """The outcome of a shard's check, tied to the shard's partition and its latest materialization."""
-    key = dg.AssetKey(asset)
+    key, words = dg.AssetKey(asset), visible(outcome.description)
     return dg.AssetCheckEvaluation(
         asset_key=key,
         check_name=outcome.name,
         passed=outcome.passed,
         partition=outcome.target,
-        description=outcome.description,
-        metadata={"what_was_found": outcome.description, **outcome.facts},
+        description=words,
+        metadata={"what_was_found": words, **outcome.facts},
         severity=severity_of(outcome),
         blocking=True,
         target_materialization_data=_latest_materialization(instance, key, outcome.target),
@@ -116,11 +117,12 @@ def _dataset_check(name: str) -> dg.AssetChecksDefinition:
         with shown_as_failure():
             settings = manifest_settings(dataset.paths())
             outcome = DatasetAudit(dataset.paths(), settings.max_failed_fraction).run(name)
+        words = visible(outcome.description)
         return dg.AssetCheckResult(
             passed=outcome.passed,
             severity=severity_of(outcome),
-            description=outcome.description,
-            metadata={"what_was_found": outcome.description, **outcome.facts},
+            description=words,
+            metadata={"what_was_found": words, **outcome.facts},
         )
 
     return check

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from video_assets.domain.errors import VideoAssetsError
+from video_assets.report.escape import visible
 from video_assets.storage.failures import failure_sentence
 
 
@@ -24,5 +25,6 @@ def shown_as_failure() -> Generator[None]:
 
 
 def _failure(error: Exception, sentence: str) -> dg.Failure:
+    sentence = visible(sentence)
     metadata = {"error": type(error).__name__, "what_happened": sentence}
     return dg.Failure(description=sentence, metadata=metadata, allow_retries=False)

@@ -15,6 +15,7 @@ from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.shards import ShardReport, build_shards
 from video_assets.pipeline.verify import tensorflow_meanwhile
 from video_assets.pipeline.writing import writing_shards
+from video_assets.report.escape import visible
 
 SHARDS_PER_RUN = 50
 """How many partitions a run takes: enough to share a run's start-up, few enough for its events."""
@@ -56,7 +57,7 @@ def shards_asset(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg
             progress = after_first(begin_import, reporting.progress(context))
             for report in build_shards(dataset.paths(), keys, limits, decoding.make_pool(limits), progress):
                 if report.error:
-                    context.log.error(report.error)
+                    context.log.error(visible(report.error))
                     failed.append(report)
                     continue
                 # At once, so that a run that fails or is killed later keeps what it finished.
@@ -65,7 +66,7 @@ def shards_asset(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg
         if failed:
             raise dg.Failure(
                 description=f"{len(failed)} of {len(keys)} shards failed; the others are stored. "
-                + "; ".join(report.error for report in failed[:5]),
+                + "; ".join(visible(report.error) for report in failed[:5]),
                 metadata={"failed": [report.key for report in failed]},
             )
         yield dg.MaterializeResult()

@@ -1,16 +1,27 @@
-"""Texts of users (labels, file names) where they could become markup."""
+"""Texts of users (labels, file names) where they could become markup, or move what stands around them."""
 
 import html
 import re
 
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~:@$.=^])")
+
+
+def visible(text: str, keep: str = "") -> str:
+    r"""The text with everything that is not seen as escapes: controls, and marks that turn or hide what follows.
+
+    >>> visible("a\x1b[2Jb\u202ec")
+    'a\\x1b[2Jb\\u202ec'
+    """
+    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
+
 
 def markdown_text(text: str) -> str:
-    r"""The text so that Markdown and HTML show it as it is, on one line.
+    r"""The text so that Markdown and HTML show it as it is, on one line; no address in it becomes a link.
 
     >>> markdown_text("<b>_a_|`b`")
     '&lt;b&gt;\\_a\\_\\|\\`b\\`'
     """
-    return re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
+    return _MARKDOWN.sub(r"\\\1", html.escape(visible(" ".join(text.split())), quote=False))
 
 
 def markdown_code(text: str, language: str = "") -> str:

@@ -35,7 +35,7 @@ class GardenDataset:
 def model_garden_yaml(dataset: GardenDataset, window: ModelWindow) -> str:
     """The block for `--config_file`, of the experiment `movinet_kinetics600`; empty if it cannot read the layout.
 
-    Texts are quoted as JSON is, which YAML reads as well.
+    Texts are quoted as JSON is, which YAML reads as well; what YAML does not take as it is, it has escapes for.
     """
     if dataset.encoding.layout not in READABLE_LAYOUTS:
         return ""
@@ -80,7 +80,8 @@ def _data_lines(dataset: GardenDataset, split: Split, *, is_training: bool) -> l
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)
 
 
 def fit_rows(fits: Sequence[ModelFit]) -> list[dict[str, str | int]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from video_assets.domain.progress import Counter, LineProgress, progress_line
+from video_assets.report.escape import visible
 
 WIDTH = 80
 _BAR = 12
@@ -75,8 +76,8 @@ class _Bar:
 
 
 def plain(text: str) -> str:
-    """The text without control characters: a file name cannot move the cursor or colour the screen."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    """The text without control characters: a file name cannot move the cursor, colour or turn what is shown."""
+    return visible(text, keep="\n")
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

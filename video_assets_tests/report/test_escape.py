@@ -6,13 +6,14 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
-from video_assets.report.escape import markdown_text
+from video_assets.report.escape import markdown_code, markdown_text, visible
 
 
 def shown(markdown: str) -> str:
     """What a reader sees of escaped inline text: backslash escapes and entities undone."""
-    return html.unescape(re.sub(r"\\([\\`*_{}\[\]()#+!|~])", r"\1", markdown))
+    return html.unescape(re.sub(r"\\([\\`*_{}\[\]()#+!|~:@$.=^])", r"\1", markdown))
 
 
 @pytest.mark.parametrize(
@@ -21,12 +22,17 @@ def shown(markdown: str) -> str:
         ("jump", "jump"),
         ("<script>alert(1)</script>", "&lt;script&gt;alert\\(1\\)&lt;/script&gt;"),
         ("a|b", "a\\|b"),
-        ("[x](http://h)", "\\[x\\]\\(http://h\\)"),
+        ("[x](http://h)", "\\[x\\]\\(http\\://h\\)"),
         ("![i](j)", "\\!\\[i\\]\\(j\\)"),
         ("`code`", "\\`code\\`"),
         ("a\n# b", "a \\# b"),
         ("&lt;", "&amp;lt;"),
-        ("C:\\x", "C:\\\\x"),
+        ("C:\\x", "C\\:\\\\x"),
+        ("www.h.com", "www\\.h\\.com"),
+        ("a@b", "a\\@b"),
+        ("$x$", "\\$x\\$"),
+        ("a\x1b[2Jb", "a\\\\x1b\\[2Jb"),
+        ("\u202egnp", "\\\\u202egnp"),
         ("~~x~~", "\\~\\~x\\~\\~"),
     ],
 )
@@ -40,4 +46,33 @@ def test_the_text_is_shown_as_it_is_on_one_line(text: str) -> None:
     assert "\n" not in escaped
     assert "<" not in escaped
     assert ">" not in escaped
-    assert shown(escaped) == " ".join(text.split())
+    assert shown(escaped) == visible(" ".join(text.split()))
+
+
+@given(st.text())
+def test_what_is_made_visible_holds_nothing_that_moves_or_hides(text: str) -> None:
+    assert visible(text).isprintable()
+    assert visible(visible(text)) == visible(text)
+    if text.isprintable():
+        assert visible(text) == text
+
+
+@pytest.mark.parametrize(
+    "mark", ["\u202a", "\u202e", "\u2066", "\u2069", "\u200e", "\u200b", "\ufeff", "\x1b", "\x9b", "\x7f"]
+)
+def test_marks_that_turn_text_and_controls_are_spelled_out(mark: str) -> None:
+    assert visible(f"a{mark}b") == f"a{mark!r}b".replace("'", "")
+
+
+@given(st.text(st.sampled_from("`~ax\n<>")))
+def test_a_block_of_code_cannot_be_left_from_inside(text: str) -> None:
+    tokens = MarkdownIt().parse(markdown_code(text))
+    assert [token.type for token in tokens] == ["fence"]
+
+
+@given(st.text())
+def test_markdown_shows_the_text_and_nothing_else(text: str) -> None:
+    """By a real parser: one run of text, where HTML's own entities stand for what they are."""
+    (_, inline, _) = MarkdownIt().enable(["table", "strikethrough"]).parse(f"0 {markdown_text(text)}.")
+    assert {token.type for token in inline.children or ()} <= {"text", "text_special"}
+    assert "".join(token.content for token in inline.children or ()) == f"0 {visible(' '.join(text.split()))}."

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.model_fit import MODEL_WINDOWS, ModelFit, Proposal, WindowFit
@@ -53,6 +55,12 @@ def test_a_layout_that_model_garden_cannot_read_has_no_block() -> None:
     "root", ["/srv/with: colon", '/srv/"quoted" \\ # no comment', "/srv/🎬 שלום", "/srv/two\nlines"]
 )
 def test_any_path_survives_the_quoting(root: str) -> None:
+    task = yaml.safe_load(model_garden_yaml(replace(DATASET, root=root), MODEL_WINDOWS[0]))["task"]
+    assert task["train_data"]["tfds_data_dir"] == root
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_any_text_survives_the_quoting(root: str) -> None:
     task = yaml.safe_load(model_garden_yaml(replace(DATASET, root=root), MODEL_WINDOWS[0]))["task"]
     assert task["train_data"]["tfds_data_dir"] == root
 
