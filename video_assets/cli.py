@@ -4,6 +4,7 @@ import argparse
 import gc
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -62,6 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     plan = _command(commands, "plan", _plan, "a dry run: what would be built, bytes, minutes, shards")
     _add_source(plan)
     _add_settings(plan)
+    plan.add_argument(
+        "--budget",
+        type=_num_bytes,
+        metavar="SIZE",
+        help="choose the highest JPEG quality with which the dataset takes no more, such as 20GB",
+    )
     plan.add_argument(
         "--workers", type=_positive, default=0, metavar="N", help="decoding processes; default: one a core"
     )
@@ -125,6 +132,21 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+
+
+def _num_bytes(text: str) -> float:
+    r"""A size as people write it.
+
+    >>> _num_bytes("1.5 GB"), _num_bytes("2MiB")
+    (1500000000.0, 2097152.0)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?\s*", text.upper())
+    if found is None or found[2] not in _UNITS or float(found[1]) <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500MB, 20GB or 1.5TiB")
+    return float(found[1]) * _UNITS[found[2]]
+
+
 def _paths(options: argparse.Namespace):  # noqa: ANN202
     from video_assets.storage.paths import DatasetPaths
 
@@ -166,7 +188,9 @@ def _plan(options: argparse.Namespace) -> int:
 
     run_config = read_run_config(options.config, options.assignments)
     _refuse_missing(options.source)
-    values = run_plan(options.source, _paths(options), run_config, num_workers=options.workers)
+    values = run_plan(
+        options.source, _paths(options), run_config, num_workers=options.workers, budget_bytes=options.budget
+    )
     _print_result(values, plan_summary(values), as_json=options.json)
     return EXIT_OK
 

@@ -12,6 +12,7 @@ from video_assets.defs.reporting import Reporting
 from video_assets.defs.resources import Dataset, Decoding, VideoSource
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.commit import commit_dataset
+from video_assets.pipeline.estimate import estimate_new_shards
 from video_assets.pipeline.fit import plan_fit
 from video_assets.pipeline.manifest import build_manifest, manifest_settings
 from video_assets.pipeline.plan import build_plan
@@ -95,7 +96,9 @@ def plan_asset(partitions: Mapping[Split, dg.DynamicPartitionsDefinition]) -> dg
         owners=OWNERS,
         code_version=CODE_VERSION,
     )
-    def plan(context: dg.AssetExecutionContext, config: PlanConfig, dataset: Dataset) -> dg.MaterializeResult:
+    def plan(
+        context: dg.AssetExecutionContext, config: PlanConfig, dataset: Dataset, decoding: Decoding
+    ) -> dg.MaterializeResult:
         """Assigns clips to shards and pins the encoding."""
         with shown_as_failure():
             check_run_config(context.run.run_config)
@@ -104,9 +107,11 @@ def plan_asset(partitions: Mapping[Split, dg.DynamicPartitionsDefinition]) -> dg
             with writing_tables(paths, "plan"):
                 report = build_plan(paths, encoding, settings, new_version=new_version, retry_lost=retry_lost)
                 register_shards(context.instance, partitions, report.shards)
+            limits = manifest_settings(paths).limits
+            estimate = estimate_new_shards(paths, report, limits, decoding.make_pool(limits), decoding.workers)
         fit = plan_fit(dataset.paths(), report)
         return dg.MaterializeResult(
-            metadata=metadata.of_plan(report, fit), data_version=dg.DataVersion(report.data_version())
+            metadata=metadata.of_plan(report, fit, estimate), data_version=dg.DataVersion(report.data_version())
         )
 
     return plan

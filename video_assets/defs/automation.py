@@ -12,7 +12,6 @@ from video_assets.defs.dead_runs import UNFINISHED, end_dead_runs
 from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.jobs import COMMIT_JOB, PLAN_JOB, VERIFY_JOB, VERIFY_OP, shards_job_name
 from video_assets.defs.resources import Dataset, VideoSource
-from video_assets.defs.shards import SHARDS_PER_RUN
 from video_assets.domain.splits import Split
 from video_assets.pipeline.arrivals import LookCursor, look
 from video_assets.pipeline.backlog import Backlog, Chunk, chunk_shards, read_backlog
@@ -20,6 +19,7 @@ from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.plan import sequence_of
 from video_assets.pipeline.settings import SourceSettings
+from video_assets.pipeline.shard_runs import SHARDS_PER_RUN
 from video_assets.pipeline.splits import split_settings
 from video_assets.pipeline.writing import writing_shards
 from video_assets.storage.locks import current_holder

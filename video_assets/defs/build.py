@@ -20,12 +20,12 @@ from video_assets.defs.partitions import shard_partitions
 from video_assets.defs.reporting import Reporting
 from video_assets.defs.resources import NAME_VARIABLE, ROOT_VARIABLE, SOURCE_VARIABLE, WORKERS_VARIABLE
 from video_assets.defs.settings_file import config_for
-from video_assets.defs.shards import SHARDS_PER_RUN
 from video_assets.domain.errors import SettingsError, VideoAssetsError
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.media.kept_pools import kept_pools
 from video_assets.pipeline.commit import committed_counts
 from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, live_shards, read_plan
+from video_assets.pipeline.shard_runs import SHARDS_PER_RUN
 from video_assets.pipeline.shards import shards_to_build
 from video_assets.pipeline.writing import building
 from video_assets.storage.failures import failure_sentence

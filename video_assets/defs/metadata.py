@@ -7,6 +7,7 @@ import dagster as dg
 
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.commit import CommitReport
+from video_assets.pipeline.estimate import Estimate
 from video_assets.pipeline.fit import FitReport
 from video_assets.pipeline.manifest import ManifestReport, class_counts
 from video_assets.pipeline.plan import PlanReport
@@ -81,7 +82,7 @@ def of_split(report: SplitReport, split: Split) -> Metadata:
     }
 
 
-def of_plan(report: PlanReport, fit: FitReport) -> Metadata:
+def of_plan(report: PlanReport, fit: FitReport, estimate: Estimate) -> Metadata:
     """Shards, bytes and minutes to come, what is new, and how MoViNet's windows fit."""
     return {
         "dagster/row_count": len(report.rows),
@@ -91,8 +92,9 @@ def of_plan(report: PlanReport, fit: FitReport) -> Metadata:
         "shards_added": len(report.added),
         "shards_superseded": len(report.superseded),
         "clips_per_shard": report.pinned.clips_per_shard,
-        "estimated_megabytes": round(report.estimated_bytes / 1e6, 3),
-        "estimated_core_minutes": round(report.estimated_seconds / 60, 3),
+        "estimated_megabytes": round(estimate.num_bytes / 1e6, 3),
+        "estimated_minutes": round(estimate.seconds / 60, 3),
+        "estimated_core_minutes": round(estimate.core_seconds / 60, 3),
         "encoding": dg.MetadataValue.json(dict(report.pinned.encoding.as_dict())),
         "model_fit": _table(fit_rows(fit.fits)),
         "model_garden": dg.MetadataValue.md(markdown_code(fit.yaml, "yaml") if fit.yaml else NO_MODEL_GARDEN),

@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
+from video_assets.domain.build_time import Workers
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.limits import Limits
 from video_assets.media.kept_pools import kept_pools, lend_pool
@@ -23,7 +24,7 @@ AUTOMATION_VARIABLE = "VIDEO_ASSETS_AUTOMATION"
 """`on` starts sensors and schedules with the daemon; otherwise they wait for somebody to turn them on."""
 SENSOR_SECONDS_VARIABLE = "VIDEO_ASSETS_SENSOR_SECONDS"
 DEFAULT_NAME = "clips"
-_JOB_MODULES = tuple(f"video_assets.pipeline.{name}" for name in ("probing", "encode", "comparison"))
+_JOB_MODULES = tuple(f"video_assets.pipeline.{name}" for name in ("probing", "trial", "encode", "comparison"))
 """What decoding processes run, in whichever order the stages come."""
 
 
@@ -75,9 +76,14 @@ class Decoding(dg.ConfigurableResource):
         with kept_pools():
             yield self
 
+    @property
+    def workers(self) -> Workers:
+        """How many processes decode, and on how many cores."""
+        return Workers(self.num_workers or num_cores(), num_cores())
+
     def make_pool(self, limits: Limits) -> PoolMaker:
         """Opens a pool on demand, or gives the run's."""
-        return partial(_open_pool, self.num_workers or num_cores(), limits)
+        return partial(_open_pool, self.workers.num_workers, limits)
 
 
 def _open_pool(num_workers: int, limits: Limits) -> AbstractContextManager[DecodingPool]:

@@ -12,13 +12,12 @@ from video_assets.defs.resources import Dataset, Decoding
 from video_assets.domain.progress import after_first
 from video_assets.domain.splits import Split
 from video_assets.pipeline.manifest import manifest_settings
+from video_assets.pipeline.shard_runs import SHARDS_PER_RUN
 from video_assets.pipeline.shards import ShardReport, build_shards
 from video_assets.pipeline.verify import tensorflow_meanwhile
 from video_assets.pipeline.writing import writing_shards
 from video_assets.report.escape import visible
 
-SHARDS_PER_RUN = 50
-"""How many partitions a run takes: enough to share a run's start-up, few enough for its events."""
 DATA_VERSION_TAG = "dagster/data_version"
 
 

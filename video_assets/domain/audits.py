@@ -4,6 +4,16 @@ from collections.abc import Sequence
 
 from video_assets.domain.hashing import seeded_hash
 
+MIN_SOURCE_COST = 2e8
+"""Pixels of all frames of the videos that may always be decoded again to look at a shard: about a second's work."""
+COMPARED_RECORDS = 3
+"""Records of a shard that are looked at closely, at most."""
+
+
+def compared_cost(costs: Sequence[float]) -> float:
+    """How much of its clips' costs (pixels of all frames) may be spent on comparing a shard with its source."""
+    return max(MIN_SOURCE_COST, 0.05 * sum(costs))
+
 
 def choose_sample(costs: Sequence[float], *, seed_text: str, max_records: int, max_cost: float) -> list[int]:
     """Indices of the records to look at, ascending.

@@ -136,6 +136,11 @@ def plain_timeline(opened: OpenVideo) -> tuple[Timeline, str, int]:
     return timeline_of(starts_us, _last_duration_us(opened, seen)), note, seen.num_keyframes
 
 
+def all_frames(opened: OpenVideo) -> Iterator[VideoFrame]:
+    """Every frame in display order; packets that do not decode are passed over."""
+    return _all_frames(opened, _Pass())
+
+
 def _all_frames(opened: OpenVideo, seen: _Pass) -> Iterator[VideoFrame]:
     """Every frame in display order; what does not decode is counted and passed over, as the ffmpeg program does."""
     for packet in opened.packets():

@@ -49,15 +49,29 @@ def encode_clip(job: ClipJob) -> EncodedClip:
     Raises:
         VideoLost: if the clip cannot be used, or its file is no longer the one that the plan is about.
     """
+    return encode_decoded(job, decode_job(job))
+
+
+def decode_job(job: ClipJob) -> DecodedFrames:
+    """The frames of a clip, as the encoding wants them.
+
+    Raises:
+        VideoLost: as `encode_clip`.
+    """
     _refuse_changed(job)
     encoding, clip = job.encoding, job.clip
-    decoded = decode_clip(
+    return decode_clip(
         job.path,
         lambda timeline: choose_timestamps(timeline, encoding, clip.start_seconds, clip.end_seconds).tolist(),
         FrameSize(encoding.resize, encoding.resolution),
         job.limits,
     )
-    record = clip_record(clip, decoded, encoding)
+
+
+def encode_decoded(job: ClipJob, decoded: DecodedFrames) -> EncodedClip:
+    """The framed record of a clip whose frames were decoded."""
+    encoding = job.encoding
+    record = clip_record(job.clip, decoded, encoding)
     framed = frame_record(layout_codec(encoding.layout).encode_record(record))
     return EncodedClip(
         framed=framed,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from video_assets.domain.encoding import ENCODER_VERSION, Encoding, changed_fields
 from video_assets.domain.errors import BuildRefused, SettingsError
-from video_assets.domain.estimates import estimated_record_bytes, estimated_seconds
+from video_assets.domain.estimates import estimated_record_bytes
 from video_assets.domain.hashing import json_digest
 from video_assets.domain.losses import PASSING_REASONS
 from video_assets.domain.plan import PlannedClip, ShardPlan, assign_shards, shard_fingerprint
@@ -49,8 +49,6 @@ class PlanReport:
     labels: list[str]
     added: list[str]
     superseded: list[str]
-    estimated_bytes: float
-    estimated_seconds: float
     encoding_changed: bool = False
 
     @property
@@ -120,17 +118,12 @@ def build_plan(
         superseded += [partition_key(split, index) for index in sorted({*assignment.superseded, *again})]
     plan = _place(clips, placed)
     del clips, previous
-    fresh = plan[pd.Series(_keys_of(plan), index=plan.index).isin(added)]
     report = PlanReport(
         rows=plan,
         pinned=pinned,
         labels=read_lines(paths.labels),
         added=added,
         superseded=superseded,
-        estimated_bytes=estimated_record_bytes(encoding) * len(fresh),
-        estimated_seconds=estimated_seconds(
-            float(fresh["num_frames"].sum()), float((fresh["num_frames"] * fresh["num_pixels"]).sum())
-        ),
         encoding_changed=not is_same and before is not None,
     )
     write_table(paths.plan, plan, PLAN, pinned.as_notes())
@@ -152,14 +145,15 @@ def _lost_and_seen_since(previous: pd.DataFrame, clips: pd.DataFrame, version_pa
     touched = previous[previous["row_digest"].isin(now.index)]
     touched = touched[touched["mtime_ns"] != touched["row_digest"].map(now)]
     found: set[str] = set()
-    for key in sorted(set(_keys_of(touched))):
+    for key in sorted(set(partition_keys(touched))):
         sidecar = read_sidecar(version_paths.sidecar(*parse_partition_key(key)))
         if sidecar is not None:
             found |= {loss.clip_id for loss in sidecar.losses if loss.reason == "changed"}
     return found.intersection(touched["clip_id"])
 
 
-def _keys_of(rows: pd.DataFrame) -> list[str]:
+def partition_keys(rows: pd.DataFrame) -> list[str]:
+    """The partition key of each row's shard."""
     return [partition_key(split, index) for split, index in zip(rows["split"], rows["shard_index"], strict=True)]
 
 
@@ -218,9 +212,7 @@ def _pin(
 ) -> tuple[PinnedSettings, bool]:
     """The settings to pin, and whether what was planned before goes on under them."""
     source = read_notes(paths.manifest).get("source", "")
-    clips_per_shard = sharding.clips_per_shard
-    if clips_per_shard < 1:
-        clips_per_shard = max(1, round(sharding.shard_megabytes * 1e6 / estimated_record_bytes(encoding)))
+    clips_per_shard = planned_clips_per_shard(sharding, encoding)
     pinned = PinnedSettings(version=FIRST_VERSION, encoding=encoding, clips_per_shard=clips_per_shard, source=source)
     if before is None:
         return pinned, False
@@ -244,6 +236,13 @@ def _pin(
     versions = [before.version, *built.versions()]
     pinned.version = next_version(max(versions, key=lambda v: [int(n) for n in v.split(".")]))
     return pinned, False
+
+
+def planned_clips_per_shard(sharding: ShardingSettings, encoding: Encoding) -> int:
+    """Clips of a shard of a new version: as many as are asked for, or as make about `shard_megabytes`."""
+    if sharding.clips_per_shard >= 1:
+        return sharding.clips_per_shard
+    return max(1, round(sharding.shard_megabytes * 1e6 / estimated_record_bytes(encoding)))
 
 
 def _has_shards(paths: DatasetPaths, version: str) -> bool:

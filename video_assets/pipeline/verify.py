@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from video_assets.domain.audits import choose_sample
+from video_assets.domain.audits import COMPARED_RECORDS, choose_sample, compared_cost
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.limits import Limits
@@ -28,8 +28,6 @@ from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partiti
 from video_assets.storage.sidecars import Sidecar, read_sidecar
 from video_assets.storage.sources import source_directory
 
-MIN_SOURCE_COST = 2e8
-"""Pixels of all frames of the videos that may always be decoded again to look at a shard: about a second's work."""
 SHARD_CHECKS = ("shard_is_complete", "shard_decodes", "shard_matches_source")
 
 
@@ -45,8 +43,8 @@ class ShardAudit:
     """The checks of one shard as it is on disk.
 
     `max_records` of None looks at every record; otherwise at so many at most, and for the comparison with the
-    source at no more than a twentieth of what decoding all of the shard's videos would cost, or `MIN_SOURCE_COST`. Of a
-    file that is not the one that was written, every record is looked at.
+    source at no more than a twentieth of what decoding all of the shard's videos would cost, or
+    `MIN_SOURCE_COST` of `domain.audits`. Of a file that is not the one that was written, every record is looked at.
     """
 
     paths: DatasetPaths
@@ -54,7 +52,7 @@ class ShardAudit:
     key: str
     limits: Limits
     make_pool: PoolMaker
-    max_records: int | None = 3
+    max_records: int | None = COMPARED_RECORDS
 
     def run(self, name: str) -> CheckOutcome:
         """Runs one of `SHARD_CHECKS` by name."""
@@ -198,7 +196,7 @@ class ShardAudit:
         planned, rows = self._planned
         cost_by_id = dict(zip(rows["clip_id"], (rows["num_frames"] * rows["num_pixels"]).tolist(), strict=True))
         costs = [float(cost_by_id.get(clip.clip_id, 0.0)) for clip in self._sidecar.clips]
-        chosen = self._sampled(costs, max_cost=max(MIN_SOURCE_COST, 0.05 * sum(costs)))
+        chosen = self._sampled(costs, max_cost=compared_cost(costs))
         paths = {clip.clip_id: clip.path for clip in planned.clips}
         whole = {clip.clip_id for clip in planned.clips if clip.start_seconds is None and clip.end_seconds is None}
         directory = source_directory(Path(self.plan.pinned.source))

@@ -1,11 +1,28 @@
-"""What a build will cost: right about the order, the direction and the bounds."""
+"""What a build will cost: right about the order, the direction and the bounds; and exact where it can be."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from video_assets.domain.build_time import ShardRun, Workers, build_core_seconds, build_seconds
 from video_assets.domain.encoding import Encoding
-from video_assets.domain.estimates import estimated_record_bytes, estimated_seconds, jpeg_bytes_per_pixel
+from video_assets.domain.estimates import (
+    MAX_STRATA,
+    ClipSizes,
+    choose_trial,
+    estimated_record_bytes,
+    expected_seconds,
+    extrapolate,
+    jpeg_bytes_per_pixel,
+    lower_quality,
+    merged_strata,
+    pool_seconds,
+    quality_within,
+    relative_error,
+    size_at_quality,
+    smaller_frames,
+)
 
 
 @given(st.integers(1, 99))
@@ -34,9 +51,136 @@ def test_each_setting_counts_where_it_matters() -> None:
     assert estimated_record_bytes(Encoding(resolution=112)) < estimated_record_bytes(Encoding())
 
 
-def test_decoding_time_grows_with_frames_and_pixels() -> None:
-    # A minute of 720p at 25 frames a second takes some seconds of one core, not minutes and not milliseconds.
-    seconds = estimated_seconds(1500, 1500 * 1280 * 720)
-    assert 0.5 < seconds < 30
-    assert estimated_seconds(3000, 3000 * 1280 * 720) == pytest.approx(2 * seconds)
-    assert estimated_seconds(0, 0) == 0
+def sizes(*, frames: float, keyframes: float = 1, is_indexed: bool = True) -> ClipSizes:
+    one = np.array([1.0])
+    return ClipSizes(frames * one, 10 * one, 1280 * 720 * one, keyframes * one, np.array([is_indexed]))
+
+
+def test_keyframes_that_can_be_jumped_to_make_a_long_video_cheap() -> None:
+    alone, many = (float(expected_seconds(sizes(frames=7000, keyframes=k), Encoding())[0]) for k in (1, 100))
+    assert alone > 5 * many
+    untrusted = float(expected_seconds(sizes(frames=7000, keyframes=100, is_indexed=False), Encoding())[0])
+    assert untrusted == pytest.approx(alone)
+
+
+def test_the_rarest_kinds_of_very_many_share_a_stratum() -> None:
+    kinds = [f"codec {number % 20}" for number in range(100)] + ["codec 0"]
+    strata = merged_strata(kinds)
+    assert strata.max() == MAX_STRATA
+    assert (strata == MAX_STRATA).sum() == 5 * (20 - MAX_STRATA)
+
+
+COSTS = st.lists(st.tuples(st.integers(0, 3), st.floats(0.001, 5.0)), min_size=1, max_size=60)
+
+
+@given(COSTS, st.integers(1, 20), st.floats(0.001, 50.0))
+def test_a_trial_is_never_more_than_it_may_be_but_never_nothing(
+    clips: list[tuple[int, float]], max_clips: int, max_seconds: float
+) -> None:
+    strata, seconds = np.array([c[0] for c in clips]), np.array([c[1] for c in clips])
+    names = [f"{number}.mp4" for number in range(len(clips))]
+    chosen = choose_trial(strata, seconds, names, max_clips=max_clips, max_seconds=max_seconds)
+    assert chosen == sorted(set(chosen))
+    assert 1 <= len(chosen) <= max_clips
+    assert seconds[chosen].sum() <= max_seconds + 1e-9 or chosen == [int(np.argmin(seconds))]
+
+
+def test_a_trial_looks_at_every_kind_and_at_cheap_and_dear_clips() -> None:
+    strata = np.array([0] * 90 + [1] * 10)
+    seconds = np.array([0.01 * (1 + number) for number in range(90)] + [0.1] * 10)
+    chosen = choose_trial(strata, seconds, list(map(str, range(100))), max_clips=10, max_seconds=100)
+    assert {int(strata[row]) for row in chosen} == {0, 1}
+    tried = seconds[[row for row in chosen if strata[row] == 0]]
+    assert tried.mean() == pytest.approx(seconds[:90].mean(), rel=0.1)
+
+
+def test_the_order_in_which_clips_are_listed_does_not_decide_which_are_tried() -> None:
+    names = [f"{number}.mp4" for number in range(40)]
+    seconds = np.full(40, 0.5)
+    chosen = choose_trial(np.zeros(40, int), seconds, names, max_clips=5, max_seconds=100)
+    backwards = choose_trial(np.zeros(40, int), seconds, names[::-1], max_clips=5, max_seconds=100)
+    assert {names[row] for row in chosen} == {names[::-1][row] for row in backwards}
+
+
+@given(COSTS, st.floats(0.1, 10.0), st.data())
+def test_a_rule_that_is_wrong_by_a_factor_is_put_right(
+    clips: list[tuple[int, float]], factor: float, data: st.DataObject
+) -> None:
+    strata, expected = np.array([c[0] for c in clips]), np.array([c[1] for c in clips])
+    tried = data.draw(st.lists(st.integers(0, len(clips) - 1), min_size=1, unique=True))
+    found = extrapolate(expected, strata, tried, (expected[tried] * factor).tolist())
+    assert found == pytest.approx(expected * factor)
+    if len(tried) > 1:
+        assert relative_error(expected, strata, tried, (expected[tried] * factor).tolist()) == pytest.approx(
+            0, abs=1e-9
+        )
+
+
+def test_what_was_tried_counts_as_it_was_measured_and_each_kind_by_its_own() -> None:
+    expected, strata = np.array([1.0, 1.0, 1.0, 1.0, 1.0]), np.array([0, 0, 1, 1, 2])
+    assert extrapolate(expected, strata, [0, 2], [2.0, 4.0]).tolist() == [2.0, 2.0, 4.0, 4.0, 3.0]
+    assert extrapolate(expected, strata, [], []).tolist() == expected.tolist()
+
+
+def test_the_error_falls_with_what_is_tried_and_is_none_when_all_was() -> None:
+    random = np.random.default_rng(0)
+    expected, strata = np.ones(200), np.zeros(200, int)
+    actual = random.uniform(0.5, 1.5, 200)
+    few, many = (relative_error(expected, strata, range(n), actual[:n].tolist()) for n in (10, 100))
+    assert many < few / 2
+    assert few == pytest.approx(0.29 / 10**0.5, rel=0.4)  # the spread of uniform numbers, over the root of how many
+    assert relative_error(expected, strata, range(200), actual.tolist()) == 0
+    assert relative_error(expected, strata, [3], [1.0]) == 1.0
+
+
+@given(st.lists(st.floats(0, 10), max_size=50), st.integers(1, 8))
+def test_a_pool_takes_no_less_than_its_share_and_no_more_than_one_process(seconds: list[float], workers: int) -> None:
+    found = pool_seconds(np.array(seconds), workers)
+    assert max(sum(seconds) / workers, max(seconds, default=0)) - 1e-6 <= found <= sum(seconds) + 1e-6
+
+
+def test_a_very_long_list_is_reckoned_like_a_short_one() -> None:
+    seconds = np.full(20_001, 0.5)
+    assert pool_seconds(seconds, 4) == pytest.approx(pool_seconds(seconds[:20_000], 4), rel=0.001)
+
+
+def test_alternatives_are_smaller_and_never_nothing() -> None:
+    assert [smaller_frames(Encoding(resolution=side)).resolution for side in (320, 256, 172, 8)] == [290, 224, 129, 8]
+    assert lower_quality(Encoding(jpeg_quality=5)).jpeg_quality == 1
+    assert lower_quality(Encoding(image_format="png")) == Encoding()
+
+
+@given(st.floats(1, 1000))
+def test_the_highest_quality_that_fits_is_chosen(budget: float) -> None:
+    sizes_of = {1: 10.0, 50: 100.0, 100: 500.0}
+    quality = quality_within(budget, sizes_of)
+    if quality is None:
+        assert budget < 10
+    else:
+        assert size_at_quality(quality, sizes_of) <= budget
+        assert quality == 100 or size_at_quality(quality + 1, sizes_of) > budget
+
+
+def run_of(*seconds: float) -> ShardRun:
+    return ShardRun(np.array(seconds), [np.array([1.0])])
+
+
+def test_a_build_of_nothing_costs_its_fixed_part_and_a_slower_machine_takes_longer() -> None:
+    nothing = build_seconds([], Workers(2, 2), slowness=1.0)
+    assert nothing > 0
+    assert build_seconds([], Workers(2, 2), slowness=3.0) == pytest.approx(3 * nothing)
+    assert build_core_seconds([], slowness=1.0) == pytest.approx(nothing)
+
+
+def test_processes_share_the_clips_but_no_more_than_there_are_cores() -> None:
+    runs = [run_of(*[1.0] * 100)]
+    one, two, four = (build_seconds(runs, Workers(number, 2), slowness=1.0) for number in (1, 2, 4))
+    assert one - two == pytest.approx(50, abs=5)
+    assert four == two
+    assert build_core_seconds(runs, slowness=1.0) > 100
+
+
+def test_one_clip_that_takes_long_is_waited_for() -> None:
+    even, uneven = ([run_of(*seconds)] for seconds in ([10.0] * 4, [40.0]))
+    workers = Workers(4, 4)
+    assert build_seconds(uneven, workers, slowness=1.0) > build_seconds(even, workers, slowness=1.0) + 25

@@ -59,20 +59,18 @@ def test_shards_mix_classes(stages: Stages) -> None:
     assert all(len({clip_id.partition("/")[0] for clip_id in clips}) > 1 for clips in full)
 
 
-def test_a_first_plan_adds_every_shard_and_says_what_it_costs(stages: Stages) -> None:
+def test_a_first_plan_adds_every_shard(stages: Stages) -> None:
     stages.paths.plan.unlink()
     stages.paths.encoding.unlink()
     report = stages.plan()
     assert report.added == report.shards == [*TRAIN_SHARDS, *TEST_SHARDS]
     assert report.superseded == []
-    assert report.estimated_bytes > 0
-    assert report.estimated_seconds > 0
 
 
 def test_planning_again_changes_nothing(stages: Stages) -> None:
     before = stages.paths.plan.read_bytes(), stages.paths.encoding.read_bytes()
     report = stages.up_to_plan()
-    assert (report.added, report.superseded, report.estimated_bytes) == ([], [], 0)
+    assert (report.added, report.superseded) == ([], [])
     assert (stages.paths.plan.read_bytes(), stages.paths.encoding.read_bytes()) == before
 
 
