@@ -75,7 +75,14 @@ def _parser() -> argparse.ArgumentParser:
     status = _command(commands, "status", _status, "shards, checks and quarantine of a dataset")
     verify = _command(commands, "verify", _verify, "check what is on disk again")
     verify.add_argument("--all", action="store_true", help="look at every record instead of a sample")
-    for command in (build, plan, status, verify):
+    repair = _command(commands, "repair", _repair, "write damaged files again, from the source and from second copies")
+    repair.add_argument(
+        "--source", type=Path, metavar="S", help="where the videos are now; default: where they were when it was built"
+    )
+    repair.add_argument(
+        "--workers", type=_positive, default=0, metavar="N", help="decoding processes; default: one a core"
+    )
+    for command in (build, plan, status, verify, repair):
         _add_root(command)
         command.add_argument("--json", action="store_true", help="the last line of standard output is one JSON object")
     diff = _command(commands, "diff", _diff, "what changed between two version directories, in terms of clips")
@@ -211,6 +218,17 @@ def _verify(options: argparse.Namespace) -> int:
     values = verify_dataset(_paths(options), all_records=options.all)
     _print_result(values, verify_summary(values), as_json=options.json)
     return EXIT_OK if values["is_valid"] else EXIT_FAILED
+
+
+def _repair(options: argparse.Namespace) -> int:
+    from video_assets.pipeline.repair_command import run_repair
+    from video_assets.report.terminal import repair_summary
+
+    if options.source is not None:
+        _refuse_missing(options.source)
+    values = run_repair(_paths(options), options.source, num_workers=options.workers)
+    _print_result(values, repair_summary(values), as_json=options.json)
+    return EXIT_FAILED if values["not_repaired"] else EXIT_OK
 
 
 def _diff(options: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 * VideoAssetsError: anything a user can do something about
     * SettingsError: a setting is wrong; the message names it (exit code 2)
     * BuildRefused: the build must not go on; the message says why (exit code 1)
+        * FileDamaged: a file is not the one that was written; the message names it and the remedy
         * StorageFailed: the system would not read or write a file; the message names it and the remedy
 
 What fails for one video only is not an exception here: it is a `Loss`, a value, collected and reported.
@@ -19,6 +20,10 @@ class SettingsError(VideoAssetsError):
 
 class BuildRefused(VideoAssetsError):
     """A stage refuses to go on, by rule. The message names the rule and what to do."""
+
+
+class FileDamaged(BuildRefused):
+    """A file is not the one that was written: bit rot, or an edit by hand. The message names it and the remedy."""
 
 
 class StorageFailed(BuildRefused, OSError):

@@ -9,6 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from video_assets.domain.clips import ListedFile
+from video_assets.domain.errors import FileDamaged
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import ARRIVALS
 from video_assets.storage.tables import read_table, write_table
@@ -81,7 +82,7 @@ def look(paths: DatasetPaths, files: Sequence[ListedFile], cursor: LookCursor) -
     if listing == cursor.seen and listing == cursor.requested:
         return decide(cursor, listing=listing, settled=listing, num_listed=len(files), num_settled=len(files))
     current = _frame(files)
-    previous = read_table(paths.arrivals, ARRIVALS).drop(columns="is_settled").assign(is_settled=True)
+    previous = _remembered(paths).drop(columns="is_settled").assign(is_settled=True)
     current = current.merge(previous, on=["path", "size_bytes", "mtime_ns"], how="left")
     current["is_settled"] = current["is_settled"].notna()
     settled = [file for file, stood_still in zip(files, current["is_settled"], strict=True) if stood_still]
@@ -99,10 +100,18 @@ def look(paths: DatasetPaths, files: Sequence[ListedFile], cursor: LookCursor) -
 
 def settled_files(paths: DatasetPaths) -> set[ListedFile]:
     """The files that stood still between the last two looks."""
-    rows = read_table(paths.arrivals, ARRIVALS)
+    rows = _remembered(paths)
     rows = rows[rows["is_settled"]]
     columns = (rows["path"].tolist(), rows["size_bytes"].tolist(), rows["mtime_ns"].tolist())
     return {ListedFile(*values) for values in zip(*columns, strict=True)}
+
+
+def _remembered(paths: DatasetPaths) -> pd.DataFrame:
+    """The last listing; none where its file is damaged, as before the first look."""
+    try:
+        return read_table(paths.arrivals, ARRIVALS)
+    except FileDamaged:
+        return ARRIVALS.empty_table().to_pandas()
 
 
 def _frame(files: Sequence[ListedFile]) -> pd.DataFrame:

@@ -14,11 +14,12 @@ from video_assets.domain.splits import SPLITS, Split
 from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.plan import ReadPlan, plan_digest, sequence_of
+from video_assets.pipeline.publish import copied_tables, publish
 from video_assets.pipeline.shards import looks_current
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
 from video_assets.records.tfds import dataset_info_json, features_json
 from video_assets.report.card import card_markdown
-from video_assets.storage.files import read_lines, remove_temporaries, write_if_changed, write_text
+from video_assets.storage.files import read_lines, remove_temporaries, write_text
 from video_assets.storage.paths import (
     FILEPATH_TEMPLATE,
     DatasetPaths,
@@ -30,7 +31,7 @@ from video_assets.storage.paths import (
 from video_assets.storage.quarantine import replace_stage
 from video_assets.storage.schemas import INDEX, QUARANTINE
 from video_assets.storage.sidecars import Sidecar
-from video_assets.storage.tables import write_table
+from video_assets.storage.tables import table_bytes
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,8 +74,12 @@ def commit_dataset(
     if failed:
         raise BuildRefused(_refusal(failed))
     report = _report(version_paths, sidecars)
-    _write_index(version_paths, sidecars)
-    report.was_changed = _write_metadata(paths, version_paths, audit, report, sidecars)
+    contents = {
+        **dict(copied_tables(paths, version_paths)),
+        version_paths.index.name: table_bytes(_index(sidecars), INDEX),
+        **_metadata(paths, version_paths, audit, report, sidecars),
+    }
+    report.was_changed = publish(version_paths, contents, sidecars)
     report.removed = _remove_retired(version_paths, sidecars.keys(), retired_grace_minutes)
     remove_temporaries(version_paths.directory)
     return report
@@ -117,19 +122,24 @@ def _uncommitted(version_paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -
 
 
 def committed_lengths(version_paths: VersionPaths) -> dict[str, list[int]]:
-    """Records of each shard of the committed dataset by split; 0 for a retired one; empty without a commit."""
-    if not version_paths.dataset_info.exists():
+    """Records of each shard of the committed dataset by split; 0 for a retired one.
+
+    Empty without a commit, and where it is damaged: the next commit then checks everything and writes it again.
+    """
+    try:
+        info = json.loads(version_paths.dataset_info.read_text("utf-8"))
+        return {entry["name"]: [int(n) for n in entry["shardLengths"]] for entry in info["splits"]}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}
-    info = json.loads(version_paths.dataset_info.read_text("utf-8"))
-    return {entry["name"]: [int(n) for n in entry["shardLengths"]] for entry in info["splits"]}
 
 
 def committed_plan_digest(version_paths: VersionPaths) -> str:
-    """The digest of the plan that was committed last; empty without a commit."""
-    if not version_paths.dataset_info.exists():
+    """The digest of the plan that was committed last; empty without a commit, and where it is damaged."""
+    try:
+        info = json.loads(version_paths.dataset_info.read_text("utf-8"))
+        return str(json.loads(info["configDescription"])["plan"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return ""
-    info = json.loads(version_paths.dataset_info.read_text("utf-8"))
-    return str(json.loads(info["configDescription"])["plan"])
 
 
 def committed_counts(paths: DatasetPaths, version: str) -> dict[str, dict[str, int]]:
@@ -195,7 +205,7 @@ def _report(version_paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -> Com
     return report
 
 
-def _write_index(version_paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -> None:
+def _index(sidecars: Mapping[str, Sidecar]) -> pd.DataFrame:
     rows = [
         {
             "clip_id": clip.clip_id,
@@ -214,17 +224,17 @@ def _write_index(version_paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -
         for key, sidecar in sidecars.items()
         for clip in sidecar.clips
     ]
-    write_table(version_paths.index, pd.DataFrame(rows, columns=INDEX.names), INDEX)
+    return pd.DataFrame(rows, columns=INDEX.names)
 
 
-def _write_metadata(
+def _metadata(
     paths: DatasetPaths,
     version_paths: VersionPaths,
     audit: DatasetAudit,
     report: CommitReport,
     sidecars: Mapping[str, Sidecar],
-) -> bool:
-    """Writes what readers open, `dataset_info.json` last; says whether that one changed."""
+) -> dict[str, bytes]:
+    """What readers open, by name, in the order in which it is written: `dataset_info.json` last."""
     plan = audit.plan
     encoding = plan.pinned.encoding
     labels = read_lines(paths.labels)
@@ -246,13 +256,12 @@ def _write_metadata(
         num_bytes=report.num_bytes,
     )
     card = card_markdown(paths.name, plan.pinned.version, encoding, labels, report.records, report.num_bytes)
-    write_if_changed(version_paths.card_markdown, card.encode("utf-8"))
     # Names before their number: readers take the number of classes from the names, never the other way round.
-    write_if_changed(version_paths.label_names, "".join(f"{label}\n" for label in labels).encode("utf-8"))
+    texts = {version_paths.card_markdown: card, version_paths.label_names: "".join(f"{label}\n" for label in labels)}
     if encoding.layout == "tfds":
-        features = features_json(image_format=encoding.image_format, num_classes=len(labels))
-        write_if_changed(version_paths.features, features.encode("utf-8"))
-    return write_if_changed(version_paths.dataset_info, info.encode("utf-8"))
+        texts[version_paths.features] = features_json(image_format=encoding.image_format, num_classes=len(labels))
+    texts[version_paths.dataset_info] = info
+    return {path.name: text.encode("utf-8") for path, text in texts.items()}
 
 
 def _remove_retired(version_paths: VersionPaths, live: Collection[str], grace_minutes: float) -> list[str]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from video_assets.pipeline.probing import FileFacts
 
 FACTS_COLUMNS = [name for name, _ in FACTS_FIELDS]
+LABELS_NOTE = "labels"
 _FILE_COLUMNS = ["path", "size_bytes", "mtime_ns"]
 
 
@@ -104,6 +105,7 @@ def update_manifest(
     report.labels = append_labels(read_lines(paths.labels), set(clips["label"]))
     write_if_changed(paths.labels, "".join(f"{label}\n" for label in report.labels).encode("utf-8"))
     notes = {"source": str(source.absolute()), "settings": json.dumps(asdict(settings))}
+    notes[LABELS_NOTE] = json.dumps(report.labels)  # a second copy, against which `labels.txt` is verified
     write_table(paths.manifest, report.clips, MANIFEST, notes)
     return report
 

@@ -13,7 +13,7 @@ from video_assets.storage.files import json_text, write_text
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.tables import read_notes
 
-_NOTE = "pinned"
+PINNED_NOTE = "pinned"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class PinnedSettings:
 
     def as_notes(self) -> Mapping[str, str]:
         """What goes into the plan's own file, so that plan and settings change in one step."""
-        return {_NOTE: self.to_json()}
+        return {PINNED_NOTE: self.to_json()}
 
     @classmethod
     def read(cls, path: Path) -> "PinnedSettings | None":
@@ -72,5 +72,5 @@ class PinnedSettings:
         beside = cls.read(paths.encoding)
         if beside is None or not paths.plan.exists():
             return beside
-        inside = read_notes(paths.plan).get(_NOTE)
+        inside = read_notes(paths.plan).get(PINNED_NOTE)
         return beside if inside is None else cls._parsed(inside)

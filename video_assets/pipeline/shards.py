@@ -80,17 +80,18 @@ def build_shards(
     limits: Limits,
     make_pool: PoolMaker,
     progress: Progress = silent,
+    plan: ReadPlan | None = None,
 ) -> Iterator[ShardReport]:
     """Yields a report for each shard, in the order of the keys, as soon as it is whole on disk.
 
     Shards whose file already has the planned fingerprint are left alone. Clips of several shards are decoded
     at the same time, so that no process waits for the end of a shard. A shard that fails does not stop the
-    others. The bytes of a shard do not depend on the number of processes.
+    others. The bytes of a shard do not depend on the number of processes. `plan` is the one on disk unless given.
 
     Raises:
         SettingsError: if a key is not in the plan.
     """
-    plan = read_plan(paths)
+    plan = plan or read_plan(paths)
     version_paths = paths.version(plan.pinned.version)
     remove_temporaries(version_paths.directory)
     tasks: list[_Task] = []

@@ -9,6 +9,7 @@ from video_assets.domain.checks import CheckOutcome
 from video_assets.media.pool import DecodingPool
 from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.commit import committed_counts
+from video_assets.pipeline.integrity import find_damage, integrity_outcomes
 from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
 from video_assets.storage.paths import DatasetPaths
@@ -16,12 +17,33 @@ from video_assets.storage.quarantine import read_quarantine
 
 
 def verify_dataset(paths: DatasetPaths, *, all_records: bool) -> dict[str, Any]:
-    """Runs all checks of all planned shards and of the dataset; gives the JSON object of `--json`.
+    """Compares every file with its checksum and runs all checks; gives the JSON object of `--json`.
 
     Raises:
         BuildRefused: if there is no plan.
     """
     begun = time.monotonic()
+    damage = find_damage(paths)
+    outcomes = integrity_outcomes(damage, paths)
+    version, splits = "", dict[str, dict[str, int]]()
+    if all(item.version for item in damage):  # without its tables nothing more can be asked
+        version, more = _all_checks(paths, all_records=all_records)
+        outcomes += more
+        splits = committed_counts(paths, version)
+    lost = read_quarantine(paths.quarantine) if version else None
+    return {
+        "root": str(paths.root),
+        "version_dir": str(paths.version(version).directory) if version else str(paths.directory),
+        "splits": splits,
+        "checks": [_as_dict(outcome) for outcome in outcomes],
+        "quarantined": [] if lost is None else lost[["source", "reason", "detail"]].to_dict("records"),
+        "is_valid": not any(outcome.makes_invalid for outcome in outcomes),
+        "seconds": round(time.monotonic() - begun, 3),
+    }
+
+
+def _all_checks(paths: DatasetPaths, *, all_records: bool) -> tuple[str, list[CheckOutcome]]:
+    """The planned version, and what its checks say."""
     settings = manifest_settings(paths)
     audit = DatasetAudit(paths, settings.max_failed_fraction)
     make_pool = partial(DecodingPool, os.cpu_count() or 1, settings.limits)
@@ -30,16 +52,7 @@ def verify_dataset(paths: DatasetPaths, *, all_records: bool) -> dict[str, Any]:
         shard = ShardAudit(paths, audit.plan, key, settings.limits, make_pool, None if all_records else 3)
         outcomes += [shard.run(name) for name in SHARD_CHECKS]
     outcomes += [audit.run(name) for name in DATASET_CHECKS]
-    version = audit.plan.pinned.version
-    return {
-        "root": str(paths.root),
-        "version_dir": str(paths.version(version).directory),
-        "splits": committed_counts(paths, version),
-        "checks": [_as_dict(outcome) for outcome in outcomes],
-        "quarantined": read_quarantine(paths.quarantine)[["source", "reason", "detail"]].to_dict("records"),
-        "is_valid": not any(outcome.makes_invalid for outcome in outcomes),
-        "seconds": round(time.monotonic() - begun, 3),
-    }
+    return audit.plan.pinned.version, outcomes
 
 
 def _as_dict(outcome: CheckOutcome) -> dict[str, Any]:

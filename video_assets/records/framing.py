@@ -5,6 +5,7 @@ the length, the data, masked CRC-32C of the data; a CRC is masked by rotating it
 constant.
 """
 
+import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,6 +41,14 @@ def frame_record(data: bytes) -> bytes:
     """The bytes that stand in a file for one record."""
     header = struct.pack("<Q", len(data))
     return b"".join((header, struct.pack("<I", _masked_crc(header)), data, struct.pack("<I", _masked_crc(data))))
+
+
+def is_whole_frame(frame: bytes) -> bool:
+    """Whether these are the bytes of one record, checksums checked."""
+    try:
+        return [record.length for record in read_records(io.BytesIO(frame))] == [len(frame)]
+    except FramingError:
+        return False
 
 
 def read_records(file: BinaryIO) -> Iterator[FramedRecord]:

@@ -200,6 +200,20 @@ def verify_summary(result: Mapping[str, Any]) -> str:
     )
 
 
+def repair_summary(result: Mapping[str, Any]) -> str:
+    """What a repair did, and what it could not do."""
+    repaired, failed = result["repaired"], result["not_repaired"]
+    parts = [f"Dataset: {result['directory']}"]
+    if not repaired and not failed:
+        parts.append("Every file is as it was written; there is nothing to repair.")
+    if repaired:
+        parts.append(table((f"{len(repaired)} files are as they were again",), [(name,) for name in repaired]))
+    if failed:
+        sentences = "\n".join(paragraph(f"- {entry['reason']}") for entry in failed)
+        parts.append(f"{len(failed)} files are still damaged:\n{sentences}")
+    return "\n\n".join([*parts, f"{result['seconds']:.1f} s"])
+
+
 def diff_summary(result: Mapping[str, Any]) -> str:
     """What changed between two versions."""
     words = ("added", "removed", "renamed", "relabelled", "moved", "changed")

@@ -129,9 +129,9 @@ def file_sha256(path: Path) -> str:
 
 
 def remove_temporaries(directory: Path) -> list[Path]:
-    """Removes what killed processes left behind in a directory and its `shards`; gives what was removed.
+    """Removes what killed processes left behind in a directory and those of its folders that are written to.
 
-    Files of processes that still live on this machine are left alone.
+    Gives what was removed. Files of processes that still live on this machine are left alone.
     """
     removed: list[Path] = []
     for path in _temporaries(directory):
@@ -142,7 +142,8 @@ def remove_temporaries(directory: Path) -> list[Path]:
 
 
 def _temporaries(directory: Path) -> Iterator[Path]:
-    for place in (directory, directory / "shards", directory / "splits"):
+    for folder in ("", "shards", "splits", "tables", "tables/splits"):
+        place = directory / folder
         if place.is_dir():
             yield from sorted(path for path in place.iterdir() if _TEMPORARY in path.name)
 

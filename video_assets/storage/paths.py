@@ -135,6 +135,12 @@ class DatasetPaths:
         """One row a planned clip."""
         return self.directory / "plan.parquet"
 
+    def tables(self) -> list[Path]:
+        """Every table and list of the dataset that is there; not what a sensor remembers between two looks."""
+        known = [self.manifest, self.labels, self.left_out, self.quarantine, self.plan, self.encoding]
+        known += [self.split_history, *(self.split(split) for split in SPLITS)]
+        return sorted(path for path in known if path.exists())
+
     @property
     def encoding(self) -> Path:
         """The pinned encoding, and what else the plan fixes."""
@@ -144,6 +150,11 @@ class DatasetPaths:
     def dagster_home(self) -> Path:
         """The Dagster instance of this dataset, where DAGSTER_HOME is not set."""
         return self.directory / ".dagster"
+
+    @property
+    def scratch(self) -> "DatasetPaths":
+        """Where a repair makes shards before it moves them into their places."""
+        return DatasetPaths(self.directory / ".repair", self.name)
 
     @property
     def build_lock(self) -> Path:
@@ -206,6 +217,16 @@ class VersionPaths:
     def label_names(self) -> Path:
         """Class names, for tensorflow-datasets."""
         return self.directory / "label.labels.txt"
+
+    @property
+    def checksums(self) -> Path:
+        """The SHA-256 of every other file of the version."""
+        return self.directory / "checksums.json"
+
+    @property
+    def tables(self) -> Path:
+        """The dataset's tables as they were at the commit."""
+        return self.directory / "tables"
 
     @property
     def index(self) -> Path:

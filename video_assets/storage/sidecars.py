@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from video_assets.storage.files import json_text, write_text
+from video_assets.storage.seals import OPEN_SEAL, is_seal_whole, sealed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +55,8 @@ class Sidecar:
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """As it stands on disk."""
-        return json_text(asdict(self))
+        """As it stands on disk, sealed."""
+        return sealed(json_text(asdict(self) | {"seal": OPEN_SEAL}).encode("utf-8")).decode("utf-8")
 
     def write(self, path: Path) -> None:
         """Writes the file."""
@@ -63,9 +64,13 @@ class Sidecar:
 
 
 def read_sidecar(path: Path) -> Sidecar | None:
-    """The sidecar, or None where there is none or it cannot be understood: then its shard counts as missing."""
+    """The sidecar, or None where there is none or it is damaged: then its shard counts as missing."""
     try:
-        values = json.loads(path.read_text("utf-8"))
+        data = path.read_bytes()
+        if is_seal_whole(data) is False:
+            return None
+        values = json.loads(data)
+        values.pop("seal", None)
         clips = [StoredClip(**clip) for clip in values.pop("clips")]
         losses = [LostClip(**loss) for loss in values.pop("losses")]
         return Sidecar(**values, clips=clips, losses=losses)

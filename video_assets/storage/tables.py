@@ -1,13 +1,18 @@
 """Parquet tables: read with a schema, written atomically."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from video_assets.storage.files import AtomicFile
+from video_assets.domain.errors import FileDamaged
+from video_assets.storage.files import write_bytes
+from video_assets.storage.seals import OPEN_SEAL, damage_sentence, refuse_broken_seal, sealed
+
+_SEAL = "seal"
 
 
 def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema, notes: Mapping[str, str] | None = None) -> None:
@@ -15,26 +20,58 @@ def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema, notes: Mappi
 
     The same rows give the same bytes.
     """
+    write_bytes(path, table_bytes(frame, schema, notes))
+
+
+def table_bytes(frame: pd.DataFrame, schema: pa.Schema, notes: Mapping[str, str] | None = None) -> bytes:
+    """What `write_table` writes; sealed, so that one flipped bit is found."""
     table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
-    table = table.replace_schema_metadata({k: v.encode("utf-8") for k, v in (notes or {}).items()})
+    metadata = {**(notes or {}), _SEAL: OPEN_SEAL}  # the seal comes last
+    table = table.replace_schema_metadata({k: v.encode("utf-8") for k, v in metadata.items()})
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    with AtomicFile(path) as file:
-        file.write(sink.getvalue().to_pybytes())
+    return sealed(sink.getvalue().to_pybytes())
 
 
 def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """The file's rows, or some of its columns; an empty frame if the file is not there.
 
     Texts without a value are missing in pandas' sense (NaN), as numbers are.
+
+    Raises:
+        FileDamaged: if the file is not the one that was written.
     """
     wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
     if not path.exists():
         return wanted.empty_table().to_pandas()
-    return pq.read_table(path, columns=wanted.names).cast(wanted).to_pandas(self_destruct=True, split_blocks=True)
+    source = _whole(path)
+    with _named_damage(path):
+        return pq.read_table(source, columns=wanted.names).cast(wanted).to_pandas(self_destruct=True, split_blocks=True)
 
 
 def read_notes(path: Path) -> dict[str, str]:
-    """The file's own metadata, as given to `write_table`."""
-    metadata = pq.read_metadata(path).metadata or {}
-    return {k.decode(): v.decode("utf-8") for k, v in metadata.items() if not k.startswith((b"ARROW:", b"pandas"))}
+    """The file's own metadata, as given to `write_table`.
+
+    Raises:
+        FileDamaged: if the file is not the one that was written.
+    """
+    source = _whole(path)
+    with _named_damage(path):
+        metadata = pq.read_metadata(source).metadata or {}
+    found = {k.decode(): v.decode("utf-8") for k, v in metadata.items() if not k.startswith((b"ARROW:", b"pandas"))}
+    return {name: text for name, text in found.items() if name != _SEAL}
+
+
+def _whole(path: Path) -> pa.BufferReader:
+    """The file's bytes, read once and compared with their seal."""
+    data = path.read_bytes()
+    refuse_broken_seal(path, data)
+    return pa.BufferReader(data)
+
+
+@contextmanager
+def _named_damage(path: Path) -> Generator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # cut short, say, so that it lost its seal too
+        raise FileDamaged(damage_sentence(path)) from error

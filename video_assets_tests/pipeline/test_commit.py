@@ -11,7 +11,7 @@ import pytest
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.near_duplicates import SIGNATURE_BYTES
 from video_assets.domain.splits import SPLITS
-from video_assets.pipeline import commit as module
+from video_assets.pipeline import publish as module
 from video_assets.pipeline.commit import committed_counts, committed_lengths
 from video_assets.pipeline.plan import read_plan
 from video_assets.storage.paths import DatasetPaths
@@ -200,7 +200,7 @@ def test_the_list_of_shards_is_swapped_last(stages: Stages, monkeypatch: pytest.
 
     monkeypatch.setattr(module, "write_if_changed", remembered)
     stages.commit()
-    assert written[-1] == "dataset_info.json"
+    assert written[-2:] == ["dataset_info.json", "checksums.json"]  # the sums of what is allowed no longer go last
     assert written.index("label.labels.txt") < written.index("features.json")
 
 

@@ -7,6 +7,7 @@ import pytest
 from video_assets.domain.errors import BuildRefused
 from video_assets.pipeline import verify_dataset as module
 from video_assets.pipeline.audit import DATASET_CHECKS
+from video_assets.pipeline.integrity import CHECK
 from video_assets.pipeline.verify import SHARD_CHECKS
 from video_assets.pipeline.verify_dataset import verify_dataset
 from video_assets.storage.paths import DatasetPaths
@@ -28,7 +29,7 @@ def test_a_right_dataset_is_valid(built_once: Built) -> None:
     found = verify_dataset(built_once.paths, all_records=True)
     assert found["is_valid"] is True
     assert failures(found) == set()
-    assert len(found["checks"]) == 7 * len(SHARD_CHECKS) + len(DATASET_CHECKS)
+    assert len(found["checks"]) == 1 + 7 * len(SHARD_CHECKS) + len(DATASET_CHECKS)
     assert found["splits"] == {"train": {"records": 18, "shards": 5}, "test": {"records": 6, "shards": 2}}
     assert found["version_dir"] == str(built_once.version.directory)
     assert [lost["source"] for lost in found["quarantined"]] == ["run/broken.mp4"]
@@ -55,14 +56,24 @@ def test_every_damage_is_named_at_its_own_shard(
         ("shard_matches_source", TEST_SHARDS[0]),
         ("one_encoding", TRAIN_SHARDS[1]),
         ("nothing_lost", TRAIN_SHARDS[3]),
+        *((CHECK, key) for key in (*TRAIN_SHARDS[:4], TEST_SHARDS[0])),
     }
+
+
+def test_with_a_damaged_table_only_the_damage_is_told(built: Built) -> None:
+    damage.flip_byte(built.paths.plan, 200)
+    damage.flip_byte(built.shard(TRAIN_SHARDS[0]), 700)
+    found = verify_dataset(built.paths, all_records=True)
+    assert found["is_valid"] is False
+    assert failures(found) == {(CHECK, "plan.parquet"), (CHECK, TRAIN_SHARDS[0])}
+    assert len(found["checks"]) == 2
 
 
 def test_a_shard_that_vanished_is_named(built: Built) -> None:
     built.shard(TEST_SHARDS[1]).unlink()
     found = verify_dataset(built.paths, all_records=False)
     assert found["is_valid"] is False
-    assert failures(found) == {(name, TEST_SHARDS[1]) for name in SHARD_CHECKS}
+    assert failures(found) == {(name, TEST_SHARDS[1]) for name in (*SHARD_CHECKS, CHECK)}
 
 
 def test_what_was_never_planned_cannot_be_verified(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -6,7 +6,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from video_assets.domain.errors import FileDamaged
 from video_assets.storage.schemas import CLIP_FIELDS, INDEX, MANIFEST, PLAN, QUARANTINE, SPLIT, SPLIT_HISTORY
+from video_assets.storage.seals import is_seal_whole
 from video_assets.storage.tables import read_notes, read_table, write_table
 
 SCHEMA = pa.schema([("name", pa.string()), ("count", pa.int64()), ("seconds", pa.float64())])
@@ -67,3 +69,23 @@ def test_columns_on_disk_are_pinned() -> None:
         "end_seconds", "caption", "row_digest", "size_bytes", "mtime_ns", "num_frames", "num_pixels",
     ]  # fmt: skip
     assert SPLIT_HISTORY.names == ["kind", "key", "split"]
+
+
+def test_a_flipped_bit_or_a_missing_half_is_refused_by_name_and_never_read(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    write_table(path, ROWS, SCHEMA, {"note": "text"})
+    whole = path.read_bytes()
+    for position in range(0, 8 * len(whole), 61):
+        flipped = bytearray(whole)
+        flipped[position // 8] ^= 1 << position % 8
+        path.write_bytes(flipped)
+        if is_seal_whole(bytes(flipped)) is False:  # a flip in the seal's own mark does no harm to the rows
+            with pytest.raises(FileDamaged, match="is damaged: its bytes are not those that were written"):
+                read_table(path, SCHEMA)
+            with pytest.raises(FileDamaged, match="is damaged: its bytes are not those that were written"):
+                read_notes(path)
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(FileDamaged, match="is damaged"):
+        read_table(path, SCHEMA)
+    path.write_bytes(whole)
+    assert read_notes(path) == {"note": "text"}

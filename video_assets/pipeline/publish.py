@@ -1,0 +1,53 @@
+"""What readers open, swapped at a commit, and the checksums of all of it."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+from video_assets.storage.checksums import Checksums, read_checksums
+from video_assets.storage.files import file_sha256, write_if_changed
+from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
+from video_assets.storage.sidecars import Sidecar
+
+
+def publish(paths: VersionPaths, contents: Mapping[str, bytes], sidecars: Mapping[str, Sidecar]) -> bool:
+    """Writes files of a version in the order given, the one that readers begin with last; says if that one changed.
+
+    `contents` has them by their paths in the version directory. `checksums.json` is written twice: before, when it
+    also allows what is there now, and after. So at no moment, also not after a kill, is a whole file taken for damaged.
+    """
+    wanted = {path: hashlib.sha256(data).hexdigest() for path, data in contents.items()}
+    known = read_checksums(paths.checksums)
+    now = {path: file_sha256(paths.directory / path) for path in wanted if (paths.directory / path).exists()}
+    # What is there now may be allowed only if it was right: a commit must not bless damage.
+    before = {
+        path: digest
+        for path, digest in now.items()
+        if digest != wanted[path] and (known is None or (path in known.files and known.allows(path, digest)))
+    }
+    files = wanted | _shard_checksums(paths, sidecars)
+    if before:
+        write_if_changed(paths.checksums, Checksums(files, before).to_bytes())
+    was_changed = [write_if_changed(paths.directory / path, data) for path, data in contents.items()]
+    write_if_changed(paths.checksums, Checksums(files).to_bytes())
+    return was_changed[-1]
+
+
+def _shard_checksums(paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, sidecar in sidecars.items():
+        place = parse_partition_key(key)
+        shard = paths.shard(*place)
+        found[shard.name] = sidecar.sha256
+        beside = [paths.sidecar(*place), *sorted(paths.directory.glob(f"{shard.stem}.*"))]
+        found |= {str(path.relative_to(paths.directory)): file_sha256(path) for path in beside if path != shard}
+    return found
+
+
+def copied_tables(paths: DatasetPaths, version_paths: VersionPaths) -> Iterable[tuple[str, bytes]]:
+    """The dataset's tables as they are now, by the places of their copies in the version directory.
+
+    Plans, splits and labels depend on all that was planned before: no source could give them back.
+    """
+    copies = version_paths.tables.relative_to(version_paths.directory)
+    for table in paths.tables():
+        yield str(copies / table.relative_to(paths.directory)), table.read_bytes()

@@ -1,0 +1,43 @@
+"""`video-assets repair` as a command: one writer at a time, its decoding processes, and what it prints."""
+
+import os
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from video_assets.domain.errors import SettingsError
+from video_assets.media.pool import DecodingPool, PoolMaker
+from video_assets.pipeline.repair import repair_dataset
+from video_assets.pipeline.settings import SourceSettings
+from video_assets.pipeline.writing import building
+from video_assets.storage.paths import DatasetPaths
+
+
+def run_repair(paths: DatasetPaths, source: Path | None, *, num_workers: int = 0) -> dict[str, Any]:
+    """Repairs a dataset; gives the JSON object of `--json`.
+
+    Raises:
+        SettingsError: if there is no such dataset.
+        LockHeld: if somebody else is writing it.
+        BuildRefused: if nothing was planned yet.
+    """
+    if not paths.directory.is_dir():
+        raise SettingsError(f"there is no dataset {paths.name} in {paths.root}; build it first, or name another root")
+    begun = time.monotonic()
+
+    def pools_for(settings: SourceSettings) -> PoolMaker:
+        return partial(DecodingPool, num_workers or os.cpu_count() or 1, settings.limits)
+
+    with building(paths, "video-assets repair"):
+        report = repair_dataset(paths, source, pools_for)
+    return {
+        "directory": str(paths.directory),
+        "damaged": [item.sentence for item in report.damaged],
+        "repaired": [str(path.relative_to(paths.directory)) for path in report.repaired],
+        "shards_rebuilt": report.shards_rebuilt,
+        "not_repaired": [
+            {"file": str(path.relative_to(paths.directory)), "reason": reason} for path, reason in report.failed.items()
+        ],
+        "seconds": round(time.monotonic() - begun, 3),
+    }
