@@ -1,8 +1,6 @@
 """Checks of one shard, against the plan and against its source, through TensorFlow's own reader."""
 
 import math
-import os
-import re
 import sys
 import threading
 from collections.abc import Callable, Container, Generator, Iterator
@@ -23,15 +21,13 @@ from video_assets.domain.losses import Loss
 from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.plan import ReadPlan
+from video_assets.reader.kernels import ReadingError, decode_images, kernels, parse_record, read_records
 from video_assets.storage.files import file_sha256
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.sidecars import Sidecar, read_sidecar
 from video_assets.storage.sources import source_directory
 
 SHARD_CHECKS = ("shard_is_complete", "shard_decodes", "shard_matches_source")
-
-
-_importing = threading.Lock()
 
 
 class _Failed(Exception):
@@ -93,19 +89,14 @@ class ShardAudit:
         """
         if not self._shard.is_file():
             raise _Failed(f"{self._shard.name} is not there; materialize {self.key}")
-        tf = _tensorflow()
-        from video_assets.reader.parsing import parse_record
-
         number = 0
         try:
-            for raw in tf.data.TFRecordDataset(str(self._shard)):
+            for raw in read_records(self._shard):
                 if chosen is None or number in chosen:
-                    parsed = parse_record(self._encoding.layout, raw)
-                    yield number, {name: tensor.numpy() for name, tensor in parsed.items()}
+                    yield number, parse_record(self._encoding.layout, raw)
                 number += 1
-        except tf.errors.OpError as error:
-            reason = _sentence_of(error)
-            raise _Failed(f"record {number} of {self._shard.name} cannot be read: {reason}") from error
+        except ReadingError as error:
+            raise _Failed(f"record {number} of {self._shard.name} cannot be read: {error}") from error
 
     @property
     def _encoding(self) -> Encoding:
@@ -159,25 +150,20 @@ class ShardAudit:
         return set(choose_sample(costs, seed_text=seed, max_records=self.max_records, max_cost=max_cost))
 
     def _decodes(self) -> tuple[str, dict[str, float]]:
-        _tensorflow()
-        from video_assets.reader.parsing import decode_images
-
         chosen = self._sampled([1.0] * len(self._sidecar.clips), max_cost=math.inf)
         for number, record in self._records(chosen):
-            self._refuse_frames(number, record, decode_images)
+            self._refuse_frames(number, record)
         return f"{len(chosen)} of {len(self._sidecar.clips)} records decode as planned", {
             "records_decoded": len(chosen)
         }
 
-    def _refuse_frames(self, number: int, record: dict[str, Any], decode_images: Callable[[Any], Any]) -> None:
-        tf = _tensorflow()
+    def _refuse_frames(self, number: int, record: dict[str, Any]) -> None:
         clip_id = record["id"].decode("utf-8", "replace")
         place = f"record {number} of {self._shard.name}, clip {clip_id},"
         try:
-            frames = decode_images(record["images"]).numpy()
-        except (tf.errors.OpError, ValueError) as error:  # ValueError: no frames, or frames of several sizes
-            reason = _sentence_of(error)
-            raise _Failed(f"{place} does not decode: {reason}") from error
+            frames = decode_images(record["images"])
+        except (ReadingError, ValueError) as error:  # ValueError: no frames, or frames of several sizes
+            raise _Failed(f"{place} does not decode: {error}") from error
         encoding, labels = self._encoding, {clip.clip_id: clip.label_index for clip in self._planned[0].clips}
         side = encoding.resolution
         is_sized = (
@@ -230,16 +216,16 @@ class ShardAudit:
 
 @contextmanager
 def tensorflow_meanwhile() -> Generator[Callable[[], None], None, None]:
-    """Gives a function that begins to import TensorFlow in a thread of its own; its end waits for that import.
+    """Gives a function that begins to load TensorFlow's kernels in a thread of its own; its end waits for that thread.
 
-    Checks read shards through TensorFlow. Its import takes seconds of one core, most of which pass while this
+    Checks read shards through them. To load them takes a second of one core, which passes while this
     process only waits for decoding processes. If it fails, the first check that needs it says why.
     """
     interval = sys.getswitchinterval()
-    importing = threading.Thread(target=_try_tensorflow, name="import of tensorflow")
+    importing = threading.Thread(target=_try_kernels, name="loading of kernels")
 
     def begin() -> None:
-        if importing.ident is None and "tensorflow" not in sys.modules:
+        if importing.ident is None:
             # An import hardly ever lets go of the interpreter by itself; decoding processes wait for their next clip.
             sys.setswitchinterval(interval / 20)
             importing.start()
@@ -252,42 +238,6 @@ def tensorflow_meanwhile() -> Generator[Callable[[], None], None, None]:
             sys.setswitchinterval(interval)
 
 
-def _try_tensorflow() -> None:
-    with suppress(Exception):  # it is imported again, and then raises, where it is needed
-        _tensorflow()
-
-
-def _tensorflow() -> Any:
-    """TensorFlow, without the page of start-up messages that its C++ writes past every setting for them."""
-    with _importing:
-        if "tensorflow" in sys.modules:
-            return sys.modules["tensorflow"]
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        with _muted_standard_error():
-            import tensorflow as tf
-
-            tf.constant(0)  # looks for devices, and says so
-        return tf
-
-
-@contextmanager
-def _muted_standard_error() -> Generator[None, None, None]:
-    """Loses what C++ writes to standard error. What Python writes meanwhile arrives."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    python_stream = sys.stderr
-    if python_stream is sys.__stderr__:
-        # `kept` stays open: another thread may still hold this stream when it is no longer in place.
-        sys.stderr = open(kept, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(nowhere)
-        sys.stderr = python_stream
-
-
-def _sentence_of(error: Exception) -> str:
-    """What TensorFlow says is wrong, without the names of its own operations around it."""
-    first_line = str(getattr(error, "message", error)).splitlines()[0]
-    return re.sub(r"\{\{.*?\}\}\s*|\s*\[Op:.*", "", first_line)
+def _try_kernels() -> None:
+    with suppress(Exception):  # they are loaded again, and that then raises, where they are needed
+        kernels()

@@ -1,11 +1,12 @@
 """Records as TensorFlow itself reads them: an implementation that shares nothing with the writer."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import tensorflow as tf
 
 from video_assets.domain.encoding import Layout
-from video_assets.domain.errors import SettingsError
+from video_assets.reader.contracts import ReadFeature, record_contract
 
 
 def parse_record(layout: Layout, record: Any) -> dict[str, Any]:
@@ -16,37 +17,23 @@ def parse_record(layout: Layout, record: Any) -> dict[str, Any]:
     Raises:
         SettingsError: if the layout is not known.
     """
-    if layout == "sequence_example":
-        return _parse_sequence_example(record)
-    if layout != "tfds":
-        raise SettingsError(f"the layout {layout!r} cannot be read by this version")
-    features = {
-        "video": tf.io.RaggedFeature(tf.string),
-        "label": tf.io.FixedLenFeature([], tf.int64),
-        "id": tf.io.FixedLenFeature([], tf.string),
-        "source": tf.io.FixedLenFeature([], tf.string),
-        "timestamps_us": tf.io.RaggedFeature(tf.int64),
-    }
-    parsed = tf.io.parse_single_example(record, features)
-    parsed["images"] = parsed.pop("video")
-    return parsed
+    contract = record_contract(layout)
+    features = _features(contract.features)
+    if contract.steps:
+        steps = {step.key: tf.io.FixedLenSequenceFeature([], tf.as_dtype(step.dtype)) for step in contract.steps}
+        context, lists = tf.io.parse_single_sequence_example(record, features, steps)
+        parsed = {**context, **lists}
+    else:
+        parsed = tf.io.parse_single_example(record, features)
+    return {feature.name: parsed[feature.key] for feature in (*contract.features, *contract.steps)}
 
 
-def _parse_sequence_example(record: Any) -> dict[str, Any]:
-    context_features = {
-        "clip/label/index": tf.io.FixedLenFeature([], tf.int64),
-        "example/id": tf.io.FixedLenFeature([], tf.string),
-        "clip/data_path": tf.io.FixedLenFeature([], tf.string),
-        "timestamps_us": tf.io.RaggedFeature(tf.int64),
-    }
-    steps = {"image/encoded": tf.io.FixedLenSequenceFeature([], tf.string)}
-    context, lists = tf.io.parse_single_sequence_example(record, context_features, steps)
+def _features(features: Iterable[ReadFeature]) -> dict[str, Any]:
     return {
-        "images": lists["image/encoded"],
-        "label": context["clip/label/index"],
-        "id": context["example/id"],
-        "source": context["clip/data_path"],
-        "timestamps_us": context["timestamps_us"],
+        feature.key: tf.io.RaggedFeature(tf.as_dtype(feature.dtype))
+        if feature.is_list
+        else tf.io.FixedLenFeature([], tf.as_dtype(feature.dtype))
+        for feature in features
     }
 
 

@@ -1,0 +1,58 @@
+"""Which features of a stored record are read, and under which names; one table for all ways of reading them."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from video_assets.domain.encoding import Layout
+from video_assets.domain.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFeature:
+    """One feature: its key in the record, and what it is called here. A list may have any length."""
+
+    key: str
+    name: Literal["images", "label", "id", "source", "timestamps_us"]
+    dtype: Literal["string", "int64"]
+    is_list: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecordContract:
+    """What is read of a `tf.train.Example`; or, with `steps`, of a `tf.train.SequenceExample` and its context."""
+
+    features: tuple[ReadFeature, ...]
+    steps: tuple[ReadFeature, ...] = ()
+
+
+_CONTRACTS: Final[dict[str, RecordContract]] = {
+    "tfds": RecordContract(
+        (
+            ReadFeature("label", "label", "int64"),
+            ReadFeature("id", "id", "string"),
+            ReadFeature("source", "source", "string"),
+            ReadFeature("video", "images", "string", is_list=True),
+            ReadFeature("timestamps_us", "timestamps_us", "int64", is_list=True),
+        )
+    ),
+    "sequence_example": RecordContract(
+        (
+            ReadFeature("clip/label/index", "label", "int64"),
+            ReadFeature("example/id", "id", "string"),
+            ReadFeature("clip/data_path", "source", "string"),
+            ReadFeature("timestamps_us", "timestamps_us", "int64", is_list=True),
+        ),
+        steps=(ReadFeature("image/encoded", "images", "string"),),
+    ),
+}
+
+
+def record_contract(layout: Layout) -> RecordContract:
+    """The contract of a layout.
+
+    Raises:
+        SettingsError: if the layout is not known.
+    """
+    if layout not in _CONTRACTS:
+        raise SettingsError(f"the layout {layout!r} cannot be read by this version")
+    return _CONTRACTS[layout]
