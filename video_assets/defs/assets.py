@@ -22,6 +22,7 @@ from video_assets.pipeline.writing import writing_tables
 CODE_VERSION = "1"
 GROUP = "video_dataset"
 OWNERS = ["team:video_assets"]
+_NO_VAL = " Empty unless splits.val_fraction, or a table's column split, asks for it."
 
 videos = dg.AssetSpec(
     "videos",
@@ -60,11 +61,13 @@ def manifest(
 
 @dg.multi_asset(
     name="splits",
+    can_subset=True,  # what runs is the same; a run that names train and test alone reports these
     specs=[
         dg.AssetSpec(
             f"{split}_split",
             deps=["manifest"],
-            description=f"Clips of {split}: whole groups, stratified by class; a clip that was assigned never moves.",
+            description=f"Clips of {split}: whole groups, stratified by class; a clip that was assigned never moves."
+            + (_NO_VAL if split == "val" else ""),
             group_name=GROUP,
             kinds={"parquet"},
             owners=OWNERS,
@@ -80,7 +83,8 @@ def splits(context: dg.AssetExecutionContext, config: SplitConfig, dataset: Data
         with writing_tables(dataset.paths(), "splits"):
             report = build_splits(dataset.paths(), config.to_settings())
     for split in SPLITS:
-        yield dg.MaterializeResult(asset_key=f"{split}_split", metadata=metadata.of_split(report, split))
+        if dg.AssetKey(f"{split}_split") in context.selected_asset_keys:
+            yield dg.MaterializeResult(asset_key=f"{split}_split", metadata=metadata.of_split(report, split))
 
 
 def plan_asset(partitions: Mapping[Split, dg.DynamicPartitionsDefinition]) -> dg.AssetsDefinition:
@@ -88,9 +92,9 @@ def plan_asset(partitions: Mapping[Split, dg.DynamicPartitionsDefinition]) -> dg
 
     @dg.asset(
         name="plan",
-        deps=["train_split", "test_split"],
+        deps=[f"{split}_split" for split in SPLITS],
         description="Which clip goes to which shard, under which encoding: the dataset's lock file. Registers one "
-        "partition of train_shards or test_shards for each shard.",
+        "partition of train_shards, test_shards or val_shards for each shard.",
         group_name=GROUP,
         kinds={"parquet"},
         owners=OWNERS,
@@ -119,7 +123,7 @@ def plan_asset(partitions: Mapping[Split, dg.DynamicPartitionsDefinition]) -> dg
 
 @dg.asset(
     name="dataset",
-    deps=["train_shards", "test_shards"],
+    deps=[f"{split}_shards" for split in SPLITS],
     description="The commit. Refuses while a planned shard is missing or unsound; otherwise swaps dataset_info.json "
     "last, so that readers see the old dataset or the new one.",
     group_name=GROUP,

@@ -43,7 +43,7 @@ def pinned_run_config(paths: DatasetPaths, *, only_settled: bool) -> dict[str, A
     run_config = dg.RunConfig(
         ops={
             "manifest": SourceConfig.from_settings(source, only_settled=only_settled),
-            "splits": SplitConfig(test_fraction=splits.test_fraction, seed=splits.seed),
+            "splits": SplitConfig.from_settings(splits),
             "plan": PlanConfig.model_validate(plan),
         }
     )

@@ -199,7 +199,7 @@ def _build(
     paths: DatasetPaths, run_config: Mapping[str, Any], instance: dg.DagsterInstance, result: BuildResult
 ) -> None:
     runner = _Runner(build_definitions(Reporting(to_terminal=True)), instance, paths)
-    runner.run(("manifest", "train_split", "test_split", "plan"), config_for(run_config, _PLANNING))
+    runner.run(("manifest", *(f"{split}_split" for split in SPLITS), "plan"), config_for(run_config, _PLANNING))
     plan = read_plan(paths)
     result.version_dir = str(paths.version(plan.pinned.version).directory)
     failed: list[_Refused] = []

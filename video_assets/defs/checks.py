@@ -25,7 +25,7 @@ _DESCRIPTIONS = {
     "shard_decodes": "A sample decodes, through TensorFlow, to the planned shape, type, label and frame count.",
     "shard_matches_source": "A sample shows the frames that a full decode of the source shows at the stored times.",
     "no_leakage": "No group and no identical content is in two splits; clips of two splits that look alike are named.",
-    "classes_covered": "Every class with several groups is in both splits.",
+    "classes_covered": "Every class with several groups is in all splits.",
     "one_encoding": "All shards were written under the pinned encoding.",
     "nothing_lost": "Planned clips are stored, or quarantined with a reason, and no more than allowed are lost.",
 }

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 import dagster as dg
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator
 
 from video_assets.domain.clips import UCF101_GROUP_PATTERN
 from video_assets.domain.encoding import Encoding, ImageFormat, Layout, Resize, Sampling, ShortClip
@@ -108,14 +108,33 @@ class SourceConfig(dg.Config):
 
 
 class SplitConfig(dg.Config):
-    """How groups are assigned to train and test. Clips that were assigned stay where they are."""
+    """How groups are assigned to train, test and val. Clips that were assigned stay where they are."""
 
     test_fraction: float = Field(0.2, ge=0, le=1, description="Share of each class's clips that go to test (0 to 1).")
+    val_fraction: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share that goes to a third split, val; 0: there is none, unless a table's column split says so.",
+    )
     seed: int = Field(0, ge=-(2**63), lt=2**63, description="Another seed gives another, equally good split.")
 
     def to_settings(self) -> SplitSettings:
         """The stage's settings."""
-        return SplitSettings(test_fraction=self.test_fraction, seed=self.seed)
+        return SplitSettings(test_fraction=self.test_fraction, val_fraction=self.val_fraction, seed=self.seed)
+
+    @field_validator("val_fraction")
+    @classmethod
+    def _must_leave_room(cls, fraction: float, info: ValidationInfo) -> float:
+        taken = info.data.get("test_fraction", 0.0)
+        if round(taken + fraction, 9) > 1:
+            raise ValueError(f"together with test_fraction {taken} it is above 1")
+        return fraction
+
+    @classmethod
+    def from_settings(cls, settings: SplitSettings) -> "SplitConfig":
+        """The config that gives these settings."""
+        return cls(test_fraction=settings.test_fraction, val_fraction=settings.val_fraction, seed=settings.seed)
 
 
 class EncodingConfig(dg.Config):

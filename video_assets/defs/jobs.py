@@ -73,7 +73,7 @@ def _damage(failed: Sequence[CheckOutcome]) -> str:
 
 def dataset_jobs() -> list[UnresolvedAssetJobDefinition]:
     """Jobs over the assets."""
-    plan_assets = dg.AssetSelection.assets("manifest", "train_split", "test_split", "plan")
+    plan_assets = dg.AssetSelection.assets("manifest", *(f"{split}_split" for split in SPLITS), "plan")
     shards = [
         dg.define_asset_job(
             shards_job_name(split),

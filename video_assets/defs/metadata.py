@@ -58,14 +58,12 @@ def of_manifest(report: ManifestReport, paths: DatasetPaths) -> Metadata:
 
 
 def of_split(report: SplitReport, split: Split) -> Metadata:
-    """Clips of one split by class, and test's share against its target."""
+    """Clips of one split by class, and the shares of those that are held out against their targets."""
     balance = report.balance()
     rows = [
         {
             "class": str(name),
-            "train": int(row["train"]),
-            "test": int(row["test"]),
-            "test_share": round(float(row["test_share"]), 4),
+            **{str(n): round(float(v), 4) if str(n).endswith("_share") else int(v) for n, v in row.items()},
         }
         for name, row in balance.iterrows()
     ]
@@ -76,6 +74,7 @@ def of_split(report: SplitReport, split: Split) -> Metadata:
         "groups": int(report.splits[split]["group"].nunique()),
         "share": round(len(report.splits[split]) / max(1, total), 4),
         "target_test_fraction": report.test_fraction,
+        "target_val_fraction": report.val_fraction,
         "newly_assigned": report.num_new,
         "contradictions": len(report.lost),
         "balance": _table(rows),
@@ -129,7 +128,7 @@ def of_dataset(report: CommitReport) -> Metadata:
             "shards": report.shards[split],
             "megabytes": round(report.num_bytes[split] / 1e6, 3),
         }
-        for split in SPLITS
+        for split in report.records
     ]
     return {
         "dagster/row_count": sum(report.records.values()),

@@ -30,7 +30,8 @@ def shards_asset(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(SHARDS_PER_RUN),
         description=f"TFRecord shards of {split}, one partition each. A shard whose file already has the planned "
-        "fingerprint is left as it is; one that fails does not stop the others.",
+        "fingerprint is left as it is; one that fails does not stop the others."
+        + (" No partitions unless splits.val_fraction, or a table, asks for val." if split == "val" else ""),
         group_name=GROUP,
         kinds={"tfrecord", "pyav"},
         owners=OWNERS,

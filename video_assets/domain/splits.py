@@ -1,5 +1,6 @@
 """Which split each clip belongs to: whole groups, stratified by class, and never moved afterwards."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,8 +8,21 @@ from typing import Literal, get_args
 
 from video_assets.domain.hashing import seeded_hash
 
-Split = Literal["train", "test"]
+Split = Literal["train", "test", "val"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+"""Every split that there may be. A dataset has `val` only if a fraction or an official list asks for it."""
+
+
+def split_named(name: str) -> Split:
+    """The split of this name; `validation` is another name of `val`.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    for split in SPLITS:
+        if name == split or (split == "val" and name == "validation"):
+            return split
+    raise ValueError(f"the split is {name!r}; it must be one of {', '.join(SPLITS)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,43 +39,50 @@ class Unit:
 
 @dataclass(slots=True)
 class _Balance:
-    """How many clips of each class there are, and how many of them are in test."""
+    """How many clips of each class there are, and how many of them each held-out split has and should have."""
 
-    test_fraction: float
+    fractions: Mapping[Split, float]
     totals: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    in_test: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    held: dict[tuple[str, Split], int] = field(default_factory=lambda: defaultdict(int))
 
-    def move(self, unit: Unit, sign: int) -> None:
+    def move(self, unit: Unit, split: Split, sign: int = 1) -> None:
         for name, count in unit.clips_by_class.items():
-            self.in_test[name] += sign * count
+            self.held[name, split] += sign * count
 
-    def gain(self, unit: Unit, sign: int = 1) -> float:
-        """How much nearer to the target all classes come, in squared relative distance, if the unit enters test."""
-        gained = 0.0
+    def gain(self, unit: Unit, split: Split, sign: int = 1) -> float:
+        """How much nearer to the target all classes come, in squared relative distance, if the unit enters.
+
+        Train has what the others leave, so it has no target of its own.
+        """
+        if split not in self.fractions:
+            return 0.0
+        gained: list[float] = []
         for name, count in unit.clips_by_class.items():
             total = self.totals[name]
-            off = self.in_test[name] - self.test_fraction * total
-            gained += (off**2 - (off + sign * count) ** 2) / total**2
-        return gained
+            off = self.held[name, split] - self.fractions[split] * total
+            gained.append((off**2 - (off + sign * count) ** 2) / total**2)
+        return math.fsum(gained)  # a plain sum hangs, in its last digit, on the order in which the classes were listed
 
 
-def assign_splits(units: Sequence[Unit], *, test_fraction: float, seed: int) -> dict[str, Split]:
+def assign_splits(
+    units: Sequence[Unit], *, test_fraction: float, seed: int, val_fraction: float = 0.0
+) -> dict[str, Split]:
     """The split of every unit, by its key.
 
-    Units that have a split keep it. The others are taken in an order that hangs on seed and key alone, and
-    each enters test if that brings its classes nearer to `test_fraction` of their clips; so a class whose
-    groups hold no other class ends within half of its largest group of the target. Afterwards every class with
-    two groups or more has one in each split, as far as units without a split allow. A class with one group is
-    for training, unless its group is already in test.
+    Units that have a split keep it. The others are taken in an order that hangs on seed and key alone, and each
+    enters test or val if that brings its classes nearer to `test_fraction` and `val_fraction` of their clips, and
+    the one of both where it brings them nearer; so a class whose groups hold no other class ends within half of its
+    largest group of the targets. Afterwards every class with two groups or more has one in train and one in test,
+    and with three or more one in val, as far as units without a split allow. A class with one group is for
+    training, unless its group is held out already.
 
     Raises:
-        ValueError: if two units have the same key, or test_fraction is outside [0, 1].
+        ValueError: if two units have the same key, or a fraction is outside [0, 1], or both together are above 1.
     """
-    if not 0 <= test_fraction <= 1:
-        raise ValueError(f"test_fraction is {test_fraction}; it must be from 0 to 1")
+    fractions = _fractions(test_fraction, val_fraction)
     if len({unit.key for unit in units}) != len(units):
         raise ValueError("two units have the same key")
-    balance = _Balance(test_fraction)
+    balance = _Balance({split: fractions[split] for split in fractions if split != "train"})
     units_of: dict[str, list[Unit]] = defaultdict(list)
     for unit in units:
         for name, count in unit.clips_by_class.items():
@@ -69,31 +90,57 @@ def assign_splits(units: Sequence[Unit], *, test_fraction: float, seed: int) -> 
             units_of[name].append(unit)
     splits: dict[str, Split] = {unit.key: unit.split for unit in units if unit.split is not None}
     for unit in units:
-        if unit.split == "test":
-            balance.move(unit, 1)
+        if unit.split is not None:
+            balance.move(unit, unit.split)
+    covered: list[Split] = [split for split in _RANKED if 0 < fractions[split] < 1]
     free = sorted((u for u in units if u.split is None), key=lambda u: (seeded_hash(seed, u.key), u.key))
     for unit in free:
-        enters_test = _may_enter_test(unit, units_of) and balance.gain(unit) > 0
-        splits[unit.key] = "test" if enters_test else "train"
-        if enters_test:
-            balance.move(unit, 1)
-    if 0 < test_fraction < 1:
-        _cover_classes(free, units_of, splits, balance)
+        splits[unit.key] = _nearest(unit, units_of, balance, covered)
+        balance.move(unit, splits[unit.key])
+    _cover_classes(free, units_of, splits, balance, covered)
     return splits
 
 
-def _may_enter_test(unit: Unit, units_of: Mapping[str, Sequence[Unit]]) -> bool:
-    """A unit that is all there is of one of its classes stays in train: nothing could be learned of that class."""
-    return all(len(units_of[name]) > 1 for name in unit.clips_by_class)
+_RANKED: tuple[Split, ...] = ("test", "train", "val")
+"""Splits in the order in which a class that lacks one gets it; a class of two groups gets the first two."""
 
 
-_BOTH_WAYS: tuple[tuple[Split, Split], ...] = (("test", "train"), ("train", "test"))
+def _fractions(test_fraction: float, val_fraction: float) -> dict[Split, float]:
+    for name, fraction in (("test_fraction", test_fraction), ("val_fraction", val_fraction)):
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"{name} is {fraction}; it must be from 0 to 1")
+    left = round(1 - test_fraction - val_fraction, 9)
+    if left < 0:
+        raise ValueError(
+            f"test_fraction is {test_fraction} and val_fraction is {val_fraction}; together they must not be above 1"
+        )
+    return {"train": left, "test": test_fraction, "val": val_fraction}
+
+
+def _nearest(unit: Unit, units_of: Mapping[str, Sequence[Unit]], balance: _Balance, covered: Sequence[Split]) -> Split:
+    """The held-out split that gains most by the unit, or train if none gains.
+
+    A unit that is all there is of one of its classes stays in train: nothing could be learned of that class. Nor does
+    val take what train and test need.
+    """
+    num_units = min((len(units_of[name]) for name in unit.clips_by_class), default=0)
+    gains: dict[Split, float] = {}
+    if num_units > 1:
+        gains["test"] = balance.gain(unit, "test")
+    if num_units > (2 if "test" in covered else 1):
+        gains["val"] = balance.gain(unit, "val")
+    best = max(gains, key=lambda split: gains[split], default=None)
+    return best if best is not None and gains[best] > 0 else "train"
 
 
 def _cover_classes(
-    free: Sequence[Unit], units_of: Mapping[str, Sequence[Unit]], splits: dict[str, Split], balance: _Balance
+    free: Sequence[Unit],
+    units_of: Mapping[str, Sequence[Unit]],
+    splits: dict[str, Split],
+    balance: _Balance,
+    covered: Sequence[Split],
 ) -> None:
-    """Moves free units so that each class with two units has one on both sides, at the least cost in balance."""
+    """Moves free units so that each class has one in every split, as far as it has units, at least cost in balance."""
     is_free = {unit.key for unit in free}
     num_in: dict[tuple[str, Split], int] = defaultdict(int)
     for name, members in units_of.items():
@@ -101,20 +148,28 @@ def _cover_classes(
             num_in[name, splits[unit.key]] += 1
     for name in sorted(units_of):
         members = units_of[name]
-        for wanted, other in _BOTH_WAYS:
-            if len(members) < 2 or num_in[name, wanted]:
+        for rank, wanted in enumerate(covered):
+            if len(members) < max(2, rank + 1) or num_in[name, wanted]:
                 continue
-            sign = 1 if wanted == "test" else -1
             movable = [
                 unit
                 for unit in members
-                if unit.key in is_free and all(num_in[c, other] > 1 for c in unit.clips_by_class)
+                if unit.key in is_free and all(num_in[c, splits[unit.key]] > 1 for c in unit.clips_by_class)
             ]
             if not movable:
                 continue
-            best = max(movable, key=lambda u: (balance.gain(u, sign), u.key))
-            splits[best.key] = wanted
-            balance.move(best, sign)
-            for c in best.clips_by_class:
-                num_in[c, wanted] += 1
-                num_in[c, other] -= 1
+            gains = [(balance.gain(u, wanted) + balance.gain(u, splits[u.key], -1), u.key) for u in movable]
+            best = movable[gains.index(max(gains))]
+            _move(best, wanted, splits, balance, num_in)
+
+
+def _move(
+    unit: Unit, wanted: Split, splits: dict[str, Split], balance: _Balance, num_in: dict[tuple[str, Split], int]
+) -> None:
+    other = splits[unit.key]
+    splits[unit.key] = wanted
+    balance.move(unit, wanted)
+    balance.move(unit, other, -1)
+    for name in unit.clips_by_class:
+        num_in[name, wanted] += 1
+        num_in[name, other] -= 1

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 
 import pandas as pd
 
@@ -79,23 +80,33 @@ class DatasetAudit:
     def no_leakage(self) -> CheckOutcome:
         """No clip, group or content is in two splits; near-duplicates across splits are named."""
         places = self._places()
+        several = "both" if len(self.plan.pinned.splits) == 2 else "several"
         for column, word in (("clip_id", "clip"), ("group", "group"), ("content_hash", "content")):
             torn = places.dropna(subset=[column]).groupby(column)["split"].nunique()
             torn = torn[torn > 1]
             if len(torn):
                 first = str(torn.index[0])
                 members = sorted({f"{c} ({s})" for c, s in zip(*_members(places, column, first), strict=True)})
-                description = f"{len(torn)} {word}s are in both splits; {word} {first}: {', '.join(members[:6])}"
+                description = f"{len(torn)} {word}s are in {several} splits; {word} {first}: {', '.join(members[:6])}"
                 return CheckOutcome(name="no_leakage", passed=False, description=description, facts={"torn": len(torn)})
-        pairs = near_duplicates(self._signatures("train"), self._signatures("test"))
-        if pairs:
-            named = "; ".join(f"{pair.a} and {pair.b}" for pair in pairs[:10])
+        return self._look_alikes()
+
+    def _look_alikes(self) -> CheckOutcome:
+        found: list[str] = []
+        num_pairs = 0
+        for one, other in combinations(self.plan.pinned.splits, 2):
+            pairs = near_duplicates(self._signatures(one), self._signatures(other))
+            num_pairs += len(pairs)
+            if pairs:
+                named = "; ".join(f"{pair.a} and {pair.b}" for pair in pairs[:10])
+                found.append(f"{len(pairs)} clips of {one} look like clips of {other}: {named}")
+        if found:
             return CheckOutcome(
                 name="no_leakage",
                 passed=False,
                 severity="ERROR" if self.near_duplicates_are_errors else "WARN",
-                description=f"{len(pairs)} clips of train look like clips of test: {named}",
-                facts={"near_duplicate_pairs": len(pairs)},
+                description="; ".join(found),
+                facts={"near_duplicate_pairs": num_pairs},
             )
         return CheckOutcome(
             name="no_leakage", passed=True, description="no group, content or look-alike is in two splits"
@@ -111,7 +122,8 @@ class DatasetAudit:
         }
 
     def classes_covered(self) -> CheckOutcome:
-        """Every class that could be in both splits is; the others are named."""
+        """Every class that could be in all splits is; the others are named."""
+        splits = self.plan.pinned.splits
         places = self._places()
         counts = places.drop_duplicates("clip_id").merge(self.plan.rows[["clip_id", "label"]], on="clip_id")
         splits_of = counts.groupby("label")["split"].agg(set)
@@ -119,28 +131,31 @@ class DatasetAudit:
             counts.assign(unit=counts["group"].fillna(counts["content_hash"])).groupby("label")["unit"].nunique()
         )
         absent = {
-            str(label): sorted(set(SPLITS) - where) for label, where in splits_of.items() if len(where) < len(SPLITS)
+            str(label): sorted(set(splits) - where) for label, where in splits_of.items() if len(where) < len(splits)
         }
-        torn = sorted(label for label in absent if groups_of[label] > 1)
+        torn = sorted(label for label in absent if groups_of[label] > len(splits) - len(absent[label]))
         unavoidable = sorted(set(absent) - set(torn))
         unused = sorted(set(self.plan.labels) - set(map(str, splits_of.index)))
         facts = {"classes": len(splits_of), "one_group_classes": len(unavoidable), "classes_without_clips": len(unused)}
         if torn:
             named = ", ".join(f"{label} (not in {' nor '.join(absent[label])})" for label in torn[:10])
-            description = f"{len(torn)} classes with several groups are in one split only: {named}"
+            where = "in one split only" if len(splits) == 2 else "not in all splits"
+            description = f"{len(torn)} classes with several groups are {where}: {named}"
             return CheckOutcome(
                 name="classes_covered", passed=False, severity="WARN", description=description, facts=facts
             )
         if unavoidable:
             named = ", ".join(unavoidable[:10])
-            description = f"{len(unavoidable)} classes have one group, so they are in one split only: {named}"
+            why = "have one group, so they are in one split only"
+            why = why if len(splits) == 2 else "have fewer groups than there are splits"
+            description = f"{len(unavoidable)} classes {why}: {named}"
             return CheckOutcome(
                 name="classes_covered", passed=False, severity="WARN", description=description, facts=facts
             )
         return CheckOutcome(
             name="classes_covered",
             passed=True,
-            description=f"all {len(splits_of)} classes are in both splits",
+            description=f"all {len(splits_of)} classes are in {'both' if len(splits) == 2 else 'all'} splits",
             facts=facts,
         )
 

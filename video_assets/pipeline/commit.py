@@ -10,7 +10,7 @@ import pandas as pd
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.limits import Limits
-from video_assets.domain.splits import SPLITS, Split
+from video_assets.domain.splits import Split
 from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.plan import ReadPlan, plan_digest, sequence_of
@@ -73,7 +73,7 @@ def commit_dataset(
     failed = [outcome for outcome in map(audit.run, DATASET_CHECKS) if outcome.makes_invalid]
     if failed:
         raise BuildRefused(_refusal(failed))
-    report = _report(version_paths, sidecars)
+    report = _report(version_paths, plan.pinned.splits, sidecars)
     contents = {
         **dict(copied_tables(paths, version_paths)),
         version_paths.index.name: table_bytes(_index(sidecars), INDEX),
@@ -97,9 +97,10 @@ def _sound_shards(audit: DatasetAudit, version_paths: VersionPaths) -> dict[str,
     missing = [key for key, fingerprint in fingerprints.items() if not looks_current(version_paths, key, fingerprint)]
     if missing:
         named = sequence_of(missing)
+        assets = " and ".join(f"{split}_shards" for split in audit.plan.pinned.splits)
         raise BuildRefused(
             f"{len(missing)} of {len(fingerprints)} planned shards are missing, stale or damaged: {named}. "
-            "Materialize these partitions of train_shards and test_shards, then dataset."
+            f"Materialize these partitions of {assets}, then dataset."
         )
     return {key: sidecar for key, sidecar in audit.sidecars.items() if sidecar is not None}
 
@@ -195,9 +196,9 @@ def _record_losses(paths: DatasetPaths, sidecars: Mapping[str, Sidecar]) -> None
     replace_stage(paths.quarantine, "shards", frame)
 
 
-def _report(version_paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -> CommitReport:
+def _report(version_paths: VersionPaths, splits: Sequence[Split], sidecars: Mapping[str, Sidecar]) -> CommitReport:
     report = CommitReport(version_dir=str(version_paths.directory))
-    for split in SPLITS:
+    for split in splits:
         mine = [sidecar for key, sidecar in sidecars.items() if parse_partition_key(key)[0] == split]
         report.records[split] = sum(sidecar.records for sidecar in mine)
         report.shards[split] = len(mine)
@@ -243,7 +244,7 @@ def _metadata(
             sidecars[key].records if (key := partition_key(split, index)) in sidecars else 0
             for index in range(plan.pinned.num_shards[split])
         ]
-        for split in SPLITS
+        for split in plan.pinned.splits
     }
     info = dataset_info_json(
         name=paths.name,

@@ -7,7 +7,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from video_assets.domain.model_fit import ModelFit, frames_to_read, model_fits, nearest_model, stored_frames
-from video_assets.domain.splits import SPLITS
 from video_assets.pipeline.plan import PlanReport
 from video_assets.report.model_garden import GardenDataset, model_garden_yaml
 from video_assets.storage.paths import DatasetPaths
@@ -49,7 +48,7 @@ def plan_fit(paths: DatasetPaths, report: PlanReport, root: str = "") -> FitRepo
         version=report.pinned.version,
         encoding=report.pinned.encoding,
         num_classes=len(report.labels),
-        num_examples={split: int(counts.get(split, 0)) for split in SPLITS},
+        num_examples={split: int(counts.get(split, 0)) for split in report.pinned.splits},
         num_frames=0,
     )
     return fit_report(dataset, frames, lengths)

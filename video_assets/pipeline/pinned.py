@@ -1,7 +1,7 @@
 """`encoding.json`: what a plan fixes for a dataset version."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,18 @@ class PinnedSettings:
     encoding: Encoding
     clips_per_shard: int
     source: str
-    num_shards: dict[Split, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+    num_shards: dict[Split, int] = field(default_factory=lambda: {"train": 0, "test": 0})
     encoder_version: int = ENCODER_VERSION
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits of the dataset, in order: train and test, and val once it ever had a shard."""
+        return tuple(split for split in SPLITS if split in self.num_shards)
+
+    def splits_with(self, planned: Iterable[str]) -> tuple[Split, ...]:
+        """The splits of the dataset once clips of these splits are planned."""
+        found = {*self.splits, *planned}
+        return tuple(split for split in SPLITS if split in found)
 
     def to_json(self) -> str:
         """As it stands on disk."""

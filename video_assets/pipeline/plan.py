@@ -12,7 +12,7 @@ from video_assets.domain.estimates import estimated_record_bytes
 from video_assets.domain.hashing import json_digest
 from video_assets.domain.losses import PASSING_REASONS
 from video_assets.domain.plan import PlannedClip, ShardPlan, assign_shards, shard_fingerprint
-from video_assets.domain.splits import SPLITS, Split
+from video_assets.domain.splits import SPLITS, Split, split_named
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.settings import ShardingSettings
 from video_assets.records.layouts import layout_codec
@@ -100,7 +100,7 @@ def build_plan(
     placed: dict[tuple[Split, int], tuple[str, ...]] = {}
     added: list[str] = []
     superseded: list[str] = []
-    for split in SPLITS:
+    for split in pinned.splits_with(clips["split"]):
         old = previous[previous["split"] == split].sort_values(["shard_index", "position"])
         again = set(old.loc[old["clip_id"].isin(retried), "shard_index"])
         existing = {int(i): digests.tolist() for i, digests in old.groupby("shard_index")["row_digest"]}
@@ -108,7 +108,7 @@ def build_plan(
         assignment = assign_shards(
             clips.loc[clips["split"] == split, "row_digest"].tolist(),
             existing,
-            num_shards=pinned.num_shards[split],
+            num_shards=pinned.num_shards.get(split, 0),
             clips_per_shard=pinned.clips_per_shard,
             seed=0,
         )
@@ -158,7 +158,7 @@ def partition_keys(rows: pd.DataFrame) -> list[str]:
 
 
 def _planned_rows(paths: DatasetPaths, previous: pd.DataFrame) -> pd.DataFrame:
-    """Every clip of both splits with all that its record depends on."""
+    """Every clip of all splits with all that its record depends on."""
     manifest = read_table(paths.manifest, MANIFEST, _MANIFEST_COLUMNS)
     if manifest.empty:
         raise BuildRefused("there is no manifest yet; materialize manifest and splits first")
@@ -274,7 +274,7 @@ class ReadPlan:
         """Fingerprint of every live shard, by partition key."""
         ordered = self.rows.sort_values(["split", "shard_index", "position"])
         found = {
-            partition_key("train" if split == "train" else "test", int(index)): digests.tolist()
+            partition_key(split_named(split), int(index)): digests.tolist()
             for (split, index), digests in ordered.groupby(["split", "shard_index"])["row_digest"]
         }
         return {key: shard_fingerprint(found[key], self.pinned.encoding) for key in live_shards(self.rows)}

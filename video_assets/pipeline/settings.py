@@ -23,6 +23,7 @@ class SplitSettings:
     """How groups are assigned to splits."""
 
     test_fraction: float = 0.2
+    val_fraction: float = 0.0
     seed: int = 0
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from video_assets.domain.clips import LostSource
 from video_assets.domain.groups import component_keys, join_components
 from video_assets.domain.losses import Loss
-from video_assets.domain.splits import SPLITS, Split, Unit, assign_splits
+from video_assets.domain.splits import SPLITS, Split, Unit, assign_splits, split_named
 from video_assets.pipeline.settings import SplitSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
@@ -26,19 +26,30 @@ class SplitReport:
 
     splits: dict[Split, pd.DataFrame]
     test_fraction: float
+    val_fraction: float = 0.0
     num_new: int = 0
     num_official_ignored: int = 0
     lost: list[LostSource] = field(default_factory=list)
 
+    @property
+    def has_val(self) -> bool:
+        """Whether the third split was asked for, now or by an official list or a build before."""
+        return self.val_fraction > 0 or len(self.splits["val"]) > 0
+
     def balance(self) -> pd.DataFrame:
-        """Clips of each class in train and test, and test's share."""
-        counts = pd.DataFrame({split: rows["label"].value_counts() for split, rows in self.splits.items()})
-        counts = counts.reindex(columns=list(SPLITS)).fillna(0).astype("int64").sort_index()
-        return counts.assign(test_share=counts["test"] / counts.sum(axis=1))
+        """Clips of each class in each split, and the shares of those that are held out."""
+        used: list[Split] = [split for split in SPLITS if split != "val" or self.has_val]
+        counts = pd.DataFrame({split: self.splits[split]["label"].value_counts() for split in used})
+        counts = counts.reindex(columns=used).fillna(0).astype("int64").sort_index()
+        total = counts.sum(axis=1)
+        return counts.assign(**{f"{split}_share": counts[split] / total for split in used if split != "train"})
 
 
 def build_splits(paths: DatasetPaths, settings: SplitSettings) -> SplitReport:
-    """Writes `splits/train.parquet`, `splits/test.parquet` and the history that keeps clips where they are."""
+    """Writes `splits/train.parquet`, `splits/test.parquet` and the history that keeps clips where they are.
+
+    `splits/val.parquet` is written once there is a clip for it.
+    """
     clips = read_table(paths.manifest, MANIFEST, [*SPLIT.names, "official_split"])
     history = read_table(paths.split_history, SPLIT_HISTORY)
     known = _known_splits(clips, history)
@@ -51,10 +62,11 @@ def build_splits(paths: DatasetPaths, settings: SplitSettings) -> SplitReport:
     replace_stage(paths.quarantine, "splits", quarantine_rows(lost))
     notes = {"settings": json.dumps(asdict(settings))}
     write_table(paths.split_history, _extend_history(history, clips, splits), SPLIT_HISTORY, notes)
-    report = SplitReport({}, settings.test_fraction, num_new, num_ignored, lost)
+    report = SplitReport({}, settings.test_fraction, settings.val_fraction, num_new, num_ignored, lost)
     for split in SPLITS:
         rows = clips.loc[splits == split, SPLIT.names].reset_index(drop=True)
-        write_table(paths.split(split), rows, SPLIT)
+        if split != "val" or len(rows) or paths.split(split).exists():
+            write_table(paths.split(split), rows, SPLIT)
         report.splits[split] = rows
     return report
 
@@ -86,10 +98,10 @@ def _known_splits(clips: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
 def _without_contradictions(
     clips: pd.DataFrame, known: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[LostSource]]:
-    """Leaves out clips that would bring a group or a content into both splits.
+    """Leaves out clips that would bring a group or a content into two splits.
 
     First those whose own content and group were put apart; then newcomers that join what was put apart, copies of
-    clips that are still there included; and last, where a table now joins clips that were in both splits, the
+    clips that are still there included; and last, where a table now joins clips that were in several splits, the
     fewer of them.
     """
     lost: list[LostSource] = []
@@ -123,7 +135,7 @@ def _own_contradiction(_clips: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.
 
 
 def _torn(clips: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
-    """Clips of components that hold evidence for both splits."""
+    """Clips of components that hold evidence for several splits."""
     evidence = known["content"].fillna(known["group"])
     num_splits = evidence.groupby(_components(clips)).transform("nunique")
     return (num_splits > 1).to_numpy(dtype=bool)
@@ -166,7 +178,9 @@ def _assign(
     settled = by_component.fillna(asked)
     keys = component_keys(components, _optional(clips["group"]), clips["content_hash"].tolist())
     units = _units(clips["label"], components, keys, settled, by_component)
-    assigned = assign_splits(units, test_fraction=settings.test_fraction, seed=settings.seed)
+    assigned = assign_splits(
+        units, test_fraction=settings.test_fraction, seed=settings.seed, val_fraction=settings.val_fraction
+    )
     free = settled.isna()
     placed = settled.astype(object)
     placed[free] = [assigned[keys[component]] for component in placed.index[free]]
@@ -190,7 +204,7 @@ def _majority(official: pd.Series, components: NDArray[np.int64]) -> pd.Series:
 def _units(
     labels: pd.Series, components: NDArray[np.int64], keys: Sequence[str], settled: pd.Series, known: pd.Series
 ) -> list[Unit]:
-    """New components one by one; those of earlier builds together, as two units, for their weight only."""
+    """New components one by one; those of earlier builds together, as a unit a split, for their weight only."""
     counts = pd.Series(1, index=labels.index).groupby([components, labels.to_numpy()]).sum()
     is_known = known.notna()
     frame = counts.rename("count").rename_axis(["component", "label"]).reset_index()
@@ -207,9 +221,7 @@ def _units(
         classes.setdefault(int(component), {})[str(label)] = int(count)
     for component, by_class in classes.items():
         split = settled[component]
-        units.append(
-            Unit(keys[component], by_class, None if pd.isna(split) else ("train" if split == "train" else "test"))
-        )
+        units.append(Unit(keys[component], by_class, None if pd.isna(split) else split_named(str(split))))
     return units
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import SettingsError
-from video_assets.domain.splits import SPLITS, Split
+from video_assets.domain.splits import Split, split_named
 from video_assets.storage.paths import VersionPaths, parse_version
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def load_dataset(
 
     Args:
         version_dir: A version directory, such as `root/clips/1.0.0`.
-        split: `train` or `test`.
+        split: `train` or `test`, or `val` where the dataset has one.
         seed: Shuffle by this seed; None keeps the stored order.
         shuffle_buffer: Encoded clips in the shuffle buffer, which is filled from 16 shards in turns. A buffer as
             large as the split makes every order equally likely.
@@ -107,15 +107,19 @@ def committed_shards(version_dir: Path, split: str) -> CommittedSplit:
     if parse_version(version_dir.name) is None:
         raise SettingsError(f"{version_dir} is not a version directory, such as root/clips/1.0.0")
     paths = VersionPaths(version_dir, version_dir.parent.name, version_dir.name)
-    if split not in SPLITS:
-        raise SettingsError(f"the split is {split!r}; it must be one of {', '.join(SPLITS)}")
+    try:
+        known = split_named(split)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
     if not paths.dataset_info.exists():
         raise SettingsError(f"{version_dir} holds no committed dataset (no dataset_info.json); build it first")
     info = json.loads(paths.dataset_info.read_text("utf-8"))
     paths = VersionPaths(version_dir, info["name"], info["version"])
-    lengths = {entry["name"]: [int(n) for n in entry["shardLengths"]] for entry in info["splits"]}.get(split, [])
-    files = [
-        paths.shard("train" if split == "train" else "test", index) for index, length in enumerate(lengths) if length
-    ]
+    lengths = {entry["name"]: [int(n) for n in entry["shardLengths"]] for entry in info["splits"]}
+    if known not in lengths:
+        raise SettingsError(
+            f"{version_dir} has no split {known}; it has {', '.join(lengths)} (splits.val_fraction asks for val)"
+        )
+    files = [paths.shard(known, index) for index, length in enumerate(lengths[known]) if length]
     encoding = Encoding(**json.loads(info["configDescription"])["encoding"])
-    return CommittedSplit(files=files, num_clips=sum(lengths), encoding=encoding)
+    return CommittedSplit(files=files, num_clips=sum(lengths[known]), encoding=encoding)

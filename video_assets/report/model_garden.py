@@ -35,7 +35,8 @@ class GardenDataset:
 def model_garden_yaml(dataset: GardenDataset, window: ModelWindow) -> str:
     """The block for `--config_file`, of the experiment `movinet_kinetics600`; empty if it cannot read the layout.
 
-    Texts are quoted as JSON is, which YAML reads as well; what YAML does not take as it is, it has escapes for.
+    `validation_data` is val where the dataset has it, and test otherwise. Texts are quoted as JSON is, which YAML reads
+    as well; what YAML does not take as it is, it has escapes for.
     """
     if dataset.encoding.layout not in READABLE_LAYOUTS:
         return ""
@@ -46,7 +47,8 @@ def model_garden_yaml(dataset: GardenDataset, window: ModelWindow) -> str:
         "      type: movinet",
         f"      movinet: {{model_id: {window.model_id}}}  # a stream model: causal: true, and its other fields",
     ]
-    parts: tuple[tuple[str, Split], ...] = (("train_data", "train"), ("validation_data", "test"))
+    validation: Split = "val" if dataset.num_examples.get("val") else "test"
+    parts: tuple[tuple[str, Split], ...] = (("train_data", "train"), ("validation_data", validation))
     for part, split in parts:
         lines += [f"  {part}:", *(f"    {line}" for line in _data_lines(dataset, split, is_training=split == "train"))]
     return "\n".join(lines) + "\n"

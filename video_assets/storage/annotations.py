@@ -12,7 +12,7 @@ from video_assets.domain.clips import LeftOut, ListedFile, LostSource, WantedCli
 from video_assets.domain.labels import clean_label
 from video_assets.domain.limits import TableLimits
 from video_assets.domain.losses import Loss, LossReason, VideoLost
-from video_assets.domain.splits import SPLITS
+from video_assets.domain.splits import SPLITS, Split, split_named
 from video_assets.storage.table_rows import Row, read_rows
 
 REQUIRED_COLUMNS = ("path", "label")
@@ -35,8 +35,8 @@ class AnnotatedClips:
 def read_annotations(table: Path, group_pattern: str, limits: TableLimits = _LIMITS) -> AnnotatedClips:
     """Clips of an annotation table. Paths are relative to the table's folder and stay inside it.
 
-    Columns: `path`, `label`; optional `start`, `end` (seconds from the video's first frame), `split` (train or
-    test), `group`, `caption`. Without a group, the path's name may tell one.
+    Columns: `path`, `label`; optional `start`, `end` (seconds from the video's first frame), `split` (train,
+    test, or val, which may be written validation), `group`, `caption`. Without a group, the path's name may tell one.
 
     Raises:
         SettingsError: if the table cannot be read as a whole, lacks a column, or holds more than the limits allow.
@@ -78,9 +78,7 @@ def _parse_row(row: Row, folder: Path, files: dict[str, ListedFile], group_patte
     label = clean_label(_text(row, "label"))
     if not label:
         raise _lost("bad_row", "the label is empty")
-    split = _text(row, "split").strip().lower()
-    if split and split not in SPLITS:
-        raise _lost("bad_row", f"the split is {split!r}; it must be empty or one of {', '.join(SPLITS)}")
+    split = _split(_text(row, "split").strip().lower())
     start, end = _seconds(row, "start"), _seconds(row, "end")
     if start is not None and end is not None and end <= start:
         raise _lost("bad_span", f"the span ends at {end:g} s, which is not after its start at {start:g} s")
@@ -91,7 +89,7 @@ def _parse_row(row: Row, folder: Path, files: dict[str, ListedFile], group_patte
         file=file,
         label=label,
         group=_text(row, "group").strip() or group_from_path(path, group_pattern),
-        official_split=None if not split else ("train" if split == "train" else "test"),
+        official_split=split,
         caption=_text(row, "caption") or None,
         start_seconds=start,
         end_seconds=end,
@@ -100,6 +98,14 @@ def _parse_row(row: Row, folder: Path, files: dict[str, ListedFile], group_patte
 
 def _lost(reason: LossReason, detail: str) -> VideoLost:
     return VideoLost(Loss(reason, detail))
+
+
+def _split(name: str) -> Split | None:
+    try:
+        return split_named(name) if name else None
+    except ValueError:
+        detail = f"the split is {name!r}; it must be empty or one of {', '.join(SPLITS)}"
+        raise _lost("bad_row", detail) from None
 
 
 def _text(row: Row, column: str) -> str:

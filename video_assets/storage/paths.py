@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from video_assets.domain.errors import SettingsError
-from video_assets.domain.splits import SPLITS, Split
+from video_assets.domain.splits import SPLITS, Split, split_named
 
 FIRST_VERSION = "1.0.0"
 FILEPATH_TEMPLATE = "{DATASET}-{SPLIT}-{SHARD_INDEX}.{FILEFORMAT}"
@@ -35,7 +35,7 @@ def parse_partition_key(key: str) -> tuple[Split, int]:
     match = _PARTITION_KEY.fullmatch(key)
     if match is None:
         raise SettingsError(f"{key!r} is not a shard; shards are named like {partition_key('train', 7)!r}")
-    return ("train" if match[1] == "train" else "test"), int(match[2])
+    return split_named(match[1]), int(match[2])
 
 
 def shard_file_name(dataset_name: str, split: Split, shard_index: int) -> str:
@@ -52,7 +52,7 @@ def parse_shard_file_name(file_name: str) -> tuple[str, Split, int] | None:
     match = _SHARD_FILE.fullmatch(file_name)
     if match is None:
         return None
-    return match["name"], ("train" if match["split"] == "train" else "test"), int(match["index"])
+    return match["name"], split_named(match["split"]), int(match["index"])
 
 
 def parse_version(text: str) -> tuple[int, int, int] | None:

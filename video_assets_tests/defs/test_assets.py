@@ -278,7 +278,7 @@ def test_two_datasets_on_one_instance_share_no_partition(
         assert not names & found
         names |= found
     assert {name: list(planned.instance.get_dynamic_partitions(name)) for name in before} == before
-    assert len(names) == 6
+    assert len(names) == 9
 
 
 def test_a_root_that_is_named_in_two_ways_has_one_set_of_partitions(

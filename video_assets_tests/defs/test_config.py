@@ -40,7 +40,7 @@ def test_the_defaults_are_those_of_the_stages() -> None:
 def test_names_of_settings_are_pinned() -> None:
     """Pinned: scripts say them with --set and in run configs."""
     names = {op_name: sorted(model.model_fields) for op_name, model in CONFIG_BY_OP.items()}
-    assert names["splits"] == ["seed", "test_fraction"]
+    assert names["splits"] == ["seed", "test_fraction", "val_fraction"]
     assert names["plan"] == ["clips_per_shard", "encoding", "new_version", "retry_lost", "shard_megabytes"]
     assert names["dataset"] == ["near_duplicates_are_errors", "retired_grace_minutes"]
     assert {"max_failed_fraction", "include", "group_pattern"} <= set(names["manifest"])
@@ -67,6 +67,11 @@ PLAN_SETTINGS = "encoding, clips_per_shard, shard_megabytes, retry_lost, new_ver
     ("op_name", "values", "sentence"),
     [
         ("splits", {"test_fraction": 1.5}, f"splits.test_fraction is 1.5: {SHOULD} less than or equal to 1"),
+        (
+            "splits",
+            {"test_fraction": 0.5, "val_fraction": 0.6},
+            "splits.val_fraction is 0.6: Value error, together with test_fraction 0.5 it is above 1",
+        ),
         ("splits", {"test_fraction": float("nan")}, f"splits.test_fraction is nan: {SHOULD} less than or equal to 1"),
         ("splits", {"seed": 2**63}, f"splits.seed is {2**63}: {SHOULD} less than {2**63}"),
         (

@@ -77,18 +77,20 @@ def test_the_assets_and_what_they_come_from_are_those_of_the_graph(listed: dict[
         "manifest": ["videos"],
         "train_split": ["manifest"],
         "test_split": ["manifest"],
-        "plan": ["test_split", "train_split"],
+        "val_split": ["manifest"],
+        "plan": ["test_split", "train_split", "val_split"],
         "train_shards": ["plan"],
         "test_shards": ["plan"],
-        "dataset": ["test_shards", "train_shards"],
+        "val_shards": ["plan"],
+        "dataset": ["test_shards", "train_shards", "val_shards"],
     }
-    assert listed["partitioned"] == ["test_shards", "train_shards"]
+    assert listed["partitioned"] == ["test_shards", "train_shards", "val_shards"]
 
 
 def test_the_checks_are_those_of_shards_and_of_the_dataset(listed: dict[str, object]) -> None:
     of_shards = [
         f"{split}_shards: {name}"
-        for split in ("test", "train")
+        for split in ("test", "train", "val")
         for name in ("shard_decodes", "shard_is_complete", "shard_matches_source")
     ]
     of_dataset = [f"dataset: {name}" for name in ("classes_covered", "no_leakage", "nothing_lost", "one_encoding")]
@@ -101,6 +103,7 @@ def test_jobs_sensors_schedules_and_resources_have_these_names(listed: dict[str,
         "commit_dataset",
         "encode_test_shards",
         "encode_train_shards",
+        "encode_val_shards",
         "plan_dataset",
         "verify_shards",
     ]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video_assets.domain.splits import Split, Unit, assign_splits
+from video_assets.domain.splits import Split, Unit, assign_splits, split_named
 
 CLASSES = ["climb", "jump", "run", "walk"]
 
@@ -159,6 +159,106 @@ def test_a_split_assignment_is_pinned() -> None:
     units = [Unit(f"g{number}", {"ab"[number % 2]: 1 + number % 3}) for number in range(10)]
     splits = assign_splits(units, test_fraction=0.3, seed=0)
     assert sorted(key for key, split in splits.items() if split == "test") == ["g3", "g7", "g8"]
+
+
+three_way = st.sampled_from([(0.1, 0.1), (0.2, 0.1), (0.1, 0.2), (0.15, 0.15), (0.25, 0.25), (0.0, 0.2)])
+"""Fractions of test and val."""
+
+
+@given(single_class_units(), three_way, seeds)
+def test_each_class_is_within_its_largest_group_of_three_targets(
+    units: list[Unit], fractions: tuple[float, float], seed: int
+) -> None:
+    test_fraction, val_fraction = fractions
+    splits = assign_splits(units, test_fraction=test_fraction, val_fraction=val_fraction, seed=seed)
+    for name in CLASSES:
+        sizes = {unit.key: unit.clips_by_class[name] for unit in units if name in unit.clips_by_class}
+        if len(sizes) >= 3:
+            total, largest = sum(sizes.values()), max(sizes.values())
+            for split, fraction in {"test": test_fraction, "val": val_fraction}.items():
+                num_clips = sum(size for key, size in sizes.items() if splits[key] == split)
+                assert abs(num_clips - fraction * total) <= largest, (name, split)
+
+
+@given(single_class_units(), three_way, seeds)
+def test_a_class_is_in_as_many_of_three_splits_as_it_has_groups(
+    units: list[Unit], fractions: tuple[float, float], seed: int
+) -> None:
+    splits = assign_splits(units, test_fraction=fractions[0], val_fraction=fractions[1], seed=seed)
+    in_order = ["train", "test", "val"] if fractions[0] else ["train", "val"]
+    for name, found in splits_of_classes(units, splits).items():
+        num_groups = sum(name in unit.clips_by_class for unit in units)
+        assert found == set(in_order[:num_groups]), name
+
+
+@given(mixed_units(), three_way, seeds, st.randoms(use_true_random=False))
+def test_the_order_of_listing_decides_nothing_over_three_splits(
+    units: list[Unit], fractions: tuple[float, float], seed: int, shuffler: random.Random
+) -> None:
+    shuffled = [
+        Unit(u.key, dict(shuffler.sample(list(u.clips_by_class.items()), len(u.clips_by_class)))) for u in units
+    ]
+    shuffler.shuffle(shuffled)
+    given_order = assign_splits(units, test_fraction=fractions[0], val_fraction=fractions[1], seed=seed)
+    assert set(given_order) == {unit.key for unit in units}
+    again = assign_splits(shuffled, test_fraction=fractions[0], val_fraction=fractions[1], seed=seed)
+    assert again == given_order
+
+
+@given(
+    st.lists(mixed_units(8), min_size=1, max_size=5),
+    st.lists(st.one_of(three_way, st.just((0.2, 0.0))), min_size=5, max_size=5),
+    st.lists(seeds, min_size=5, max_size=5),
+)
+def test_turning_val_on_or_off_moves_no_group_that_is_there(
+    arrivals: list[list[Unit]], fractions_then: list[tuple[float, float]], seeds_then: list[int]
+) -> None:
+    units: list[Unit] = []
+    settled: dict[str, Split] = {}
+    for number, (arriving, (test, val), seed) in enumerate(zip(arrivals, fractions_then, seeds_then, strict=False)):
+        units += [Unit(f"build {number} {unit.key}", unit.clips_by_class) for unit in arriving]
+        now = [Unit(unit.key, unit.clips_by_class, settled.get(unit.key)) for unit in units]
+        splits = assign_splits(now, test_fraction=test, val_fraction=val, seed=seed)
+        assert settled.items() <= splits.items()
+        if not val:
+            assert {splits[key] for key in splits.keys() - settled.keys()} <= {"train", "test"}
+        settled = splits
+
+
+@pytest.mark.parametrize("num_groups", [10, 20, 50])
+def test_groups_of_one_clip_are_split_exactly_three_ways(num_groups: int) -> None:
+    units = [Unit(f"{name}{number}", {name: 1}) for name in CLASSES for number in range(num_groups)]
+    splits = assign_splits(units, test_fraction=0.2, val_fraction=0.1, seed=0)
+    for name in CLASSES:
+        found = [splits[f"{name}{number}"] for number in range(num_groups)]
+        assert (found.count("test"), found.count("val")) == (num_groups // 5, num_groups // 10)
+
+
+def test_a_three_way_assignment_is_pinned() -> None:
+    """Pinned: another result means that the same source and seed no longer give the same dataset."""
+    units = [Unit(f"g{number}", {"ab"[number % 2]: 1 + number % 3}) for number in range(12)]
+    splits = assign_splits(units, test_fraction=0.2, val_fraction=0.2, seed=0)
+    assert {split: sorted(key for key, where in splits.items() if where == split) for split in ("test", "val")} == {
+        "test": ["g1", "g3", "g8"],
+        "val": ["g0", "g6", "g7"],
+    }
+
+
+def test_fractions_that_leave_less_than_nothing_are_refused() -> None:
+    told = "test_fraction is 0.7 and val_fraction is 0.4; together they must not be above 1"
+    with pytest.raises(ValueError, match=told):
+        assign_splits([], test_fraction=0.7, val_fraction=0.4, seed=0)
+    assert assign_splits([Unit("a", {"run": 1})], test_fraction=0.7, val_fraction=0.3, seed=0) == {"a": "train"}
+
+
+@pytest.mark.parametrize(("name", "split"), [("train", "train"), ("val", "val"), ("validation", "val")])
+def test_a_split_has_these_names(name: str, split: str) -> None:
+    assert split_named(name) == split
+
+
+def test_another_name_of_a_split_is_refused() -> None:
+    with pytest.raises(ValueError, match="the split is 'dev'; it must be one of train, test, val"):
+        split_named("dev")
 
 
 def test_no_units_have_no_splits() -> None:

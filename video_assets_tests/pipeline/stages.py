@@ -11,6 +11,7 @@ import pandas as pd
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import VideoLost
+from video_assets.domain.splits import SPLITS, Split
 from video_assets.media.pool import PoolResult
 from video_assets.pipeline.commit import CommitReport, commit_dataset
 from video_assets.pipeline.manifest import ManifestReport, build_manifest
@@ -88,7 +89,8 @@ class Stages:
 
     def split_of(self) -> dict[str, str]:
         """The split of every clip, by its id."""
-        found = {name: pd.read_parquet(self.paths.split(name))["clip_id"] for name in ("train", "test")}
+        there: list[Split] = [name for name in SPLITS if self.paths.split(name).exists()]
+        found = {name: pd.read_parquet(self.paths.split(name))["clip_id"] for name in there}
         return {str(clip_id): name for name, clip_ids in found.items() for clip_id in clip_ids}
 
     def quarantined(self) -> dict[str, tuple[str, str]]:

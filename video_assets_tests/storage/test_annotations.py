@@ -345,17 +345,26 @@ def test_spans_give_names(folder: Path, start: str, end: str, clip_id: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "split"), [("train", "train"), ("test", "test"), (" Test ", "test"), ("TRAIN", "train"), ("", None)]
+    ("text", "split"),
+    [
+        ("train", "train"),
+        ("test", "test"),
+        (" Test ", "test"),
+        ("TRAIN", "train"),
+        ("val", "val"),
+        ("Validation", "val"),
+        ("", None),
+    ],
 )
 def test_official_splits_are_read(folder: Path, text: str, split: str | None) -> None:
     (clip,) = read_csv(folder, f"path,label,split\na.mp4,x,{text}\n").clips
     assert clip.official_split == split
 
 
-@pytest.mark.parametrize("text", ["val", "validation", "0", "both"])
+@pytest.mark.parametrize("text", ["valid", "0", "both"])
 def test_another_split_is_lost_by_name(folder: Path, text: str) -> None:
     annotated = read_csv(folder, f"path,label,split\na.mp4,x,{text}\n")
-    detail = f"row 1 of clips.csv: the split is {text!r}; it must be empty or one of train, test"
+    detail = f"row 1 of clips.csv: the split is {text!r}; it must be empty or one of train, test, val"
     assert losses(annotated) == [("bad_row", detail)]
 
 

@@ -72,7 +72,7 @@ def test_a_shard_file_is_what_the_template_says() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["", "train", "train-7", "train-0007", "val-00007", "train-00007 ", "train-00007\n", "Train-00007", "-00007"]
+    "key", ["", "train", "train-7", "train-0007", "dev-00007", "train-00007 ", "train-00007\n", "Train-00007", "-00007"]
 )
 def test_what_is_no_partition_key_is_refused_with_an_example(key: str) -> None:
     message = f"{key!r} is not a shard; shards are named like 'train-00007'"
@@ -85,7 +85,7 @@ def test_what_is_no_partition_key_is_refused_with_an_example(key: str) -> None:
     [
         "clips-train-00007.tfrecord.tmp-1-abc",
         "clips-train-7.tfrecord",
-        "clips-val-00007.tfrecord",
+        "clips-dev-00007.tfrecord",
         "clips-train-00007.tfrecord\n",
         "Clips-train-00007.tfrecord",
         "dataset_info.json",
