@@ -1,6 +1,7 @@
 """The third split: there when it is asked for, and then as the other two are; otherwise nowhere."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from video_assets.pipeline.audit import DatasetAudit
 from video_assets.pipeline.settings import SplitSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import read_quarantine
+from video_assets.storage.sidecars import read_sidecar
 from video_assets_tests.pipeline.stages import Stages, copied_source
 from video_assets_tests.pipeline.test_splits import table_of
 from video_assets_tests.pipeline.videos import CLASSES, clip_path, write_class, write_video
@@ -174,10 +176,11 @@ def test_a_near_duplicate_in_val_is_named(stages: Stages) -> None:
     build(stages, THREE_WAY)
     version = stages.paths.version("1.0.0")
     index = pd.read_parquet(version.index).drop_duplicates("split").set_index("split")
-    sidecar = json.loads(version.sidecar("val", 0).read_text("utf-8"))
-    stored = next(clip for clip in sidecar["clips"] if clip["clip_id"] == index.loc["val", "clip_id"])
-    stored["signature"] = index.loc["train", "signature"].hex()
-    version.sidecar("val", 0).write_text(json.dumps(sidecar), "utf-8")
+    sidecar = read_sidecar(version.sidecar("val", 0))
+    assert sidecar is not None
+    copied = {str(index.loc["val", "clip_id"]): index.loc["train", "signature"].hex()}
+    clips = [replace(clip, signature=copied.get(clip.clip_id, clip.signature)) for clip in sidecar.clips]
+    replace(sidecar, clips=clips).write(version.sidecar("val", 0))
     outcome = DatasetAudit(stages.paths).no_leakage()
     assert (outcome.passed, outcome.severity) == (False, "WARN")
     pair = f"{index.loc['train', 'clip_id']} and {index.loc['val', 'clip_id']}"
