@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument(
         "--workers", type=_positive, default=0, metavar="N", help="decoding processes; default: one a core"
     )
+    _add_engine(build)
     plan = _command(commands, "plan", _plan, "a dry run: what would be built, bytes, minutes, shards")
     _add_source(plan)
     _add_settings(plan)
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     ui = _command(commands, "ui", _ui, "the Dagster UI of a dataset, on this machine only")
     _add_source(ui)
     _add_root(ui)
+    _add_engine(ui)
     ui.add_argument("--port", type=_positive, default=DEFAULT_PORT, help=f"default: {DEFAULT_PORT}")
     return parser
 
@@ -119,6 +121,35 @@ def _add_source(command: argparse.ArgumentParser) -> None:
 def _add_root(command: argparse.ArgumentParser) -> None:
     command.add_argument("--root", type=Path, required=True, metavar="R", help="the folder that holds datasets")
     command.add_argument("--name", default="clips", help="the dataset's name; default: clips")
+
+
+def _add_engine(command: argparse.ArgumentParser) -> None:
+    """What is not given stays as the environment says (VIDEO_ASSETS_ENGINE and so on)."""
+    command.add_argument(
+        "--engine", choices=("local", "ray"), help="who builds shards: this machine (default), or a Ray cluster"
+    )
+    command.add_argument(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="of a running cluster: auto, host:port; else one is started",
+    )
+    command.add_argument(
+        "--cpus-per-shard",
+        type=_positive,
+        metavar="N",
+        help="cores of one shard on Ray, and its decoding processes; default: 1",
+    )
+
+
+def _name_engine(options: argparse.Namespace) -> None:
+    from video_assets.defs.resources import CPUS_PER_SHARD_VARIABLE, ENGINE_VARIABLE, RAY_ADDRESS_VARIABLE
+
+    given = {
+        ENGINE_VARIABLE: options.engine,
+        RAY_ADDRESS_VARIABLE: options.ray_address,
+        CPUS_PER_SHARD_VARIABLE: options.cpus_per_shard,
+    }
+    os.environ.update({name: str(value) for name, value in given.items() if value is not None})
 
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
@@ -177,6 +208,7 @@ def _build(options: argparse.Namespace) -> int:
     from video_assets.defs.build import run_build
     from video_assets.report.terminal import build_summary
 
+    _name_engine(options)
     result = run_build(options.source, paths, run_config, num_workers=options.workers)
     values = result.as_dict()
     _print_result(values, build_summary(values), as_json=options.json)
@@ -254,6 +286,7 @@ def _ui(options: argparse.Namespace) -> int:
     from video_assets.defs.ui import serve_ui
 
     _refuse_missing(options.source)
+    _name_engine(options)
     return serve_ui(options.source, _paths(options), options.port)
 
 

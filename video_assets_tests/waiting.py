@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -29,6 +30,13 @@ def wait_until(
             return
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain: {what}"
         pause.wait(every)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def end_process_group(process: subprocess.Popen[bytes]) -> None:

@@ -27,6 +27,7 @@ from video_assets.defs.resources import (
     Dataset,
     Decoding,
     VideoSource,
+    engine_from_environment,
 )
 from video_assets.defs.shards import shards_asset
 from video_assets.domain.splits import SPLITS
@@ -60,6 +61,7 @@ def build_definitions(reporting: Reporting | None = None) -> dg.Definitions:
             "source": VideoSource(address=dg.EnvVar(SOURCE_VARIABLE)),
             "dataset": Dataset(root=dg.EnvVar(ROOT_VARIABLE), name=name),
             "reporting": reporting or Reporting(),
+            "engine": engine_from_environment(),
             "decoding": Decoding(num_workers=int(os.environ.get(WORKERS_VARIABLE, "0"))),
         },
         # Parallelism is the pool of decoding processes; a process for each step would pay for its imports.

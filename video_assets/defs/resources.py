@@ -5,6 +5,7 @@ from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Literal, cast, get_args
 
 import dagster as dg
 from pydantic import Field
@@ -14,16 +15,21 @@ from video_assets.domain.errors import SettingsError
 from video_assets.domain.limits import Limits
 from video_assets.media.kept_pools import kept_pools, lend_pool
 from video_assets.media.pool import DecodingPool, PoolMaker
+from video_assets.pipeline.shards import ShardEngine
 from video_assets.storage.paths import DatasetPaths
 
 SOURCE_VARIABLE = "VIDEO_ASSETS_SOURCE"
 ROOT_VARIABLE = "VIDEO_ASSETS_ROOT"
 NAME_VARIABLE = "VIDEO_ASSETS_NAME"
 WORKERS_VARIABLE = "VIDEO_ASSETS_WORKERS"
+ENGINE_VARIABLE = "VIDEO_ASSETS_ENGINE"
+RAY_ADDRESS_VARIABLE = "VIDEO_ASSETS_RAY_ADDRESS"
+CPUS_PER_SHARD_VARIABLE = "VIDEO_ASSETS_CPUS_PER_SHARD"
 AUTOMATION_VARIABLE = "VIDEO_ASSETS_AUTOMATION"
 """`on` starts sensors and schedules with the daemon; otherwise they wait for somebody to turn them on."""
 SENSOR_SECONDS_VARIABLE = "VIDEO_ASSETS_SENSOR_SECONDS"
 DEFAULT_NAME = "clips"
+EngineKind = Literal["local", "ray"]
 _JOB_MODULES = tuple(f"video_assets.pipeline.{name}" for name in ("probing", "trial", "encode", "comparison"))
 """What decoding processes run, in whichever order the stages come."""
 
@@ -84,6 +90,42 @@ class Decoding(dg.ConfigurableResource):
     def make_pool(self, limits: Limits) -> PoolMaker:
         """Opens a pool on demand, or gives the run's."""
         return partial(_open_pool, self.workers.num_workers, limits)
+
+
+class Engine(dg.ConfigurableResource):
+    """Who builds shards: this machine, or a Ray cluster."""
+
+    kind: EngineKind = Field(
+        default="local", description="local: decoding processes of this machine; ray: tasks of a Ray cluster."
+    )
+    ray_address: str = Field(
+        default="",
+        description="Of a running cluster: auto, or host:port of its head. Empty: one is started here.",
+    )
+    cpus_per_shard: int = Field(default=1, ge=1, description="Cores, and decoding processes, of one shard on Ray.")
+
+    def shard_engine(self) -> ShardEngine | None:
+        """What `build_shards` takes: None is this machine."""
+        if self.kind == "local":
+            return None
+        from video_assets.pipeline.ray_engine import RayEngine
+
+        return RayEngine(address=self.ray_address, cpus_per_shard=self.cpus_per_shard)
+
+
+def engine_from_environment() -> Engine:
+    """The engine that the environment names.
+
+    Raises:
+        SettingsError: if it names one that there is not.
+    """
+    kind, cpus = os.environ.get(ENGINE_VARIABLE) or "local", os.environ.get(CPUS_PER_SHARD_VARIABLE) or "1"
+    if kind not in get_args(EngineKind):
+        raise SettingsError(f"{ENGINE_VARIABLE} is {kind!r}; it must be one of {', '.join(get_args(EngineKind))}")
+    if not cpus.isdecimal() or int(cpus) < 1:
+        raise SettingsError(f"{CPUS_PER_SHARD_VARIABLE} is {cpus!r}; it must be a whole number from 1")
+    address = os.environ.get(RAY_ADDRESS_VARIABLE, "")
+    return Engine(kind=cast("EngineKind", kind), ray_address=address, cpus_per_shard=int(cpus))
 
 
 def _open_pool(num_workers: int, limits: Limits) -> AbstractContextManager[DecodingPool]:

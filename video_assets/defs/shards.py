@@ -8,7 +8,7 @@ from video_assets.defs import metadata
 from video_assets.defs.assets import CODE_VERSION, GROUP, OWNERS
 from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.reporting import Reporting
-from video_assets.defs.resources import Dataset, Decoding
+from video_assets.defs.resources import Dataset, Decoding, Engine
 from video_assets.domain.progress import after_first
 from video_assets.domain.splits import Split
 from video_assets.pipeline.manifest import manifest_settings
@@ -41,7 +41,7 @@ def shards_asset(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg
         retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
     )
     def shards(
-        context: dg.AssetExecutionContext, dataset: Dataset, decoding: Decoding, reporting: Reporting
+        context: dg.AssetExecutionContext, dataset: Dataset, decoding: Decoding, engine: Engine, reporting: Reporting
     ) -> Iterator[dg.MaterializeResult]:
         """Converts the planned clips of the selected shards."""
         done: list[ShardReport] = []
@@ -55,7 +55,8 @@ def shards_asset(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg
             keys = sorted(context.partition_keys)
             # The checks of this run need it. Not before the first clip is there: decoding processes start before that.
             progress = after_first(begin_import, reporting.progress(context))
-            for report in build_shards(dataset.paths(), keys, limits, decoding.make_pool(limits), progress):
+            make_pool, shard_engine = decoding.make_pool(limits), engine.shard_engine()
+            for report in build_shards(dataset.paths(), keys, limits, make_pool, progress, engine=shard_engine):
                 if report.error:
                     context.log.error(visible(report.error))
                     failed.append(report)

@@ -1,13 +1,12 @@
 """Stage 4: convert planned clips to shards; each shard appears whole, or not at all."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import pandas as pd
 
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.limits import Limits
@@ -44,12 +43,32 @@ class ShardReport:
     num_frames_total: int = 0
 
 
-@dataclass(slots=True)
-class _Task:
-    plan: ShardPlan
-    rows: pd.DataFrame
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardTask:
+    """The unit of work: one shard, a pure function of its planned clips and their encoding.
+
+    `sizes_bytes` and `mtimes_ns` are those that the clips' files had when they were hashed, in the clips' order.
+    """
+
     key: str
     fingerprint: str
+    plan: ShardPlan
+    sizes_bytes: tuple[int, ...]
+    mtimes_ns: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardPlace:
+    """What all shards of a version share: where they go, where their videos are, class names, limits."""
+
+    paths: VersionPaths
+    source_directory: Path
+    labels: tuple[str, ...]
+    limits: Limits
+
+
+ShardEngine = Callable[[Sequence[ShardTask], ShardPlace, Progress], Iterator[ShardReport]]
+"""Builds shards somewhere; gives each one's report as soon as it is whole or has failed, in any order."""
 
 
 @dataclass(slots=True)
@@ -81,12 +100,14 @@ def build_shards(
     make_pool: PoolMaker,
     progress: Progress = silent,
     plan: ReadPlan | None = None,
+    *,
+    engine: ShardEngine | None = None,
 ) -> Iterator[ShardReport]:
-    """Yields a report for each shard, in the order of the keys, as soon as it is whole on disk.
+    """Yields a report for each shard as soon as it is whole on disk: first those that are there already.
 
-    Shards whose file already has the planned fingerprint are left alone. Clips of several shards are decoded
-    at the same time, so that no process waits for the end of a shard. A shard that fails does not stop the
-    others. The bytes of a shard do not depend on the number of processes. `plan` is the one on disk unless given.
+    Shards whose file already has the planned fingerprint are left alone. The others are built by `engine`; without
+    one in decoding processes of this machine, in the order of the keys. A shard that fails does not stop the others.
+    The bytes of a shard do not depend on who builds it. `plan` is the one on disk unless given.
 
     Raises:
         SettingsError: if a key is not in the plan.
@@ -94,69 +115,83 @@ def build_shards(
     plan = plan or read_plan(paths)
     version_paths = paths.version(plan.pinned.version)
     remove_temporaries(version_paths.directory)
-    tasks: list[_Task] = []
-    reused: dict[str, ShardReport] = {}
+    tasks: list[ShardTask] = []
     for key in keys:
-        shard, rows = plan.shard(*parse_partition_key(key))
-        fingerprint = shard.fingerprint()
-        sidecar = is_current(version_paths, key, fingerprint)
+        task = _task(plan, key)
+        sidecar = is_current(version_paths, key, task.fingerprint)
         if sidecar is None:
-            tasks.append(_Task(shard, rows, key, fingerprint))
+            tasks.append(task)
         else:
-            reused[key] = ShardReport(key=key, fingerprint=fingerprint, sidecar=sidecar, was_reused=True)
-    written = _build_tasks(tasks, version_paths, plan, limits, make_pool, progress) if tasks else iter(())
-    for key in keys:
-        yield reused[key] if key in reused else next(written)
+            yield ShardReport(key=key, fingerprint=task.fingerprint, sidecar=sidecar, was_reused=True)
+    if tasks:
+        place = ShardPlace(
+            paths=version_paths,
+            source_directory=source_directory(Path(plan.pinned.source)),
+            labels=tuple(plan.labels),
+            limits=limits,
+        )
+        yield from (engine or partial(build_here, make_pool))(tasks, place, progress)
 
 
-def _build_tasks(
-    tasks: Sequence[_Task],
-    paths: VersionPaths,
-    plan: ReadPlan,
-    limits: Limits,
-    make_pool: PoolMaker,
-    progress: Progress,
+def _task(plan: ReadPlan, key: str) -> ShardTask:
+    shard, rows = plan.shard(*parse_partition_key(key))
+    return ShardTask(
+        key=key,
+        fingerprint=shard.fingerprint(),
+        plan=shard,
+        sizes_bytes=tuple(rows["size_bytes"].tolist()),
+        mtimes_ns=tuple(rows["mtime_ns"].tolist()),
+    )
+
+
+def build_here(
+    make_pool: PoolMaker, tasks: Sequence[ShardTask], place: ShardPlace, progress: Progress
 ) -> Iterator[ShardReport]:
+    """Builds shards in decoding processes of this machine, in their order.
+
+    Clips of several shards are decoded at the same time, so that no process waits for the end of a shard.
+    """
     from video_assets.pipeline.encode import encode_clip
 
-    directory = source_directory(Path(plan.pinned.source))
-    num_bytes = sum(int(task.rows["size_bytes"].sum()) for task in tasks)
-    counter = progress("encoding", sum(len(task.plan.clips) for task in tasks), num_bytes)
+    counter = begin_encoding(progress, tasks)
     with make_pool() as pool:
-        results = (result.outcome for result in pool.map(encode_clip, _jobs(tasks, directory, limits)))
+        results = (result.outcome for result in pool.map(encode_clip, _jobs(tasks, place)))
         for task in tasks:
             mine = islice(results, len(task.plan.clips))
             try:
-                yield _write_shard(task, paths, plan.labels, mine, counter)
+                yield _write_shard(task, place, mine, counter)
             except (OSError, ShardFailed) as error:
                 for _ in mine:  # the results that are left of this shard; the next one begins after them
                     pass
                 yield ShardReport(key=task.key, fingerprint=task.fingerprint, error=f"{task.key}: {error}")
 
 
-def _jobs(tasks: Iterable[_Task], directory: Path, limits: Limits) -> "Iterator[ClipJob]":
+def begin_encoding(progress: Progress, tasks: Sequence[ShardTask]) -> Counter:
+    """Begins the phase in which these shards are built."""
+    return progress(
+        "encoding", sum(len(task.plan.clips) for task in tasks), sum(sum(task.sizes_bytes) for task in tasks)
+    )
+
+
+def _jobs(tasks: Iterable[ShardTask], place: ShardPlace) -> "Iterator[ClipJob]":
     from video_assets.pipeline.encode import ClipJob
 
     for task in tasks:
-        sizes, times = task.rows["size_bytes"].tolist(), task.rows["mtime_ns"].tolist()
-        for clip, size_bytes, mtime_ns in zip(task.plan.clips, sizes, times, strict=True):
-            yield ClipJob(directory / clip.path, size_bytes, mtime_ns, clip, task.plan.encoding, limits)
+        for clip, size_bytes, mtime_ns in zip(task.plan.clips, task.sizes_bytes, task.mtimes_ns, strict=True):
+            path = place.source_directory / clip.path
+            yield ClipJob(path, size_bytes, mtime_ns, clip, task.plan.encoding, place.limits)
 
 
 def _write_shard(
-    task: _Task,
-    paths: VersionPaths,
-    labels: Sequence[str],
-    results: "Iterator[EncodedClip | Loss]",
-    counter: Counter,
+    task: ShardTask, place: ShardPlace, results: "Iterator[EncodedClip | Loss]", counter: Counter
 ) -> ShardReport:
-    plan, done = task.plan, _Written()
+    plan, paths, done = task.plan, place.paths, _Written()
     with AtomicFile(paths.shard(plan.split, plan.shard_index)) as file:
-        for clip, size_bytes, result in zip(plan.clips, task.rows["size_bytes"].tolist(), results, strict=True):
+        for clip, size_bytes, result in zip(plan.clips, task.sizes_bytes, results, strict=True):
             _store(file, clip, result, done)
             counter(1, size_bytes)
         file.flush()
-        _refuse_unsound(file.temporary, plan, done, labels)
+        _refuse_unsound(file.temporary, plan, done, place.labels)
     sidecar = Sidecar(
         shard=task.key,
         fingerprint=task.fingerprint,
@@ -166,7 +201,7 @@ def _write_shard(
         encoding=plan.encoding.as_dict(),
         clips=done.clips,
         losses=done.losses,
-        versions={name: version(name) for name in ("av", "opencv-python-headless", "numpy", "video_assets")},
+        versions=encoder_versions(),
     )
     sidecar.write(paths.sidecar(plan.split, plan.shard_index))
     return ShardReport(
@@ -176,6 +211,11 @@ def _write_shard(
         num_frames_decoded=done.num_frames_decoded,
         num_frames_total=done.num_frames_total,
     )
+
+
+def encoder_versions() -> dict[str, str]:
+    """The software that a record's bytes depend on, on the machine that asks."""
+    return {name: version(name) for name in ("av", "opencv-python-headless", "numpy", "video_assets")}
 
 
 def _store(file: AtomicFile, clip: PlannedClip, result: "EncodedClip | Loss", done: _Written) -> None:

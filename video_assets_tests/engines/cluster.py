@@ -1,0 +1,136 @@
+"""A real Ray cluster of nodes on this machine's loopback, in a network of its own, and processes to run in it.
+
+Ray's servers listen on every address that they find. In a network namespace there is only loopback to find, and in a
+process namespace of its own nothing outlives the test.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+HEAD_PORT = 6380
+_ALONE = ("unshare", "--net", "--pid", "--fork", "--mount-proc", "--kill-child")
+_NODE = (
+    "--node-ip-address=127.0.0.1",
+    "--disable-usage-stats",
+    "--min-worker-port=0",
+    "--max-worker-port=0",
+    "--block",
+)
+_START_SECONDS = 240.0
+
+
+def why_no_cluster() -> str:
+    """Empty, or why such a cluster cannot be made here."""
+    if not all(map(shutil.which, ("unshare", "ip"))):
+        return "needs unshare and ip (Debian: util-linux, iproute2)"
+    if subprocess.run([*_ALONE, "true"], capture_output=True, check=False).returncode:
+        return "needs the right to make namespaces"
+    return ""
+
+
+def run_alone(module: str, *arguments: str | Path, timeout: float = 800) -> subprocess.CompletedProcess[str]:
+    """Runs a module as a script in a network and a process namespace of its own, where loopback is up."""
+    # The shell stays: as the first process of its namespace it buries what a killed node leaves behind.
+    script = 'ip link set lo up && "$0" -m "$@"; exit $?'
+    command = [*_ALONE, "sh", "-c", script, sys.executable, module, *map(str, arguments)]
+    # As in a real cluster, nodes and drivers know each other by a token.
+    ray = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    environment = {**os.environ, **ray}
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout, env=environment)
+
+
+@dataclass(slots=True)
+class Node:
+    """One node of a cluster: a process and all that descends from it.
+
+    Not a process group: Ray gives its workers groups of their own.
+    """
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def owns(self, pid: int) -> bool:
+        """Whether a process is one of this node's."""
+        try:
+            return self.process.pid in {parent.pid for parent in psutil.Process(pid).parents()}
+        except psutil.NoSuchProcess:
+            return False
+
+    def kill(self) -> None:
+        """SIGKILL for all of it, as when a machine's power goes."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            root = psutil.Process(self.process.pid)
+            root.suspend()  # nothing new is started meanwhile
+            for process in [*root.children(recursive=True), root]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+        self.process.wait()
+
+
+def _start(folder: Path, number: int, *arguments: str) -> Node:
+    command = [Path(sys.executable).with_name("ray"), "start", *arguments, *_NODE]
+    log = folder / f"node{number}.log"
+    with log.open("wb") as output:
+        return Node(subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True), log)
+
+
+def _wait_for_port(node: Node, port: int) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and node.process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.1)  # between two looks
+    raise RuntimeError(f"Ray did not start: {node.log.read_text('utf-8', 'replace')}")
+
+
+_COUNT = """
+import sys, time, ray
+while True:
+    try:
+        ray.init(sys.argv[1], log_to_driver=False, logging_level="error")
+        if sum(node["Alive"] for node in ray.nodes()) >= int(sys.argv[2]):
+            break
+        ray.shutdown()
+    except (ConnectionError, RuntimeError):
+        pass
+    time.sleep(0.2)  # between two looks
+"""
+
+
+def _wait_for_nodes(address: str, num_nodes: int) -> None:
+    """Until the head knows them all."""
+    command = [sys.executable, "-c", _COUNT, address, str(num_nodes)]
+    subprocess.run(command, check=True, capture_output=True, timeout=_START_SECONDS)
+
+
+@contextlib.contextmanager
+def ray_nodes(cpus: Sequence[int]) -> Generator[tuple[str, list[Node]], None, None]:
+    """A cluster with a node for each number of cores; the first one is its head. Gives its address and its nodes."""
+    # Not pytest's folder: Ray makes sockets in it, whose names may have 107 characters.
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))
+    address = f"127.0.0.1:{HEAD_PORT}"
+    nodes: list[Node] = []
+    try:
+        head = ("--head", f"--port={HEAD_PORT}", "--include-dashboard=false", f"--temp-dir={folder / 'r'}")
+        nodes.append(_start(folder, 0, *head, f"--num-cpus={cpus[0]}"))
+        _wait_for_port(nodes[0], HEAD_PORT)
+        for number, num_cpus in enumerate(cpus[1:], start=1):
+            nodes.append(_start(folder, number, f"--address={address}", f"--num-cpus={num_cpus}"))
+        _wait_for_nodes(address, len(cpus))
+        yield address, nodes
+    finally:
+        for node in reversed(nodes):
+            node.kill()
+        shutil.rmtree(folder, ignore_errors=True)
