@@ -8,9 +8,12 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from video_assets.domain.errors import SettingsError, VideoAssetsError
+
+if TYPE_CHECKING:
+    from video_assets.report.terminal import Screen
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 DEFAULT_PORT = 3000
@@ -90,6 +93,11 @@ def _parser() -> argparse.ArgumentParser:
     diff.add_argument("before", type=Path, metavar="A", help="a version directory, such as root/clips/1.0.0")
     diff.add_argument("after", type=Path, metavar="B", help="another")
     diff.add_argument("--json", action="store_true", help="the last line of standard output is one JSON object")
+    doctor = _command(commands, "doctor", _doctor, "look at the set-up, and say what to mend")
+    doctor.add_argument("--source", type=Path, metavar="S", help="also see that these videos can be read")
+    doctor.add_argument("--root", type=Path, metavar="R", help="also see that datasets can be written there")
+    doctor.add_argument("--port", type=_positive, default=DEFAULT_PORT, help=f"of the UI; default: {DEFAULT_PORT}")
+    doctor.add_argument("--json", action="store_true", help="the last line of standard output is one JSON object")
     sample = _command(commands, "sample", _sample, "write a small labelled set of real encoded videos")
     sample.add_argument("directory", type=Path, metavar="DIR", help="where; made if it is not there")
     ui = _command(commands, "ui", _ui, "the Dagster UI of a dataset, on this machine only")
@@ -191,12 +199,12 @@ def _paths(options: argparse.Namespace):  # noqa: ANN202
     return DatasetPaths(options.root.absolute(), options.name)
 
 
-def _print_result(result: dict[str, Any], text: str, *, as_json: bool) -> None:
-    if not as_json:
-        print(text)
-        return
-    print(text, file=sys.stderr)
-    print(json.dumps(result, ensure_ascii=True))
+def _print_result(result: dict[str, Any], screen: "Screen", *, as_json: bool) -> None:
+    from video_assets.report.terminal import show
+
+    show(screen, sys.stderr if as_json else sys.stdout)
+    if as_json:
+        print(json.dumps(result, ensure_ascii=True))
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -206,12 +214,12 @@ def _build(options: argparse.Namespace) -> int:
     paths = _paths(options)
     _refuse_missing(options.source)
     from video_assets.defs.build import run_build
-    from video_assets.report.terminal import build_summary
+    from video_assets.report.screens import build_screen
 
     _name_engine(options)
     result = run_build(options.source, paths, run_config, num_workers=options.workers)
     values = result.as_dict()
-    _print_result(values, build_summary(values), as_json=options.json)
+    _print_result(values, build_screen(values), as_json=options.json)
     return result.exit_code
 
 
@@ -223,54 +231,67 @@ def _refuse_missing(source: Path) -> None:
 def _plan(options: argparse.Namespace) -> int:
     from video_assets.defs.dry_run import run_plan
     from video_assets.defs.settings_file import read_run_config
-    from video_assets.report.terminal import plan_summary
+    from video_assets.report.screens import plan_screen
 
     run_config = read_run_config(options.config, options.assignments)
     _refuse_missing(options.source)
     values = run_plan(
         options.source, _paths(options), run_config, num_workers=options.workers, budget_bytes=options.budget
     )
-    _print_result(values, plan_summary(values), as_json=options.json)
+    _print_result(values, plan_screen(values), as_json=options.json)
     return EXIT_OK
 
 
 def _status(options: argparse.Namespace) -> int:
     from video_assets.defs.status import dataset_status
-    from video_assets.report.terminal import status_summary
+    from video_assets.report.screens import status_screen
 
     values = dataset_status(_paths(options))
-    _print_result(values, status_summary(values), as_json=options.json)
+    _print_result(values, status_screen(values), as_json=options.json)
     return EXIT_OK if values["is_valid"] else EXIT_FAILED
 
 
 def _verify(options: argparse.Namespace) -> int:
     from video_assets.pipeline.verify_dataset import verify_dataset
-    from video_assets.report.terminal import verify_summary
+    from video_assets.report.screens import verify_screen
 
     values = verify_dataset(_paths(options), all_records=options.all)
-    _print_result(values, verify_summary(values), as_json=options.json)
+    _print_result(values, verify_screen(values), as_json=options.json)
     return EXIT_OK if values["is_valid"] else EXIT_FAILED
 
 
 def _repair(options: argparse.Namespace) -> int:
     from video_assets.pipeline.repair_command import run_repair
-    from video_assets.report.terminal import repair_summary
+    from video_assets.report.screens import repair_screen
 
     if options.source is not None:
         _refuse_missing(options.source)
     values = run_repair(_paths(options), options.source, num_workers=options.workers)
-    _print_result(values, repair_summary(values), as_json=options.json)
+    _print_result(values, repair_screen(values), as_json=options.json)
     return EXIT_FAILED if values["not_repaired"] else EXIT_OK
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from video_assets.domain.findings import is_sound
+    from video_assets.pipeline.doctor import examine
+    from video_assets.report.screens import doctor_screen
+
+    findings = examine(options.source, options.root, options.port, os.environ)
+    values = {"is_sound": is_sound(findings), "findings": [asdict(finding) for finding in findings]}
+    _print_result(values, doctor_screen(values), as_json=options.json)
+    return EXIT_OK if values["is_sound"] else EXIT_FAILED
 
 
 def _diff(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from video_assets.pipeline.diff import diff_versions
-    from video_assets.report.terminal import diff_summary
+    from video_assets.report.screens import diff_screen
 
     values = asdict(diff_versions(options.before, options.after))
-    _print_result(values, diff_summary(values), as_json=options.json)
+    _print_result(values, diff_screen(values), as_json=options.json)
     return EXIT_OK
 
 

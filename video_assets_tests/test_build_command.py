@@ -174,6 +174,10 @@ def test_a_plan_writes_nothing_and_tells_what_a_build_would_do(source: Path, con
     assert done.result["splits"] == {"train": {"records": 8, "shards": 3}, "test": {"records": 4, "shards": 2}}
     assert done.result["shards_to_write"] == 5
     assert done.result["estimated_bytes"] > 0
+    assert done.result["estimated_minutes"] > 0
+    assert done.result["clips_tried"] == NUM_CLIPS  # of so few all are tried
+    assert [a["name"] for a in done.result["alternatives"]] == ["smaller frames", "lower quality"]
+    assert all(a["estimated_bytes"] < done.result["estimated_bytes"] for a in done.result["alternatives"])
     assert [lost["reason"] for lost in done.result["quarantined"]] == ["unreadable"]
 
 

@@ -15,7 +15,7 @@ from video_assets import cli
 from video_assets.domain.errors import BuildRefused, SettingsError, VideoAssetsError
 
 HEAVY = ("dagster", "tensorflow", "tensorflow_datasets", "cv2", "av", "pandas", "pyarrow", "numpy", "google.protobuf")
-COMMANDS = ("build", "plan", "status", "verify", "sample", "ui")
+COMMANDS = ("build", "plan", "status", "verify", "diff", "doctor", "sample", "ui")
 
 PROBE = """
 import json, sys, time
@@ -156,6 +156,19 @@ def test_a_wrong_setting_is_exit_2_before_anything_is_written(
     assert not root.exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "num_bytes"), [("20GB", 20e9), ("1.5 TB", 1.5e12), ("2MiB", 2 * 2**20), ("800k", 8e5), ("300", 300)]
+)
+def test_a_size_budget_is_read_as_people_write_sizes(text: str, num_bytes: float) -> None:
+    assert cli._num_bytes(text) == num_bytes
+
+
+@pytest.mark.parametrize("text", ["", "GB", "0MB", "-1GB", "20 EB", "1.2.3GB"])
+def test_what_is_no_size_is_named(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["plan", "--source", str(tmp_path), "--root", str(tmp_path / "r"), f"--budget={text}"]
+    assert f"{text!r} is not a size such as 500MB" in usage_error(arguments, capsys)
+
+
 def test_a_config_file_that_is_not_there_is_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [
         "build",
@@ -223,11 +236,11 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_json_is_the_last_line_of_standard_output_and_the_text_goes_elsewhere(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    cli._print_result({"root": "/vidéos"}, "the summary\nof two lines", as_json=True)
+    cli._print_result({"root": "/vidéos"}, ["the summary\nof two lines"], as_json=True)
     printed = capsys.readouterr()
     assert json.loads(printed.out) == {"root": "/vidéos"}
     assert printed.out.isascii()
     assert printed.out.count("\n") == 1
     assert printed.err == "the summary\nof two lines\n"
-    cli._print_result({"root": "/r"}, "the summary", as_json=False)
+    cli._print_result({"root": "/r"}, ["the summary"], as_json=False)
     assert capsys.readouterr() == ("the summary\n", "")

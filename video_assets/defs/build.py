@@ -3,7 +3,8 @@
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class BuildResult:
     """
 
     paths: DatasetPaths
+    source: str = ""
     version_dir: str = ""
     clips_encoded: int = 0
     clips_reused: int = 0
@@ -71,6 +73,7 @@ class BuildResult:
         lost = read_quarantine(self.paths.quarantine)
         left_out = read_table(self.paths.left_out, LEFT_OUT)
         return {
+            "source": self.source,
             "root": str(self.paths.root),
             "version_dir": self.version_dir,
             "splits": committed_counts(self.paths, Path(self.version_dir).name) if self.version_dir else {},
@@ -150,7 +153,7 @@ def _failure_of(result: dg.ExecuteInProcessResult) -> _Refused:
 def run_build(source: Path, paths: DatasetPaths, run_config: Mapping[str, Any], *, num_workers: int = 0) -> BuildResult:
     """Builds or grows a dataset, and says what was done."""
     begun = time.monotonic()
-    result = BuildResult(paths=paths)
+    result = BuildResult(paths=paths, source=str(source.absolute()))
     # The code location is configured by the environment, here as in the UI.
     os.environ[SOURCE_VARIABLE], os.environ[ROOT_VARIABLE] = str(source.absolute()), str(paths.root)
     os.environ[NAME_VARIABLE], os.environ[WORKERS_VARIABLE] = paths.name, str(num_workers)
@@ -158,12 +161,13 @@ def run_build(source: Path, paths: DatasetPaths, run_config: Mapping[str, Any], 
         with (
             building(paths, "video-assets build") as killed,
             kept_pools(),
+            _kept_standard_error() as terminal,
             calm_sqlite(dagster_home(paths)),
             open_instance(paths) as instance,
         ):
             result.interrupted = str(killed or "")
             end_dead_runs(instance, paths)
-            _build_and_check(paths, run_config, instance, result)
+            _build_and_check(paths, run_config, instance, result, terminal)
     except (VideoAssetsError, OSError, SQLAlchemyError, sqlite3.Error) as error:
         result.refused = "; ".join(filter(None, (result.refused, _sentence_of(error, paths))))
         result.is_usage_error |= isinstance(error, SettingsError)
@@ -172,10 +176,10 @@ def run_build(source: Path, paths: DatasetPaths, run_config: Mapping[str, Any], 
 
 
 def _build_and_check(
-    paths: DatasetPaths, run_config: Mapping[str, Any], instance: dg.DagsterInstance, result: BuildResult
+    paths: DatasetPaths, run_config: Mapping[str, Any], instance: dg.DagsterInstance, result: BuildResult, terminal: int
 ) -> None:
     try:
-        _build(paths, run_config, instance, result)
+        _build(paths, run_config, instance, result, terminal)
     except _Refused as refused:
         result.refused, result.is_usage_error = str(refused), refused.is_usage_error
     if paths.plan.exists():
@@ -195,10 +199,20 @@ def _sentence_of(error: Exception, paths: DatasetPaths) -> str:
     )
 
 
+@contextmanager
+def _kept_standard_error() -> Generator[int]:
+    """The descriptor of what standard error is before Dagster has it go elsewhere."""
+    descriptor = os.dup(2)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def _build(
-    paths: DatasetPaths, run_config: Mapping[str, Any], instance: dg.DagsterInstance, result: BuildResult
+    paths: DatasetPaths, run_config: Mapping[str, Any], instance: dg.DagsterInstance, result: BuildResult, terminal: int
 ) -> None:
-    runner = _Runner(build_definitions(Reporting(to_terminal=True)), instance, paths)
+    runner = _Runner(build_definitions(Reporting(terminal=terminal)), instance, paths)
     runner.run(("manifest", *(f"{split}_split" for split in SPLITS), "plan"), config_for(run_config, _PLANNING))
     plan = read_plan(paths)
     result.version_dir = str(paths.version(plan.pinned.version).directory)

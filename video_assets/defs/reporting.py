@@ -12,27 +12,19 @@ from video_assets.report.terminal import TerminalProgress
 class Reporting(dg.ConfigurableResource):
     """Tells how far a stage has come."""
 
-    to_terminal: bool = Field(default=False, description="Also draw a bar, or write lines, on standard error.")
+    terminal: int = Field(
+        default=-1,
+        description="File descriptor to draw a bar on, or write lines to; -1: none. Standard error will not do: "
+        "while a step runs, Dagster has it go to a file.",
+    )
 
     def progress(self, context: dg.AssetExecutionContext) -> Progress:
         """Listeners for one step."""
         to_log = LineProgress(context.log.info)
-        if not self.to_terminal:
+        if self.terminal < 0:
             return to_log
-        return _both(to_log, TerminalProgress(_StandardError()))
-
-
-class _StandardError:
-    """What `sys.stderr` is at the moment of writing."""
-
-    def write(self, text: str) -> object:
-        return sys.stderr.write(text)
-
-    def flush(self) -> None:
-        sys.stderr.flush()
-
-    def isatty(self) -> bool:
-        return sys.stderr.isatty()
+        stream = open(self.terminal, "w", encoding=sys.stderr.encoding, errors="backslashreplace", closefd=False)  # noqa: SIM115
+        return _both(to_log, TerminalProgress(stream))
 
 
 def _both(first: Progress, second: Progress) -> Progress:

@@ -42,7 +42,7 @@ class LineProgress:
     every_seconds: float = 5.0
     clock: Callable[[], float] = field(default=time.monotonic)
 
-    def __call__(self, phase: str, num_clips: int, num_bytes: int) -> Counter:  # noqa: ARG002  (a Progress)
+    def __call__(self, phase: str, num_clips: int, num_bytes: int) -> Counter:
         """Begins a phase."""
         begun = self.clock()
         num_done, bytes_done, said = 0, 0, begun
@@ -54,18 +54,37 @@ class LineProgress:
             if num_done < num_clips and now - said < self.every_seconds:
                 return
             said = now
-            self.say(progress_line(phase, num_done, num_clips, bytes_done, now - begun))
+            self.say(progress_line(phase, num_done, num_clips, bytes_done, now - begun, num_bytes=num_bytes))
 
         return count
 
 
-def progress_line(phase: str, num_done: int, num_clips: int, bytes_done: float, seconds: float) -> str:
-    """One line about a phase.
+def progress_line(
+    phase: str, num_done: int, num_clips: int, bytes_done: float, seconds: float, *, num_bytes: float = 0
+) -> str:
+    """One line about a phase. What is left goes by `num_bytes`, where all are known: videos differ in length.
 
     >>> progress_line("encoding", 20, 100, 4e6, 2.0)
     'encoding: 20 of 100 clips, 10.0 clips/s, 2.0 MB/s, 8 s left'
     """
     rate = num_done / max(seconds, 1e-9)
-    left = f", {(num_clips - num_done) / rate:.0f} s left" if 0 < num_done < num_clips else ""
+    share = bytes_done / num_bytes if num_bytes else num_done / max(1, num_clips)
+    left = ""
+    if 0 < num_done < num_clips and 0 < share < 1:
+        left = f", {duration_words(seconds * (1 - share) / share)} left"
     megabytes = bytes_done / max(seconds, 1e-9) / 1e6
     return f"{phase}: {num_done} of {num_clips} clips, {rate:.1f} clips/s, {megabytes:.1f} MB/s{left}"
+
+
+def duration_words(seconds: float) -> str:
+    """A duration as people say it.
+
+    >>> [duration_words(s) for s in (1.25, 42, 600, 7500)]
+    ['1.2 s', '42 s', '10 min', '2 h 05 min']
+    """
+    if seconds < 10:
+        return f"{seconds:.1f} s".replace(".0 s", " s")
+    if round(seconds) < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"

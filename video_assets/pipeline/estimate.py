@@ -208,7 +208,7 @@ def try_build(
     tried = _Tried()
     if len(rows):
         decoded = {replace(encoding, jpeg_quality=100): encoding for encoding in encodings}.values()  # once each
-        seconds = sum(expected_seconds(sizes[encoding], encoding) for encoding in decoded) * slowness.clock
+        seconds = sum(expected_seconds(sizes[encoding], encoding) for encoding in decoded) * slowness.core
         chosen = choose_trial(
             strata[:_CANDIDATES],
             np.asarray(seconds)[:_CANDIDATES],

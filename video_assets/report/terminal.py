@@ -1,16 +1,28 @@
-"""What the commands print: readable at 80 columns, plain where nobody looks."""
+"""How things are put on a terminal: within 80 columns, in colour only there, and nothing that a name could do to it."""
 
+import io
+import os
 import textwrap
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
+
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
 from video_assets.domain.progress import Counter, LineProgress, progress_line
 from video_assets.report.escape import visible
 
 WIDTH = 80
 _BAR = 12
+_NARROW = 24
+
+Screen = Sequence[RenderableType]
+"""Parts that stand under one another, an empty line between two of them."""
 
 
 class Terminal(Protocol):
@@ -29,6 +41,108 @@ class Terminal(Protocol):
         ...
 
 
+def has_colours(stream: Terminal) -> bool:
+    """Whether colours may be written: to a terminal that knows some, unless NO_COLOR is set (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _width_of(stream: Terminal) -> int:
+    try:
+        return max(20, min(WIDTH, os.get_terminal_size(stream.fileno()).columns))  # type: ignore[attr-defined]
+    except (AttributeError, OSError, ValueError):
+        return WIDTH
+
+
+def show(screen: Screen, stream: Terminal) -> None:
+    """Writes a screen; what the stream's encoding does not know is spelled out."""
+    text = as_text(screen, width=_width_of(stream), colours=has_colours(stream))
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    stream.flush()
+
+
+def as_text(screen: Screen, *, width: int = WIDTH, colours: bool = False) -> str:
+    """A screen as text; without colours there is no control character in it but line ends."""
+    parts: list[str] = []
+    for part in screen:
+        buffer = io.StringIO()
+        console = Console(
+            file=buffer,
+            width=width,
+            color_system="standard" if colours else None,
+            force_terminal=colours,
+            markup=False,
+            emoji=False,
+            highlight=False,
+            legacy_windows=False,
+        )
+        console.print(Group(part), crop=False)  # in a group, for a bare Text would lose its no_wrap
+        parts.append("\n".join(line.rstrip() for line in buffer.getvalue().splitlines()))
+    return "\n\n".join(parts)
+
+
+def plain(text: str) -> str:
+    """The text without control characters: a file name cannot move the cursor, colour or turn what is shown."""
+    return visible(text, keep="\n")
+
+
+def words(text: object, style: str = "") -> Text:
+    """Any text, made harmless, wrapped at words."""
+    return Text(plain(str(text)), style=style)
+
+
+def headline(verdict: str, rest: object, style: str) -> Text:
+    """One line that says how it ended; a path in it may be as long as it is, so that it can be copied."""
+    line = Text.assemble((verdict, f"bold {style}"), " ", words(rest))
+    line.no_wrap, line.overflow = True, "ignore"
+    return line
+
+
+def copyable(lines: Iterable[str]) -> Text:
+    """Commands or code, each on a line of its own and never broken, so that it can be copied."""
+    return Text("\n".join(f"  {plain(line)}" for line in lines), "cyan", no_wrap=True, overflow="ignore")
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Columns as wide as they need to be, numbers to the right; what does not fit is cut, a row stays a line."""
+    grid = Table(box=None, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    cells = [list(row) for row in rows]
+    for column, header in enumerate(headers):
+        is_number = bool(cells) and all(isinstance(row[column], int | float) for row in cells)
+        width = max(cell_len(_cell(value)) for value in (header, *(row[column] for row in cells)))
+        grid.add_column(
+            header,
+            justify="right" if is_number else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=width if width <= _NARROW else None,  # only what is long gives way
+        )
+    for row in cells:
+        grid.add_row(*(Text(_cell(value)) for value in row))
+    return grid
+
+
+def _cell(value: object) -> str:
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    return f"{value:,}".replace(",", " ") if is_count else plain(str(value)).replace("\n", " ")
+
+
+def section(title: str, *parts: RenderableType, style: str = "bold") -> Group:
+    """Parts under a title, indented."""
+    return Group(Text(plain(title), style=style), *map(_indented, parts))
+
+
+def _indented(part: RenderableType) -> RenderableType:
+    if isinstance(part, Text) and part.overflow == "ignore":  # padding would cut it at the edge of the screen
+        return Text(f"  {part.plain.replace(chr(10), chr(10) + '  ')}", part.style, no_wrap=True, overflow="ignore")
+    return Padding(part, (0, 0, 0, 2))
+
+
+def paragraph(text: str, indent: str = "") -> str:
+    """Text wrapped at the edge of the screen."""
+    return textwrap.fill(plain(text), WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+
+
 @dataclass(slots=True)
 class TerminalProgress:
     """A bar that is redrawn on a terminal; a line every few seconds elsewhere."""
@@ -40,7 +154,8 @@ class TerminalProgress:
         """Begins a phase."""
         if not self.stream.isatty():
             return LineProgress(self._say, self.every_seconds)(phase, num_clips, num_bytes)
-        bar = _Bar(self.stream, phase, num_clips)
+        bar = _Bar(self.stream, phase, num_clips, num_bytes)
+        bar.draw()
         return bar.count
 
     def _say(self, line: str) -> None:
@@ -50,9 +165,12 @@ class TerminalProgress:
 
 @dataclass(slots=True)
 class _Bar:
+    """One line that is drawn over itself. Not rich's: its thread would go on when a stage ends by an exception."""
+
     stream: Terminal
     phase: str
     num_clips: int
+    num_bytes: int
     begun: float = field(default_factory=time.monotonic)
     drawn: float = 0.0
     clips: int = 0
@@ -61,175 +179,22 @@ class _Bar:
     def count(self, clips: int, num_bytes_done: int) -> None:
         self.clips += clips
         self.bytes += num_bytes_done
-        now = time.monotonic()
-        is_done = self.clips >= self.num_clips
-        if not is_done and now - self.drawn < 0.2:
-            return
-        self.drawn = now
-        line = progress_line(self.phase, self.clips, self.num_clips, self.bytes, now - self.begun)
+        if self.clips >= self.num_clips or time.monotonic() - self.drawn >= 0.2:
+            self.draw()
+
+    def draw(self) -> None:
+        self.drawn = time.monotonic()
+        line = progress_line(
+            self.phase, self.clips, self.num_clips, self.bytes, self.drawn - self.begun, num_bytes=self.num_bytes
+        )
+        room = _width_of(self.stream) - 1
         # The words come first: the time that is left stands at their end.
-        width = max(0, min(_BAR, WIDTH - len("[] ") - len(line) - 1))
+        width = max(0, min(_BAR, room - len(" ") - cell_len(line)))
         filled = round(width * self.clips / max(1, self.num_clips))
-        text = f"[{'#' * filled}{'.' * (width - filled)}] {line}"
-        self.stream.write("\r\x1b[K" + text[: WIDTH - 1] + ("\n" if is_done else ""))
+        done, rest = ("█", "░") if (getattr(self.stream, "encoding", "") or "").lower() == "utf-8" else ("#", ".")
+        bar = f"{done * filled}{rest * (width - filled)}"
+        if has_colours(self.stream):
+            bar = f"\x1b[32m{bar}\x1b[0m"
+        end = "\n" if self.clips >= self.num_clips else ""
+        self.stream.write(f"\r\x1b[K{bar}{' ' if width else ''}{line[:room]}{end}")
         self.stream.flush()
-
-
-def plain(text: str) -> str:
-    """The text without control characters: a file name cannot move the cursor, colour or turn what is shown."""
-    return visible(text, keep="\n")
-
-
-def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Columns as wide as they need to be; the last one is cut at the edge of the screen."""
-    cells = [list(headers), *([plain(str(value)).replace("\n", " ") for value in row] for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]
-    lines = []
-    for row in cells:
-        line = "  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip()
-        lines.append(line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…")
-    return "\n".join(lines)
-
-
-def paragraph(text: str, indent: str = "") -> str:
-    """Text wrapped at the edge of the screen."""
-    return textwrap.fill(plain(text), WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
-
-
-def build_summary(result: Mapping[str, Any]) -> str:
-    """The last screen of a build: what was built, what was lost and why, and what to do next."""
-    parts: list[str] = []
-    if result.get("interrupted"):
-        before = f"The build before this one, by {result['interrupted']}, was ended before its time"
-        parts += [paragraph(f"{before}; this one went on from what it had finished.")]
-    if result["refused"]:
-        parts += [paragraph(f"Not built: {result['refused']}")]
-    splits = [(name, entry["records"], entry["shards"]) for name, entry in result["splits"].items()]
-    if splits:
-        parts += [table(("split", "clips", "shards"), splits)]
-    encoded = f"{result['clips_encoded']} clips encoded, {result['clips_reused']} reused; "
-    shards = f"{result['shards_written']} shards written, {result['shards_reused']} reused; {result['seconds']:.1f} s"
-    parts += [paragraph(encoded + shards)]
-    parts += _losses(result)
-    parts += _checks(result["checks"])
-    if not result["refused"]:
-        parts += [f"Dataset: {result['version_dir']}", _next_step(result)]
-    return "\n\n".join(parts)
-
-
-def _losses(result: Mapping[str, Any]) -> list[str]:
-    lost, left_out = result["quarantined"], result["left_out"]
-    parts: list[str] = []
-    if lost:
-        rows = [(item["reason"], item["source"], item["detail"]) for item in lost[:10]]
-        more = f"\n… and {len(lost) - 10} more: quarantine.parquet" if len(lost) > 10 else ""
-        parts.append(f"Quarantined: {len(lost)}\n" + table(("reason", "source", "what is wrong"), rows) + more)
-    if left_out:
-        named = "; ".join(f"{item['source']} ({item['reason']})" for item in left_out[:3])
-        more = f"; and {len(left_out) - 3} more: left_out.parquet" if len(left_out) > 3 else ""
-        parts.append(paragraph(f"Left out, not videos: {len(left_out)}: {named}{more}"))
-    return parts
-
-
-def _checks(checks: Sequence[Mapping[str, Any]]) -> list[str]:
-    failed = [check for check in checks if not check["passed"]]
-    parts = [f"Checks: {len(checks) - len(failed)} of {len(checks)} passed"] if checks else []
-    for check in failed:
-        word = "FAILED" if check["severity"] == "ERROR" else "warning"
-        parts.append(paragraph(f"{word}: {check['name']}: {check.get('description', '')}"))
-    return parts
-
-
-def _next_step(result: Mapping[str, Any]) -> str:
-    return (
-        "Read it:\n"
-        "  from video_assets.reader import load_dataset\n"
-        f"  train = load_dataset({result['version_dir']!r}, 'train')"
-    )
-
-
-def plan_summary(result: Mapping[str, Any]) -> str:
-    """What a build would do."""
-    rows = [(name, entry["records"], entry["shards"]) for name, entry in result["splits"].items()]
-    megabytes, minutes = result["estimated_bytes"] / 1e6, result["estimated_core_minutes"]
-    work = (
-        f"{result['shards_to_write']} shards to write, about {megabytes:.1f} MB and {minutes:.2f} minutes of one core; "
-        f"{result['shards_superseded']} shards superseded; {result['clips_per_shard']} clips a shard."
-    )
-    parts = [table(("split", "clips", "shards"), rows), paragraph(work)]
-    parts += _model_fit(result.get("model_fit", ()))
-    return "\n\n".join([*parts, *_losses({**result, "left_out": []}), f"Nothing was written to {result['root']}."])
-
-
-def _model_fit(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What MoViNet's training windows would do to the clips; nothing where all of them fit."""
-    if not any(row["looped"] or row["cut"] for row in rows):
-        return []
-    cells = [
-        (row["model"], row["window"], row["looped"], row["cut"], row["fits_better"].partition(" or ")[0])
-        for row in rows
-    ]
-    headers = ("trained on", "windows of", "looped", "cut", "fits better with")
-    words = (
-        "Clips that a model's window would loop (shorter than it) or cut; --json has the settings for TF Model Garden:"
-    )
-    return [f"{paragraph(words)}\n{table(headers, cells)}"]
-
-
-def status_summary(result: Mapping[str, Any]) -> str:
-    """How a dataset stands."""
-    rows = [(name, entry["records"], entry["shards"]) for name, entry in result["splits"].items()]
-    parts = [f"Dataset: {result['version_dir']}"]
-    parts += [table(("split", "clips", "shards"), rows)] if rows else ["Nothing is committed yet."]
-    missing = result["shards_missing"]
-    if missing:
-        named = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        parts.append(
-            paragraph(f"{len(missing)} of {result['shards_planned']} planned shards are missing or stale: {named}")
-        )
-    parts += _losses({**result, "left_out": []}) + _checks(result["checks"])
-    return "\n\n".join(parts)
-
-
-def verify_summary(result: Mapping[str, Any]) -> str:
-    """What the checks found."""
-    checks = [{**check, "name": f"{check['name']} {check['target']}".strip()} for check in result["checks"]]
-    verdict = "valid" if result["is_valid"] else "INVALID"
-    return "\n\n".join(
-        [f"Dataset: {result['version_dir']} is {verdict}", *_checks(checks), f"{result['seconds']:.1f} s"]
-    )
-
-
-def repair_summary(result: Mapping[str, Any]) -> str:
-    """What a repair did, and what it could not do."""
-    repaired, failed = result["repaired"], result["not_repaired"]
-    parts = [f"Dataset: {result['directory']}"]
-    if not repaired and not failed:
-        parts.append("Every file is as it was written; there is nothing to repair.")
-    if repaired:
-        parts.append(table((f"{len(repaired)} files are as they were again",), [(name,) for name in repaired]))
-    if failed:
-        sentences = "\n".join(paragraph(f"- {entry['reason']}") for entry in failed)
-        parts.append(f"{len(failed)} files are still damaged:\n{sentences}")
-    return "\n\n".join([*parts, f"{result['seconds']:.1f} s"])
-
-
-def diff_summary(result: Mapping[str, Any]) -> str:
-    """What changed between two versions."""
-    words = ("added", "removed", "renamed", "relabelled", "moved", "changed")
-    counts = [(word, len(result[word])) for word in words]
-    counts += [("re-encoded", result["re_encoded"]), ("unchanged", result["unchanged"])]
-    parts = [table(("what", "clips"), counts)]
-    if result["encoding"]:
-        parts.append(
-            table(("setting", "before", "after"), [(name, *pair) for name, pair in result["encoding"].items()])
-        )
-    for word in words:
-        rows = [
-            (e["after"] if "clip_id" not in e else e["clip_id"], e["before"]) if isinstance(e, dict) else (e, "")
-            for e in result[word][:10]
-        ]
-        if rows:
-            more = f"\n… and {len(result[word]) - 10} more" if len(result[word]) > 10 else ""
-            parts.append(f"{word}\n" + table(("clip", "before"), rows) + more)
-    return "\n\n".join(parts)

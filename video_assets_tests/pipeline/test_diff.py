@@ -8,7 +8,8 @@ import pytest
 
 from video_assets.domain.errors import SettingsError
 from video_assets.pipeline.diff import diff_versions
-from video_assets.report.terminal import diff_summary
+from video_assets.report.screens import diff_screen
+from video_assets.report.terminal import as_text
 from video_assets.storage.schemas import INDEX
 from video_assets.storage.tables import write_table
 
@@ -78,9 +79,9 @@ def test_the_summary_names_clips_and_settings_within_eighty_columns(tmp_path: Pa
 
     before = write_version(tmp_path, "1.0.0", [("x" * 200, "train", "run", "1")], resolution=64)
     after = write_version(tmp_path, "2.0.0", [("b", "test", "run", "2")], resolution=224)
-    lines = diff_summary(asdict(diff_versions(before, after))).splitlines()
+    lines = as_text(diff_screen(asdict(diff_versions(before, after)))).splitlines()
     assert max(map(len, lines)) <= 80
-    assert "added       1" in lines
+    assert "added           1" in lines
     assert "resolution  64      224" in lines
 
 

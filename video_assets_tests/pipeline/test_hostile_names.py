@@ -12,7 +12,8 @@ from markdown_it import MarkdownIt
 
 from video_assets.domain.labels import clean_label
 from video_assets.report.escape import visible
-from video_assets.report.terminal import build_summary
+from video_assets.report.screens import build_screen
+from video_assets.report.terminal import as_text
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths, parse_shard_file_name
 from video_assets.storage.sidecars import read_sidecar
@@ -164,19 +165,25 @@ def test_nothing_is_written_that_a_spreadsheet_would_calculate(stages: Stages) -
 
 def test_the_terminal_shows_them_and_obeys_none(stages: Stages) -> None:
     lost = [{"source": source, "reason": r, "detail": d} for source, (r, d) in stages.quarantined().items()]
-    said = build_summary(
-        {
-            "refused": f"for the clip {HOSTILE[10]}",
-            "splits": {},
-            "clips_encoded": 0,
-            "clips_reused": 0,
-            "shards_written": 0,
-            "shards_reused": 0,
-            "seconds": 1.0,
-            "quarantined": lost + [{"source": text, "reason": text, "detail": text} for text in HOSTILE],
-            "left_out": [{"source": text, "reason": text} for text in HOSTILE],
-            "checks": [{"name": "x", "passed": False, "severity": "ERROR", "description": text} for text in HOSTILE],
-        }
+    said = as_text(
+        build_screen(
+            {
+                "refused": f"for the clip {HOSTILE[10]}",
+                "splits": {},
+                "clips_encoded": 0,
+                "clips_reused": 0,
+                "shards_written": 0,
+                "shards_reused": 0,
+                "seconds": 1.0,
+                "quarantined": lost + [{"source": text, "reason": text, "detail": text} for text in HOSTILE],
+                "left_out": [{"source": text, "reason": text} for text in HOSTILE],
+                "checks": [
+                    {"name": "x", "passed": False, "severity": "ERROR", "description": text} for text in HOSTILE
+                ],
+                "version_dir": "/r/clips/1.0.0",
+                "root": "/r",
+            }
+        )
     )
     assert "\\x1b]0;title\\x07" in said
     assert visible(said, keep="\n") == said

@@ -1,0 +1,305 @@
+"""The last screens of the commands: what was done, what was lost and why, and what to do next."""
+
+import shlex
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from video_assets.domain.progress import duration_words
+from video_assets.domain.splits import SPLITS
+from video_assets.report.terminal import Screen, copyable, headline, section, table, words
+
+_EXAMPLES = 3
+_REASONS = 8
+_DESCRIPTION = 300
+"""Characters of a check's sentence; `--json` has all of it."""
+
+Result = Mapping[str, Any]
+
+
+def build_screen(result: Result) -> Screen:
+    """The last screen of a build."""
+    parts: list[RenderableType] = []
+    if result.get("interrupted"):
+        before = f"The build before this one, by {result['interrupted']}, was ended before its time"
+        parts.append(words(f"{before}; this one went on from what it had finished."))
+    failed = [check for check in result["checks"] if not check["passed"] and check["severity"] == "ERROR"]
+    if result["refused"]:
+        parts.append(Group(Text("Not built", "bold red"), words(result["refused"])))
+    elif failed:
+        parts.append(headline("Built, but not valid:", result["version_dir"], "red"))
+    else:
+        parts.append(headline("Built", result["version_dir"], "green"))
+    parts += _splits(result["splits"])
+    parts.append(
+        words(
+            f"{_count(result['clips_encoded'], 'clip')} encoded, {result['clips_reused']} reused; "
+            f"{_count(result['shards_written'], 'shard')} written, {result['shards_reused']} reused; "
+            f"{duration_words(result['seconds'])}"
+        )
+    )
+    parts += _losses(result) + _left_out(result) + _checks(result["checks"])
+    return [*parts, _after_build(result, has_failed=bool(failed))]
+
+
+def _after_build(result: Result, *, has_failed: bool) -> RenderableType:
+    """What to do next."""
+    root = shlex.quote(result["root"])
+    name = _name_option(result)
+    source = shlex.quote(result.get("source") or "DIR")
+    look = f"video-assets ui --source {source} --root {root}{name}"
+    if result["refused"] or has_failed:
+        advice = "Mend what is named above and run the same command again: what is finished is kept. To look closer:"
+        return section("Next", words(advice), copyable([f"video-assets status --root {root}{name}", look]))
+    return section(
+        "Next",
+        words("train with it:"),
+        copyable(
+            [
+                "from video_assets.reader import load_dataset",
+                f"train = load_dataset({result['version_dir']!r}, 'train', seed=1)",
+            ]
+        ),
+        words("look at it, and let it grow by itself:"),
+        copyable([look]),
+    )
+
+
+def _name_option(result: Result) -> str:
+    """`--name`, where the dataset is not called as the commands take it to be."""
+    parts = str(result.get("version_dir", "")).rsplit("/", 2)
+    name = parts[-2] if len(parts) == 3 else "clips"
+    return "" if name == "clips" else f" --name {shlex.quote(name)}"
+
+
+def _splits(splits: Mapping[str, Mapping[str, int]]) -> list[RenderableType]:
+    order = [name for name in SPLITS if name in splits]
+    rows = [(name, splits[name]["records"], splits[name]["shards"]) for name in order]
+    return [table(("split", "clips", "shards"), rows)] if rows else []
+
+
+def _losses(result: Result) -> list[RenderableType]:
+    """How many were lost for which reason, with examples."""
+    lost = result["quarantined"]
+    if not lost:
+        return []
+    by_reason: dict[str, list[Mapping[str, str]]] = defaultdict(list)
+    for item in lost:
+        by_reason[item["reason"]].append(item)
+    ordered = sorted(by_reason, key=lambda reason: (-len(by_reason[reason]), reason))
+    parts: list[RenderableType] = []
+    for reason in ordered[:_REASONS]:
+        items = by_reason[reason]
+        lines = [words(f"{reason}: {len(items)}".replace("\n", " "), "yellow")]
+        for item in items[:_EXAMPLES]:
+            line = words(f"  {item['source']}".replace("\n", " "))
+            line.append(words(f"  {item['detail']}".replace("\n", " ")).plain, style="dim")
+            line.no_wrap, line.overflow = True, "ellipsis"
+            lines.append(line)
+        if len(items) > _EXAMPLES:
+            lines.append(Text(f"  and {len(items) - _EXAMPLES} more"))
+        parts.append(Group(*lines))
+    if len(ordered) > _REASONS:
+        parts.append(Text(f"and {len(ordered) - _REASONS} other reasons"))
+    parts.append(words("All of them, with their whole sentences: --json, or quarantine.parquet beside the version."))
+    return [section(f"Lost: {_count(len(lost), 'clip')}", *parts, style="bold yellow")]
+
+
+def _left_out(result: Result) -> list[RenderableType]:
+    left_out = result["left_out"]
+    if not left_out:
+        return []
+    named = "; ".join(f"{item['source']} ({item['reason']})" for item in left_out[:_EXAMPLES])
+    more = f"; and {len(left_out) - _EXAMPLES} more: left_out.parquet" if len(left_out) > _EXAMPLES else ""
+    return [words(f"Left out, not videos: {len(left_out)}: {named}{more}")]
+
+
+def _checks(checks: Sequence[Result]) -> list[RenderableType]:
+    if not checks:
+        return []
+    failed = [check for check in checks if not check["passed"]]
+    colour = "red" if any(check["severity"] == "ERROR" for check in failed) else "yellow" if failed else "green"
+    title = f"Checks: {len(checks) - len(failed)} of {len(checks)} passed"
+    return [section(title, *map(_failed_check, failed), style=f"bold {colour}")]
+
+
+def _failed_check(check: Result) -> RenderableType:
+    is_error = check["severity"] == "ERROR"
+    sentence = str(check.get("description", ""))
+    if len(sentence) > _DESCRIPTION:
+        sentence = f"{sentence[:_DESCRIPTION].rsplit(' ', 1)[0]} … (all of it: --json)"
+    return Text.assemble(
+        ("FAILED" if is_error else "warning", "bold red" if is_error else "yellow"),
+        words(f": {check['name']}: {sentence}"),
+    )
+
+
+def plan_screen(result: Result) -> Screen:
+    """What a build would do."""
+    parts: list[RenderableType] = [headline("Would build", result["version_dir"], "green")]
+    parts += _splits(result["splits"])
+    shards = f"{_count(result['shards_to_write'], 'shard')} to write, {result['clips_per_shard']} clips a shard"
+    superseded = f"; {_count(result['shards_superseded'], 'shard')} superseded" if result["shards_superseded"] else ""
+    parts.append(words(f"{shards}{superseded}."))
+    parts.append(section("Estimate", *_estimate(result)))
+    if result.get("budget"):
+        budget = result["budget"]
+        chosen = (
+            f"JPEG quality {budget['jpeg_quality']} is the highest with which the dataset takes no more than "
+            f"{size_words(budget['bytes'])}: about {size_words(budget['estimated_bytes'])}."
+        )
+        setting = " ".join(f"--set {assignment}" for assignment in budget["set"])
+        command = [copyable([setting])] if setting else [words("That is the quality which is set already.")]
+        parts.append(section("Size budget", words(chosen), *command))
+    parts += _model_fit(result.get("model_fit", ())) + _losses(result)
+    return [*parts, words(f"Nothing was written to {result['root']}.")]
+
+
+def _estimate(result: Result) -> list[RenderableType]:
+    rows = [("as set", size_words(result["estimated_bytes"]), _minutes(result))]
+    rows += [(item["name"], size_words(item["estimated_bytes"]), _minutes(item)) for item in result["alternatives"]]
+    settings = [" ".join(f"--set {assignment}" for assignment in item["set"]) for item in result["alternatives"]]
+    tried = (
+        f"From encoding {_count(result['clips_tried'], 'clip')} in {duration_words(result['trial_seconds'])}; "
+        f"{result['workers']} decoding processes."
+    )
+    names = " and ".join(item["name"] for item in result["alternatives"])
+    return [table(("", "size", "time"), rows), words(tried, "dim"), words(f"For {names}:"), copyable(settings)]
+
+
+def _minutes(result: Result) -> str:
+    return duration_words(60 * result["estimated_minutes"])
+
+
+def size_words(num_bytes: float) -> str:
+    """A size as people say it.
+
+    >>> size_words(16_432_041), size_words(20e9)
+    ('16.4 MB', '20.0 GB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if num_bytes < 1000:
+            return f"{num_bytes:.0f} B" if unit == "B" else f"{num_bytes:.1f} {unit}"
+        num_bytes /= 1000
+    return f"{num_bytes:.1f} TB"
+
+
+def _model_fit(rows: Sequence[Result]) -> list[RenderableType]:
+    """What MoViNet's training windows would do to the clips; nothing where all of them fit."""
+    if not any(row["looped"] or row["cut"] for row in rows):
+        return []
+    cells = [
+        (row["model"], row["window"], row["looped"], row["cut"], row["fits_better"].partition(" or ")[0])
+        for row in rows
+    ]
+    headers = ("trained on", "windows of", "looped", "cut", "fits better with")
+    about = "Clips that a window would loop (shorter than it) or cut. --json has the settings for TF Model Garden."
+    return [section("Fit to models", words(about), table(headers, cells))]
+
+
+def status_screen(result: Result) -> Screen:
+    """How a dataset stands."""
+    root, name = shlex.quote(result["root"]), _name_option(result)
+    if result["is_valid"]:
+        parts: list[RenderableType] = [headline("Valid:", result["version_dir"], "green")]
+    elif result["splits"]:
+        parts = [headline("Not up to date, or not valid:", result["version_dir"], "red")]
+    else:
+        parts = [headline("Nothing is committed yet:", result["version_dir"], "yellow")]
+    parts += _splits(result["splits"])
+    missing = result["shards_missing"]
+    if missing:
+        named = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        planned = f"{len(missing)} of {result['shards_planned']} planned shards"
+        parts.append(words(f"{planned} are missing or stale: {named}"))
+    parts += _losses(result) + _checks(result["checks"])
+    if result["is_valid"]:
+        return [*parts, section("Next", words("read everything again:"), copyable([_verify(root, name)]))]
+    advice = "Build with the settings it was built with; what is finished is kept:"
+    build = f"video-assets build --source DIR --root {root}{name}"
+    return [*parts, section("Next", words(advice), copyable([build]))]
+
+
+def _verify(root: str, name: str) -> str:
+    return f"video-assets verify --root {root}{name} --all"
+
+
+def verify_screen(result: Result) -> Screen:
+    """What the checks found."""
+    root, name = shlex.quote(result["root"]), _name_option(result)
+    checks = [{**check, "name": f"{check['name']} {check['target']}".strip()} for check in result["checks"]]
+    verdict = ("Valid:", "green") if result["is_valid"] else ("INVALID:", "red")
+    parts: list[RenderableType] = [headline(verdict[0], result["version_dir"], verdict[1])]
+    parts += [*_checks(checks), words(f"Read in {duration_words(result['seconds'])}.")]
+    if result["is_valid"]:
+        return parts
+    advice = "Rebuild just what is damaged:"
+    return [*parts, section("Next", words(advice), copyable([f"video-assets repair --root {root}{name}"]))]
+
+
+def repair_screen(result: Result) -> Screen:
+    """What a repair did, and what it could not do."""
+    repaired, failed = result["repaired"], result["not_repaired"]
+    if failed:
+        parts: list[RenderableType] = [headline("Still damaged:", result["directory"], "red")]
+    elif repaired:
+        parts = [headline("Repaired", result["directory"], "green")]
+    else:
+        parts = [
+            headline("Nothing to repair:", result["directory"], "green"),
+            words("Every file is as it was written."),
+        ]
+    if repaired:
+        is_are = "file is as it was" if len(repaired) == 1 else "files are as they were"
+        parts.append(section(f"{len(repaired)} {is_are} again", *map(words, repaired), style="bold green"))
+    if failed:
+        sentences = [words(f"- {entry['reason']}") for entry in failed]
+        parts.append(section(f"{_count(len(failed), 'file')} still damaged", *sentences, style="bold red"))
+    return [*parts, words(f"{duration_words(result['seconds'])}.")]
+
+
+def diff_screen(result: Result) -> Screen:
+    """What changed between two versions."""
+    kinds = ("added", "removed", "renamed", "relabelled", "moved", "changed")
+    counts = [(kind, len(result[kind])) for kind in kinds]
+    counts += [("re-encoded", result["re_encoded"]), ("unchanged", result["unchanged"])]
+    parts: list[RenderableType] = [table(("what", "clips"), counts)]
+    if result["encoding"]:
+        rows = [(name, str(before), str(after)) for name, (before, after) in result["encoding"].items()]
+        parts.append(table(("setting", "before", "after"), rows))
+    for kind in kinds:
+        rows = [
+            (e["after"] if "clip_id" not in e else e["clip_id"], e["before"]) if isinstance(e, dict) else (e, "")
+            for e in result[kind][:10]
+        ]
+        if rows:
+            headers = ("clip", "before") if any(before for _, before in rows) else ("clip", "")
+            more = [Text(f"and {len(result[kind]) - 10} more")] if len(result[kind]) > 10 else []
+            parts.append(section(kind, table(headers, rows), *more))
+    return parts
+
+
+def doctor_screen(result: Result) -> Screen:
+    """What a look at the set-up found, what has to be mended first."""
+    order = {"problem": 0, "warning": 1, "ok": 2}
+    findings = sorted(result["findings"], key=lambda finding: order[finding["state"]])
+    bad = [finding for finding in findings if finding["state"] != "ok"]
+    good = [(finding["check"], finding["found"]) for finding in findings if finding["state"] == "ok"]
+    num_problems = sum(finding["state"] == "problem" for finding in bad)
+    if num_problems:
+        parts: list[RenderableType] = [Text(f"To mend: {_count(num_problems, 'problem')}", "bold red")]
+    else:
+        parts = [Text("Nothing has to be mended", "bold green")]
+    for finding in bad:
+        colour = "red" if finding["state"] == "problem" else "yellow"
+        title = f"{finding['check']}: {finding['found']}"
+        parts.append(Group(words(title, colour), Padding(words(finding["remedy"]), (0, 0, 0, 2))))
+    return [*parts, table(("fine", ""), good)] if good else parts
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,152 @@
+"""The commands on a real terminal of 80 columns: a pseudo-terminal, and what stands on its screen at the end."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from video_assets.report.terminal import WIDTH
+from video_assets_tests.pipeline.videos import write_class
+
+pytestmark = pytest.mark.slow
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+ERASE = "\r\x1b[K"
+
+
+class Screen:
+    """What a command wrote to a terminal."""
+
+    def __init__(self, raw: str, code: int) -> None:
+        self.raw = raw
+        self.code = code
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines that stand there in the end: of a line that was drawn over itself, the last drawing."""
+        return [line.split(ERASE)[-1] for line in COLOUR.sub("", self.raw.replace("\r\n", "\n")).split("\n")]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+
+def run_on_terminal(*arguments: str | Path, **variables: str) -> Screen:
+    """Runs the command with a pseudo-terminal of 80 columns as its input, output and error."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, WIDTH, 0, 0))
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("VIDEO_ASSETS_", "DAGSTER_", "NO_COLOR"))}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "video_assets.cli", *map(str, arguments)],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env=inherited | {"TERM": "xterm-256color", "PYTHONUTF8": "1"} | variables,
+    )
+    os.close(follower)
+    raw = b""
+    until = time.monotonic() + 280
+    try:
+        while time.monotonic() < until:
+            if not select.select([leader], [], [], 1.0)[0]:
+                continue
+            try:
+                raw += os.read(leader, 65536)
+            except OSError:  # the last process that had the terminal is gone
+                break
+        return Screen(raw.decode("utf-8"), process.wait(timeout=30))
+    finally:
+        process.kill()
+        process.wait()
+        os.close(leader)
+
+
+def assert_fits(screen: Screen) -> None:
+    """Nothing but colours and the bar's own erasing; no line wider than the screen that is not a command or a path."""
+    rest = COLOUR.sub("", screen.raw).replace(ERASE, "").replace("\r\n", "\n")
+    assert all(character.isprintable() or character == "\n" for character in rest), ascii(rest)
+    wide = [line for line in screen.lines if cell_len(line) > WIDTH]
+    assert [line for line in wide if not line.startswith(("    ", "Built /", "Valid: /", "Would build /"))] == []
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Videos, one that is none, and a name that would clear the screen."""
+    folder = tmp_path_factory.mktemp("terminal") / "videos"
+    for label in ("run", "walk"):
+        write_class(folder, label, groups=range(1, 4))
+    (folder / "run" / "evil\x1b[2J\x1b[31mred.mp4").write_bytes(b"this is no video")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Screen:
+    """A build on a terminal."""
+    root = tmp_path_factory.mktemp("terminal") / "root"
+    settings = ("plan.encoding.resolution=32", "plan.encoding.num_frames=3", "manifest.max_failed_fraction=0.5")
+    sets = [part for setting in settings for part in ("--set", setting)]
+    return run_on_terminal("build", "--source", source, "--root", root, *sets)
+
+
+def version_dir_of(built: Screen) -> Path:
+    """Where the build says that its dataset is."""
+    return Path(next(line for line in built.lines if line.startswith("Built ")).removeprefix("Built "))
+
+
+def test_a_build_draws_bars_and_ends_with_a_screen_that_can_be_read(built: Screen) -> None:
+    assert built.code == 0, built.text
+    assert_fits(built)
+    assert re.search(r"█{12} probing: \d+ of \d+ clips, [\d.]+ clips/s, [\d.]+ MB/s", built.text)
+    assert re.search(r"█{12} encoding: ", built.text)
+    assert built.raw.count(ERASE) > 3
+    assert "\x1b[1;32mBuilt\x1b[0m" in built.raw
+    assert "Lost: 1 clip" in built.text
+    assert "  unreadable: 1" in built.text
+    assert "run/evil\\x1b[2J\\x1b[31mred.mp4" in built.text
+    assert "Next\n  train with it:\n    from video_assets.reader import load_dataset" in built.text
+
+
+def test_the_code_that_a_build_ends_with_runs(built: Screen) -> None:
+    lines = built.lines[built.lines.index("  train with it:") + 1 :]
+    code = "\n".join(line.strip() for line in lines[:2]) + "\nprint('clips:', sum(1 for _ in train))"
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    assert re.search(r"clips: [1-9]", done.stdout), done.stderr
+
+
+def test_a_status_without_colours_has_no_escape_at_all(built: Screen) -> None:
+    version_dir = version_dir_of(built)
+    status = run_on_terminal("status", "--root", version_dir.parents[1], NO_COLOR="1")
+    assert status.code == 0, status.text
+    assert "\x1b" not in status.raw
+    assert_fits(status)
+    assert status.lines[0] == f"Valid: {version_dir}"
+
+
+def test_a_plan_on_a_terminal_says_size_time_and_alternatives(source: Path, tmp_path: Path) -> None:
+    plan = run_on_terminal(
+        "plan", "--source", source, "--root", tmp_path / "root", "--budget", "200kB",
+        "--set", "manifest.max_failed_fraction=0.5", "--set", "plan.encoding.resolution=64",
+    )  # fmt: skip
+    assert plan.code == 0, plan.text
+    assert_fits(plan)
+    assert re.search(r"as set +[\d.]+ [kM]B +\d+", plan.text)
+    assert re.search(r"JPEG quality \d+ is the highest with which", plan.text)
+    assert not (tmp_path / "root").exists()
+
+
+def test_a_difference_on_a_terminal_fits(built: Screen) -> None:
+    found = run_on_terminal("diff", version_dir_of(built), version_dir_of(built))
+    assert found.code == 0, found.text
+    assert_fits(found)
+    assert re.search(r"unchanged +[1-9]", found.text)
