@@ -81,7 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--all", action="store_true", help="look at every record instead of a sample")
     repair = _command(commands, "repair", _repair, "write damaged files again, from the source and from second copies")
     repair.add_argument(
-        "--source", type=Path, metavar="S", help="where the videos are now; default: where they were when it was built"
+        "--source",
+        type=_address,
+        metavar="S",
+        help="where the videos are now; default: where they were when it was built",
     )
     repair.add_argument(
         "--workers", type=_positive, default=0, metavar="N", help="decoding processes; default: one a core"
@@ -90,8 +93,8 @@ def _parser() -> argparse.ArgumentParser:
         _add_root(command)
         command.add_argument("--json", action="store_true", help="the last line of standard output is one JSON object")
     diff = _command(commands, "diff", _diff, "what changed between two version directories, in terms of clips")
-    diff.add_argument("before", type=Path, metavar="A", help="a version directory, such as root/clips/1.0.0")
-    diff.add_argument("after", type=Path, metavar="B", help="another")
+    diff.add_argument("before", type=_address, metavar="A", help="a version directory, such as root/clips/1.0.0")
+    diff.add_argument("after", type=_address, metavar="B", help="another")
     diff.add_argument("--json", action="store_true", help="the last line of standard output is one JSON object")
     doctor = _command(commands, "doctor", _doctor, "look at the set-up, and say what to mend")
     doctor.add_argument("--source", type=Path, metavar="S", help="also see that these videos can be read")
@@ -119,7 +122,7 @@ def _command(
 def _add_source(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--source",
-        type=Path,
+        type=_address,
         required=True,
         metavar="S",
         help="a folder with a folder per class, or a table (.csv, .parquet, .jsonl) whose paths are relative to it",
@@ -127,7 +130,7 @@ def _add_source(command: argparse.ArgumentParser) -> None:
 
 
 def _add_root(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--root", type=Path, required=True, metavar="R", help="the folder that holds datasets")
+    command.add_argument("--root", type=_address, required=True, metavar="R", help="the folder that holds datasets")
     command.add_argument("--name", default="clips", help="the dataset's name; default: clips")
 
 
@@ -191,6 +194,15 @@ def _num_bytes(text: str) -> float:
     if found is None or found[2] not in _UNITS or float(found[1]) <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500MB, 20GB or 1.5TiB")
     return float(found[1]) * _UNITS[found[2]]
+
+
+def _address(text: str) -> Path:
+    from video_assets.storage.addresses import open_address
+
+    try:
+        return open_address(text)
+    except SettingsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _paths(options: argparse.Namespace):  # noqa: ANN202

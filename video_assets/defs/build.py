@@ -76,7 +76,7 @@ class BuildResult:
             "source": self.source,
             "root": str(self.paths.root),
             "version_dir": self.version_dir,
-            "splits": committed_counts(self.paths, Path(self.version_dir).name) if self.version_dir else {},
+            "splits": committed_counts(self.paths, self.version_dir.rpartition("/")[2]) if self.version_dir else {},
             "clips_encoded": self.clips_encoded,
             "clips_reused": self.clips_reused,
             "shards_written": self.shards_written,

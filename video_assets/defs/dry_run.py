@@ -1,6 +1,5 @@
 """`video-assets plan`: what a build would do, without doing it."""
 
-import shutil
 import sys
 import tempfile
 import time
@@ -198,4 +197,4 @@ def _copy_tables(paths: DatasetPaths, copy: DatasetPaths) -> None:
         if file.exists():
             target = copy.directory / file.relative_to(paths.directory)
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
+            target.write_bytes(file.read_bytes())

@@ -1,12 +1,11 @@
 """The partitions of a dataset: one a shard, in sets that no other dataset shares."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import dagster as dg
 
 from video_assets.domain.splits import SPLITS, Split
+from video_assets.storage.addresses import open_address, place_digest
 from video_assets.storage.paths import parse_partition_key
 
 _BATCH = 10_000
@@ -15,7 +14,7 @@ _BATCH = 10_000
 
 def shard_partitions(root: str, name: str) -> dict[Split, dg.DynamicPartitionsDefinition]:
     """The partition set of each split, named after the dataset and the place of its root."""
-    place = hashlib.sha256(str(Path(root).absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    place = place_digest(open_address(root))
     return {split: dg.DynamicPartitionsDefinition(name=f"{name}_{place}_{split}_shards") for split in SPLITS}
 
 

@@ -16,6 +16,7 @@ from video_assets.domain.limits import Limits
 from video_assets.media.kept_pools import kept_pools, lend_pool
 from video_assets.media.pool import DecodingPool, PoolMaker
 from video_assets.pipeline.shards import ShardEngine
+from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import DatasetPaths
 
 SOURCE_VARIABLE = "VIDEO_ASSETS_SOURCE"
@@ -38,7 +39,7 @@ class VideoSource(dg.ConfigurableResource):
     """The place of the labelled videos."""
 
     address: str = Field(
-        description="A folder with a folder per class, or an annotation table (.csv, .parquet, .jsonl)."
+        description="A folder with a folder per class, or an annotation table (.csv, .parquet, .jsonl): a path, s3://, gs://."
     )
 
     def path(self) -> Path:
@@ -51,13 +52,13 @@ class VideoSource(dg.ConfigurableResource):
             raise SettingsError(
                 f"no source is given; set {SOURCE_VARIABLE} to a folder of videos or an annotation table"
             )
-        return Path(self.address).absolute()
+        return open_address(self.address).absolute()
 
 
 class Dataset(dg.ConfigurableResource):
     """The place of the dataset."""
 
-    root: str = Field(description="The folder that holds datasets.")
+    root: str = Field(description="The folder that holds datasets: a path, s3:// or gs://.")
     name: str = Field(default=DEFAULT_NAME, description="The dataset's name, as tensorflow-datasets knows it.")
 
     def paths(self) -> DatasetPaths:
@@ -68,7 +69,7 @@ class Dataset(dg.ConfigurableResource):
         """
         if not self.root:
             raise SettingsError(f"no root is given; set {ROOT_VARIABLE} to the folder that shall hold the dataset")
-        return DatasetPaths(Path(self.root).absolute(), self.name)
+        return DatasetPaths(open_address(self.root).absolute(), self.name)
 
 
 class Decoding(dg.ConfigurableResource):

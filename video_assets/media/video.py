@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO, NoReturn, cast
+from typing import BinaryIO, NoReturn, Protocol, cast
 
 import av
 import av.container
@@ -19,13 +19,33 @@ import av.video.codeccontext
 import av.video.stream
 from av.codec.codec import UnknownCodecError
 
+from video_assets.domain.errors import VideoAssetsError
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss, LossReason, VideoLost
 from video_assets.media.formats import CONTAINERS, NamedBytes, evident_format
 from video_assets.media.memory import keep_freed_memory
 
-VideoSource = Path | bytes
-"""A local path, or the file's bytes."""
+
+class ElsewhereVideo(Protocol):
+    """A video that is no local file. What `open` gives is read where it is sought, and so need not be there whole."""
+
+    @property
+    def name(self) -> str:
+        """As FFmpeg sees it, to guess the format by."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """How long it is."""
+        ...
+
+    def open(self) -> BinaryIO:
+        """A file of its bytes."""
+        ...
+
+
+VideoSource = Path | bytes | ElsewhereVideo
+"""A local path, the file's bytes, or a video elsewhere."""
 
 DEFAULT_LIMITS = Limits()
 
@@ -119,7 +139,7 @@ def losses_named(what: str) -> Generator[None]:
     """
     try:
         yield
-    except VideoLost:
+    except (VideoLost, VideoAssetsError):  # the second: where it lies cannot be reached, which is no fault of its own
         raise
     except MemoryError as error:
         raise VideoLost(Loss("out_of_memory", f"Memory ran out while {what}.")) from error
@@ -204,6 +224,11 @@ def _open_file(video: VideoSource, limits: Limits) -> tuple[BinaryIO, int]:
     if isinstance(video, bytes):
         file: BinaryIO = io.BytesIO(video)
         size_bytes = len(video)
+    elif not isinstance(video, Path):
+        file, size_bytes = video.open(), video.size_bytes
+        if 0 < size_bytes <= min(SMALL_FILE_BYTES, limits.max_file_bytes):
+            with file:
+                file = NamedBytes(video.name, file.read(size_bytes))
     else:
         if not stat.S_ISREG(video.stat().st_mode):  # a pipe or a device could stall for ever
             lose("unreadable", "It is not a regular file.")

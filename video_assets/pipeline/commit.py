@@ -19,7 +19,7 @@ from video_assets.pipeline.shards import looks_current
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
 from video_assets.records.tfds import dataset_info_json, features_json
 from video_assets.report.card import card_markdown
-from video_assets.storage.files import read_lines, remove_temporaries, write_text
+from video_assets.storage.files import read_lines, remove_temporaries, was_written_after, write_text
 from video_assets.storage.paths import (
     FILEPATH_TEMPLATE,
     DatasetPaths,
@@ -111,13 +111,13 @@ def _uncommitted(version_paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -
     if not info.exists():
         return list(sidecars)
     lengths = committed_lengths(version_paths)
-    committed_ns = info.stat().st_mtime_ns
+    committed = info.stat()
     fresh: list[str] = []
     for key, sidecar in sidecars.items():
         split, index = parse_partition_key(key)
         known = lengths.get(split, [])
         is_known = index < len(known) and known[index] == sidecar.records
-        if not is_known or version_paths.sidecar(split, index).stat().st_mtime_ns > committed_ns:
+        if not is_known or was_written_after(version_paths.sidecar(split, index).stat(), committed):
             fresh.append(key)
     return fresh
 

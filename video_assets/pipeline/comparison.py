@@ -12,6 +12,7 @@ from video_assets.domain.geometry import FrameSize
 from video_assets.domain.limits import Limits
 from video_assets.media.images import decode_image, encode_images
 from video_assets.media.reference import reference_frames
+from video_assets.storage.remote_videos import locate_video
 
 PSNR_MARGIN_DB = 1.5
 """How far below the loss of its own image format a stored frame may be."""
@@ -53,7 +54,9 @@ def compare_with_source(job: SourceComparison) -> ComparisonResult:
         is_looped = encoding.short_clip == "loop" and encoding.sampling in ("uniform", "segments")
         if not is_looped:
             return ComparisonResult(0.0, "its times go backwards")
-    source = reference_frames(job.path, job.timestamps_us, FrameSize(encoding.resize, encoding.resolution), job.limits)
+    source = reference_frames(
+        locate_video(job.path), job.timestamps_us, FrameSize(encoding.resize, encoding.resolution), job.limits
+    )
     repeats = len(job.timestamps_us) - len(set(job.timestamps_us))
     if repeats and job.is_whole and encoding.sampling != "fps" and source.num_frames_total >= len(job.timestamps_us):
         return ComparisonResult(0.0, f"{repeats} frames stand twice, though its source has {source.num_frames_total}")

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from video_assets.domain.encoding import Encoding
+from video_assets.domain.errors import StorageFailed
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss, VideoLost
@@ -17,6 +18,8 @@ from video_assets.media.signature import clip_signature
 from video_assets.records.framing import frame_record
 from video_assets.records.layouts import layout_codec
 from video_assets.records.values import ClipRecord
+from video_assets.storage.addresses import stat_file
+from video_assets.storage.remote_videos import RemoteVideo, locate_video
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +61,10 @@ def decode_job(job: ClipJob) -> DecodedFrames:
     Raises:
         VideoLost: as `encode_clip`.
     """
-    _refuse_changed(job)
+    video = _unchanged_video(job)
     encoding, clip = job.encoding, job.clip
     return decode_clip(
-        job.path,
+        video,
         lambda timeline: choose_timestamps(timeline, encoding, clip.start_seconds, clip.end_seconds).tolist(),
         FrameSize(encoding.resize, encoding.resolution),
         job.limits,
@@ -98,12 +101,16 @@ def clip_record(clip: PlannedClip, decoded: DecodedFrames, encoding: Encoding) -
     )
 
 
-def _refuse_changed(job: ClipJob) -> None:
+def _unchanged_video(job: ClipJob) -> Path | RemoteVideo:
     try:
-        status = job.path.stat()
+        file = stat_file(job.path, job.clip.path)
+        video = locate_video(job.path)
     except FileNotFoundError:
         raise VideoLost(Loss("missing_file", "the file vanished after the manifest was made")) from None
+    except StorageFailed:
+        raise
     except OSError as error:
         raise VideoLost(Loss("unreadable", f"the file cannot be read: {error.strerror}")) from error
-    if (status.st_size, status.st_mtime_ns) != (job.size_bytes, job.mtime_ns):
+    if (file.size_bytes, file.mtime_ns) != (job.size_bytes, job.mtime_ns):
         raise VideoLost(Loss("changed", "the file changed after the manifest was made; materialize manifest again"))
+    return video

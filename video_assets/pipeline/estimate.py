@@ -31,6 +31,7 @@ from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.fit import clip_lengths
 from video_assets.pipeline.plan import PlanReport, partition_keys, planned_clips
 from video_assets.pipeline.shard_runs import compared_clips, shard_runs, shards_of
+from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import MANIFEST
 from video_assets.storage.sources import source_directory
@@ -217,7 +218,7 @@ def try_build(
             max_seconds=settings.max_seconds * settings.workers.num_workers,
         )
         chosen.sort(key=lambda row: float(np.asarray(seconds)[row]))  # what may be given up is what costs most
-        directory = source_directory(Path(report.pinned.source))
+        directory = source_directory(open_address(report.pinned.source))
         jobs = _trial_jobs(directory, rows.iloc[chosen], strata[chosen], tuple(encodings), limits)
         tried = _try_clips(chosen, jobs, make_pool, _OVERTIME * settings.max_seconds)
     return BuildTrial(rows, sizes, strata, tried, settings, slowness, time.monotonic() - begun)

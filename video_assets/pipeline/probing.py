@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from video_assets.domain.clips import ListedFile
+from video_assets.domain.errors import StorageFailed
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss, VideoLost
 from video_assets.media.probe import probe_video
 from video_assets.media.video import VideoFacts
-from video_assets.storage.files import file_sha256
+from video_assets.storage.addresses import stat_file
+from video_assets.storage.remote_videos import content_identity, locate_video
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,16 @@ def probe_file(job: ProbeJob) -> FileFacts:
         detail = f"the file has {file.size_bytes} bytes, {allowed}"
         raise VideoLost(Loss("too_large", detail))
     try:
-        content_hash = file_sha256(path)
-        facts = probe_video(path, limits)
-        status = path.stat()
+        video = locate_video(path)
+        content_hash = content_identity(video)
+        facts = probe_video(video, limits)
+        is_same = stat_file(path, file.path) == file
     except FileNotFoundError as error:
         raise VideoLost(Loss("missing_file", "the file vanished after it was listed")) from error
+    except StorageFailed:
+        raise
     except OSError as error:
         raise VideoLost(Loss("unreadable", f"the file cannot be read: {error.strerror or error}")) from error
-    if (status.st_size, status.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
+    if not is_same:
         raise VideoLost(Loss("changed", "the file changed while it was read; the next run takes it"))
     return FileFacts(content_hash, facts)

@@ -1,6 +1,5 @@
 """`video-assets repair`: damaged files written again, from the source and from what is known twice; nothing else."""
 
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,8 +14,10 @@ from video_assets.pipeline.plan import ReadPlan, plan_digest, read_plan
 from video_assets.pipeline.second_copies import encoding_by_plan, labels_by_manifest, table_copies
 from video_assets.pipeline.settings import SourceSettings
 from video_assets.pipeline.shards import ShardReport, build_shards
-from video_assets.storage.files import file_sha256, write_bytes
+from video_assets.storage.addresses import open_address
+from video_assets.storage.files import remove_tree, write_bytes
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
+from video_assets.storage.remote_videos import has_content
 from video_assets.storage.sources import source_directory
 
 PoolsFor = Callable[[SourceSettings], PoolMaker]
@@ -89,18 +90,18 @@ class _Repair:
         settings = manifest_settings(self.paths)
         make_pool = pools_for(settings)
         keys = self._keys_to_rebuild()
-        wanted = _Wanted(self.paths, self.plan, Path(source or self.plan.pinned.source))
+        wanted = _Wanted(self.paths, self.plan, open_address(source or self.plan.pinned.source))
         for key in keys:
             if trouble := wanted.trouble(key):
                 self._refuse(key, trouble)
         keys = [key for key in keys if self._files_of(key)[0] not in self.reasons]
         scratch = self.paths.scratch
-        shutil.rmtree(scratch.root, ignore_errors=True)
+        remove_tree(scratch.root)
         try:
             for built in build_shards(scratch, keys, settings.limits, make_pool, progress, wanted.as_found()):
                 self._take(built, scratch)
         finally:
-            shutil.rmtree(scratch.root, ignore_errors=True)
+            remove_tree(scratch.root)
         if self._is_ready_to_commit():
             try:
                 commit_dataset(self.paths, settings.limits, make_pool, max_failed_fraction=settings.max_failed_fraction)
@@ -184,11 +185,11 @@ class _Wanted:
             rows = rows[rows["clip_id"].isin(stored)]
         for path, content_hash in dict(zip(rows["path"], rows["content_hash"], strict=True)).items():
             try:
-                found, status = file_sha256(directory / path), (directory / path).stat()
+                is_same, status = has_content(directory / path, content_hash), (directory / path).stat()
             except OSError as error:
                 gone = f"its source {path} cannot be read in {directory} ({error.strerror})"
                 return f"{gone}: put it back, or name another place with --source"
-            if found != content_hash:
+            if not is_same:
                 return f"its source {path} in {directory} has changed since: put the old file back, or build again"
             self.times[path] = status.st_mtime_ns
         return ""

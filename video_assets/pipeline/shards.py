@@ -17,7 +17,8 @@ from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, ReadPlan, read_plan
 from video_assets.records.framing import FramingError, read_records
 from video_assets.records.layouts import layout_codec
-from video_assets.storage.files import AtomicFile, file_sha256, remove_temporaries
+from video_assets.storage.addresses import open_address
+from video_assets.storage.files import AtomicFile, file_sha256, remove_temporaries, was_written_after
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.sidecars import LostClip, Sidecar, StoredClip, read_sidecar
 from video_assets.storage.sources import source_directory
@@ -126,7 +127,7 @@ def build_shards(
     if tasks:
         place = ShardPlace(
             paths=version_paths,
-            source_directory=source_directory(Path(plan.pinned.source)),
+            source_directory=source_directory(open_address(plan.pinned.source)),
             labels=tuple(plan.labels),
             limits=limits,
         )
@@ -282,6 +283,6 @@ def looks_current(paths: VersionPaths, key: str, fingerprint: str) -> bool:
     if status.st_size != sidecar.bytes:
         return False
     info = paths.dataset_info
-    if info.exists() and status.st_mtime_ns > info.stat().st_mtime_ns:
+    if info.exists() and was_written_after(status, info.stat()):
         return file_sha256(shard) == sidecar.sha256  # written, or tampered with, after the commit
     return True

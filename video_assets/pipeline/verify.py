@@ -1,8 +1,11 @@
 """Checks of one shard, against the plan and against its source, through TensorFlow's own reader."""
 
 import math
+import shutil
 import sys
+import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Container, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,7 +25,9 @@ from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.plan import ReadPlan
 from video_assets.reader.kernels import ReadingError, decode_images, kernels, parse_record, read_records
+from video_assets.storage.addresses import is_remote, open_address
 from video_assets.storage.files import file_sha256
+from video_assets.storage.local_copies import local_copy
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.sidecars import Sidecar, read_sidecar
 from video_assets.storage.sources import source_directory
@@ -68,6 +73,15 @@ class ShardAudit:
         return self._version_paths.shard(*parse_partition_key(self.key))
 
     @cached_property
+    def _local_shard(self) -> Path:
+        """The shard's file, or a copy of what is in a store, which goes with this object; TensorFlow needs files."""
+        if not is_remote(self._shard):
+            return self._shard
+        folder = Path(tempfile.mkdtemp(prefix="video-assets-verify-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return local_copy(self._shard, folder)
+
+    @cached_property
     def _version_paths(self) -> VersionPaths:
         return self.paths.version(self.plan.pinned.version)
 
@@ -91,7 +105,7 @@ class ShardAudit:
             raise _Failed(f"{self._shard.name} is not there; materialize {self.key}")
         number = 0
         try:
-            for raw in read_records(self._shard):
+            for raw in read_records(self._local_shard):
                 if chosen is None or number in chosen:
                     yield number, parse_record(self._encoding.layout, raw)
                 number += 1
@@ -140,7 +154,7 @@ class ShardAudit:
 
     @cached_property
     def _is_as_written(self) -> bool:
-        return self._shard.is_file() and file_sha256(self._shard) == self._sidecar.sha256
+        return self._shard.is_file() and file_sha256(self._local_shard) == self._sidecar.sha256
 
     def _sampled(self, costs: list[float], *, max_cost: float) -> set[int]:
         """Every record of a file that was changed after it was written; of another, a sample."""
@@ -185,7 +199,7 @@ class ShardAudit:
         chosen = self._sampled(costs, max_cost=compared_cost(costs))
         paths = {clip.clip_id: clip.path for clip in planned.clips}
         whole = {clip.clip_id for clip in planned.clips if clip.start_seconds is None and clip.end_seconds is None}
-        directory = source_directory(Path(self.plan.pinned.source))
+        directory = source_directory(open_address(self.plan.pinned.source))
         from video_assets.pipeline.comparison import SourceComparison, compare_with_source
 
         records = list(self._records(chosen))

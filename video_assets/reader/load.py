@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.splits import Split, split_named
+from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import VersionPaths, parse_version
 
 if TYPE_CHECKING:
@@ -45,8 +46,11 @@ def load_dataset(
     100 clips, that is the beginning of epoch 20. Skipped clips of the epoch that is begun are read but not decoded;
     skipped epochs are not read.
 
+    A shard in a store is copied to this machine when its turn comes for the first time (`VIDEO_ASSETS_CACHE` says
+    where, else the user's cache directory), for TensorFlow reads local files only.
+
     Args:
-        version_dir: A version directory, such as `root/clips/1.0.0`.
+        version_dir: A version directory, such as `root/clips/1.0.0`, or `s3://bucket/root/clips/1.0.0`.
         split: `train` or `test`, or `val` where the dataset has one.
         seed: Shuffle by this seed; None keeps the stored order.
         shuffle_buffer: Encoded clips in the shuffle buffer, which is filled from 16 shards in turns. A buffer as
@@ -70,7 +74,7 @@ def load_dataset(
 
     if augmentation is not None and seed is None:
         raise SettingsError("augmentation draws at random, so it needs a seed; give one, such as seed=1")
-    committed = committed_shards(Path(version_dir), split)
+    committed = committed_shards(open_address(version_dir), split)
     encoding = committed.encoding
 
     def to_clip(epoch: Any, record: Any) -> dict[str, Any]:

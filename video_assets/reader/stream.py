@@ -7,6 +7,7 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from video_assets.domain.errors import SettingsError
+from video_assets.storage.local_copies import cache_directory, local_copy
 
 RANDOM: Any = tf.random
 """As it is: the type stubs do not know its stateless functions."""
@@ -108,6 +109,8 @@ def _epoch_records(stored: StoredRecords, shuffle: Shuffle | None, epoch: Any) -
     """Serialized records of one epoch, for all workers."""
 
     def of_files(files: Any) -> Any:
+        if any("://" in file for file in stored.files):
+            files = tf.map_fn(_copied, files) if files.shape.rank else _copied(files)
         return tf.data.TFRecordDataset(files, stored.compression, buffer_size=_READ_BYTES)
 
     files = tf.constant(list(stored.files))
@@ -117,6 +120,15 @@ def _epoch_records(stored: StoredRecords, shuffle: Shuffle | None, epoch: Any) -
     shards = tf.data.Dataset.from_tensor_slices(RANDOM.experimental.stateless_shuffle(files, seeds))
     records = shards.interleave(of_files, cycle_length=min(_SHARDS_AT_ONCE, len(stored.files)), block_length=1)
     return _shuffled(records, shuffle.buffer_size, seeds)
+
+
+def _copied(file: Any) -> Any:
+    """The name of a local file with the content of a shard in a store; it is fetched when this is evaluated."""
+
+    def fetch(name: bytes) -> bytes:
+        return str(local_copy(name.decode("utf-8"), cache_directory())).encode("utf-8")
+
+    return tf.ensure_shape(tf.numpy_function(fetch, [file], tf.string), [])
 
 
 def _shuffled(records: Any, buffer_size: int, seeds: Any) -> Any:

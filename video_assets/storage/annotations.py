@@ -13,6 +13,7 @@ from video_assets.domain.labels import clean_label
 from video_assets.domain.limits import TableLimits
 from video_assets.domain.losses import Loss, LossReason, VideoLost
 from video_assets.domain.splits import SPLITS, Split, split_named
+from video_assets.storage.addresses import is_remote, stat_file
 from video_assets.storage.table_rows import Row, read_rows
 
 REQUIRED_COLUMNS = ("path", "label")
@@ -163,6 +164,11 @@ def _parse_path(text: str) -> str:
 
 def _stat_file(folder: Path, path: str) -> ListedFile:
     full = folder / path
+    if is_remote(full):
+        try:
+            return stat_file(full, path)
+        except FileNotFoundError:
+            raise _lost("missing_file", f"{path} cannot be found: there is no such object") from None
     try:
         real = full.resolve(strict=True)
         status = real.stat()

@@ -17,22 +17,24 @@ _GOES_ON = "the same build then goes on from what is finished"
 
 
 @contextmanager
-def named_failures(path: Path, doing: str = "written") -> Generator[None]:
-    """Turns an error of the system into one sentence about `path`.
+def named_failures(path: object, doing: str = "written", *, but: tuple[type[OSError], ...] = ()) -> Generator[None]:
+    """Turns an error of the system into one sentence about `path`, a local one or one in a store.
 
     Raises:
-        StorageFailed: where an OSError was raised.
+        StorageFailed: where an OSError was raised that is none of `but`.
     """
     try:
         yield
-    except StorageFailed:
+    except (StorageFailed, *but):
         raise
     except OSError as error:
         raise StorageFailed(failure_sentence(error, path, doing)) from error
 
 
-def failure_sentence(error: OSError, path: Path | None = None, doing: str = "written") -> str:
+def failure_sentence(error: OSError, path: object = None, doing: str = "written") -> str:
     """Fact and remedy; without a path, about the file that the error names, if it names one."""
+    if path is not None and not isinstance(path, Path):
+        return f"{path} cannot be {doing}: {error.strerror or error}; {_store_remedy(error)}"
     found = path if path is not None or error.filename is None else Path(os.fsdecode(error.filename))
     what = f"{found} cannot be {doing}" if found is not None else "a file cannot be opened"
     return f"{what}: {error.strerror or error}; {_remedy(error, found)}"
@@ -52,6 +54,14 @@ def _remedy(error: OSError, path: Path | None) -> str:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         return f"this process may open {limit} files: raise that (ulimit -n 4096); {_GOES_ON}"
     return f"mend that; {_GOES_ON}"
+
+
+def _store_remedy(error: OSError) -> str:
+    if isinstance(error, PermissionError) or "Credentials" in str(error):
+        return f"see that the environment holds credentials that may do so; {_GOES_ON}"
+    if isinstance(error, FileNotFoundError):
+        return f"make the bucket, or name another; {_GOES_ON}"
+    return f"see that the store can be reached from here; {_GOES_ON}"
 
 
 def _existing(path: Path | None) -> Path | None:

@@ -1,14 +1,18 @@
-"""Files that are either whole or not there: write beside, flush, fsync, rename."""
+"""Files that are either whole or not there: write beside, flush, fsync, rename; in a store one conditional PUT."""
 
 import contextlib
 import hashlib
 import json
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
+from video_assets.storage.addresses import is_remote
 from video_assets.storage.failures import named_failures
 
 _TEMPORARY = ".tmp-"
@@ -17,7 +21,8 @@ _TEMPORARY = ".tmp-"
 class AtomicFile:
     """A binary file that appears under its name only when the `with` block ends without an error.
 
-    `sha256` and `num_bytes` describe what was written so far.
+    `sha256` and `num_bytes` describe what was written so far. For a path in a store, `temporary` is a local file, and
+    the name appears by one atomic PUT, unless the object there was written by somebody else since the block began.
 
     Raises:
         StorageFailed: from any of its methods, if the system will not write. Nothing is left then.
@@ -25,13 +30,17 @@ class AtomicFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.temporary = path.with_name(f"{path.name}{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}")
+        beside = _spool() / path.name if is_remote(path) else path
+        self.temporary = beside.with_name(f"{path.name}{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}")
         self.num_bytes = 0
         self._hash = hashlib.sha256()
 
     def __enter__(self) -> "AtomicFile":
+        if is_remote(self.path):
+            remote: Any = self.path
+            self._before = remote.facts()
         with named_failures(self.path):
-            _make_directory(self.path.parent)
+            _make_directory(self.temporary.parent)
             self._file = self.temporary.open("xb")
         return self
 
@@ -61,15 +70,27 @@ class AtomicFile:
                 self.flush()
                 with named_failures(self.path):
                     self._file.close()
-                    self.temporary.replace(self.path)
+                    self._appear()
         finally:
             # On a full disk closing fails too, for it writes what is buffered; that must not keep the temporary.
             with contextlib.suppress(OSError):
                 self._file.close()
             self.temporary.unlink(missing_ok=True)
-        if kind is None:
-            with named_failures(self.path):
-                _sync_directory(self.path.parent)
+
+    def _appear(self) -> None:
+        if is_remote(self.path):
+            from video_assets.storage.publishing import publish_object
+
+            remote: Any = self.path
+            publish_object(self.temporary, remote, self._before)
+            return
+        self.temporary.replace(self.path)
+        _sync_directory(self.path.parent)
+
+
+def _spool() -> Path:
+    """Where what goes to a store is written first."""
+    return Path(tempfile.gettempdir()) / f"video-assets-{os.getuid()}"
 
 
 def _make_directory(directory: Path) -> None:
@@ -128,13 +149,32 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def remove_tree(directory: Path) -> None:
+    """Removes a directory with all that is in it, as far as it can be removed."""
+    if not is_remote(directory):
+        shutil.rmtree(directory, ignore_errors=True)
+        return
+    from video_assets.storage.object_listing import list_objects
+
+    for file in list(list_objects(directory)):
+        (directory / file.path).unlink(missing_ok=True)
+
+
+def was_written_after(status: os.stat_result, other: os.stat_result) -> bool:
+    """Whether a file was written after another; within one second, all that stores tell, it counts as after."""
+    if isinstance(status, os.stat_result):  # pyright: ignore[reportUnnecessaryIsInstance]  (a store's facts are none)
+        return status.st_mtime_ns > other.st_mtime_ns
+    return status.st_mtime >= other.st_mtime
+
+
 def remove_temporaries(directory: Path) -> list[Path]:
     """Removes what killed processes left behind in a directory and those of its folders that are written to.
 
-    Gives what was removed. Files of processes that still live on this machine are left alone.
+    Gives what was removed. Files of processes that still live on this machine are left alone. In a
+    store nothing is left behind that could be seen; then it is the local files of what was to be sent there.
     """
     removed: list[Path] = []
-    for path in _temporaries(directory):
+    for path in _temporaries(_spool() if is_remote(directory) else directory):
         if not _is_alive(path):
             path.unlink(missing_ok=True)
             removed.append(path)

@@ -4,11 +4,12 @@ import fnmatch
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from video_assets.domain.clips import LeftOut, ListedFile, LostSource
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.losses import Loss
+from video_assets.storage.addresses import is_remote
 
 # fmt: off
 VIDEO_SUFFIXES = frozenset((
@@ -40,6 +41,8 @@ def list_videos(source: Path, include: Sequence[str] = ()) -> Listing:
     Raises:
         SettingsError: if the source is no folder or cannot be read. An unreadable source is not an empty one.
     """
+    if is_remote(source):
+        return _list_store(source, include)
     if not source.is_dir():
         raise SettingsError(f"the source {source} is not a folder; name a folder of videos or an annotation table")
     listing = Listing()
@@ -107,15 +110,52 @@ def _take(entry: os.DirEntry[str], relative: str, real_source: Path, include: Se
     except OSError as error:
         listing.left_out.append(LeftOut(name, f"a link to nothing: {error.strerror}"))
         return
-    if not is_file or Path(entry.name).suffix.lower() not in VIDEO_SUFFIXES:
-        listing.left_out.append(LeftOut(name, "not a video by its name" if is_file else "not a file"))
-    elif include and not any(fnmatch.fnmatchcase(relative, pattern) for pattern in include):
-        listing.left_out.append(LeftOut(name, "matches none of manifest.include"))
+    if not is_file:
+        listing.left_out.append(LeftOut(name, "not a file"))
+    elif refusal := _refusal(relative, include):
+        listing.left_out.append(LeftOut(name, refusal))
     elif name != relative:
         detail = "the file's name is not valid UTF-8; rename it to use it"
         listing.lost.append(LostSource(name, Loss("bad_name", detail)))
     else:
         listing.files.append(ListedFile(relative, status.st_size, status.st_mtime_ns))
+
+
+def _refusal(relative: str, include: Sequence[str]) -> str:
+    """Why a file is not taken, by its name; empty if it is."""
+    if PurePosixPath(relative).suffix.lower() not in VIDEO_SUFFIXES:
+        return "not a video by its name"
+    if include and not any(fnmatch.fnmatchcase(relative, pattern) for pattern in include):
+        return "matches none of manifest.include"
+    return ""
+
+
+def _list_store(source: Path, include: Sequence[str]) -> Listing:
+    """The same of a source in a store. Its names are keys, and a folder is what several keys begin with."""
+    from video_assets.storage.object_listing import list_objects
+
+    listing = Listing()
+    hidden: set[str] = set()
+    is_empty = True
+    for file in list_objects(source):
+        is_empty = False
+        parts = file.path.split("/")
+        dotted = next((number for number, part in enumerate(parts) if part.startswith(".") and part.strip(".")), None)
+        if dotted is not None:
+            hidden.add("/".join(parts[: dotted + 1]))
+        elif any(not part.strip(".") for part in parts):
+            detail = "an object's name with an empty part, or one of dots alone, is no path; rename it to use it"
+            listing.lost.append(LostSource(file.path, Loss("bad_name", detail)))
+        elif refusal := _refusal(file.path, include):
+            listing.left_out.append(LeftOut(file.path, refusal))
+        else:
+            listing.files.append(file)
+    if is_empty:
+        raise SettingsError(f"there is nothing at {source}; name a place that holds videos, or an annotation table")
+    listing.left_out += [LeftOut(name, "hidden") for name in hidden]
+    listing.files.sort(key=lambda file: file.path)
+    listing.left_out.sort(key=lambda item: item.source)
+    return listing
 
 
 def printable(name: str) -> str:

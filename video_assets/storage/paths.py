@@ -6,6 +6,7 @@ from pathlib import Path
 
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.splits import SPLITS, Split, split_named
+from video_assets.storage.addresses import is_remote, state_directory
 
 FIRST_VERSION = "1.0.0"
 FILEPATH_TEMPLATE = "{DATASET}-{SPLIT}-{SHARD_INDEX}.{FILEFORMAT}"
@@ -148,8 +149,8 @@ class DatasetPaths:
 
     @property
     def dagster_home(self) -> Path:
-        """The Dagster instance of this dataset, where DAGSTER_HOME is not set."""
-        return self.directory / ".dagster"
+        """The Dagster instance of this dataset, where DAGSTER_HOME is not set; always on this machine."""
+        return state_directory(self.directory) / "dagster" if is_remote(self.root) else self.directory / ".dagster"
 
     @property
     def scratch(self) -> "DatasetPaths":

@@ -9,6 +9,7 @@ from video_assets.domain.errors import SettingsError
 from video_assets.domain.labels import clean_label
 from video_assets.domain.limits import TableLimits
 from video_assets.domain.losses import Loss
+from video_assets.storage.addresses import stat_file
 from video_assets.storage.annotations import read_annotations
 from video_assets.storage.listing import Listing, list_videos
 from video_assets.storage.table_rows import TABLE_SUFFIXES
@@ -66,10 +67,10 @@ def list_source(
     """
     if not is_table(source):
         return list_videos(source, include).files
-    status = source.stat() if source.exists() else None
+    table = stat_file(source, source.name) if source.exists() else None
     found = {clip.file.path: clip.file for clip in read_annotations(source, "", table_limits).clips}
-    if status is not None:
-        found[source.name] = ListedFile(source.name, status.st_size, status.st_mtime_ns)
+    if table is not None:
+        found[source.name] = table
     return [found[path] for path in sorted(found)]
 
 

@@ -1,0 +1,73 @@
+"""Addresses: a text becomes a local path, or a path in an object store; here only."""
+
+import hashlib
+import importlib.util
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from video_assets.domain.clips import ListedFile
+from video_assets.domain.errors import SettingsError
+
+STORES: Mapping[str, tuple[str, str]] = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gcs")}
+"""Scheme of an address: the module that speaks to such a store, and this package's extra that installs it."""
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
+
+def open_address(address: str | Path) -> Path:
+    """A place by its address: a local path, or `s3://bucket/…`, `gs://bucket/…`. Nothing is asked of the store yet.
+
+    What is given for a store is no `pathlib.Path` (`is_remote` tells), but answers those of its calls that this package
+    makes: names, `/`, `exists`, `stat`, `open("rb")`, `read_bytes`, `iterdir`, `glob`, `unlink`. It is written by
+    `storage.files` alone. Credentials and end points come from the store's own environment variables, never from here.
+
+    Raises:
+        SettingsError: if the scheme is none of those, names no bucket, or its module is not installed.
+    """
+    if is_remote(address):
+        return cast("Path", address)
+    match = _SCHEME.match(str(address))
+    if match is None:
+        return Path(address)
+    scheme = match[1].lower()
+    if scheme not in STORES:
+        raise SettingsError(f"{address}: places are local paths, or {' or '.join(f'{name}://…' for name in STORES)}")
+    if not re.match(r"[^/@:]+(/|$)", str(address)[match.end() :]):
+        raise SettingsError(f"an address in a store begins with {scheme}://BUCKET/, without a user or a port in it")
+    module, extra = STORES[scheme]
+    if importlib.util.find_spec(module) is None:
+        raise SettingsError(f'{address} needs {module}, which is not installed; pip install "video_assets[{extra}]"')
+    from video_assets.storage.objects import object_path
+
+    return cast("Path", object_path(f"{scheme}://{str(address)[match.end() :].rstrip('/')}"))
+
+
+def is_remote(place: object) -> bool:
+    """Whether this is a path in an object store."""
+    return not isinstance(place, Path | str)
+
+
+def stat_file(path: Path, name: str) -> ListedFile:
+    """What a file's listing would say of it now, under this name.
+
+    Raises:
+        OSError: as `stat` does.
+    """
+    status = path.stat()
+    return ListedFile(name, status.st_size, status.st_mtime_ns)
+
+
+def place_digest(place: Path) -> str:
+    """Eight hexadecimal digits that stand for a place in names of other things."""
+    return hashlib.sha256(str(place.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
+def state_directory(place: Path) -> Path:
+    """Where this machine keeps what belongs to a place in a store and has to be local, such as databases.
+
+    Below `$XDG_STATE_HOME`, or `~/.local/state` (XDG Base Directory Specification 0.8).
+    """
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "video_assets" / f"{place.name}-{place_digest(place)}"

@@ -1,0 +1,178 @@
+"""Real stores on loopback: moto's S3 server in its own process, and a proxy before it that keeps a log and fails."""
+
+import http.client
+import random
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+BUCKET = "bucket"
+_SERVER = """
+import sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+sys.stdin.read()
+server.stop()
+"""
+
+
+@contextmanager
+def s3_server() -> Generator[int]:
+    """An S3 server's port on 127.0.0.1; the server ends with the block, or with this process."""
+    command = [sys.executable, "-c", _SERVER]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield int(process.stdout.readline())
+    finally:
+        process.stdin.close()
+        process.wait(20)
+        process.stdout.close()
+
+
+@dataclass
+class Request:
+    """One request as the server saw it, and the bytes of the body that it answered with."""
+
+    method: str
+    path: str
+    status: int
+    range: str = ""
+    num_bytes: int = 0
+    condition: str = ""
+
+
+@dataclass
+class Proxy:
+    """Passes requests on, and keeps a log.
+
+    One request in `1 / failures` fails, by a seeded draw: with 500, with 503, with a connection that is dropped before
+    the answer, or in the middle of it. The last two happen after the store has done what was asked.
+    """
+
+    upstream_port: int
+    failures: float = 0.0
+    seed: int = 0
+    log: list[Request] = field(default_factory=list)
+    num_failed: int = 0
+    refused: str = ""
+    """A pattern of `METHOD path`; such a request is answered with 503 whenever it comes."""
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+        self._lock = threading.Lock()
+
+    def draw(self) -> str:
+        with self._lock:
+            if self._random.random() >= self.failures:
+                return ""
+            self.num_failed += 1
+            return self._random.choice(["500", "503", "dropped", "cut"])
+
+    @contextmanager
+    def serve(self) -> Generator[str]:
+        """The proxy's address."""
+        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+
+def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (its name in the base class)
+            pass
+
+        def handle_any(self) -> None:
+            if self.headers.get("Expect", "").lower() == "100-continue":
+                pass  # the base class has answered it
+            body = self._body()
+            fault = "503" if proxy.refused and re.search(proxy.refused, f"{self.command} {self.path}") else proxy.draw()
+            request = Request(
+                self.command,
+                self.path,
+                0,
+                self.headers.get("Range", ""),
+                condition=self.headers.get("If-None-Match", "") or self.headers.get("If-Match", ""),
+            )
+            proxy.log.append(request)
+            if fault in ("500", "503"):
+                request.status = int(fault)
+                code = "InternalError" if fault == "500" else "SlowDown"
+                text = f"<Error><Code>{code}</Code><Message>by lot</Message></Error>".encode()
+                self._answer(int(fault), [("Content-Type", "application/xml")], b"" if self.command == "HEAD" else text)
+                return
+            status, headers, content = self._pass_on(body)
+            request.status = status
+            if fault == "dropped" or (fault == "cut" and len(content) < 2):
+                self.close_connection = True
+                self.connection.close()
+                return
+            if fault == "cut":
+                self._head(status, headers, len(content))
+                self.wfile.write(content[: len(content) // 2])
+                self.wfile.flush()
+                self.close_connection = True
+                self.connection.close()
+                return
+            request.num_bytes = len(content)
+            self._answer(status, headers, content)
+
+        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any
+
+        def _body(self) -> bytes:
+            if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+                parts = []
+                while size := int(self.rfile.readline().split(b";")[0], 16):
+                    parts.append(self.rfile.read(size))
+                    self.rfile.readline()
+                while self.rfile.readline().strip():
+                    pass
+                return b"".join(parts)
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+        def _pass_on(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+            upstream = http.client.HTTPConnection("127.0.0.1", proxy.upstream_port, timeout=60)
+            skipped = {"connection", "transfer-encoding", "content-length", "expect"}
+            headers = {name: value for name, value in self.headers.items() if name.lower() not in skipped}
+            try:
+                upstream.request(self.command, self.path, body, {**headers, "Content-Length": str(len(body))})
+                answer = upstream.getresponse()
+                content = answer.read()
+                return answer.status, answer.getheaders(), content
+            finally:
+                upstream.close()
+
+        def _head(self, status: int, headers: list[tuple[str, str]], num_bytes: int) -> None:
+            self.send_response_only(status)
+            told = {name.lower(): value for name, value in headers}
+            for name, value in headers:
+                if name.lower() not in ("connection", "transfer-encoding", "content-length", "date", "server"):
+                    self.send_header(name, value)
+            length = told.get("content-length", str(num_bytes)) if self.command == "HEAD" else str(num_bytes)
+            self.send_header("Content-Length", length)
+            self.end_headers()
+
+        def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
+            self._head(status, headers, len(content))
+            if self.command != "HEAD":
+                self.wfile.write(content)
+
+    return Handler

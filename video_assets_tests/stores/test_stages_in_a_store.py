@@ -1,0 +1,66 @@
+"""The stages with source and root in an S3 store on loopback, which also fails at times."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from video_assets.storage.paths import DatasetPaths
+from video_assets_tests.datasets import Built
+from video_assets_tests.pipeline.stages import Stages
+from video_assets_tests.pipeline.videos import write_video
+from video_assets_tests.stores.conftest import Bucket
+
+OF_THE_PLACE = ("checksums.json", "tables/")
+"""They name the source's address and what it says of its files, or have the digests of files that do."""
+
+
+def stages_in(bucket: Bucket, videos: Path) -> Stages:
+    return Stages(bucket.put_tree(videos, "videos"), DatasetPaths(bucket.at("root"), "clips"))
+
+
+def assert_same_version(bucket: Bucket, local: Built) -> None:
+    """Every file that readers open is there, with the same bytes, and no other."""
+    directory = local.version.directory
+    wanted = {str(file.relative_to(directory)): file for file in directory.rglob("*") if file.is_file()}
+    prefix = "root/clips/1.0.0/"
+    found = {key.removeprefix(prefix) for key in bucket.names() if key.startswith(prefix)}
+    assert found == wanted.keys()
+    for name, file in wanted.items():
+        if not name.startswith(OF_THE_PLACE):
+            assert bucket.at(f"{prefix}{name}").read_bytes() == file.read_bytes(), name
+
+
+@pytest.mark.slow
+def test_a_store_that_fails_at_times_ends_with_the_bytes_of_a_local_build(
+    make_bucket: Callable[..., Bucket], built_once: Built
+) -> None:
+    bucket = make_bucket(failures=0.1, seed=3)
+    stages = stages_in(bucket, built_once.source)
+    assert stages.everything().records == {"train": 18, "test": 6}
+    assert bucket.proxy.num_failed > 30
+    assert_same_version(bucket, built_once)
+    assert stages.quarantined().keys() == {"run/broken.mp4"}
+
+    assert stages.manifest().num_files_probed == 0
+    assert stages.shards() == []
+    assert not stages.everything().was_changed
+
+
+@pytest.mark.slow
+def test_a_dataset_in_a_store_grows_by_what_is_new_only(bucket: Bucket, videos: Path, tmp_path: Path) -> None:
+    stages = stages_in(bucket, videos)
+    stages.everything()
+    shards = {key for key in bucket.names() if key.endswith(".tfrecord")}
+    bucket.put("videos/jump/new.mp4", write_video(tmp_path / "new.mp4", seed=1234).read_bytes())
+    before = len(bucket.proxy.log)
+    assert stages.manifest().num_files_probed == 1
+    stages.splits()
+    stages.plan()
+    written = stages.shards()
+    assert sum(report.sidecar.records for report in written if report.sidecar) <= 4
+    assert stages.commit(retired_grace_minutes=0).was_changed
+    read = {request.path for request in bucket.proxy.log[before:] if request.method == "GET"}
+    put = {request.path for request in bucket.proxy.log[before:] if request.method == "PUT"}
+    assert not {path for path in put if path.partition("root/")[2] in {key.partition("root/")[2] for key in shards}}
+    assert sum("/videos/" in path and path.endswith(".mp4") for path in read) <= 6
