@@ -22,7 +22,7 @@ IS_SAMPLE = $(if $(filter file,$(origin SOURCE)),yes,no)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup sample build ui test test-tools check check-lint check-format check-types check-rooms format bench constraints
+.PHONY: help setup sample build ui test test-tools check check-lint check-format check-types check-rooms format bench fuzz constraints
 
 help:
 	@echo 'make setup                        .venv with everything, each file checked against its hash'
@@ -33,6 +33,7 @@ help:
 	@echo 'make check                        lint, format, types, rooms (make -k check: all four whatever fails)'
 	@echo 'make format                       put imports and layout right'
 	@echo 'make bench [ARGS=…]               the benchmarks'
+	@echo 'make fuzz [ARGS="--seconds 1800"] fuzz what reads other people'"'"'s bytes (Linux on x86-64)'
 	@echo 'make constraints                  choose new versions and write constraints.txt and constraints-readers.txt'
 	@echo 'PYTHON=python3.12                 the interpreter that .venv is made with'
 
@@ -105,6 +106,9 @@ format: setup
 
 bench: setup
 	@$(RUN) -m video_assets_tests.benchmarks $(ARGS)
+
+fuzz: setup
+	@$(RUN) -m video_assets_tests.fuzzing $(ARGS)
 
 # For all platforms and Pythons at once; names, versions and hashes only.
 COMPILE = $(RUN) -m uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \

@@ -1,5 +1,6 @@
 """What a packet's own bytes say: whether decoding may start there, and how many pictures it holds."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -101,7 +102,7 @@ def _nal_units(data: bytes, length_size: int) -> Iterator[bytes]:
             place += length
         return
     starts = [match.end() for match in _START_CODE.finditer(data)]
-    for start, stop in zip(starts, [*starts[1:], len(data) + 3], strict=True):
+    for start, stop in itertools.pairwise([*starts, len(data) + 3]):
         yield data[start : stop - 3]
 
 

@@ -1,16 +1,17 @@
 """`encoding.json`: what a plan fixes for a dataset version."""
 
-import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from video_assets.domain.encoding import ENCODER_VERSION, Encoding
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.storage.files import json_text, write_text
-from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.paths import DatasetPaths, parse_version
 from video_assets.storage.tables import read_notes
 
 PINNED_NOTE = "pinned"
@@ -58,16 +59,7 @@ class PinnedSettings:
         """
         if not path.exists():
             return None
-        try:
-            return cls._parsed(path.read_text("utf-8"))
-        except (ValueError, KeyError, TypeError) as error:
-            raise SettingsError(f"{path} is damaged ({error}); restore it, or plan into a new root") from error
-
-    @classmethod
-    def _parsed(cls, text: str) -> "PinnedSettings":
-        values: dict[str, Any] = json.loads(text)
-        values["encoding"] = Encoding(**values["encoding"])
-        return cls(**values)
+        return _parsed(path.read_bytes(), path)
 
     @classmethod
     def of_plan(cls, paths: DatasetPaths) -> "PinnedSettings | None":
@@ -77,10 +69,38 @@ class PinnedSettings:
         leaves the one before. Plans of earlier versions of this package have none in their file.
 
         Raises:
-            SettingsError: if `encoding.json` cannot be understood.
+            SettingsError: if `encoding.json`, or what the plan's file says, cannot be understood.
         """
         beside = cls.read(paths.encoding)
         if beside is None or not paths.plan.exists():
             return beside
         inside = read_notes(paths.plan).get(PINNED_NOTE)
-        return beside if inside is None else cls._parsed(inside)
+        return beside if inside is None else _parsed(inside, paths.plan)
+
+
+_PINNED = TypeAdapter(PinnedSettings)
+
+
+def _parsed(text: str | bytes, path: Path) -> PinnedSettings:
+    try:
+        pinned = _PINNED.validate_json(text, strict=True, extra="forbid")
+        what = _what_cannot_be(pinned)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        what = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+        raise SettingsError(_damage(path, what)) from error
+    if what:
+        raise SettingsError(_damage(path, what))
+    return pinned
+
+
+def _what_cannot_be(pinned: PinnedSettings) -> str:
+    if parse_version(pinned.version) is None:
+        return f"version is {pinned.version!r}"
+    if not {"train", "test"} <= pinned.num_shards.keys() or min(pinned.num_shards.values()) < 0:
+        return f"num_shards is {pinned.num_shards}"
+    return "" if math.isfinite(pinned.encoding.fps) else f"encoding.fps is {pinned.encoding.fps}"
+
+
+def _damage(path: Path, what: str) -> str:
+    return f"{path} is damaged ({what}); restore it, or plan into a new root"

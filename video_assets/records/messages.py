@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from video_assets.records.values import FeatureValue
@@ -112,18 +113,18 @@ def parse_example(data: bytes) -> ParsedFeatures:
     """Features of a serialized `tf.train.Example`.
 
     Raises:
-        google.protobuf.message.DecodeError: if the bytes are not one.
+        ValueError: if the bytes are not one.
     """
-    return _parse_features(_EXAMPLE.FromString(data).features)
+    return _parse_features(_parsed(_EXAMPLE, data).features)
 
 
 def parse_sequence_example(data: bytes) -> tuple[ParsedFeatures, dict[str, list[bytes] | NDArray[np.int64]]]:
     """Context and feature lists of a serialized `tf.train.SequenceExample`; a list's steps hold one value each.
 
     Raises:
-        google.protobuf.message.DecodeError: if the bytes are not one.
+        ValueError: if the bytes are not one.
     """
-    example = _SEQUENCE_EXAMPLE.FromString(data)
+    example = _parsed(_SEQUENCE_EXAMPLE, data)
     lists: dict[str, list[bytes] | NDArray[np.int64]] = {}
     for name, steps in example.feature_lists.feature_list.items():
         if all(step.WhichOneof("kind") == "int64_list" for step in steps.feature):
@@ -131,6 +132,13 @@ def parse_sequence_example(data: bytes) -> tuple[ParsedFeatures, dict[str, list[
         else:
             lists[name] = [data for step in steps.feature for data in step.bytes_list.value]
     return _parse_features(example.context), lists
+
+
+def _parsed(kind: Any, data: bytes) -> Any:
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise ValueError(f"{len(data)} bytes that are no {kind.DESCRIPTOR.name}: {error}") from error
 
 
 def _parse_features(features: Any) -> ParsedFeatures:

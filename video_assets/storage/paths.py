@@ -13,9 +13,12 @@ FILEPATH_TEMPLATE = "{DATASET}-{SPLIT}-{SHARD_INDEX}.{FILEFORMAT}"
 """What tensorflow-datasets is told; `shard_file_name` is the same rule."""
 _SPLIT = "|".join(SPLITS)
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
-_PARTITION_KEY = re.compile(rf"({_SPLIT})-(\d{{5,}})")
-_SHARD_FILE = re.compile(rf"(?P<name>[a-z][a-z0-9_]*)-(?P<split>{_SPLIT})-(?P<index>\d{{5,}})\.tfrecord")
+# Only what is written is read: "00.1.0", "train-000007" and the digits of other scripts are no names of ours.
+_NUMBER = r"(?:0|[1-9][0-9]{0,17})"
+_INDEX = r"(?:[0-9]{5}|[1-9][0-9]{5,17})"
+_VERSION = re.compile(rf"({_NUMBER})\.({_NUMBER})\.({_NUMBER})")
+_PARTITION_KEY = re.compile(rf"({_SPLIT})-({_INDEX})")
+_SHARD_FILE = re.compile(rf"(?P<name>[a-z][a-z0-9_]*)-(?P<split>{_SPLIT})-(?P<index>{_INDEX})\.tfrecord")
 
 
 def partition_key(split: Split, shard_index: int) -> str:

@@ -1,9 +1,10 @@
 """Sidecars: what is known about a shard, in JSON beside it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from video_assets.storage.files import json_text, write_text
 from video_assets.storage.seals import OPEN_SEAL, is_seal_whole, sealed
@@ -63,16 +64,21 @@ class Sidecar:
         write_text(path, self.to_json())
 
 
+_SIDECAR = TypeAdapter(Sidecar)
+
+
 def read_sidecar(path: Path) -> Sidecar | None:
-    """The sidecar, or None where there is none or it is damaged: then its shard counts as missing."""
+    """The sidecar, or None where there is none or it is damaged: then its shard counts as missing.
+
+    Types are checked: a number that damage turned into a text, or the other way round, must not come as far as a sum.
+    """
     try:
         data = path.read_bytes()
         if is_seal_whole(data) is False:
             return None
-        values = json.loads(data)
-        values.pop("seal", None)
-        clips = [StoredClip(**clip) for clip in values.pop("clips")]
-        losses = [LostClip(**loss) for loss in values.pop("losses")]
-        return Sidecar(**values, clips=clips, losses=losses)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        sidecar = _SIDECAR.validate_json(data, strict=True, extra="ignore")  # the seal is one more
+        for clip in sidecar.clips:
+            bytes.fromhex(clip.signature)
+    except (OSError, ValueError):
         return None
+    return sidecar

@@ -105,7 +105,7 @@ def test_a_parquet_text_that_stands_once_and_is_named_a_million_times_counts_a_m
     assert refusal(folder, "bomb.parquet", data, SMALL) == TOO_MUCH
 
 
-def test_parquet_pages_that_would_unpack_to_too_much_are_refused_by_their_own_word(folder: Path) -> None:
+def test_parquet_pages_that_unpack_to_too_much_are_refused(folder: Path) -> None:
     table = pa.table({"path": ["a.mp4"] * 400, "label": ["x" * 100_000] * 400})
     data = parquet(table, compression="zstd", use_dictionary=False)
     assert len(data) < 50_000
