@@ -16,6 +16,7 @@ from video_assets.defs.calm_sqlite import calm_sqlite
 from video_assets.defs.check_status import CheckStatus, check_statuses
 from video_assets.defs.dead_runs import BUILD_TAG, end_dead_runs
 from video_assets.defs.instance import dagster_home, open_instance
+from video_assets.defs.kept_storage import kept_storage
 from video_assets.defs.location import build_definitions
 from video_assets.defs.partitions import shard_partitions
 from video_assets.defs.reporting import Reporting
@@ -163,6 +164,7 @@ def run_build(source: Path, paths: DatasetPaths, run_config: Mapping[str, Any], 
             kept_pools(),
             _kept_standard_error() as terminal,
             calm_sqlite(dagster_home(paths)),
+            kept_storage(),
             open_instance(paths) as instance,
         ):
             result.interrupted = str(killed or "")
