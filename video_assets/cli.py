@@ -220,6 +220,10 @@ def _print_result(result: dict[str, Any], screen: "Screen", *, as_json: bool) ->
 
 
 def _build(options: argparse.Namespace) -> int:
+    from video_assets.media.pool import start_ahead
+    from video_assets.pipeline.jobs import JOB_MODULES
+
+    start_ahead(JOB_MODULES)  # on another core, while this process imports dagster
     from video_assets.defs.settings_file import read_run_config
 
     run_config = read_run_config(options.config, options.assignments)

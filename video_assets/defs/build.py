@@ -26,6 +26,7 @@ from video_assets.domain.errors import SettingsError, VideoAssetsError
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.media.kept_pools import kept_pools
 from video_assets.pipeline.commit import committed_counts
+from video_assets.pipeline.compared import kept_comparisons
 from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, live_shards, read_plan
 from video_assets.pipeline.shard_runs import SHARDS_PER_RUN
 from video_assets.pipeline.shards import shards_to_build
@@ -163,6 +164,7 @@ def run_build(source: Path, paths: DatasetPaths, run_config: Mapping[str, Any], 
             building(paths, "video-assets build") as killed,
             kept_pools(),
             _kept_standard_error() as terminal,
+            kept_comparisons(),
             calm_sqlite(dagster_home(paths)),
             kept_storage(),
             open_instance(paths) as instance,

@@ -15,6 +15,7 @@ from video_assets.domain.errors import SettingsError
 from video_assets.domain.limits import Limits
 from video_assets.media.kept_pools import kept_pools, lend_pool
 from video_assets.media.pool import DecodingPool, PoolMaker
+from video_assets.pipeline.jobs import JOB_MODULES
 from video_assets.pipeline.shards import ShardEngine
 from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import DatasetPaths
@@ -31,8 +32,6 @@ AUTOMATION_VARIABLE = "VIDEO_ASSETS_AUTOMATION"
 SENSOR_SECONDS_VARIABLE = "VIDEO_ASSETS_SENSOR_SECONDS"
 DEFAULT_NAME = "clips"
 EngineKind = Literal["local", "ray"]
-_JOB_MODULES = tuple(f"video_assets.pipeline.{name}" for name in ("probing", "trial", "encode", "comparison"))
-"""What decoding processes run, in whichever order the stages come."""
 
 
 class VideoSource(dg.ConfigurableResource):
@@ -130,7 +129,7 @@ def engine_from_environment() -> Engine:
 
 
 def _open_pool(num_workers: int, limits: Limits) -> AbstractContextManager[DecodingPool]:
-    return lend_pool((num_workers, limits), lambda: DecodingPool(num_workers, limits, _JOB_MODULES))
+    return lend_pool((num_workers, limits), lambda: DecodingPool(num_workers, limits, JOB_MODULES))
 
 
 def num_cores() -> int:

@@ -29,6 +29,26 @@ ENDED_WITHOUT_RESULT = 256
 """Exit code of a process that called exit(0) in the middle of its work; beyond what a system can give."""
 
 
+_started_ahead: dict[frozenset[str], forkserver.ForkServer] = {}
+
+
+def start_server_ahead(preload: Sequence[str]) -> None:
+    """Start a server now for the first context that wants these modules: it loads them while this process does else.
+
+    If no context comes for it, it ends with this process.
+    """
+    key = frozenset(preload)
+    if key not in _started_ahead:
+        _started_ahead[key] = server = _new_server(preload)
+        server.ensure_running()
+
+
+def _new_server(preload: Sequence[str]) -> forkserver.ForkServer:
+    server = forkserver.ForkServer()
+    server.set_forkserver_preload(list(preload))
+    return server
+
+
 class DecodingContext(ForkServerContext):
     """A multiprocessing context whose processes come from a fork server of its own.
 
@@ -40,8 +60,7 @@ class DecodingContext(ForkServerContext):
 
     def __init__(self, preload: Sequence[str]) -> None:
         super().__init__()
-        self._server = forkserver.ForkServer()
-        self._server.set_forkserver_preload(list(preload))
+        self._server = _started_ahead.pop(frozenset(preload), None) or _new_server(preload)
         # An attribute of this object, since the base class has `Process` on the class.
         self.Process = functools.partial(_DecodingProcess, self._server)  # type: ignore[assignment]
 

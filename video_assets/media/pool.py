@@ -21,7 +21,7 @@ from typing import Any, Generic, Self, TypeVar
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss
-from video_assets.media.fork_server import DecodingContext
+from video_assets.media.fork_server import DecodingContext, start_server_ahead
 from video_assets.media.lane import Ending, Lane
 
 J = TypeVar("J")
@@ -61,6 +61,11 @@ class PoolStats:
     num_losses: int = 0
     num_retries: int = 0
     peak_rss_bytes: int = 0
+
+
+def start_ahead(modules: Sequence[str]) -> None:
+    """Begin to load what decoding processes need, for the first pool of these `modules` that is opened."""
+    start_server_ahead([*_PRELOADED, *modules])
 
 
 class DecodingPool:

@@ -38,6 +38,11 @@ class ComparisonResult:
     psnr_db: float
     fault: str = ""
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.fault
+
 
 def compare_with_source(job: SourceComparison) -> ComparisonResult:
     """Decodes the source plainly at the stored times, and compares. Runs in a decoding process.

@@ -23,6 +23,7 @@ from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss
 from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.media.pool import PoolMaker
+from video_assets.pipeline.compared import compare_all
 from video_assets.pipeline.plan import ReadPlan
 from video_assets.reader.kernels import ReadingError, decode_images, kernels, parse_record, read_records
 from video_assets.storage.addresses import is_remote, open_address
@@ -200,7 +201,7 @@ class ShardAudit:
         paths = {clip.clip_id: clip.path for clip in planned.clips}
         whole = {clip.clip_id for clip in planned.clips if clip.start_seconds is None and clip.end_seconds is None}
         directory = source_directory(open_address(self.plan.pinned.source))
-        from video_assets.pipeline.comparison import SourceComparison, compare_with_source
+        from video_assets.pipeline.comparison import SourceComparison
 
         records = list(self._records(chosen))
         jobs = [
@@ -215,15 +216,13 @@ class ShardAudit:
             for _, record in records
         ]
         worst: list[float] = []
-        with self.make_pool() as pool:
-            outcomes = (result.outcome for result in pool.map(compare_with_source, jobs))
-            for (number, record), result in zip(records, outcomes, strict=True):
-                place = f"record {number} of {self._shard.name}, clip {record['id'].decode('utf-8', 'replace')}"
-                if isinstance(result, Loss):
-                    raise _Failed(f"{place}: its source cannot be decoded again: {result.detail}")
-                if result.fault:
-                    raise _Failed(f"{place}: {result.fault}")
-                worst.append(result.psnr_db)
+        for (number, record), result in zip(records, compare_all(jobs, self.make_pool), strict=True):
+            place = f"record {number} of {self._shard.name}, clip {record['id'].decode('utf-8', 'replace')}"
+            if isinstance(result, Loss):
+                raise _Failed(f"{place}: its source cannot be decoded again: {result.detail}")
+            if result.fault:
+                raise _Failed(f"{place}: {result.fault}")
+            worst.append(result.psnr_db)
         description = f"{len(worst)} of {len(costs)} records show their source's frames"
         return description, {"records_compared": len(worst), "worst_psnr_db": round(min(worst, default=99.0), 2)}
 

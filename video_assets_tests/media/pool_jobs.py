@@ -147,3 +147,8 @@ def surroundings(_: object) -> dict[str, object]:
 
 def touch(path: str) -> None:
     Path(path).touch()
+
+
+def parent_of_this_process(_job: object) -> int:
+    """The number of the process that this one was forked from."""
+    return os.getppid()

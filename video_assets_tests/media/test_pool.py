@@ -355,3 +355,40 @@ def test_ctrl_c_ends_everything_quickly(tmp_path: Path) -> None:
     assert errors.rstrip().endswith("KeyboardInterrupt")
     _, alive = psutil.wait_procs(below, timeout=10)
     assert alive == []
+
+
+def in_script(lines: str) -> str:
+    """Several lines as the body of the script, which can tell the numbers of its fork servers."""
+    telling = """
+        import psutil
+        def servers():
+            return [p.pid for p in psutil.Process().children() if "forkserver" in " ".join(p.cmdline())]
+    """
+    body = textwrap.dedent(telling).strip() + "\n" + textwrap.dedent(lines).strip()
+    return body.replace("\n", "\n" + 8 * " ")
+
+
+def test_a_server_that_was_started_ahead_serves_the_first_pool_of_its_modules(tmp_path: Path) -> None:
+    body = in_script("""
+        from video_assets.media.pool import start_ahead
+        start_ahead([pool_jobs.__name__])
+        (ahead,) = servers()
+        with DecodingPool(1, modules=["ast"]) as other:
+            print(next(other.map(pool_jobs.parent_of_this_process, [1])).outcome == ahead)
+        print(next(pool.map(pool_jobs.parent_of_this_process, [1])).outcome == ahead, len(servers()))
+    """)
+    output, errors = run_script(tmp_path, body).communicate(timeout=60)
+    assert errors == ""
+    assert output.split() == ["False", "True", "1"]
+
+
+def test_a_server_that_nobody_came_for_ends_with_its_program(tmp_path: Path) -> None:
+    body = in_script("""
+        from video_assets.media.pool import start_ahead
+        start_ahead([pool_jobs.__name__])
+        print(servers())
+    """)
+    output, errors = run_script(tmp_path, body).communicate(timeout=60)
+    assert errors == ""
+    (server,) = ast.literal_eval(output)
+    wait_until(lambda: not psutil.pid_exists(server))
