@@ -19,7 +19,7 @@ from video_assets.report.escape import visible
 
 WIDTH = 80
 _BAR = 12
-_NARROW = 24
+_NARROW, _INDENT = 24, 2
 
 Screen = Sequence[RenderableType]
 """Parts that stand under one another, an empty line between two of them."""
@@ -107,15 +107,15 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """Columns as wide as they need to be, numbers to the right; what does not fit is cut, a row stays a line."""
     grid = Table(box=None, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     cells = [list(row) for row in rows]
-    for column, header in enumerate(headers):
-        is_number = bool(cells) and all(isinstance(row[column], int | float) for row in cells)
-        width = max(cell_len(_cell(value)) for value in (header, *(row[column] for row in cells)))
+    columns = [[header, *(row[column] for row in cells)] for column, header in enumerate(headers)]
+    widths = [max(cell_len(_cell(value)) for value in column) for column in columns]
+    long = [width for width in widths if width > _NARROW]
+    room = WIDTH - _INDENT - sum(width for width in widths if width <= _NARROW) - 2 * (len(widths) - 1)
+    for header, column, width in zip(headers, columns, widths, strict=True):
+        is_number = len(column) > 1 and all(isinstance(value, int | float) for value in column[1:])
+        most = width if width <= _NARROW else max(_NARROW, room // len(long))  # only what is long gives way
         grid.add_column(
-            header,
-            justify="right" if is_number else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=width if width <= _NARROW else None,  # only what is long gives way
+            header, justify="right" if is_number else "left", no_wrap=True, overflow="ellipsis", max_width=most
         )
     for row in cells:
         grid.add_row(*(Text(_cell(value)) for value in row))

@@ -8,6 +8,7 @@ from video_assets.report.screens import (
     build_screen,
     diff_screen,
     plan_screen,
+    repair_screen,
     size_words,
     status_screen,
     verify_screen,
@@ -215,6 +216,18 @@ def test_a_verification_names_the_shard_that_fails(*, is_valid: bool, verdict: s
     assert text.startswith(f"{verdict}: /r/clips/1.0.0\n")
     assert ("FAILED: shard_decodes train-00001: …" in text) == (not is_valid)
     assert "Read in 2 s." in text
+
+
+def test_a_repair_says_what_is_whole_again_and_what_is_not() -> None:
+    done = {"directory": "/r/clips", "repaired": ["1.0.0/index.parquet"], "not_repaired": [], "seconds": 1.0}
+    assert parts_of(repair_screen(done)) == [
+        "Repaired /r/clips",
+        "1 file is as it was again\n  1.0.0/index.parquet",
+        "1 s.",
+    ]
+    failed = parts_of(repair_screen({**done, "not_repaired": [{"reason": "its source is gone"}]}))
+    assert (failed[0], failed[2]) == ("Still damaged: /r/clips", "1 file still damaged\n  - its source is gone")
+    assert parts_of(repair_screen({**done, "repaired": []}))[0] == "Nothing to repair: /r/clips"
 
 
 def test_a_difference_names_clips_and_settings() -> None:
