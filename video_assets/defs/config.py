@@ -207,6 +207,9 @@ class DatasetConfig(dg.Config):
     retired_grace_minutes: float = Field(
         15.0, ge=0, description="Minutes that files of retired shards stay, for readers that opened the dataset before."
     )
+    licence: str = Field(
+        "", description="The licence of the videos, for the dataset card and for readers. Empty: as committed before."
+    )
 
 
 CONFIG_BY_OP: Mapping[str, type[dg.Config]] = {

@@ -74,6 +74,25 @@ def decode_image(image: bytes) -> NDArray[np.uint8]:
     return frame.astype(np.uint8, copy=False)
 
 
+def decode_small_grey(image: bytes) -> NDArray[np.uint8]:
+    """The frame that an image holds at an eighth of its size, (H, W) uint8 grey; a JPEG is decoded so at once.
+
+    Raises:
+        ValueError: the bytes are not an image that can be decoded.
+    """
+    grey = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8) if image else None
+    if grey is None:
+        raise ValueError(f"{len(image)} bytes beginning with {image[:8]!r} are not a JPEG or PNG image")
+    return grey.astype(np.uint8, copy=False)
+
+
+def scaled_to_height(frame: NDArray[np.uint8], height_px: int) -> NDArray[np.uint8]:
+    """The frame (H, W, 3) so high, with its own aspect."""
+    width_px = max(1, round(frame.shape[1] * height_px / frame.shape[0]))
+    method = cv2.INTER_AREA if height_px < frame.shape[0] else cv2.INTER_CUBIC
+    return cv2.resize(frame, (width_px, height_px), interpolation=method).astype(np.uint8, copy=False)
+
+
 def _jpeg_parameters(quality: int) -> list[int]:
     """Every choice named, so that another OpenCV's defaults change no bytes."""
     return [

@@ -13,13 +13,14 @@ from video_assets.domain.limits import Limits
 from video_assets.domain.splits import Split
 from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
+from video_assets.pipeline.card import Committed, card_files
+from video_assets.pipeline.changes import commit_notes
 from video_assets.pipeline.plan import ReadPlan, plan_digest, sequence_of
 from video_assets.pipeline.publish import copied_tables, publish
 from video_assets.pipeline.shards import looks_current
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
 from video_assets.records.tfds import dataset_info_json, features_json
-from video_assets.report.card import card_markdown
-from video_assets.storage.files import read_lines, remove_temporaries, was_written_after, write_text
+from video_assets.storage.files import remove_temporaries, was_written_after, write_text
 from video_assets.storage.paths import (
     FILEPATH_TEMPLATE,
     DatasetPaths,
@@ -54,8 +55,9 @@ def commit_dataset(
     max_failed_fraction: float,
     near_duplicates_are_errors: bool = False,
     retired_grace_minutes: float = 15.0,
+    licence: str = "",
 ) -> CommitReport:
-    """Commits the plan: its shards become the dataset.
+    """Commits the plan: its shards become the dataset, under this licence, or that of the commit before.
 
     Shards that the committed dataset does not hold yet are verified once more, whichever run wrote them.
     `dataset_info.json` is swapped last; until then readers see the old dataset. Files of retired shards stay
@@ -70,14 +72,30 @@ def commit_dataset(
     sidecars = _sound_shards(audit, version_paths)
     _refuse_unsound(paths, plan, _uncommitted(version_paths, sidecars), limits, make_pool)
     _record_losses(paths, sidecars)
-    failed = [outcome for outcome in map(audit.run, DATASET_CHECKS) if outcome.makes_invalid]
+    outcomes = [audit.run(name) for name in DATASET_CHECKS]
+    failed = [outcome for outcome in outcomes if outcome.makes_invalid]
     if failed:
         raise BuildRefused(_refusal(failed))
     report = _report(version_paths, plan.pinned.splits, sidecars)
+    index = _index(sidecars)
+    digest = plan_digest(plan, audit.fingerprints)
+    notes = commit_notes(paths, plan.pinned.version, index, digest, licence)
+    committed = Committed(
+        paths=paths,
+        plan=plan,
+        notes=notes,
+        sidecars=sidecars,
+        index=index,
+        records=report.records,
+        shards=report.shards,
+        num_bytes=report.num_bytes,
+        outcomes=outcomes,
+    )
     contents = {
         **dict(copied_tables(paths, version_paths)),
-        version_paths.index.name: table_bytes(_index(sidecars), INDEX),
-        **_metadata(paths, version_paths, audit, report, sidecars),
+        version_paths.index.name: table_bytes(index, INDEX, notes.as_notes()),
+        **card_files(committed),
+        **_metadata(committed),
     }
     report.was_changed = publish(version_paths, contents, sidecars)
     report.removed = _remove_retired(version_paths, sidecars.keys(), retired_grace_minutes)
@@ -228,20 +246,13 @@ def _index(sidecars: Mapping[str, Sidecar]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=INDEX.names)
 
 
-def _metadata(
-    paths: DatasetPaths,
-    version_paths: VersionPaths,
-    audit: DatasetAudit,
-    report: CommitReport,
-    sidecars: Mapping[str, Sidecar],
-) -> dict[str, bytes]:
+def _metadata(committed: Committed) -> dict[str, bytes]:
     """What readers open, by name, in the order in which it is written: `dataset_info.json` last."""
-    plan = audit.plan
-    encoding = plan.pinned.encoding
-    labels = read_lines(paths.labels)
+    paths, version_paths, plan = committed.paths, committed.version_paths, committed.plan
+    encoding, labels = plan.pinned.encoding, plan.labels
     lengths: dict[Split, list[int]] = {
         split: [
-            sidecars[key].records if (key := partition_key(split, index)) in sidecars else 0
+            committed.sidecars[key].records if (key := partition_key(split, index)) in committed.sidecars else 0
             for index in range(plan.pinned.num_shards[split])
         ]
         for split in plan.pinned.splits
@@ -249,16 +260,17 @@ def _metadata(
     info = dataset_info_json(
         name=paths.name,
         version=plan.pinned.version,
-        description=f"{sum(report.records.values())} labelled clips of {len(labels)} classes",
+        description=f"{sum(committed.records.values())} labelled clips of {len(labels)} classes",
         encoding=encoding.as_dict(),
-        plan_digest=plan_digest(plan, audit.fingerprints),
+        plan_digest=committed.notes.plan,
         filepath_template=FILEPATH_TEMPLATE,
         shard_lengths=lengths,
-        num_bytes=report.num_bytes,
+        num_bytes=committed.num_bytes,
+        notes=committed.notes.as_dict(),
+        licence=committed.notes.licence,
     )
-    card = card_markdown(paths.name, plan.pinned.version, encoding, labels, report.records, report.num_bytes)
     # Names before their number: readers take the number of classes from the names, never the other way round.
-    texts = {version_paths.card_markdown: card, version_paths.label_names: "".join(f"{label}\n" for label in labels)}
+    texts = {version_paths.label_names: "".join(f"{label}\n" for label in labels)}
     if encoding.layout == "tfds":
         texts[version_paths.features] = features_json(image_format=encoding.image_format, num_classes=len(labels))
     texts[version_paths.dataset_info] = info

@@ -12,6 +12,8 @@ from video_assets.storage.paths import VersionPaths, parse_version
 from video_assets.storage.schemas import INDEX
 from video_assets.storage.tables import read_table
 
+COMPARED_COLUMNS = ("clip_id", "split", "label", "content_hash")
+
 
 @dataclass(slots=True)
 class DatasetDiff:
@@ -40,10 +42,19 @@ def diff_versions(before_dir: Path, after_dir: Path) -> DatasetDiff:
     """
     before, old_encoding = _read(before_dir)
     after, new_encoding = _read(after_dir)
-    diff = DatasetDiff()
+    diff = diff_indices(before, after)
     names = sorted(old_encoding.keys() | new_encoding.keys())
     pairs = {name: [old_encoding.get(name), new_encoding.get(name)] for name in names}
     diff.encoding = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    if diff.encoding:
+        diff.re_encoded = len(set(before["clip_id"]) & set(after["clip_id"]))
+        diff.unchanged = 0
+    return diff
+
+
+def diff_indices(before: pd.DataFrame, after: pd.DataFrame) -> DatasetDiff:
+    """Compares the clips of two indices of records (`COMPARED_COLUMNS` of them), taking their encoding for the same."""
+    diff = DatasetDiff()
     old_ids, new_ids = set(before["clip_id"]), set(after["clip_id"])
     diff.added, diff.removed = sorted(new_ids - old_ids), sorted(old_ids - new_ids)
     _find_renamed(before, after, diff)
@@ -54,9 +65,8 @@ def diff_versions(before_dir: Path, after_dir: Path) -> DatasetDiff:
         getattr(diff, word).extend({"clip_id": c, "before": b, "after": a} for c, b, a in entries)
     has_changed = both["content_hash_before"] != both["content_hash_after"]
     diff.changed = both.loc[has_changed, "clip_id"].tolist()
-    diff.re_encoded = len(both) if diff.encoding else 0
     touched = {*diff.changed, *(entry["clip_id"] for entry in [*diff.relabelled, *diff.moved])}
-    diff.unchanged = 0 if diff.encoding else len(both) - len(touched)
+    diff.unchanged = len(both) - len(touched)
     return diff
 
 
@@ -65,10 +75,10 @@ def _find_renamed(before: pd.DataFrame, after: pd.DataFrame, diff: DatasetDiff) 
     gone = before[before["clip_id"].isin(diff.removed)].drop_duplicates("content_hash")
     new = after[after["clip_id"].isin(diff.added)].drop_duplicates("content_hash")
     pairs = gone.merge(new, on="content_hash", suffixes=("_before", "_after")).sort_values("clip_id_after")
-    for old, name in zip(pairs["clip_id_before"], pairs["clip_id_after"], strict=True):
-        diff.renamed.append({"before": old, "after": name})
-        diff.removed.remove(old)
-        diff.added.remove(name)
+    old_names, new_names = pairs["clip_id_before"].tolist(), pairs["clip_id_after"].tolist()
+    diff.renamed += [{"before": old, "after": name} for old, name in zip(old_names, new_names, strict=True)]
+    diff.removed = sorted(set(diff.removed).difference(old_names))
+    diff.added = sorted(set(diff.added).difference(new_names))
 
 
 def _read(version_dir: Path) -> tuple[pd.DataFrame, dict[str, Any]]:

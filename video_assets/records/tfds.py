@@ -65,11 +65,14 @@ def dataset_info_json(
     filepath_template: str,
     shard_lengths: Mapping[Split, Sequence[int]],
     num_bytes: Mapping[Split, int],
+    notes: Mapping[str, object],
+    licence: str = "",
 ) -> str:
     """`dataset_info.json`: the shards that there are, by split, and how many records each holds (0: retired).
 
-    The encoding and the digest of the committed plan go along as JSON in `configDescription`, so that all that a
-    reader needs changes in one step.
+    `licence` stands where tensorflow-datasets has it: `builder.info.redistribution_info.license`.
+    The encoding, the digest of the committed plan and what the commit says of itself (`notes`) go along as JSON in
+    `configDescription`, so that all that a reader needs changes in one step.
     """
     splits = [
         {
@@ -84,9 +87,10 @@ def dataset_info_json(
         "name": name,
         "version": version,
         "description": description,
-        "configDescription": json.dumps({"encoding": encoding, "plan": plan_digest}, sort_keys=True),
+        "configDescription": json.dumps({"encoding": encoding, "plan": plan_digest, "commit": notes}, sort_keys=True),
         "fileFormat": "tfrecord",
         "splits": splits,
+        **({"redistributionInfo": {"license": licence}} if licence else {}),
     }
     return json.dumps(info, indent=1, ensure_ascii=False) + "\n"
 

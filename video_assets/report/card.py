@@ -1,67 +1,254 @@
-"""The dataset card, in Markdown."""
+"""The dataset card: README.md and card.html of a version directory, from the same values.
+
+Neither holds a date or a place on this machine: the same dataset has the same card, byte for byte.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
 
-from video_assets.domain.encoding import Encoding, Layout
-from video_assets.domain.splits import Split
-from video_assets.report.escape import markdown_text
+from video_assets.domain.checks import CheckOutcome
+from video_assets.domain.encoding import Encoding
+from video_assets.report.charts import Bar, Histogram, bar_chart, histogram_chart
+from video_assets.report.contact_sheet import SampledClip, jpeg_uri, strip_jpeg
+from video_assets.report.escape import markdown_code, markdown_text, visible
+from video_assets.report.how_to_read import RECORDS, ReaderLines
 
-_RECORDS: Mapping[Layout, str] = {
-    "tfds": "Each record is a `tf.train.Example` of `video` (T images), `label`, `id`, `source` and `timestamps_us`.",
-    "sequence_example": "Each record is a `tf.train.SequenceExample` of `image/encoded` and `image/timestamp`, with "
-    "`clip/label/index`, `clip/label/text`, `example/id` and more as its context.",
-    "movinets_helper": "Each record is a `tf.train.Example` in GZIP whose `video` is a serialized float32 tensor.",
-}
-_READERS: Mapping[Layout, str] = {
-    "tfds": """```python
-import tensorflow_datasets as tfds
-
-builder = tfds.builder_from_directory("path/to/{name}/{version}")
-train = builder.as_dataset(split="train")
-```
-""",
-    "sequence_example": """TF Model Garden reads it, with `input_path: path/to/{name}/{version}/{name}-train-*.tfrecord`
-in the data config of `video_classification`.
-""",
-    "movinets_helper": "",
-}
+MAX_ROWS = 200
+"""Rows of a table; files beside the card hold all of them."""
+_STRIP_PX = 96
+NO_LICENCE = "none given; say it with dataset.licence"
 
 
-def card_markdown(
-    name: str,
-    version: str,
-    encoding: Encoding,
-    labels: Sequence[str],
-    records: Mapping[Split, int],
-    num_bytes: Mapping[Split, int],
-) -> str:
-    """What the dataset is, and how to read it; labels are escaped."""
-    splits = "\n".join(f"| {split} | {records[split]} | {num_bytes[split] / 1e6:.1f} |" for split in records)
-    settings = "\n".join(f"| {field} | {value} |" for field, value in encoding.as_dict().items())
-    classes = ", ".join(f"{index} {markdown_text(label)}" for index, label in enumerate(labels))
-    return f"""# {name} {version}
+@dataclass(frozen=True, slots=True)
+class SplitTotals:
+    """What one split holds."""
 
-| split | clips | MB |
-| --- | --- | --- |
-{splits}
+    name: str
+    records: int
+    shards: int
+    num_bytes: int
 
-Classes: {classes}
 
-## How it is encoded
+@dataclass(frozen=True, slots=True)
+class ClassRow:
+    """One class: its index, its name and its clips in each split."""
 
-| setting | value |
-| --- | --- |
-{settings}
+    index: int
+    label: str
+    clips: Mapping[str, int]
 
-{_RECORDS[encoding.layout]} Times are those at which the source shows the stored frames,
-in microseconds on its own time line. `index.parquet` says in which shard, and at which byte, each clip lies.
+    @property
+    def total(self) -> int:
+        """Clips of all splits."""
+        return sum(self.clips.values())
 
-## How to read it
 
-{_READERS[encoding.layout].format(name=name, version=version)}
-```python
-from video_assets.reader import load_dataset
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One kind of change since the commit before: how many clips, and the first of them by name."""
 
-train = load_dataset("path/to/{name}/{version}", "train")
-```
-"""
+    what: str
+    count: int
+    names: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LostRow:
+    """One clip of the quarantine."""
+
+    source: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """All that a card says, but for its pictures.
+
+    `durations` are seconds of the clips in their videos; `motion` is the mean change of brightness from one stored
+    frame to the next, in grey levels, of a sample of clips. `quarantine` holds the first rows, `lost_by_reason`
+    counts all. `changes` of None: there was no commit before. `versions` is the software that wrote the shards.
+    """
+
+    name: str
+    version: str
+    encoding: Encoding
+    splits: Sequence[SplitTotals]
+    classes: Sequence[ClassRow]
+    durations: Histogram | None
+    motion: Histogram | None
+    hours: float
+    licence: str
+    source: str
+    digest: str
+    versions: Mapping[str, str]
+    readers: Sequence[ReaderLines]
+    lost_by_reason: Mapping[str, int]
+    quarantine: Sequence[LostRow]
+    checks: Sequence[CheckOutcome]
+    changes: Sequence[Change] | None
+    model_fit: Sequence[str] = ()
+
+    @property
+    def num_clips(self) -> int:
+        """Records of all splits."""
+        return sum(split.records for split in self.splits)
+
+    @property
+    def megabytes(self) -> float:
+        """Of all shards."""
+        return sum(split.num_bytes for split in self.splits) / 1e6
+
+
+def card_html(card: Card, sampled: Sequence[SampledClip]) -> str:
+    """The card as one page that needs nothing else: no script, no other file, no network.
+
+    Pictures are those of `sampled`, by label. Everything that is not the page's own goes in escaped.
+    """
+    strips: dict[str, list[dict[str, Any]]] = {}
+    for clip in sampled:
+        jpeg, width = strip_jpeg(clip.frames, _STRIP_PX)
+        entry = {"clip": clip, "address": jpeg_uri(jpeg), "width": width, "height": _STRIP_PX}
+        strips.setdefault(clip.label, []).append(entry)
+    names = [split.name for split in card.splits]
+    bars = [Bar(row.label, [row.clips.get(name, 0) for name in names]) for row in card.classes]
+    page = _template().render(
+        card=card,
+        strips=strips,
+        max_rows=MAX_ROWS,
+        records=f"{RECORDS[card.encoding.layout]} {TIMES_WORDS}",
+        licence=card.licence or NO_LICENCE,
+        quarantine_words=quarantine_words(card),
+        changes_words=changes_words(card),
+        balance=bar_chart(bars, names, f"Clips of each class in {' and '.join(names)}"),
+        durations=card.durations and histogram_chart(card.durations, card.durations.sentence()),
+        motion=card.motion and histogram_chart(card.motion, card.motion.sentence()),
+    )
+    return page + "\n"
+
+
+@cache
+def _template() -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters["visible"] = visible
+    return environment.from_string(template_text())
+
+
+def template_text() -> str:
+    """The page without its values."""
+    return files("video_assets.report").joinpath("card.html.jinja").read_text("utf-8")
+
+
+def card_markdown(card: Card) -> str:
+    """The card for those who read it as text."""
+    parts = [
+        f"# {card.name} {card.version}",
+        _summary(card),
+        _table(("split", "clips", "shards", "MB"), [_split_row(split) for split in card.splits]),
+        f"Licence: {markdown_text(card.licence) or NO_LICENCE}",
+        *_classes(card),
+        *_histograms(card),
+        "## How it is encoded",
+        _table(("setting", "value"), list(card.encoding.as_dict().items())),
+        f"{markdown_text(RECORDS[card.encoding.layout])} {TIMES_WORDS}",
+        *_reading(card),
+        *_record(card),
+    ]
+    return "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+TIMES_WORDS = (
+    "Times are those at which the source shows the stored frames, in microseconds on its own time line. index.parquet "
+    "says in which shard, and at which byte, each clip lies."
+)
+
+
+def _summary(card: Card) -> str:
+    length = f"{card.hours * 60:.1f} minutes" if card.hours < 1 else f"{card.hours:,.1f} hours"
+    return (
+        f"{card.num_clips} labelled clips of {len(card.classes)} classes, {length} of video, "
+        f"{card.megabytes:.1f} MB. [card.html](card.html) shows the same with pictures."
+    )
+
+
+def _split_row(split: SplitTotals) -> tuple[object, ...]:
+    return split.name, split.records, split.shards, round(split.num_bytes / 1e6, 1)
+
+
+def _table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [f"| {' | '.join(headers)} |", f"|{' --- |' * len(headers)}"]
+    lines += [f"| {' | '.join(map(_cell, row))} |" for row in rows[:MAX_ROWS]]
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    return str(value) if isinstance(value, int | float) else markdown_text(str(value))
+
+
+def _classes(card: Card) -> list[str]:
+    names = [split.name for split in card.splits]
+    rows = [(row.index, row.label, *(row.clips.get(name, 0) for name in names)) for row in card.classes]
+    more = len(rows) - MAX_ROWS
+    left_out = [f"And {more} more classes: `label.labels.txt` names them in order."] if more > 0 else []
+    return ["## Classes", _table(("index", "class", *names), rows), *left_out]
+
+
+def _histograms(card: Card) -> list[str]:
+    durations = [f"- Durations: {card.durations.sentence()}."] if card.durations else []
+    motion = [f"- Motion: {card.motion.sentence()}. {MOTION_WORDS}"] if card.motion else []
+    return ["## What the clips are like", "\n".join([*durations, *motion])] if durations or motion else []
+
+
+MOTION_WORDS = (
+    "Motion is how much the brightness of a pixel changes on average from one stored frame to the next, in grey levels "
+    "from 0 to 255, at an eighth of the frame's size; of a sample of the clips."
+)
+
+
+def _reading(card: Card) -> list[str]:
+    parts = ["## How to read it"]
+    for reader in card.readers:
+        parts += [f"With {markdown_text(reader.reader)}:", markdown_code(reader.lines, reader.language)]
+    if card.model_fit:
+        parts += ["How the clips fit MoViNet's windows:"]
+        parts += ["\n".join(f"- {markdown_text(sentence)}" for sentence in card.model_fit)]
+    return parts
+
+
+def _record(card: Card) -> list[str]:
+    """Where it comes from and what became of it: provenance, checks, quarantine, changes."""
+    software = ", ".join(f"{name} {version}" for name, version in card.versions.items())
+    provenance = [("source", card.source), ("plan", card.digest), ("written by", software)]
+    parts = ["## Where it comes from", _table(("", ""), provenance)]
+    words = {True: "passed", False: "warning"}
+    checks = [(check.name, words[check.passed], check.description) for check in card.checks]
+    parts += ["## Checks", _table(("check", "", "what was found"), checks)]
+    parts += ["## Quarantine", quarantine_words(card)]
+    if card.quarantine:
+        rows = [(row.source, row.reason, row.detail) for row in card.quarantine]
+        parts += [_table(("source", "reason", "what is wrong"), rows)]
+    parts += ["## Changes since the commit before", changes_words(card)]
+    changed = [(c.what, c.count, ", ".join(c.names)) for c in card.changes or ()]
+    return [*parts, *([_table(("", "clips", "the first of them"), changed)] if changed else [])]
+
+
+def quarantine_words(card: Card) -> str:
+    """How many clips were lost and why, in a sentence."""
+    if not card.lost_by_reason:
+        return "No clip was lost."
+    named = ", ".join(f"{count} {reason}" for reason, count in card.lost_by_reason.items())
+    total = sum(card.lost_by_reason.values())
+    what = "1 clip" if total == 1 else f"{total} clips"
+    return f"{what} could not be used ({named}); quarantine.parquet names all.".replace("_", " ")
+
+
+def changes_words(card: Card) -> str:
+    """Whether anything changed, in a sentence."""
+    if card.changes is None:
+        return "This is the first commit of this version."
+    return "Clips that changed:" if card.changes else "No clip changed."

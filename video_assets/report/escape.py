@@ -15,6 +15,18 @@ def visible(text: str, keep: str = "") -> str:
     return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
 
 
+def shortened(text: str, max_characters: int) -> str:
+    """The text if it is short enough; otherwise its beginning and end, which is where file names differ.
+
+    >>> shortened("v_MoveLeft_g01_c02.mp4", 13)
+    'v_Move…02.mp4'
+    """
+    if len(text) <= max_characters:
+        return text
+    head = (max_characters - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (max_characters - 1 - head) :]}"
+
+
 def markdown_text(text: str) -> str:
     r"""The text so that Markdown and HTML show it as it is, on one line; no address in it becomes a link.
 

@@ -154,6 +154,7 @@ def info_text(lengths: Mapping[Split, Sequence[int]]) -> str:
         description="clips",
         encoding=Encoding(image_format="png").as_dict(),
         plan_digest="digest",
+        notes={"licence": ""},
         filepath_template=FILEPATH_TEMPLATE,
         shard_lengths=lengths,
         num_bytes=dict.fromkeys(lengths, 1),
@@ -223,7 +224,8 @@ def test_metadata_is_pinned() -> None:
         "version": "1.0.0",
         "description": "clips",
         "configDescription": json.dumps(
-            {"encoding": Encoding(image_format="png").as_dict(), "plan": "digest"}, sort_keys=True
+            {"commit": {"licence": ""}, "encoding": Encoding(image_format="png").as_dict(), "plan": "digest"},
+            sort_keys=True,
         ),
         "fileFormat": "tfrecord",
         "splits": [

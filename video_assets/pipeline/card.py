@@ -1,0 +1,203 @@
+"""The dataset card of a commit: its values from the tables, its pictures from a few stored records.
+
+What is read is bounded: the records of 200 clips for motion, and of 96 for pictures, whatever the dataset's size.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import pandas as pd
+
+from video_assets.domain.checks import CheckOutcome
+from video_assets.domain.splits import Split
+from video_assets.pipeline.changes import CommitNotes
+from video_assets.pipeline.fit import clip_lengths, fit_report
+from video_assets.pipeline.plan import ReadPlan
+from video_assets.pipeline.stored import motion_of, read_stored, sampled_clip
+from video_assets.pipeline.verify import SHARD_CHECKS
+from video_assets.records.values import ClipRecord
+from video_assets.report.card import (
+    MAX_ROWS,
+    Card,
+    ClassRow,
+    LostRow,
+    SplitTotals,
+    card_html,
+    card_markdown,
+    template_text,
+)
+from video_assets.report.charts import nice_histogram
+from video_assets.report.contact_sheet import SampledClip
+from video_assets.report.how_to_read import reader_lines
+from video_assets.report.model_garden import GardenDataset, fit_sentence
+from video_assets.storage.checksums import read_checksums
+from video_assets.storage.paths import DatasetPaths, VersionPaths
+from video_assets.storage.quarantine import read_quarantine
+from video_assets.storage.sidecars import Sidecar, StoredClip
+
+_CARD_VERSION = 1
+"""Raised when the same values would be drawn in another way."""
+_MAX_STRIPS, _MAX_STRIPS_OF_CLASS, _STRIP_FRAMES = 96, 6, 4
+_MAX_MOTION_CLIPS = 200
+_INPUTS = '<meta name="inputs" content="{}">'
+
+Place = tuple[str, StoredClip]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """What is committed, as the card tells it. `index` has a row a record; numbers are by split."""
+
+    paths: DatasetPaths
+    plan: ReadPlan
+    notes: CommitNotes
+    sidecars: Mapping[str, Sidecar]
+    index: pd.DataFrame
+    records: Mapping[Split, int]
+    shards: Mapping[Split, int]
+    num_bytes: Mapping[Split, int]
+    outcomes: Sequence[CheckOutcome]
+
+    @property
+    def version_paths(self) -> VersionPaths:
+        """Where it lies."""
+        return self.paths.version(self.plan.pinned.version)
+
+
+def card_files(committed: Committed) -> dict[str, bytes]:
+    """`README.md` and `card.html` by name; pictures are drawn only if something changed since they were."""
+    paths, card = committed.version_paths, make_card(committed)
+    inputs = _INPUTS.format(_inputs_digest(card))
+    known = _known_files(paths)
+    if inputs.encode() in known.get(paths.card_html.name, b"")[:1000] and paths.card_markdown.name in known:
+        return known
+    places = _by_content(committed.sidecars)
+    values = [motion_of(record) for record in _read(committed, islice(places, _MAX_MOTION_CLIPS))]
+    motion = nice_histogram([value for value in values if value is not None], "grey levels")
+    card = replace(card, motion=motion)
+    page = card_html(card, list(_sampled(committed))).replace("<head>\n", f"<head>\n{inputs}\n", 1)
+    texts = {paths.card_markdown: card_markdown(card), paths.card_html: page}
+    return {path.name: text.encode("utf-8", "replace") for path, text in texts.items()}
+
+
+def _known_files(paths: VersionPaths) -> dict[str, bytes]:
+    """Files of the card that are there as they were committed."""
+    checksums = read_checksums(paths.checksums)
+    found: dict[str, bytes] = {}
+    for path in (paths.card_markdown, paths.card_html):
+        if checksums is not None and path.exists():
+            data = path.read_bytes()
+            if path.name in checksums.files and checksums.allows(path.name, hashlib.sha256(data).hexdigest()):
+                found[path.name] = data
+    return found
+
+
+def _inputs_digest(card: Card) -> str:
+    """Names all that the card's files depend on; what is read from shards is named by the plan's digest."""
+    text = "\n".join([str(_CARD_VERSION), card_markdown(card), repr(card.durations), template_text()])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def make_card(committed: Committed) -> Card:
+    """All of the card but its motion and pictures, from tables and sidecars."""
+    plan, index = committed.plan, committed.index
+    lengths = clip_lengths(committed.paths).reindex(index["clip_id"])
+    seconds = lengths["duration_us"].dropna().to_numpy(float) / 1e6
+    lost = read_quarantine(committed.paths.quarantine)
+    fits, garden = _fit(committed, lengths)
+    return Card(
+        name=committed.paths.name,
+        version=plan.pinned.version,
+        encoding=plan.pinned.encoding,
+        splits=[
+            SplitTotals(split, committed.records[split], committed.shards[split], committed.num_bytes[split])
+            for split in committed.records
+        ],
+        classes=_class_rows(index, plan.labels),
+        durations=nice_histogram(seconds.tolist(), "seconds"),
+        motion=None,
+        hours=float(seconds.sum()) / 3600,
+        licence=committed.notes.licence,
+        source=Path(plan.pinned.source).name,
+        digest=committed.notes.plan,
+        versions=_software(committed.sidecars),
+        readers=reader_lines(committed.paths.name, plan.pinned.version, plan.pinned.encoding.layout, garden),
+        lost_by_reason={str(r): int(n) for r, n in sorted(lost["reason"].value_counts().items())},
+        quarantine=[
+            LostRow(str(r.source), str(r.reason), str(r.detail)) for r in lost.head(MAX_ROWS).itertuples(index=False)
+        ],
+        checks=[*_shard_outcomes(len(committed.sidecars)), *committed.outcomes],
+        changes=committed.notes.changes,
+        model_fit=fits,
+    )
+
+
+def _shard_outcomes(num_shards: int) -> list[CheckOutcome]:
+    """A commit refuses a shard that fails; so all of them have passed, each before it was first committed."""
+    words = f"all {num_shards} shards passed before they were committed"
+    return [CheckOutcome(name=name, passed=True, description=words) for name in SHARD_CHECKS]
+
+
+def _fit(committed: Committed, lengths: pd.DataFrame) -> tuple[list[str], str]:
+    """Sentences on MoViNet's windows, and the block for Model Garden."""
+    pinned = committed.plan.pinned
+    dataset = GardenDataset(
+        root="path/to",
+        name=committed.paths.name,
+        version=pinned.version,
+        encoding=pinned.encoding,
+        num_classes=len(committed.plan.labels),
+        num_examples=committed.records,
+        num_frames=0,
+    )
+    is_known = lengths["duration_us"].notna().to_numpy()
+    frames = committed.index["num_frames"].to_numpy("int64")[is_known]
+    if not len(frames):
+        return [], ""
+    report = fit_report(dataset, frames, lengths[is_known])
+    return [fit_sentence(fit) for fit in report.fits], report.yaml
+
+
+def _class_rows(index: pd.DataFrame, labels: Sequence[str]) -> list[ClassRow]:
+    counts = index.groupby(["label", "split"]).size()
+    found: dict[str, dict[str, int]] = {label: {} for label in labels}
+    for (label, split), count in counts.items():
+        found.setdefault(str(label), {})[str(split)] = int(count)
+    return [ClassRow(number, label, clips) for number, (label, clips) in enumerate(found.items())]
+
+
+def _software(sidecars: Mapping[str, Sidecar]) -> dict[str, str]:
+    """What wrote the shards; all versions of each, for shards are never written again."""
+    found: dict[str, set[str]] = {}
+    for sidecar in sidecars.values():
+        for name, version in sidecar.versions.items():
+            found.setdefault(name, set()).add(version)
+    return {name: ", ".join(sorted(versions)) for name, versions in sorted(found.items())}
+
+
+def _by_content(sidecars: Mapping[str, Sidecar]) -> Iterator[Place]:
+    """All stored clips by the hash of their content: an order that looks random and stays the same."""
+    places = [(key, clip) for key, sidecar in sidecars.items() for clip in sidecar.clips]
+    places.sort(key=lambda place: (place[1].content_hash, place[1].clip_id))
+    return iter(places)
+
+
+def _sampled(committed: Committed) -> Iterator[SampledClip]:
+    """Clips of each class, as many of each; of the first classes only where there are very many."""
+    labels = committed.plan.labels
+    most = max(1, min(_MAX_STRIPS_OF_CLASS, _MAX_STRIPS // max(1, len(labels))))
+    wanted = dict.fromkeys(labels[:_MAX_STRIPS], most)
+    chosen: list[Place] = []
+    for key, clip in _by_content(committed.sidecars):
+        if wanted.get(clip.label, 0) > 0:
+            wanted[clip.label] -= 1
+            chosen.append((key, clip))
+    for record in _read(committed, chosen):
+        yield sampled_clip(record, _STRIP_FRAMES)
+
+
+def _read(committed: Committed, places: Iterable[Place]) -> Iterator[ClipRecord]:
+    return read_stored(committed.version_paths, committed.plan.pinned.encoding.layout, committed.plan.labels, places)

@@ -1,0 +1,97 @@
+"""Lines to copy: how each reader opens a dataset."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from video_assets.domain.encoding import Layout
+
+RECORDS: Mapping[Layout, str] = {
+    "tfds": "Each record is a tf.train.Example of video (T images), label, id, source and timestamps_us.",
+    "sequence_example": "Each record is a tf.train.SequenceExample of image/encoded and image/timestamp, with "
+    "clip/label/index, clip/label/text, example/id and more as its context.",
+    "movinets_helper": "Each record is a tf.train.Example in GZIP whose video is a serialized float32 tensor.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderLines:
+    """What to write to read a dataset with one reader."""
+
+    reader: str
+    language: str
+    lines: str
+
+
+def reader_lines(name: str, version: str, layout: Layout, model_garden: str) -> list[ReaderLines]:
+    """Lines for each reader of the layout; `model_garden` is its block of settings, or empty."""
+    place = f"path/to/{name}/{version}"
+    found = [ReaderLines("load_dataset, of this package", "python", _LOAD_DATASET.format(place=place))]
+    found += [ReaderLines(reader, "python", lines.format(place=place, name=name)) for reader, lines in _OTHERS[layout]]
+    if model_garden:
+        found.append(ReaderLines("TF Model Garden, as --config_file", "yaml", model_garden))
+    return found
+
+
+_LOAD_DATASET = """\
+from video_assets.reader import load_dataset
+
+train = load_dataset("{place}", "train")
+for clip in train.take(1):
+    print(clip["video"].shape, clip["label"], clip["id"])
+"""
+
+_TFDS = """\
+import tensorflow_datasets as tfds
+
+builder = tfds.builder_from_directory("{place}")
+train = builder.as_dataset(split="train")
+class_names = builder.info.features["label"].names
+"""
+
+_TFDS_BY_NAME = """\
+import tensorflow_datasets as tfds
+
+train = tfds.load("{name}", data_dir="path/to", split="train")
+"""
+
+_SEQUENCES = """\
+import tensorflow as tf
+
+files = tf.io.gfile.glob("{place}/{name}-train-*.tfrecord")
+
+
+def parse(record):
+    context, lists = tf.io.parse_single_sequence_example(
+        record,
+        {{"clip/label/index": tf.io.FixedLenFeature([], tf.int64)}},
+        {{"image/encoded": tf.io.FixedLenSequenceFeature([], tf.string)}},
+    )
+    return lists["image/encoded"], context["clip/label/index"]
+
+
+train = tf.data.TFRecordDataset(files).map(parse)
+"""
+
+_HELPER = """\
+import tensorflow as tf
+
+files = tf.io.gfile.glob("{place}/{name}-train-*.tfrecord")
+names = ("n_frames", "width", "height", "n_channels")  # width holds the height, and height the width
+
+
+def parse(record):
+    features = {{name: tf.io.FixedLenFeature([], tf.int64) for name in (*names, "label")}}
+    features["video"] = tf.io.FixedLenFeature([], tf.string)
+    example = tf.io.parse_single_example(record, features)
+    video = tf.io.parse_tensor(example["video"], tf.float32)
+    return tf.reshape(video, [example[name] for name in names]), example["label"]
+
+
+train = tf.data.TFRecordDataset(files, compression_type="GZIP").map(parse)
+"""
+
+_OTHERS: Mapping[Layout, Sequence[tuple[str, str]]] = {
+    "tfds": (("tensorflow-datasets, by directory", _TFDS), ("tensorflow-datasets, by name", _TFDS_BY_NAME)),
+    "sequence_example": (("plain TensorFlow; DMVR and MediaSequence read the same keys", _SEQUENCES),),
+    "movinets_helper": (("movinets_helper, or plain TensorFlow", _HELPER),),
+}
