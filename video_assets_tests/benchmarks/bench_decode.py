@@ -1,22 +1,24 @@
 """How fast ten frames of a video are had, on one thread, against the ways of today.
 
-    python -m video_assets_tests.benchmarks.bench_decode [--folder labelled] [--rounds 5] [--json PATH]
+    python -m video_assets_tests.benchmarks.bench_decode [--folder labelled] [--rounds 15] [--seconds 3] [--json PATH]
 
 Baselines: (a) OpenCV `grab` for every frame up to the last wanted one, `retrieve` and an area resize for the wanted
 ones; (b) OpenCV `read` of every frame; (d) the ffmpeg program decoding everything to nothing. All runs of one video
 are interleaved in one process and medians are compared, so that another load on the machine hits all alike.
-A ratio of 2 means: ours takes half the time.
+A ratio of 2 means: ours takes half the time. A video gets `--rounds` rounds, or as many as begin within `--seconds`:
+many for clips of milliseconds, whose medians need them, one for an hour of video.
 """
 
 import argparse
 import json
+import os
 import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -110,7 +112,16 @@ def cpu_seconds() -> float:
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": cpu_seconds}
 
 
-def measure(path: Path, name: str, rounds: int, baselines: Sequence[str], clock: Callable[[], float]) -> Timing | None:
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How often each way is timed, by which clock; at least once."""
+
+    max_rounds: int
+    max_seconds: float
+    clock: Callable[[], float]
+
+
+def measure(path: Path, name: str, effort: Effort, baselines: Sequence[str]) -> Timing | None:
     """All ways on one video, interleaved; None where the video is lost."""
     try:
         num_decoded, num_total, note = decode_ours(path)
@@ -118,19 +129,13 @@ def measure(path: Path, name: str, rounds: int, baselines: Sequence[str], clock:
         print(f"{name}: {error}", file=sys.stderr)
         return None
     ways: dict[str, Callable[[], object]] = {"ours": lambda: decode_ours(path)}
-    if "grab" in baselines and decode_by_grab(path, num_total):
+    if "grab" in baselines:
         ways["grab"] = lambda: decode_by_grab(path, num_total)
-    if "read" in baselines and decode_by_read(path):
+    if "read" in baselines:
         ways["read"] = lambda: decode_by_read(path)
-    if "ffmpeg" in baselines and shutil.which("ffmpeg") and decode_by_ffmpeg(path):
+    if "ffmpeg" in baselines and shutil.which("ffmpeg"):
         ways["ffmpeg"] = lambda: decode_by_ffmpeg(path)
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in range(rounds):
-        for way, run in ways.items():
-            begin = clock()
-            run()
-            seconds[way].append(clock() - begin)
-    medians = {way: statistics.median(values) for way, values in seconds.items()}
+    medians = {way: statistics.median(values) for way, values in timed_in_turn(ways, effort).items()}
     return Timing(
         name,
         medians["ours"],
@@ -141,6 +146,22 @@ def measure(path: Path, name: str, rounds: int, baselines: Sequence[str], clock:
         num_total,
         note,
     )
+
+
+def timed_in_turn(ways: Mapping[str, Callable[[], object]], effort: Effort) -> dict[str, list[float]]:
+    """Times of each way in turn; those that say False, for they cannot, are left out."""
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    begun = time.monotonic()
+    for number in range(effort.max_rounds):
+        if number and time.monotonic() - begun > effort.max_seconds:
+            break
+        for way in list(seconds):
+            begin = effort.clock()
+            could = ways[way]()
+            seconds[way].append(effort.clock() - begin)
+            if could is False:
+                del seconds[way]
+    return seconds
 
 
 def group_of(name: str) -> str:
@@ -185,11 +206,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", action="append", help="of the corpus; repeat for several (default: all good ones)")
     parser.add_argument("--source", type=Path, help="measure every file below this folder instead of the corpus")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=15, help="at most so many of one video")
+    parser.add_argument("--seconds", type=float, default=3.0, help="no round of a video begins after so many")
     parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall")
     parser.add_argument("--baselines", default="grab,read,ffmpeg")
     parser.add_argument("--json", type=Path, help="also write the JSON here")
     options = parser.parse_args(arguments)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # else OpenCV's FFmpeg complains a line a frame of some files
     cv2.setNumThreads(1)
     root = options.source or corpus_path()
     if root is None:
@@ -199,8 +222,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         names = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
     else:
         names = corpus_files(*(options.folder or ["labelled/", "formats/", "long/"]))
-    baselines, clock = options.baselines.split(","), CLOCKS[options.clock]
-    measured = [measure(root / name, name, options.rounds, baselines, clock) for name in names]
+    effort = Effort(options.rounds, options.seconds, CLOCKS[options.clock])
+    measured = [measure(root / name, name, effort, options.baselines.split(",")) for name in names]
     timings = [timing for timing in measured if timing is not None]
     _show(timings)
     groups = summarise(timings)
