@@ -31,7 +31,7 @@ from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, live_shards, read_pl
 from video_assets.pipeline.shard_runs import SHARDS_PER_RUN
 from video_assets.pipeline.shards import shards_to_build
 from video_assets.pipeline.writing import building
-from video_assets.storage.failures import failure_sentence
+from video_assets.storage.failures import failure_sentence, open_files_remedy
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import read_quarantine
 from video_assets.storage.schemas import LEFT_OUT
@@ -197,6 +197,8 @@ def _sentence_of(error: Exception, paths: DatasetPaths) -> str:
     if isinstance(error, OSError):
         return failure_sentence(error, doing="opened")
     reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    if "unable to open database" in reason:  # all that SQLite says, also when too many files are open
+        reason = f"{reason} ({open_files_remedy()} if that is too few)"
     return (
         f"Dagster's storage in {dagster_home(paths)} cannot be used: {reason}; make room there, see that it may be "
         "written, or name another place in DAGSTER_HOME; the same build then goes on from what is finished"

@@ -295,7 +295,8 @@ def _remove_retired(version_paths: VersionPaths, live: Collection[str], grace_mi
         version_paths.sidecar(*parsed[1:]).unlink(missing_ok=True)
         if not marker.exists():
             write_text(marker, "retired\n")
-        if time.time() - marker.stat().st_mtime >= grace_minutes * 60:
+        # The age whichever way the clock went: a marker of the future must not stay until then.
+        if abs(time.time() - marker.stat().st_mtime) >= grace_minutes * 60:
             path.unlink()
             marker.unlink()
             removed.append(partition_key(*parsed[1:]))

@@ -8,7 +8,7 @@ from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.errors import FileDamaged, SettingsError
 from video_assets.pipeline.second_copies import encoding_by_plan, labels_by_manifest, table_copies
 from video_assets.records.framing import is_whole_frame
-from video_assets.storage.checksums import Checksums, read_checksums
+from video_assets.storage.checksums import ABSENT, Checksums, read_checksums
 from video_assets.storage.files import file_sha256
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key, parse_shard_file_name
 from video_assets.storage.schemas import INDEX
@@ -115,7 +115,8 @@ def _damaged_committed(paths: VersionPaths, checksums: Checksums | None) -> Iter
     for name in checksums.files:
         path = paths.directory / name
         if not path.is_file():
-            yield Damage(path, "is missing", paths.version)
+            if not checksums.allows(name, ABSENT):
+                yield Damage(path, "is missing", paths.version)
         elif not checksums.allows(name, file_sha256(path)):
             yield Damage(path, "is not as it was committed", paths.version, damaged_places(paths, path))
 

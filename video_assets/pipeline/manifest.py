@@ -19,6 +19,7 @@ from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.arrivals import settled_files
 from video_assets.pipeline.settings import SourceSettings
 from video_assets.storage.files import read_lines, remove_temporaries, write_if_changed
+from video_assets.storage.listing import NOT_LISTED
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, read_quarantine, replace_stage
 from video_assets.storage.schemas import FACTS_FIELDS, LEFT_OUT, MANIFEST
@@ -90,6 +91,7 @@ def update_manifest(
         asked = _without_moving(asked, settled_files(paths))
     previous = read_table(paths.manifest, MANIFEST)
     _refuse_empty(source, asked, previous)
+    _refuse_unlisted(asked, previous)
     clips, lost, report = _open_files(asked, previous, paths, settings, make_pool, progress)
     clips, conflicts = _without_conflicts(clips)
     files = {name: clip.file for clip in asked.clips for name in (clip.clip_id, clip.file.path)}
@@ -147,6 +149,17 @@ def _refuse_empty(source: Path, asked: SourceClips, previous: pd.DataFrame) -> N
     raise BuildRefused(
         f"no videos in the source {source}{why}.{known} Put videos into a folder per class, or name a table."
     )
+
+
+def _refuse_unlisted(asked: SourceClips, previous: pd.DataFrame) -> None:
+    """A folder that cannot be listed is not an empty one; one that no clip came from may be anybody's."""
+    for folder in [item for item in asked.left_out if item.reason.startswith(NOT_LISTED)]:
+        num_known = int(previous["path"].str.startswith(folder.source).sum())
+        if num_known:
+            raise BuildRefused(
+                f"of the source, {folder.source}: {folder.reason}; the dataset knows {num_known} clips in it, "
+                "which are not taken for deleted: make it readable, or remove it"
+            )
 
 
 def _too_many_lost(report: ManifestReport, allowed: float) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 
-from video_assets.storage.checksums import Checksums, read_checksums
+from video_assets.storage.checksums import ABSENT, Checksums, read_checksums
 from video_assets.storage.files import file_sha256, write_if_changed
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.sidecars import Sidecar
@@ -17,12 +17,13 @@ def publish(paths: VersionPaths, contents: Mapping[str, bytes], sidecars: Mappin
     """
     wanted = {path: hashlib.sha256(data).hexdigest() for path, data in contents.items()}
     known = read_checksums(paths.checksums)
-    now = {path: file_sha256(paths.directory / path) for path in wanted if (paths.directory / path).exists()}
+    places = {path: paths.directory / path for path in wanted}
+    now = {path: file_sha256(place) if place.exists() else ABSENT for path, place in places.items()}
     # What is there now may be allowed only if it was right: a commit must not bless damage.
     before = {
         path: digest
         for path, digest in now.items()
-        if digest != wanted[path] and (known is None or (path in known.files and known.allows(path, digest)))
+        if digest != wanted[path] and (known is None or path not in known.files or known.allows(path, digest))
     }
     files = wanted | _shard_checksums(paths, sidecars)
     if before:

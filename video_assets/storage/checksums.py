@@ -8,6 +8,9 @@ from pathlib import Path
 from video_assets.storage.files import json_text
 from video_assets.storage.seals import OPEN_SEAL, is_seal_whole, sealed
 
+ABSENT = ""
+"""In the place of a digest: the file is not there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Checksums:

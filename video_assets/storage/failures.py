@@ -51,8 +51,7 @@ def _remedy(error: OSError, path: Path | None) -> str:
     if error.errno in _FORBIDDEN:
         return f"give user {os.geteuid()} the right to it, or choose another place; {_GOES_ON}"
     if error.errno in _TOO_MANY_FILES:
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        return f"this process may open {limit} files: raise that (ulimit -n 4096); {_GOES_ON}"
+        return f"{open_files_remedy()}; {_GOES_ON}"
     return f"mend that; {_GOES_ON}"
 
 
@@ -62,6 +61,12 @@ def _store_remedy(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return f"make the bucket, or name another; {_GOES_ON}"
     return f"see that the store can be reached from here; {_GOES_ON}"
+
+
+def open_files_remedy() -> str:
+    """How many files this process may open, and how to raise that."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return f"this process may open {limit} files: raise that (ulimit -n 4096)"
 
 
 def _existing(path: Path | None) -> Path | None:

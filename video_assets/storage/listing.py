@@ -22,6 +22,9 @@ VIDEO_SUFFIXES = frozenset((
 """Names that are taken for videos, whatever the case of their letters."""
 
 
+NOT_LISTED = "the folder cannot be listed"
+
+
 @dataclass(slots=True)
 class Listing:
     """Files of a source in the order of their paths, what was left out, and names that cannot be stored."""
@@ -64,7 +67,7 @@ def _walk(source: Path, real_source: Path, listing: Listing) -> Iterator[tuple[o
         except OSError as error:
             if not prefix:
                 raise SettingsError(f"the source {source} cannot be listed: {error.strerror}") from error
-            listing.left_out.append(LeftOut(printable(prefix), f"the folder cannot be listed: {error.strerror}"))
+            listing.left_out.append(LeftOut(printable(prefix), f"{NOT_LISTED}: {error.strerror}"))
             continue
         for entry in found:
             relative = f"{prefix}{entry.name}"

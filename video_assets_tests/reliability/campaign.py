@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+from video_assets.pipeline.integrity import find_damage
 from video_assets_tests.reliability.builds import Build, run_build
 from video_assets_tests.reliability.children import Child
 from video_assets_tests.reliability.faults import Fault, noted
-from video_assets_tests.reliability.invariants import differences, incomplete_files, seen_by_readers
+from video_assets_tests.reliability.invariants import differences, incomplete_files, seen_by_readers, told_as_damage
 from video_assets_tests.reliability.scenarios import Scenario
 
 CLIPS_PER_SHARD = 2
@@ -65,8 +66,8 @@ def kill_at_operations(scenario: Scenario, step: int = 1, first: int = 0) -> Ite
             yield _killed_at(scenario, Fault(number, "tear"))
 
 
-def kill_at_times(scenario: Scenario, num_points: int, seed: int, num_workers: int) -> Iterator[Outcome]:
-    """At random moments of a build whose clips are decoded in processes of their own."""
+def kill_at_times(scenario: Scenario, num_points: int, seed: int, num_workers: int = 2) -> Iterator[Outcome]:
+    """At random moments of a build whose clips are decoded in processes of their own, or (0) in its own."""
     build = replace(scenario.build, num_workers=num_workers)
     seconds = _seconds_of(scenario, build)
     moments = random.Random(seed)
@@ -109,9 +110,11 @@ def _disturb(
     code = killed.wait(10)
     faults: list[str] = [] if code in (0, -9) else [f"it ended with {code}: {killed.log.read_text('utf-8', 'replace')}"]
     faults += [f"{path} is incomplete" for path in incomplete_files(root, scenario.whole)]
+    faults += [f"after the kill: {sentence}" for sentence in told_as_damage(root)]
     amid = seen_by_readers(root)
     Child(scenario.folder / "resumed.log", run_build, build, journals[1]).finish()
     faults += differences(root, scenario.final)
+    faults += [f"in the end: {item.sentence}" for item in find_damage(build.paths)]
     after = seen_by_readers(root)
     faults += [
         f"readers of {version} saw neither the old clips nor the new ones"

@@ -2,11 +2,14 @@
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from video_assets.pipeline.integrity import Damage, find_damage, stored_places
+from video_assets.pipeline.repair import repair_dataset
+from video_assets.storage.files import file_sha256
 from video_assets.storage.paths import DatasetPaths
+from video_assets_tests.pipeline.stages import InThisProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,10 @@ def files_at_risk(paths: DatasetPaths) -> list[Path]:
     return sorted(
         path
         for path in paths.directory.rglob("*")
-        if path.is_file() and not {".dagster", ".lock"}.intersection(path.parts) and path != paths.arrivals
+        if path.is_file()
+        and path.stat().st_size
+        and not {".dagster", ".lock"}.intersection(path.parts)
+        and path != paths.arrivals
     )
 
 
@@ -83,14 +89,13 @@ class FlipFigures:
 
     num_flips: int = 0
     num_files: int = 0
-    faults: list[str] | None = None
+    faults: list[str] = field(default_factory=list[str])
     false_alarms: int = 0
 
 
 def flip_campaign(paths: DatasetPaths, num_flips: int, seed: int) -> FlipFigures:
     """Many flips, one after another, and looks at the untouched dataset in between."""
-    figures = FlipFigures(faults=[], num_files=len(files_at_risk(paths)))
-    assert figures.faults is not None
+    figures = FlipFigures(num_files=len(files_at_risk(paths)))
     for number, flip in enumerate(choose_flips(paths, num_flips, seed)):
         if number % 50 == 0:
             figures.false_alarms += len(find_damage(paths))
@@ -98,3 +103,17 @@ def flip_campaign(paths: DatasetPaths, num_flips: int, seed: int) -> FlipFigures
         figures.faults += misnamed(paths, flip)
     figures.false_alarms += len(find_damage(paths))
     return figures
+
+
+def repair_campaign(paths: DatasetPaths, seed: int) -> tuple[int, list[str]]:
+    """A flip in each file, one after another, each repaired; gives how many, and which did not come back as it was."""
+    before = {path: file_sha256(path) for path in files_at_risk(paths)}
+    faults: list[str] = []
+    for flip in choose_flips(paths, len(before), seed):
+        flip.turn()
+        report = repair_dataset(paths, None, lambda _: InThisProcess())
+        if report.repaired != [flip.path] or {path: file_sha256(path) for path in files_at_risk(paths)} != before:
+            faults.append(f"{flip} was not repaired: {report.failed}")
+        if repair_dataset(paths, None, lambda _: InThisProcess()).damaged:
+            faults.append(f"{flip} had to be repaired twice")
+    return len(before), faults

@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from video_assets.pipeline.integrity import find_damage
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.storage.files import file_sha256, read_lines
@@ -30,6 +31,13 @@ def files_of(root: Path) -> dict[str, str]:
 def incomplete_files(root: Path, whole: Mapping[str, Collection[str]]) -> list[str]:
     """Files under a final name whose content is none of the whole ones that are known of them."""
     return [path for path, digest in files_of(root).items() if digest not in whole.get(path, ())]
+
+
+def told_as_damage(root: Path) -> list[str]:
+    """What `verify` would call damaged, but for two lists that are written one moment before or after their copies."""
+    paths = DatasetPaths(root, NAME)
+    amid = {paths.labels: paths.manifest.name, paths.encoding: paths.plan.name}
+    return [item.sentence for item in find_damage(paths) if item.reason != f"is not what {amid.get(item.path)} says"]
 
 
 def differences(root: Path, expected: dict[str, str]) -> list[str]:

@@ -1,4 +1,10 @@
-"""What is disturbed: a first build, one that grows a dataset, one of a new version; and what each gives undisturbed."""
+"""What is disturbed, and what it gives undisturbed.
+
+* first: a first build.
+* growth: a new class arrives, a video is changed and one is gone: labels grow, shards are superseded, others opened,
+  and files of retired ones removed by the very commit (no grace).
+* new_version: the same arrivals and another encoding, so that the next version is built beside the one before.
+"""
 
 import shutil
 from dataclasses import dataclass, field, replace
@@ -6,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from video_assets_tests.pipeline.videos import write_video
-from video_assets_tests.reliability.builds import Build, run_build, run_stages
+from video_assets_tests.reliability.builds import Build, run_build
 from video_assets_tests.reliability.children import Child
 from video_assets_tests.reliability.faults import noted
 from video_assets_tests.reliability.invariants import files_of
@@ -42,16 +48,16 @@ class Scenario:
         return root
 
 
-def prepare(kind: Kind, folder: Path, num_groups: int = 2) -> Scenario:
+def prepare(kind: Kind, folder: Path, num_groups: int = 2, *, by_command: bool = False) -> Scenario:
     """Makes the source, the generation before, and the undisturbed build."""
     source, base = folder / "videos", None
     folder.mkdir(parents=True, exist_ok=True)
     write_first_source(source, num_groups)
-    build = Build(source, folder / "undisturbed")
+    build = Build(source, folder / "undisturbed", num_workers=2 if by_command else 0, by_command=by_command)
     if kind != "first":
         base = folder / "before"
         base.mkdir()
-        Child(folder / "before.log", run_stages, replace(build, root=base)).finish()
+        Child(folder / "before.log", run_build, replace(build, root=base), folder / "before.journal").finish()
         grow_source(source)
     if kind == "new_version":
         build = replace(build, resolution=24, new_version=True)
