@@ -8,6 +8,8 @@ Sampling = Literal["uniform", "fps", "segments", "all"]
 Resize = Literal["stretch", "short_side", "center_crop", "letterbox"]
 ImageFormat = Literal["jpeg", "png"]
 ShortClip = Literal["repeat_last", "loop", "quarantine"]
+Compression = Literal["", "GZIP"]
+"""Of a whole shard, as TensorFlow names it."""
 
 ENCODER_VERSION = 1
 """Raised when the same settings and the same video would give other bytes than before."""
@@ -27,6 +29,21 @@ class Encoding:
     image_format: ImageFormat = "jpeg"
     jpeg_quality: int = 95
     short_clip: ShortClip = "repeat_last"
+
+    @property
+    def stores_images(self) -> bool:
+        """Whether frames are stored as `image_format` says; if not, as float32 pixels."""
+        return self.layout != "movinets_helper"
+
+    @property
+    def is_lossless(self) -> bool:
+        """Whether a stored frame is the very frame that was decoded and resized."""
+        return self.image_format == "png" or not self.stores_images
+
+    @property
+    def compression(self) -> Compression:
+        """How the layout's reader expects a shard to be compressed."""
+        return "GZIP" if self.layout == "movinets_helper" else ""
 
     def as_dict(self) -> dict[str, object]:
         """Plain values by field name, for JSON and for fingerprints."""

@@ -86,6 +86,13 @@ def decode_small_grey(image: bytes) -> NDArray[np.uint8]:
     return grey.astype(np.uint8, copy=False)
 
 
+def small_grey(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The frame (H, W, 3) at an eighth of its size, (H, W) uint8 grey, as `decode_small_grey` gives it of an image."""
+    size = (-(-frame.shape[1] // 8), -(-frame.shape[0] // 8))
+    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    return cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
 def scaled_to_height(frame: NDArray[np.uint8], height_px: int) -> NDArray[np.uint8]:
     """The frame (H, W, 3) so high, with its own aspect."""
     width_px = max(1, round(frame.shape[1] * height_px / frame.shape[0]))

@@ -1,5 +1,6 @@
 """One stored record against a plain decode of its source. Runs in a decoding process."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +22,13 @@ LOSSLESS_PSNR_DB = 45.0
 
 @dataclass(frozen=True, slots=True)
 class SourceComparison:
-    """One record to compare with a full decode of its source; `is_whole` if the clip is the whole video."""
+    """One record to compare with a full decode of its source; `is_whole` if the clip is the whole video.
+
+    `images` are its encoded images, or the frames themselves, (T, H, W, 3) uint8 RGB.
+    """
 
     path: Path
-    images: tuple[bytes, ...]
+    images: tuple[bytes, ...] | NDArray[np.uint8]
     timestamps_us: tuple[int, ...]
     is_whole: bool
     encoding: Encoding
@@ -68,7 +72,7 @@ def compare_with_source(job: SourceComparison) -> ComparisonResult:
     if not np.array_equal(np.asarray(source.timestamps_us), np.asarray(job.timestamps_us)):
         return ComparisonResult(0.0, "its times are not times at which its source shows a frame")
     try:
-        stored = np.stack([decode_image(image) for image in job.images])
+        stored = job.images if isinstance(job.images, np.ndarray) else np.stack([*map(decode_image, job.images)])
     except ValueError as error:
         return ComparisonResult(0.0, f"its frames cannot be decoded: {error}")
     if stored.shape != source.frames.shape:
@@ -78,10 +82,10 @@ def compare_with_source(job: SourceComparison) -> ComparisonResult:
 
 def _compare_frames(stored: NDArray[np.uint8], source: NDArray[np.uint8], encoding: Encoding) -> ComparisonResult:
     worst = 99.0
-    images = encode_images(source, encoding.image_format, encoding.jpeg_quality)
-    for index, (frame, wanted, image) in enumerate(zip(stored, source, images, strict=True)):
+    possible = source if encoding.is_lossless else _stored_as_images(source, encoding)
+    for index, (frame, wanted, best) in enumerate(zip(stored, source, possible, strict=True)):
         psnr_db = psnr_from_mse(frame_mse(frame, wanted))
-        possible_db = min(LOSSLESS_PSNR_DB + PSNR_MARGIN_DB, psnr_from_mse(frame_mse(decode_image(image), wanted)))
+        possible_db = min(LOSSLESS_PSNR_DB + PSNR_MARGIN_DB, psnr_from_mse(frame_mse(best, wanted)))
         worst = min(worst, psnr_db)
         if psnr_db < possible_db - PSNR_MARGIN_DB:
             fault = f"frame {index} is {psnr_db:.1f} dB from its source, {possible_db:.1f} dB are possible"
@@ -90,3 +94,8 @@ def _compare_frames(stored: NDArray[np.uint8], source: NDArray[np.uint8], encodi
     if misplaced is not None:
         return ComparisonResult(worst, f"frame {misplaced} is nearer to another frame of its source than to its own")
     return ComparisonResult(worst)
+
+
+def _stored_as_images(frames: NDArray[np.uint8], encoding: Encoding) -> Iterator[NDArray[np.uint8]]:
+    """The frames as they come back from the image format."""
+    return map(decode_image, encode_images(frames, encoding.image_format, encoding.jpeg_quality))

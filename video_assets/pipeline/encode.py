@@ -1,5 +1,6 @@
 """One clip: from a source file to the framed bytes of its record. Runs in a decoding process."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,10 +76,10 @@ def encode_decoded(job: ClipJob, decoded: DecodedFrames) -> EncodedClip:
     """The framed record of a clip whose frames were decoded."""
     encoding = job.encoding
     record = clip_record(job.clip, decoded, encoding)
-    framed = frame_record(layout_codec(encoding.layout).encode_record(record))
+    framed = frame_record(layout_codec(encoding.layout).encode_record(record), encoding.compression)
     return EncodedClip(
         framed=framed,
-        num_frames=len(record.images),
+        num_frames=record.num_frames,
         note=decoded.note,
         signature=clip_signature(decoded.frames, letterboxed=encoding.resize == "letterbox"),
         num_frames_decoded=decoded.num_frames_decoded,
@@ -88,12 +89,16 @@ def encode_decoded(job: ClipJob, decoded: DecodedFrames) -> EncodedClip:
 
 def clip_record(clip: PlannedClip, decoded: DecodedFrames, encoding: Encoding) -> ClipRecord:
     """The record of a clip whose frames were decoded."""
+    images: Sequence[bytes] = ()
+    if encoding.stores_images:
+        images = encode_images(decoded.frames, encoding.image_format, encoding.jpeg_quality)
     return ClipRecord(
         clip_id=clip.clip_id,
         source=clip.path,
         label=clip.label,
         label_index=clip.label_index,
-        images=encode_images(decoded.frames, encoding.image_format, encoding.jpeg_quality),
+        images=images,
+        frames=None if encoding.stores_images else decoded.frames,
         timestamps_us=np.asarray(decoded.timestamps_us, np.int64),
         height_px=decoded.frames.shape[1],
         width_px=decoded.frames.shape[2],

@@ -1,5 +1,6 @@
 """Stage 4: convert planned clips to shards; each shard appears whole, or not at all."""
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -216,7 +217,8 @@ def _write_shard(
 
 def encoder_versions() -> dict[str, str]:
     """The software that a record's bytes depend on, on the machine that asks."""
-    return {name: version(name) for name in ("av", "opencv-python-headless", "numpy", "video_assets")}
+    packages = {name: version(name) for name in ("av", "opencv-python-headless", "numpy", "video_assets")}
+    return packages | {"zlib": zlib.ZLIB_RUNTIME_VERSION}
 
 
 def _store(file: AtomicFile, clip: PlannedClip, result: "EncodedClip | Loss", done: _Written) -> None:
@@ -254,9 +256,9 @@ def _refuse_unsound(path: Path, plan: ShardPlan, done: _Written, labels: Sequenc
     try:
         with path.open("rb") as file:
             found = []
-            for framed in read_records(file):
+            for framed in read_records(file, plan.encoding.compression):
                 record = decode_record(framed.data, labels)
-                found.append((record.clip_id, record.label, len(record.images), framed.offset, framed.length))
+                found.append((record.clip_id, record.label, record.num_frames, framed.offset, framed.length))
     except (FramingError, ValueError) as error:
         raise ShardFailed(f"what was written cannot be read back: {error}") from error
     wanted = [(c.clip_id, c.label, c.num_frames, c.offset, c.length) for c in done.clips]

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from video_assets.domain.encoding import Layout
+from video_assets.domain.encoding import Encoding, Layout
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.records.values import ClipRecord
@@ -25,13 +25,13 @@ def read_stored(
 
     A record that cannot be read is left out: checks are there to say so, and pictures do without it.
     """
-    codec = layout_codec(layout)
+    codec, compression = layout_codec(layout), Encoding(layout=layout).compression
     for key, clip in places:
         with paths.shard(*parse_partition_key(key)).open("rb") as file:
             file.seek(clip.offset)
             data = io.BytesIO(file.read(clip.length))
         try:
-            for framed in read_records(data):
+            for framed in read_records(data, compression):
                 yield codec.decode_record(framed.data, labels)
         except ValueError:
             continue
@@ -41,8 +41,11 @@ def sampled_clip(record: ClipRecord, num_frames: int) -> SampledClip:
     """Some of a record's frames, from its first to its last."""
     from video_assets.media.images import decode_image
 
-    chosen = evenly(len(record.images), num_frames)
-    frames = np.stack([decode_image(record.images[index]) for index in chosen])
+    chosen = evenly(record.num_frames, num_frames)
+    if record.frames is None:
+        frames = np.stack([decode_image(record.images[index]) for index in chosen])
+    else:
+        frames = record.frames[chosen]
     times = [int(record.timestamps_us[index]) for index in chosen]
     return SampledClip(record.clip_id, record.label, frames, times)
 
@@ -52,11 +55,15 @@ def motion_of(record: ClipRecord) -> float | None:
 
     At an eighth of the frame's size, of at most 16 neighbouring frames from the middle of the clip.
     """
-    from video_assets.media.images import decode_small_grey
+    from video_assets.media.images import decode_small_grey, small_grey
 
-    first = max(0, (len(record.images) - _MOTION_FRAMES) // 2)
-    images = record.images[first : first + _MOTION_FRAMES]
-    if len(images) < 2:
+    first = max(0, (record.num_frames - _MOTION_FRAMES) // 2)
+    middle = slice(first, first + _MOTION_FRAMES)
+    if record.num_frames < 2:
         return None
-    greys: list[NDArray[np.int16]] = [decode_small_grey(image).astype(np.int16) for image in images]
+    if record.frames is None:
+        small = map(decode_small_grey, record.images[middle])
+    else:
+        small = map(small_grey, record.frames[middle])
+    greys: list[NDArray[np.int16]] = [grey.astype(np.int16) for grey in small]
     return float(np.mean([np.abs(b - a).mean() for a, b in pairwise(greys)]))

@@ -106,7 +106,7 @@ class ShardAudit:
             raise _Failed(f"{self._shard.name} is not there; materialize {self.key}")
         number = 0
         try:
-            for raw in read_records(self._local_shard):
+            for raw in read_records(self._local_shard, self._encoding.compression):
                 if chosen is None or number in chosen:
                     yield number, parse_record(self._encoding.layout, raw)
                 number += 1
@@ -190,6 +190,8 @@ class ShardAudit:
             )
         if encoding.sampling in ("uniform", "segments") and len(frames) != encoding.num_frames:
             raise _Failed(f"{place} has {len(frames)} frames, planned are {encoding.num_frames}")
+        if not encoding.stores_images and not np.array_equal(record["images"], frames):
+            raise _Failed(f"{place} holds pixels that are not whole numbers from 0 to 255")
         if labels.get(clip_id) != int(record["label"]):
             raise _Failed(f"{place} has the label {int(record['label'])}, planned is {labels.get(clip_id)}")
 
@@ -207,7 +209,7 @@ class ShardAudit:
         jobs = [
             SourceComparison(
                 directory / paths.get(clip_id := str(record["id"], "utf-8", "replace"), clip_id),
-                tuple(record["images"]),
+                tuple(record["images"]) if self._encoding.stores_images else decode_images(record["images"]),
                 tuple(int(t) for t in record["timestamps_us"]),
                 clip_id in whole,
                 self._encoding,

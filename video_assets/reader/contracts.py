@@ -12,17 +12,21 @@ class ReadFeature:
     """One feature: its key in the record, and what it is called here. A list may have any length."""
 
     key: str
-    name: Literal["images", "label", "id", "source", "timestamps_us"]
+    name: Literal["images", "label", "id", "source", "timestamps_us", "size"]
     dtype: Literal["string", "int64"]
     is_list: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RecordContract:
-    """What is read of a `tf.train.Example`; or, with `steps`, of a `tf.train.SequenceExample` and its context."""
+    """What is read of a `tf.train.Example`; or, with `steps`, of a `tf.train.SequenceExample` and its context.
+
+    With `shape`, `images` is one serialized float32 tensor of the sizes that these features hold.
+    """
 
     features: tuple[ReadFeature, ...]
     steps: tuple[ReadFeature, ...] = ()
+    shape: tuple[ReadFeature, ...] = ()
 
 
 _CONTRACTS: Final[dict[str, RecordContract]] = {
@@ -43,6 +47,16 @@ _CONTRACTS: Final[dict[str, RecordContract]] = {
             ReadFeature("timestamps_us", "timestamps_us", "int64", is_list=True),
         ),
         steps=(ReadFeature("image/encoded", "images", "string"),),
+    ),
+    "movinets_helper": RecordContract(
+        (
+            ReadFeature("label", "label", "int64"),
+            ReadFeature("id", "id", "string"),
+            ReadFeature("source", "source", "string"),
+            ReadFeature("video", "images", "string"),
+            ReadFeature("timestamps_us", "timestamps_us", "int64", is_list=True),
+        ),
+        shape=tuple(ReadFeature(key, "size", "int64") for key in ("n_frames", "width", "height", "n_channels")),
     ),
 }
 

@@ -8,6 +8,7 @@ costs a tenth a record. A later `import tensorflow` of the same process finds th
 
 import functools
 import importlib.util
+import math
 import os
 import re
 import sys
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from video_assets.domain.encoding import Layout
+from video_assets.domain.encoding import Compression, Layout
 from video_assets.reader.contracts import ReadFeature, record_contract
 
 _loading = threading.Lock()
@@ -35,9 +36,10 @@ class ReadingError(Exception):
 class Kernels:
     """The entries that are called, and the base of TensorFlow's errors."""
 
-    read_records: Callable[[str], Any]
+    read_records: Callable[[str, Compression], Any]
     parse_example: Callable[..., Any]
     parse_sequence: Callable[..., Any]
+    parse_tensor: Callable[..., Any]
     decode_image: Callable[..., Any]
     constant: Callable[..., Any]
     Error: type[Exception]
@@ -71,9 +73,10 @@ def _from_parts() -> Kernels:
     from tensorflow.python.ops import gen_image_ops, gen_parsing_ops
 
     return Kernels(
-        read_records=lambda path: _pywrap_record_io.RecordIterator(path, ""),
+        read_records=_pywrap_record_io.RecordIterator,
         parse_example=gen_parsing_ops.parse_example_v2,
         parse_sequence=gen_parsing_ops.parse_sequence_example_v2,
+        parse_tensor=gen_parsing_ops.parse_tensor,
         decode_image=gen_image_ops.decode_image,
         constant=constant_op.constant,
         Error=errors_impl.OpError,
@@ -84,9 +87,10 @@ def _from_public_names() -> Kernels:
     import tensorflow as tf
 
     return Kernels(
-        read_records=lambda path: (record.numpy() for record in tf.data.TFRecordDataset(path)),
+        read_records=lambda path, compression: (r.numpy() for r in tf.data.TFRecordDataset(path, compression)),
         parse_example=tf.raw_ops.ParseExampleV2,
         parse_sequence=tf.raw_ops.ParseSequenceExampleV2,
+        parse_tensor=tf.raw_ops.ParseTensor,
         decode_image=tf.raw_ops.DecodeImage,
         constant=tf.constant,
         Error=tf.errors.OpError,
@@ -120,18 +124,20 @@ def _package_alone(name: str) -> Generator[None]:
         del sys.modules[name]
 
 
-def read_records(file: Path) -> Iterator[bytes]:
-    """The serialized records of an uncompressed TFRecord file; their checksums are compared.
+def read_records(file: Path, compression: Compression = "") -> Iterator[bytes]:
+    """The serialized records of a TFRecord file; their checksums are compared.
 
     Raises:
         ReadingError: a record is damaged or cut off.
     """
     with _findings():
-        yield from kernels().read_records(str(file))
+        yield from kernels().read_records(str(file), compression)
 
 
 def parse_record(layout: Layout, record: bytes) -> dict[str, Any]:
     """Numpy values of one record: `images` and `timestamps_us` [T], `label`, `id` and `source` [].
+
+    Of a layout that stores pixels, `images` are float32 [T, H, W, 3].
 
     Raises:
         SettingsError: if the layout is not known.
@@ -146,7 +152,17 @@ def parse_record(layout: Layout, record: bytes) -> dict[str, Any]:
         found = [*parsed.context_dense_values, *parsed.context_ragged_values, *parsed.feature_list_dense_values]
     else:
         found = [*parsed.dense_values, *parsed.ragged_values]
-    return {name: value.numpy() for name, value in zip(names, found, strict=True)}
+    sizes = [int(value) for name, value in zip(names, found, strict=True) if name == "size"]
+    values = {name: value.numpy() for name, value in zip(names, found, strict=True) if name != "size"}
+    return values | {"images": _parse_pixels(values["images"], sizes)} if sizes else values
+
+
+def _parse_pixels(tensor: bytes, sizes: Sequence[int]) -> NDArray[np.float32]:
+    with _findings():
+        pixels = kernels().parse_tensor(serialized=kernels().constant(tensor, dtype="string"), out_type="float32")
+    if pixels.shape.num_elements() != math.prod(sizes) or sizes[-1] != 3:
+        raise ReadingError(f"its video is a tensor {tuple(pixels.shape)}, its sizes say {tuple(sizes)}")
+    return pixels.numpy().reshape(sizes)
 
 
 @functools.cache
@@ -157,7 +173,7 @@ def _arguments(layout: Layout) -> tuple[dict[str, Any], list[str]]:
     imports much of what is left out here. A default that is empty says that the feature must be there.
     """
     contract = record_contract(layout)
-    single = [feature for feature in contract.features if not feature.is_list]
+    single = [feature for feature in (*contract.features, *contract.shape) if not feature.is_list]
     lists = [feature for feature in contract.features if feature.is_list]
     names = [feature.name for feature in (*single, *lists, *contract.steps)]
     constant = kernels().constant
@@ -204,13 +220,15 @@ def _types(features: Sequence[ReadFeature]) -> list[str]:
     return [feature.dtype for feature in features]
 
 
-def decode_images(images: Sequence[bytes]) -> NDArray[np.uint8]:
-    """Frames uint8 [T, H, W, 3] of T encoded JPEG or PNG images.
+def decode_images(images: Sequence[bytes] | NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Frames uint8 [T, H, W, 3]: of T encoded JPEG or PNG images, or of pixels 0..255 as float32.
 
     Raises:
         ReadingError: an image cannot be decoded.
         ValueError: there is none, or they have several sizes.
     """
+    if isinstance(images, np.ndarray) and images.dtype == np.float32:
+        return np.clip(np.rint(images), 0, 255).astype(np.uint8)
     return np.stack([_decode_image(image) for image in images])
 
 

@@ -85,7 +85,11 @@ def load_dataset(
         return augment_clip(clip, augmentation, seed=seed, epoch=epoch)
 
     pairs = stream_records(
-        StoredRecords(files=[str(path) for path in committed.files], num_records=committed.num_clips),
+        StoredRecords(
+            files=[str(path) for path in committed.files],
+            num_records=committed.num_clips,
+            compression=encoding.compression,
+        ),
         None if seed is None else Shuffle(seed=seed, buffer_size=shuffle_buffer),
         Worker(index=worker_index, num_workers=num_workers),
         Span(first_epoch=first_epoch, num_epochs=num_epochs, start=start),

@@ -12,20 +12,26 @@ from video_assets.reader.contracts import ReadFeature, record_contract
 def parse_record(layout: Layout, record: Any) -> dict[str, Any]:
     """Tensors of one serialized record.
 
-    `images` string [T], `label` int64 [], `id` and `source` string [], `timestamps_us` int64 [T].
+    `images` string [T], or for a layout that stores pixels float32 [T, H, W, 3]; `label` int64 [], `id` and `source`
+    string [], `timestamps_us` int64 [T].
 
     Raises:
         SettingsError: if the layout is not known.
     """
     contract = record_contract(layout)
-    features = _features(contract.features)
+    features = _features((*contract.features, *contract.shape))
     if contract.steps:
         steps = {step.key: tf.io.FixedLenSequenceFeature([], tf.as_dtype(step.dtype)) for step in contract.steps}
         context, lists = tf.io.parse_single_sequence_example(record, features, steps)
         parsed = {**context, **lists}
     else:
         parsed = tf.io.parse_single_example(record, features)
-    return {feature.name: parsed[feature.key] for feature in (*contract.features, *contract.steps)}
+    found = {feature.name: parsed[feature.key] for feature in (*contract.features, *contract.steps)}
+    if contract.shape:
+        pixels = tf.io.parse_tensor(found["images"], tf.float32)
+        frames = tf.reshape(pixels, [parsed[size.key] for size in contract.shape])
+        found["images"] = tf.ensure_shape(frames, [None, None, None, 3])
+    return found
 
 
 def _features(features: Iterable[ReadFeature]) -> dict[str, Any]:
@@ -38,7 +44,10 @@ def _features(features: Iterable[ReadFeature]) -> dict[str, Any]:
 
 
 def decode_images(images: Any) -> Any:
-    """Frames uint8 [T, H, W, 3] of T encoded JPEG or PNG images of one size."""
+    """Frames uint8 [T, H, W, 3]: of T encoded JPEG or PNG images of one size, or of pixels 0..255 as float32."""
+    images = tf.convert_to_tensor(images)
+    if images.dtype == tf.float32:
+        return tf.cast(tf.clip_by_value(tf.round(images), 0.0, 255.0), tf.uint8)
     return tf.map_fn(
         lambda image: tf.io.decode_image(image, channels=3, expand_animations=False),
         images,

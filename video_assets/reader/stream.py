@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import tensorflow as tf
 
+from video_assets.domain.encoding import Compression
 from video_assets.domain.errors import SettingsError
 from video_assets.storage.local_copies import cache_directory, local_copy
 
@@ -71,7 +72,7 @@ class StoredRecords:
 
     files: Sequence[str]
     num_records: int
-    compression: Literal["", "GZIP"] = ""
+    compression: Compression = ""
 
 
 def stream_records(stored: StoredRecords, shuffle: Shuffle | None, worker: Worker, span: Span) -> Any:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from video_assets.domain.encoding import Layout
 from video_assets.domain.errors import SettingsError
-from video_assets.records import sequence_example, tfds
+from video_assets.records import movinets_helper, sequence_example, tfds
 from video_assets.records.values import ClipRecord
 
 
@@ -20,6 +20,7 @@ class LayoutCodec:
 _CODECS: dict[Layout, LayoutCodec] = {
     "tfds": LayoutCodec(tfds.encode_record, tfds.decode_record),
     "sequence_example": LayoutCodec(sequence_example.encode_record, sequence_example.decode_record),
+    "movinets_helper": LayoutCodec(movinets_helper.encode_record, movinets_helper.decode_record),
 }
 
 

@@ -1,9 +1,11 @@
-"""TensorFlow's Example messages, without TensorFlow.
+"""TensorFlow's Example and Tensor messages, without TensorFlow.
 
-Built from field numbers (source: `tensorflow/core/example/feature.proto` and `example.proto`) in a descriptor pool
-of our own, so that they do not meet TensorFlow's when both are loaded into one process.
+Built from field numbers (source: `feature.proto` and `example.proto` of `tensorflow/core/example`, `tensor.proto` and
+`tensor_shape.proto` of `tensorflow/core/framework`) in a descriptor pool of our own, so that they do not meet
+TensorFlow's when both are loaded into one process.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -61,6 +63,14 @@ def _describe() -> descriptor_pb2.FileDescriptorProto:
         ("feature_lists", 2, one, _Field.TYPE_MESSAGE, "FeatureLists"),
     ]
     _add_message(file, "SequenceExample", sequence)
+    _add_message(file, "Dim", [("size", 1, one, _Field.TYPE_INT64, "")])
+    _add_message(file, "TensorShape", [("dim", 2, many, _Field.TYPE_MESSAGE, "Dim")])
+    tensor = [
+        ("dtype", 1, one, _Field.TYPE_INT32, ""),  # an enumeration, which is the same on the wire
+        ("tensor_shape", 2, one, _Field.TYPE_MESSAGE, "TensorShape"),
+        ("tensor_content", 4, one, _Field.TYPE_BYTES, ""),
+    ]
+    _add_message(file, "Tensor", tensor)
     return file
 
 
@@ -69,6 +79,8 @@ _POOL.Add(_describe())
 # Classes made at run time have no static type.
 _EXAMPLE: Any = message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.Example"))
 _SEQUENCE_EXAMPLE: Any = message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.SequenceExample"))
+_TENSOR: Any = message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.Tensor"))
+_DT_FLOAT = 1  # source: tensorflow/core/framework/types.proto
 
 ParsedFeatures = dict[str, list[bytes] | NDArray[np.int64]]
 """Features by name: bytes as a list, integers as an int64 array; floats are left out."""
@@ -107,6 +119,33 @@ def serialize_sequence_example(
         for value in feature_lists[name]:
             _set_feature(steps.feature.add(), value)
     return example.SerializeToString(deterministic=True)
+
+
+def serialize_tensor(values: NDArray[np.float32]) -> bytes:
+    """What `tf.io.serialize_tensor` gives for float32 values of any shape: the same bytes."""
+    tensor = _TENSOR(dtype=_DT_FLOAT, tensor_content=np.ascontiguousarray(values, "<f4").tobytes())
+    tensor.tensor_shape.SetInParent()  # of a scalar too, which has no dimension
+    for size in values.shape:
+        tensor.tensor_shape.dim.add(size=size)
+    return tensor.SerializeToString(deterministic=True)
+
+
+def parse_tensor(data: bytes) -> NDArray[np.float32]:
+    """The values of a serialized float32 tensor, which cannot be written to.
+
+    Raises:
+        ValueError: if the bytes are not one, or its shape asks for another number of values.
+    """
+    try:
+        tensor = _TENSOR.FromString(data)
+    except DecodeError as error:
+        raise ValueError(f"{len(data)} bytes are not a serialized tensor") from error
+    if tensor.dtype != _DT_FLOAT:
+        raise ValueError(f"a tensor of type number {tensor.dtype} is not float32, which is {_DT_FLOAT}")
+    shape = [dim.size for dim in tensor.tensor_shape.dim]
+    if len(tensor.tensor_content) != 4 * math.prod(shape):
+        raise ValueError(f"a tensor of shape {shape} is said to be {len(tensor.tensor_content)} bytes of float32")
+    return np.frombuffer(tensor.tensor_content, "<f4").reshape(shape)
 
 
 def parse_example(data: bytes) -> ParsedFeatures:

@@ -14,7 +14,8 @@ FeatureValue = bytes | int | float | NDArray[np.int64] | Sequence[bytes]
 class ClipRecord:
     """One clip, ready to be stored.
 
-    `images` holds T encoded images in the order of their times; `timestamps_us` (T,) int64 are the presentation
+    `images` holds T encoded images in the order of their times, or `frames` (T, H, W, 3) uint8 RGB holds their pixels,
+    for a layout that stores no images; `timestamps_us` (T,) int64 are the presentation
     times of the source frames that they show; `height_px` and `width_px` are those of every image, 0 where they are
     not known. `note` is empty, or says that decoding took another way and why.
     """
@@ -23,8 +24,14 @@ class ClipRecord:
     source: str
     label: str
     label_index: int
-    images: Sequence[bytes]
+    images: Sequence[bytes] = ()
     timestamps_us: NDArray[np.int64]
+    frames: NDArray[np.uint8] | None = None
     height_px: int = 0
     width_px: int = 0
     note: str = ""
+
+    @property
+    def num_frames(self) -> int:
+        """T."""
+        return len(self.images) if self.frames is None else len(self.frames)

@@ -9,7 +9,8 @@ RECORDS: Mapping[Layout, str] = {
     "tfds": "Each record is a tf.train.Example of video (T images), label, id, source and timestamps_us.",
     "sequence_example": "Each record is a tf.train.SequenceExample of image/encoded and image/timestamp, with "
     "clip/label/index, clip/label/text, example/id and more as its context.",
-    "movinets_helper": "Each record is a tf.train.Example in GZIP whose video is a serialized float32 tensor.",
+    "movinets_helper": "Each record is a tf.train.Example, alone in a GZIP member, whose video is a serialized float32 "
+    "tensor of RGB from 0 to 255; width holds the height and height the width.",
 }
 
 

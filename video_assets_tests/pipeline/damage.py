@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from video_assets.pipeline.plan import read_plan
 from video_assets.records.framing import frame_record, read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.records.values import ClipRecord
@@ -28,9 +29,10 @@ def flip_byte(file: Path, offset: int) -> None:
 
 def records_of(built: Built, key: str) -> list[ClipRecord]:
     """The records of a shard, by the writer's own code."""
-    labels = read_lines(built.paths.labels)
+    labels, encoding = read_lines(built.paths.labels), read_plan(built.paths).pinned.encoding
+    decode_record = layout_codec(encoding.layout).decode_record
     with built.shard(key).open("rb") as file:
-        return [layout_codec("tfds").decode_record(framed.data, labels) for framed in read_records(file)]
+        return [decode_record(framed.data, labels) for framed in read_records(file, encoding.compression)]
 
 
 def known_of(built: Built, key: str) -> Sidecar:
@@ -52,8 +54,9 @@ Change = Callable[[list[ClipRecord]], Sequence[ClipRecord]]
 
 def rewrite_shard(built: Built, key: str, change: Change) -> None:
     """Rewrites a shard with valid checksums, and makes its sidecar agree in all that it says about the file."""
-    records = change(records_of(built, key))
-    framed = [frame_record(layout_codec("tfds").encode_record(record)) for record in records]
+    records, encoding = change(records_of(built, key)), read_plan(built.paths).pinned.encoding
+    encode_record = layout_codec(encoding.layout).encode_record
+    framed = [frame_record(encode_record(record), encoding.compression) for record in records]
     data = b"".join(framed)
     built.shard(key).write_bytes(data)
     known = {clip.clip_id: clip for clip in known_of(built, key).clips}

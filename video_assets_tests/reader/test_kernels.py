@@ -17,7 +17,7 @@ from video_assets.records.framing import frame_record
 from video_assets.records.layouts import layout_codec
 from video_assets.records.values import ClipRecord
 
-LAYOUTS = ("tfds", "sequence_example")
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
 
 def image(value: int, side_px: int = 8) -> bytes:
@@ -28,12 +28,14 @@ def image(value: int, side_px: int = 8) -> bytes:
 
 def record(layout: Layout, num_frames: int = 3) -> bytes:
     """A serialized clip of so many frames."""
+    frames = np.arange(num_frames * 8 * 12 * 3, dtype=np.uint8).reshape(num_frames, 8, 12, 3)
     clip = ClipRecord(
         clip_id="run/ä.mp4#t=1,2",
         source="run/ä.mp4",
         label="run",
         label_index=1,
         images=[image(10 * number) for number in range(num_frames)],
+        frames=frames if layout == "movinets_helper" else None,
         timestamps_us=np.arange(num_frames, dtype=np.int64) * 40_000 - 7_000,
         height_px=8,
         width_px=12,
@@ -90,6 +92,27 @@ def test_records_of_a_file_come_in_order_until_the_damaged_one(tmp_path: Path) -
             next(records)
 
 
+def test_compressed_records_of_a_file_come_in_order_until_the_damaged_one(tmp_path: Path) -> None:
+    framed = [frame_record(text, "GZIP") for text in (b"first", b"second", b"third")]
+    file = tmp_path / "some.tfrecord"
+    file.write_bytes(b"".join(framed))
+    assert list(kernels.read_records(file, "GZIP")) == [b"first", b"second", b"third"]
+    file.write_bytes(framed[0] + framed[1][:12] + b"x" * (len(framed[1]) - 12))
+    with pytest.raises(kernels.ReadingError):
+        list(kernels.read_records(file, "GZIP"))
+    file.write_bytes(b"")
+    assert list(kernels.read_records(file, "GZIP")) == []
+
+
+@pytest.mark.parametrize(("key", "size"), [("n_frames", 4), ("height", 8), ("n_channels", 1)])
+def test_sizes_that_are_not_those_of_the_tensor_are_refused(key: str, size: int) -> None:
+    from video_assets.records.messages import parse_example, serialize_example
+
+    features = {name: value for name, value in parse_example(record("movinets_helper")).items() if name != key}
+    with pytest.raises(kernels.ReadingError, match=r"its video is a tensor \(3, 8, 12, 3\), its sizes say"):
+        kernels.parse_record("movinets_helper", serialize_example({**features, key: size}))
+
+
 def test_images_that_are_none_and_frames_of_two_sizes_are_errors() -> None:
     with pytest.raises(kernels.ReadingError):
         kernels.decode_images([b"no image"])
@@ -100,7 +123,6 @@ def test_images_that_are_none_and_frames_of_two_sizes_are_errors() -> None:
 
 
 def test_a_layout_that_is_not_known_is_named() -> None:
-    assert set(LAYOUTS) <= set(get_args(Layout))
     with pytest.raises(SettingsError, match="'another' cannot be read"):
         kernels.parse_record("another", b"")  # pyright: ignore[reportArgumentType]  (that is the test)
 

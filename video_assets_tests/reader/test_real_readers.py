@@ -1,7 +1,7 @@
 """Datasets that the stages built, opened by the readers that people have, unmodified.
 
-DMVR and MediaSequence are no packages of the index that could be installed beside TensorFlow 2.21; what is run here is
-`tf.io.parse_single_sequence_example` with the feature specifications that they document.
+DMVR, MediaSequence and movinets_helper are no packages of the index that could be installed beside TensorFlow 2.21; what
+is run here is TensorFlow's parser with the feature specifications that they document.
 """
 
 import importlib.util
@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from video_assets.domain.encoding import Layout
 from video_assets.domain.model_fit import nearest_model
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.plan import read_plan
@@ -31,11 +32,21 @@ from video_assets_tests.pipeline.stages import ENCODING, Stages
 @pytest.fixture(scope="module")
 def as_sequences(built_once: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The same clips in the layout sequence_example."""
-    built = Built(built_once.source, DatasetPaths(tmp_path_factory.mktemp("sequences"), "clips"))
+    return built_as("sequence_example", built_once, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def as_floats(built_once: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The same clips in the layout movinets_helper."""
+    return built_as("movinets_helper", built_once, tmp_path_factory)
+
+
+def built_as(layout: Layout, built_once: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    built = Built(built_once.source, DatasetPaths(tmp_path_factory.mktemp(layout), "clips"))
     stages = Stages(built.source, built.paths)
     stages.manifest()
     stages.splits()
-    stages.plan(replace(ENCODING, layout="sequence_example"))
+    stages.plan(replace(ENCODING, layout=layout))
     stages.shards()
     stages.commit()
     return built
@@ -47,20 +58,12 @@ def ours(built: Built, split: Any = "train") -> list[dict[str, Any]]:
     return list(clips.as_numpy_iterator())
 
 
-def records(built: Built, split: str) -> Any:
+def records(built: Built, split: str, compression: str = "") -> Any:
     """The serialized records of a split, by TensorFlow's own reader."""
     import tensorflow as tf
 
-    return tf.data.TFRecordDataset([str(path) for path in sorted(built.version.directory.glob(f"*-{split}-*"))])
-
-
-def test_both_layouts_hold_the_same_clips_in_the_same_order(
-    tensorflow: ModuleType, built_once: Built, as_sequences: Built
-) -> None:
-    for split in ("train", "test"):
-        for one, other in zip(ours(built_once, split), ours(as_sequences, split), strict=True):
-            assert (one["id"], one["label"]) == (other["id"], other["label"])
-            assert (one["video"] == other["video"]).all()
+    files = [str(path) for path in sorted(built.version.directory.glob(f"*-{split}-*.tfrecord"))]
+    return tf.data.TFRecordDataset(files, compression_type=compression)
 
 
 # --- tensorflow-datasets --------------------------------------------------------------------------------------------
@@ -283,3 +286,25 @@ def test_the_specification_of_mediasequence_parses_every_record(tensorflow: Modu
         assert context["image/format"].numpy().lower() == b"jpeg"
         assert context["image/frame_rate"].numpy() > 0
         assert context["clip/label/index"].values.numpy().tolist() == [expected["label"]]
+
+
+# --- movinets_helper ------------------------------------------------------------------------------------------------
+
+
+def test_the_specification_of_movinets_helper_parses_every_record(
+    tensorflow: ModuleType, as_floats: Built, built_once: Built
+) -> None:
+    """Its reader's features, reshape and types; source: plaguss/movinets_helper. No package of it is in the index."""
+    tf = tensorflow
+    names = ("n_frames", "width", "height", "n_channels")
+    features = {name: tf.io.FixedLenFeature([], tf.int64) for name in ("label", *names)}
+    features["video"] = tf.io.FixedLenFeature([], tf.string)
+    for split in SPLITS:
+        parsed = [tf.io.parse_single_example(r, features) for r in records(as_floats, split, "GZIP")]
+        jpegs = ours(built_once, split)
+        for example, exact, jpeg in zip(parsed, ours(as_floats, split), jpegs, strict=True):
+            video = tf.reshape(tf.io.parse_tensor(example["video"], tf.float32), [example[n] for n in names]).numpy()
+            assert video.shape == (5, 32, 32, 3)
+            assert (video == exact["video"]).all()
+            assert int(example["label"]) == exact["label"] == jpeg["label"]
+            assert np.abs(video - jpeg["video"]).mean() < 4

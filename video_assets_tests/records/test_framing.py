@@ -1,6 +1,8 @@
 """TFRecord files: what is written is what TensorFlow writes, and no damage goes unnoticed."""
 
+import gzip
 import io
+import random
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +15,7 @@ from video_assets.records.framing import (
     HEADER_BYTES,
     FramedRecord,
     FramingError,
+    compress,
     frame_record,
     read_records,
 )
@@ -119,3 +122,107 @@ def test_another_kind_of_file_is_noticed_at_its_first_byte(data: bytes) -> None:
 
 def test_an_empty_file_holds_no_records() -> None:
     assert read(b"") == []
+
+
+# --- GZIP -------------------------------------------------------------------------------------------------------------
+
+
+def compressed(records: list[bytes]) -> bytes:
+    return b"".join(frame_record(record, "GZIP") for record in records)
+
+
+def inflated(data: bytes) -> list[FramedRecord]:
+    return list(read_records(io.BytesIO(data), "GZIP"))
+
+
+@given(st.lists(st.binary(max_size=200)))
+def test_compressed_records_are_read_as_they_were_written_and_cut_out_by_offset_and_length(
+    records: list[bytes],
+) -> None:
+    data = compressed(records)
+    found = inflated(data)
+    assert [record.data for record in found] == records
+    for record in found:
+        member = data[record.offset : record.offset + record.length]
+        assert gzip.decompress(member) == frame_record(record.data)
+    assert sum(record.length for record in found) == len(data)
+
+
+def test_a_compressed_file_is_one_stream_to_others() -> None:
+    assert gzip.decompress(compressed(RECORDS)) == framed(RECORDS)
+
+
+MANY = {
+    "thousands of small ones": [index.to_bytes(4) * (index % 50) for index in range(5000)],
+    "some about as large as a buffer": [random.Random(n).randbytes((1 << 18) + n) for n in range(-3, 4)],
+    "large ones that shrink": [bytes([n]) * 6_000_000 for n in range(4)],
+    "large ones that do not": [random.Random(n).randbytes(3_000_000) for n in range(3)],
+}
+
+
+@pytest.mark.parametrize("name", MANY)
+@pytest.mark.parametrize("buffer_size", [None, 1000, 1 << 18, 1 << 20])
+def test_tensorflows_own_reader_reads_member_after_member(
+    tensorflow: ModuleType, tmp_path: Path, name: str, buffer_size: int | None
+) -> None:
+    path = tmp_path / "ours.tfrecord"
+    path.write_bytes(compressed(MANY[name]))
+    dataset = tensorflow.data.TFRecordDataset(str(path), "GZIP", buffer_size=buffer_size)
+    assert [record.numpy() for record in dataset] == MANY[name]
+    with path.open("rb") as file:
+        assert [record.data for record in read_records(file, "GZIP")] == MANY[name]
+
+
+def test_tensorflow_finds_no_record_in_an_empty_file_or_member(tensorflow: ModuleType, tmp_path: Path) -> None:
+    for content in (b"", compress(b"")):
+        path = tmp_path / "ours.tfrecord"
+        path.write_bytes(content)
+        assert list(tensorflow.data.TFRecordDataset(str(path), "GZIP")) == []
+
+
+def test_every_truncation_of_a_compressed_file_is_noticed_with_record_and_byte() -> None:
+    data = compressed(RECORDS)
+    places = [record.offset for record in inflated(data)]
+    for end in range(len(data)):
+        if end in places:
+            assert [record.data for record in inflated(data[:end])] == RECORDS[: places.index(end)]
+            continue
+        number = max(i for i, place in enumerate(places) if place < end)
+        with pytest.raises(FramingError) as error:
+            inflated(data[:end])
+        place = f"record {number} at byte {places[number]}"
+        assert str(error.value) == f"{place}: the file ends within the record's GZIP member"
+
+
+def outcome(data: bytes) -> object:
+    """The records, or the sentence of the error."""
+    try:
+        return [record.data for record in inflated(data)]
+    except FramingError as error:
+        return str(error)
+
+
+def test_a_flipped_byte_never_gives_another_record() -> None:
+    data = compressed(RECORDS)
+    places = [record.offset for record in inflated(data)]
+    for position in range(len(data)):
+        number = max(i for i, place in enumerate(places) if place <= position)
+        damaged = bytearray(data)
+        damaged[position] ^= 0xFF
+        found = outcome(bytes(damaged))
+        # Time, operating system and flags in GZIP's header say nothing about the content.
+        assert found == RECORDS or str(found).startswith(f"record {number} at byte {places[number]}: ")
+
+
+@pytest.mark.parametrize("content", [b"", framed(RECORDS), frame_record(b"a") + b"\n"])
+def test_a_member_that_does_not_hold_one_record_is_named(content: bytes) -> None:
+    data = frame_record(b"first", "GZIP")
+    with pytest.raises(FramingError) as error:
+        inflated(data + compress(content))
+    what = "the GZIP member does not hold exactly one record"
+    assert str(error.value) == f"record 1 at byte {len(data)}: {what}"
+
+
+def test_a_file_that_is_not_compressed_is_noticed() -> None:
+    with pytest.raises(FramingError, match="record 0 at byte 0: the record's GZIP member is damaged"):
+        inflated(framed(RECORDS))

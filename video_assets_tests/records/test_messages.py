@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video_assets.records.messages import parse_example, serialize_example
+from video_assets.records.messages import parse_example, parse_tensor, serialize_example, serialize_tensor
 from video_assets.records.values import FeatureValue
 
 int64s = st.integers(-(2**63), 2**63 - 1)
@@ -84,3 +84,38 @@ def test_what_is_no_example_is_an_error(data: bytes) -> None:
 def test_a_value_of_another_kind_is_an_error_and_not_converted(value: object) -> None:
     with pytest.raises(TypeError):
         serialize_example({"a": value})  # pyright: ignore[reportArgumentType]
+
+
+shapes = st.lists(st.integers(0, 4), max_size=4)
+
+
+@given(shape=shapes, seed=st.integers(0, 2**32 - 1))
+def test_a_tensor_is_the_bytes_that_tensorflow_serializes(tensorflow: ModuleType, shape: list[int], seed: int) -> None:
+    tensor = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+    data = serialize_tensor(tensor)
+    assert data == tensorflow.io.serialize_tensor(tensor).numpy()
+    assert (tensorflow.io.parse_tensor(data, tensorflow.float32).numpy() == tensor).all()
+    parsed = parse_tensor(data)
+    assert parsed.shape == tensor.shape
+    assert (parsed == tensor).all()
+
+
+def test_a_tensor_is_pinned() -> None:
+    """Pinned: `tf.io.serialize_tensor` on the wire."""
+    assert serialize_tensor(np.array([[1.0, -2.0]], np.float32)).hex() == "08011208120208011202080222080000803f000000c0"
+
+
+def test_a_view_of_a_tensor_is_serialized_in_its_own_order() -> None:
+    tensor = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    assert (parse_tensor(serialize_tensor(tensor.transpose(2, 0, 1))) == tensor.transpose(2, 0, 1)).all()
+
+
+def test_a_tensor_whose_shape_asks_for_other_bytes_is_an_error() -> None:
+    data = serialize_tensor(np.zeros([2, 3], np.float32))
+    with pytest.raises(ValueError, match=r"a tensor of shape \[2, 7\] is said to be 24 bytes of float32"):
+        parse_tensor(data.replace(b"\x08\x03", b"\x08\x07"))
+
+
+def test_a_tensor_of_another_type_is_an_error(tensorflow: ModuleType) -> None:
+    with pytest.raises(ValueError, match="a tensor of type number 4 is not float32, which is 1"):
+        parse_tensor(tensorflow.io.serialize_tensor(np.zeros(3, np.uint8)).numpy())

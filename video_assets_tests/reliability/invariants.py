@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from video_assets.domain.encoding import Encoding
 from video_assets.pipeline.integrity import find_damage
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
@@ -68,14 +69,16 @@ def _seen_in(paths: DatasetPaths, version: str) -> Seen:
     version_paths = paths.version(version)
     info = json.loads(version_paths.dataset_info.read_text("utf-8"))
     labels = read_lines(version_paths.label_names)
-    layout = json.loads(info["configDescription"])["encoding"]["layout"]
+    encoding = Encoding(**json.loads(info["configDescription"])["encoding"])
+    decode_record = layout_codec(encoding.layout).decode_record
     seen: Seen = {}
     for split in info["splits"]:
         ids: list[str] = []
         for index, length in enumerate(map(int, split["shardLengths"])):
             if length:
                 with version_paths.shard(split["name"], index).open("rb") as file:
-                    records = [layout_codec(layout).decode_record(framed.data, labels) for framed in read_records(file)]
+                    framed = list(read_records(file, encoding.compression))
+                records = [decode_record(record.data, labels) for record in framed]
                 assert len(records) == length, f"{split['name']} {index}: {len(records)} records, {length} are listed"
                 ids += [record.clip_id for record in records]
         assert len(ids) == len(set(ids)), f"{split['name']} holds a clip twice"
