@@ -1,7 +1,7 @@
 """Datasets that the stages built, opened by the readers that people have, unmodified.
 
-DMVR, MediaSequence and movinets_helper are no packages of the index that could be installed beside TensorFlow 2.21; what
-is run here is TensorFlow's parser with the feature specifications that they document.
+DMVR, MediaSequence and movinets_helper cannot be installed from the index beside TensorFlow 2.21; what is run here is
+TensorFlow's own parser with the feature specifications that they document.
 """
 
 import importlib.util
@@ -294,7 +294,7 @@ def test_the_specification_of_mediasequence_parses_every_record(tensorflow: Modu
 def test_the_specification_of_movinets_helper_parses_every_record(
     tensorflow: ModuleType, as_floats: Built, built_once: Built
 ) -> None:
-    """Its reader's features, reshape and types; source: plaguss/movinets_helper. No package of it is in the index."""
+    """Its reader's features, reshape and types; source: plaguss/movinets_helper."""
     tf = tensorflow
     names = ("n_frames", "width", "height", "n_channels")
     features = {name: tf.io.FixedLenFeature([], tf.int64) for name in ("label", *names)}
