@@ -14,7 +14,7 @@ from video_assets.domain.build_time import Workers
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.limits import Limits
 from video_assets.media.kept_pools import kept_pools, lend_pool
-from video_assets.media.pool import DecodingPool, PoolMaker
+from video_assets.media.pool import DecodingPool, PoolMaker, num_cores
 from video_assets.pipeline.jobs import JOB_MODULES
 from video_assets.pipeline.shards import ShardEngine
 from video_assets.storage.addresses import open_address
@@ -130,8 +130,3 @@ def engine_from_environment() -> Engine:
 
 def _open_pool(num_workers: int, limits: Limits) -> AbstractContextManager[DecodingPool]:
     return lend_pool((num_workers, limits), lambda: DecodingPool(num_workers, limits, JOB_MODULES))
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -8,6 +8,7 @@ workers share a pipe and its locks, and one killed while it sends would stop or 
 import collections
 import functools
 import itertools
+import os
 import pickle
 import queue
 import threading
@@ -242,3 +243,8 @@ def _module_of(function: Callable[..., object]) -> str:
             f"{_name_of(function)} must be defined in an importable module: decoding processes have no __main__"
         )
     return module
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
