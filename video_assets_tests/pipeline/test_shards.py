@@ -172,7 +172,7 @@ def test_what_cannot_be_read_back_never_gets_its_name(stages: Stages, monkeypatc
 
     frame = encode.frame_record
 
-    def broken(data: bytes) -> bytes:
+    def broken(data: bytes, _compression: str) -> bytes:
         framed = bytearray(frame(data))
         framed[-1] ^= 1
         return bytes(framed)

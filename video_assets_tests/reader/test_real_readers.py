@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from video_assets.domain.encoding import Layout
+from video_assets.domain.encoding import Compression, Layout
 from video_assets.domain.model_fit import nearest_model
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.plan import read_plan
@@ -58,7 +58,7 @@ def ours(built: Built, split: Any = "train") -> list[dict[str, Any]]:
     return list(clips.as_numpy_iterator())
 
 
-def records(built: Built, split: str, compression: str = "") -> Any:
+def records(built: Built, split: str, compression: Compression = "") -> Any:
     """The serialized records of a split, by TensorFlow's own reader."""
     import tensorflow as tf
 
@@ -299,7 +299,7 @@ def test_the_specification_of_movinets_helper_parses_every_record(
     names = ("n_frames", "width", "height", "n_channels")
     features = {name: tf.io.FixedLenFeature([], tf.int64) for name in ("label", *names)}
     features["video"] = tf.io.FixedLenFeature([], tf.string)
-    for split in SPLITS:
+    for split in ("train", "test"):
         parsed = [tf.io.parse_single_example(r, features) for r in records(as_floats, split, "GZIP")]
         jpegs = ours(built_once, split)
         for example, exact, jpeg in zip(parsed, ours(as_floats, split), jpegs, strict=True):

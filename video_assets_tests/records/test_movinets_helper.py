@@ -134,7 +134,7 @@ def test_a_missing_feature_is_named(name: str) -> None:
     ],
 )
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
-def test_a_feature_of_another_kind_is_named(name: str, value: object, what: str) -> None:
+def test_a_feature_of_another_kind_is_named(name: str, value: Any, what: str) -> None:
     with pytest.raises(ValueError, match=what):
         decode_record(serialize_example({**WHOLE, name: value}), LABELS)
 
