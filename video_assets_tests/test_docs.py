@@ -1,28 +1,38 @@
-"""The code in README.md and docs/*.md runs.
+"""The code in README.md, CONTRIBUTING.md and docs/*.md runs.
 
-Blocks fenced as ```python and ```sh are run, those of one file one after another in one place: a directory that holds
-`data/sample` (the sample) and `data/datasets/clips/1.0.0` (a small dataset of it, built by the command). `video-assets`
-in a block is the command under test. A block fenced with `notest` after its language is not run, and neither is one
-that imports a package that is not installed: its test is skipped by that package's name.
+Blocks fenced as ```python and ```sh are run, those of one file one after another in one place: a copy of this project
+with this environment, beside `my-videos` (some classes of the sample), and with both built already, as README.md says.
+A Python block whose first line is `# NAME.py` is also that file. What a block serves is reached and ended. `make test`
+runs one small test. Of `make check`, `make bench` and `make constraints`, which take minutes or change versions, only
+what they would run is asked for (`make -n`). A block fenced with `notest` after its language is not run, and neither is
+one that imports a package that is not installed: its test is skipped by that package's name.
 """
 
 import ast
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 
+from video_assets_tests.waiting import end_process_group, free_port, wait_until
+
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(?P<language>python|sh)(?P<mark>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
-BUILD = (
-    "build --source data/sample --root data/datasets --set plan.clips_per_shard=16 --set plan.encoding.resolution=48"
-)
+SERVES = re.compile(r"^(make|video-assets) ui\b")
+TAKES_LONG = re.compile(r"^make (check|bench|constraints)\b")
+ONE_TEST = "between_two_measured_qualities"
+SAMPLE_CLASSES = 2
+LIMIT_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -54,33 +64,101 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory in which the blocks run."""
-    folder = tmp_path_factory.mktemp("docs")
-    run_command(folder, ["-m", "video_assets.cli", "sample", "data/sample"])
-    run_command(folder, ["-m", "video_assets.cli", *BUILD.split()])
+    """A copy of the project with this environment, the sample and `my-videos`, both built."""
+    if not (ROOT / ".venv" / ".set-up").exists():
+        pytest.skip("needs the .venv that `make setup` makes")
+    folder = tmp_path_factory.mktemp("docs") / "clone"
+    ignored = shutil.ignore_patterns(".git", ".venv", "data", ".*_cache", ".hypothesis", "__pycache__", "my-*")
+    shutil.copytree(ROOT, folder, ignore=ignored, symlinks=True)
+    (folder / ".venv").symlink_to((ROOT / ".venv").resolve())
+    for name in ("constraints.txt", "constraints-readers.txt", "pyproject.toml"):
+        os.utime(folder / name, (0, 0))  # the environment is younger: `make setup` has nothing to do
+    run_command(folder, ["git", "init", "-q"])
+    run_command(folder, ["make", "build"])
+    for number, videos in enumerate(sorted(path for path in (folder / "data" / "sample").iterdir() if path.is_dir())):
+        if number < SAMPLE_CLASSES:
+            shutil.copytree(videos, folder / "my-videos" / videos.name)
+    run_command(folder, ["make", "build", "SOURCE=my-videos", "ROOT=my-datasets"])
     return folder
 
 
-def run_command(folder: Path, arguments: list[str]) -> None:
-    """Python, where the docs' commands run: no trace of the user's own settings, `video-assets` on the path."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER", "VIDEO_ASSETS"))
-    }
-    environment |= {
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])),
+def environment_of(folder: Path) -> Mapping[str, str]:
+    """No trace of the user's own settings, `video-assets` on the path, one small test where all would be run."""
+    mine = ("DAGSTER", "VIDEO_ASSETS", "MAKE", "MFLAGS", "PYTEST", "SOURCE", "ROOT")
+    return {name: value for name, value in os.environ.items() if not name.startswith(mine)} | {
+        "PYTHONPATH": str(folder),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "TF_CPP_MIN_LOG_LEVEL": "3",
+        "VIDEO_ASSETS_AUTOMATION": "off",
+        "MAKEFLAGS": "TEST_TOOLS=no",
+        "PYTEST_ADDOPTS": f"-k {ONE_TEST} -p no:cacheprovider",
     }
+
+
+def run_command(folder: Path, command: list[str]) -> None:
+    """Runs a command where the docs' commands run; it must end well."""
     done = subprocess.run(
-        [sys.executable, *arguments],
+        command,
         cwd=folder,
-        env=environment,
+        env=environment_of(folder),
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=LIMIT_SECONDS,
         check=False,
     )
-    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+
+
+def commands_of(code: str) -> list[str]:
+    """The commands of a sh block, each with the lines that it goes on to."""
+    lines = [line for line in re.sub(r"\\\n\s*", " ", code).split("\n") if line.strip()]
+    return [line for line in lines if not line.startswith("#")]
+
+
+def run_shell(folder: Path, code: str) -> None:
+    """Runs a sh block; what it serves is reached and ended, the rest is one script for each part between."""
+    for kind, commands in groupby(commands_of(code), lambda c: "serves" if SERVES.match(c) else "runs"):
+        if kind == "serves":
+            for command in commands:
+                serve_and_end(folder, command)
+        else:
+            script = "\n".join(TAKES_LONG.sub(r"make -n \1", command) for command in commands)
+            run_command(folder, ["sh", "-euc", script])
+
+
+def serve_and_end(folder: Path, command: str) -> None:
+    """Starts a server on a free port, waits until it answers on this machine, and ends it with all its children."""
+    port = free_port()
+    command = command.partition("#")[0].rstrip()
+    command += f" PORT={port}" if command.startswith("make") else f" --port {port}"
+    log = folder / "served.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            ["sh", "-c", f"exec {command}"],
+            cwd=folder,
+            env=environment_of(folder),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def still_runs() -> None:
+        assert process.poll() is None, log.read_text()[-3000:]
+
+    try:
+        wait_until(lambda: answers(port), seconds=LIMIT_SECONDS, what=f"{command} to answer", meanwhile=still_runs)
+    finally:
+        end_process_group(process)
+
+
+def answers(port: int) -> bool:
+    """Whether the UI answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=10) as reply:
+            return b"dagster_version" in reply.read()
+    except OSError:
+        return False
 
 
 def missing_package(code: str) -> str | None:
@@ -95,16 +173,29 @@ def missing_package(code: str) -> str | None:
     return None
 
 
+@pytest.fixture
+def copied(place: Path, tmp_path: Path) -> Iterator[Path]:
+    """A page's own copy of the place, so that no page sees what another built."""
+    folder = tmp_path / "clone"
+    shutil.copytree(place, folder, symlinks=True)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(3 * LIMIT_SECONDS)
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page)], ids=lambda page: page.name)
-def test_the_code_of_a_page_runs(page: Path, place: Path, tmp_path: Path) -> None:
+def test_the_code_of_a_page_runs(page: Path, copied: Path, tmp_path: Path) -> None:
     """The Python blocks of a page in one process, as one reads on; each sh block by itself."""
     python: list[str] = []
     skipped: list[str] = []
-    for block in blocks_of(page):
+    blocks = blocks_of(page)
+    for block in blocks:
+        if named := re.match(r"# ([\w.-]+\.py)\n", block.code):
+            (copied / named[1]).write_text(block.code, "utf-8")
+    for block in blocks:
         if block.language == "sh":
-            script = f"import subprocess; subprocess.run(['sh', '-euc', {block.code!r}], check=True)"
-            run_command(place, ["-c", script])
+            run_shell(copied, block.code)
         elif package := missing_package(block.code):
             skipped.append(f"{block.place} needs {package}")
         else:
@@ -112,14 +203,20 @@ def test_the_code_of_a_page_runs(page: Path, place: Path, tmp_path: Path) -> Non
     if python:
         script = tmp_path / "page.py"
         script.write_text("\n".join(python), "utf-8")
-        run_command(place, [str(script)])
+        run_command(copied, [sys.executable, str(script)])
     if skipped:
         pytest.skip(f"not all of it was run: {'; '.join(skipped)}")
 
 
 def test_there_is_code_to_run() -> None:
     """A fence that is spelt otherwise would not be found."""
-    assert {"README.md", "TRAINING.md"} <= {block.page.name for block in BLOCKS}
+    assert {block.page.name for block in BLOCKS} >= {
+        "README.md",
+        "CONTRIBUTING.md",
+        "GROWING.md",
+        "OPERATING.md",
+        "TRAINING.md",
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -130,6 +227,24 @@ def test_every_fence_is_closed_and_marked_as_the_tests_know_it(page: Path) -> No
     assert {fence.strip() for fence in fences[1::2]} <= {""}
     marks = {mark for fence in fences[::2] for mark in fence.split()[1:]}
     assert marks <= {"notest"}, marks
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_stands_where_it_is_run(page: Path) -> None:
+    """Commands are fenced as sh, without `notest`; what is only shown is fenced as text."""
+    text = page.read_text("utf-8")
+    assert not re.search(r"^```sh +notest", text, re.MULTILINE)
+    for found in re.finditer(r"^```(\w*)[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        if found[1] not in ("sh", "text"):
+            assert not re.search(r"^(make|pip|\.venv/bin/\S+|video-assets) ", found[2], re.MULTILINE), found[2]
+
+
+def test_from_a_clone_to_a_training_script_it_takes_five_commands_at_most() -> None:
+    first = next(block for block in BLOCKS if block.page.name == "README.md" and block.language == "sh")
+    commands = commands_of(first.code)
+    assert len(commands) <= 5
+    assert commands[-1].startswith(".venv/bin/python train.py")
+    assert any(block.code.startswith("# train.py\n") for block in BLOCKS if block.page.name == "README.md")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

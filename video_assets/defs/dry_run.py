@@ -87,6 +87,7 @@ def run_plan(
     is_new = {key: key in set(report.added) for key in report.shards}
     counts = report.rows.groupby("split").size().to_dict()
     return {
+        "source": str(source.absolute()),
         "root": str(paths.root),
         "version_dir": str(paths.version(report.pinned.version).directory),
         "splits": {

@@ -8,13 +8,13 @@ from video_assets.domain.estimates import Floats, pool_seconds
 START_SECONDS = 5.2
 """Dagster's import, the runs of `manifest` to `plan` and of `dataset`, with an empty plan. As all constants here:
 measured on builds of 4 to 1,000 clips, on a core on which `video_assets.pipeline.estimate.Slowness` is 1."""
-TENSORFLOW_SECONDS = 3.3
-"""Its import, in the first run of shards; clips are encoded meanwhile."""
+KERNELS_SECONDS = 0.6
+"""To load TensorFlow's kernels, for the checks of the first run of shards."""
 RUN_SECONDS = 0.35
 SHARD_SECONDS = 0.28
 """Three checks, twice, and the events of one shard."""
-RECORD_SECONDS = 0.0035
-"""To read a record back through TensorFlow, in the checks of its run and before the commit."""
+RECORD_SECONDS = 0.0012
+"""To read a record back through TensorFlow's kernels, in the checks of its run and before the commit."""
 STORE_SECONDS = 0.0015
 """To write a record and read it back, in the building process, while others decode."""
 NUM_COMPARISONS = 2
@@ -41,15 +41,15 @@ def build_seconds(runs: Sequence[ShardRun], workers: Workers, slowness: float) -
     """Seconds by the clock of a build, without listing and probing.
 
     `slowness` is this machine's, 1 for the one that the constants were measured on; seconds of clips are measured here
-    and are not scaled. TensorFlow's import and the storing of records go on beside the decoding of clips.
+    and are not scaled. Records are stored while other clips are decoded.
     """
     busy = min(workers.num_workers, workers.num_cores)
     seconds = START_SECONDS * slowness
     for number, run in enumerate(runs):
-        main = _main_seconds(number, run) * slowness
+        main = len(run.encode_seconds) * STORE_SECONDS * slowness
         encoding = run.encode_seconds
         seconds += max(pool_seconds(encoding, busy), main, (float(encoding.sum()) + main) / workers.num_cores)
-        seconds += _checking_seconds(run) * slowness
+        seconds += _checking_seconds(number, run) * slowness
         seconds += NUM_COMPARISONS * sum(pool_seconds(shard, busy) for shard in run.compare_seconds)
     return seconds
 
@@ -58,17 +58,13 @@ def build_core_seconds(runs: Sequence[ShardRun], slowness: float) -> float:
     """The same in seconds of a core, over all processes; the runs' seconds are those of a core too."""
     seconds = START_SECONDS * slowness
     for number, run in enumerate(runs):
-        seconds += (_main_seconds(number, run) + _checking_seconds(run)) * slowness
+        seconds += (len(run.encode_seconds) * STORE_SECONDS + _checking_seconds(number, run)) * slowness
         seconds += float(run.encode_seconds.sum())
         seconds += NUM_COMPARISONS * sum(float(shard.sum()) for shard in run.compare_seconds)
     return seconds
 
 
-def _main_seconds(number: int, run: ShardRun) -> float:
-    importing = TENSORFLOW_SECONDS if number == 0 else 0.0
-    return importing + len(run.encode_seconds) * STORE_SECONDS
-
-
-def _checking_seconds(run: ShardRun) -> float:
+def _checking_seconds(number: int, run: ShardRun) -> float:
     num_shards, num_clips = len(run.compare_seconds), len(run.encode_seconds)
-    return RUN_SECONDS + num_shards * SHARD_SECONDS + num_clips * RECORD_SECONDS
+    loading = KERNELS_SECONDS if number == 0 else 0.0
+    return loading + RUN_SECONDS + num_shards * SHARD_SECONDS + num_clips * RECORD_SECONDS

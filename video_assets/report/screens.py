@@ -156,7 +156,12 @@ def plan_screen(result: Result) -> Screen:
         command = [copyable([setting])] if setting else [words("That is the quality which is set already.")]
         parts.append(section("Size budget", words(chosen), *command))
     parts += _model_fit(result.get("model_fit", ())) + _losses(result)
-    return [*parts, words(f"Nothing was written to {result['root']}.")]
+    command = (
+        f"video-assets build --source {shlex.quote(result['source'])} --root {shlex.quote(result['root'])}"
+        f"{_name_option(result)}"
+    )
+    nothing = words(f"Nothing was written to {result['root']}. With the same settings, this builds it:")
+    return [*parts, section("Next", nothing, copyable([command]))]
 
 
 def _estimate(result: Result) -> list[RenderableType]:

@@ -124,6 +124,7 @@ def test_a_check_that_names_very_many_clips_does_not_fill_the_screen() -> None:
 
 
 PLAN: dict[str, Any] = {
+    "source": "/my videos",
     "root": "/r",
     "version_dir": "/r/clips/1.0.0",
     "splits": BUILT["splits"],
@@ -162,7 +163,11 @@ def test_a_plan_says_what_would_be_done_and_what_else_could_be() -> None:
         "    --set plan.encoding.jpeg_quality=85 --set plan.new_version=true",
     ]
     assert parts[-2].startswith("Lost: 1 clip\n")
-    assert parts[-1] == "Nothing was written to /r."
+    assert parts[-1] == (
+        "Next\n"
+        "  Nothing was written to /r. With the same settings, this builds it:\n"
+        "    video-assets build --source '/my videos' --root /r"
+    )
 
 
 def test_a_size_budget_gives_the_setting_to_copy() -> None:
