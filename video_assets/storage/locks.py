@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from video_assets.domain.errors import BuildRefused
+from video_assets.storage.addresses import is_remote
 from video_assets.storage.failures import named_failures
 
 _POLL_SECONDS = 0.2
@@ -68,6 +69,16 @@ def hold_lock(path: Path, what: str, *, shared: bool = False, wait_seconds: floa
     if path in _held.get():
         yield None
         return
+    if is_remote(path):
+        from video_assets.storage.object_locks import hold_object_lock
+
+        with hold_object_lock(path, what, shared=shared, wait_seconds=wait_seconds) as left:
+            token = _held.set(_held.get() | {path})
+            try:
+                yield left
+            finally:
+                _held.reset(token)
+        return
     with _opened(path) as descriptor:
         _acquire(descriptor, path, what, shared=shared, wait_seconds=wait_seconds)
         before = [holder for holder in _holders(descriptor) if not holder.may_live]
@@ -82,6 +93,10 @@ def hold_lock(path: Path, what: str, *, shared: bool = False, wait_seconds: floa
 
 def current_holder(path: Path) -> Holder | None:
     """Who holds a lock right now, alone or shared; None if it is free or was never made."""
+    if is_remote(path):
+        from video_assets.storage.object_locks import object_lock_holder
+
+        return object_lock_holder(path)
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -93,6 +108,14 @@ def current_holder(path: Path) -> Holder | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def refusal(what: str, path: Path, holder: Holder | None) -> str:
+    """What whoever comes second is told."""
+    return (
+        f"{what} must wait: {path.parent.parent} is being written by {holder or 'another process'}. One writer "
+        "at a time: wait for its end, or end it, then start again; what it finished is kept."
+    )
 
 
 @contextmanager
@@ -112,10 +135,7 @@ def _acquire(descriptor: int, path: Path, what: str, *, shared: bool, wait_secon
     while not _try(descriptor, path, shared=shared):
         if time.monotonic() >= deadline:
             holder = _first_living(descriptor)
-            raise LockHeld(
-                f"{what} must wait: {path.parent.parent} is being written by {holder or 'another process'}. One writer "
-                "at a time: wait for its end, or end it, then start again; what it finished is kept."
-            )
+            raise LockHeld(refusal(what, path, holder))
         pause.wait(_POLL_SECONDS)
 
 

@@ -1,0 +1,189 @@
+"""Locks in object stores: objects made under the condition that there are none, and kept young by their holders.
+
+`flock` does not reach into a store. Whoever works alone makes the lock's object; whoever shares makes one beside it,
+named after it. Each then looks for the other kind and steps back if it is there: stores list what was written before
+(S3 since December 2020, Google Cloud Storage always), so of two at least one sees the other. A holder writes its object
+anew every few seconds. An object that stays the same for `STALE_SECONDS`, measured by the clock of whoever waits, was
+left behind by somebody who is gone, as is one of a process of this machine that no longer lives.
+"""
+
+import json
+import os
+import secrets
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+
+from video_assets.domain.errors import StorageFailed
+from video_assets.storage.locks import Holder, LockHeld, refusal
+from video_assets.storage.objects import ObjectFacts, ObjectPath
+from video_assets.storage.publishing import WrittenMeanwhile, publish_object
+
+BEAT_SECONDS = 10.0
+STALE_SECONDS = 60.0
+_POLL_SECONDS = 1.0
+
+
+@contextmanager
+def hold_object_lock(path: Path, what: str, *, shared: bool, wait_seconds: float) -> Generator[Holder | None]:
+    """`storage.locks.hold_lock` for a path in a store.
+
+    Raises:
+        LockHeld: if somebody else still holds it after `wait_seconds`, or took it over because this process stood still
+            for too long; the second at the end.
+        StorageFailed: if the store does not answer.
+    """
+    place = cast("ObjectPath", path)
+    mine = _Mine(place.with_name(f"{place.name}.{secrets.token_hex(8)}") if shared else place, what)
+    before = _acquire(place, mine, shared=shared, wait_seconds=wait_seconds)
+    ended = threading.Event()
+    beating = threading.Thread(target=mine.beat, args=(ended,), name=f"lock {place.name}", daemon=True)
+    beating.start()
+    try:
+        yield before
+    finally:
+        ended.set()
+        beating.join()
+        mine.remove()
+    if mine.was_lost:
+        raise LockHeld(f"{what} stood still for so long that somebody else took the lock {path}; start it again")
+
+
+def object_lock_holder(path: Path) -> Holder | None:
+    """Who holds a lock right now, alone or shared, as far as its objects tell; None if it is free."""
+    place = cast("ObjectPath", path)
+    found = (_read_holder(other) for other in [place, *place.parent.glob(f"{place.name}.*")])
+    return next((holder for holder in found if holder is not None and holder.may_live), None)
+
+
+class _Mine:
+    """The object of this holder."""
+
+    def __init__(self, place: ObjectPath, what: str, before: ObjectFacts | None = None) -> None:
+        self.place = place
+        self.what = what
+        self.was_lost = False
+        self._facts = before
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        self._holder = Holder(os.getpid(), socket.gethostname(), what, since)
+
+    def write(self) -> None:
+        """Makes the object, or makes it younger.
+
+        Raises:
+            WrittenMeanwhile: if it is somebody else's.
+        """
+        content = json.dumps({**asdict(self._holder), "beat": secrets.token_hex(8)})
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            publish_object(Path(file.name), self.place, self._facts)
+        self._facts = self.place.facts()
+
+    def remove(self) -> None:
+        """Lets go, if it still is this holder's; a store that does not answer lets go of it by itself, in a while."""
+        with suppress(StorageFailed):
+            if self._facts is not None and self.place.facts() == self._facts:
+                self.place.unlink(missing_ok=True)
+
+    def beat(self, ended: threading.Event) -> None:
+        """Writes anew until the end, or until it is lost."""
+        while not ended.wait(BEAT_SECONDS):
+            try:
+                self.write()
+            except WrittenMeanwhile:
+                self.was_lost = True
+                return
+            except StorageFailed:
+                continue  # the next beat may reach the store; others wait for `STALE_SECONDS`
+
+
+@dataclass(slots=True)
+class _Rival:
+    """Somebody else's object, as this process has seen it."""
+
+    place: ObjectPath
+    facts: ObjectFacts
+    holder: Holder | None
+    since: float
+    is_seen_alive: bool = False
+
+    def is_left(self) -> bool:
+        """Whether its holder is gone."""
+        if self.holder is not None and not self.holder.may_live:
+            return True
+        return time.monotonic() - self.since >= STALE_SECONDS
+
+
+def _acquire(place: ObjectPath, mine: _Mine, *, shared: bool, wait_seconds: float) -> Holder | None:
+    """Makes this holder's object; gives the holder of one that was left behind, if this one works alone."""
+    deadline = time.monotonic() + wait_seconds
+    seen: dict[ObjectPath, _Rival] = {}
+    left: Holder | None = None
+    while True:
+        seen = _look(place, seen, shared=shared)
+        for rival in [rival for rival in seen.values() if rival.is_left()]:
+            if _take_away(rival, mine):
+                left = rival.holder
+            seen.pop(rival.place)
+        if not seen and _try(place, mine, shared=shared):
+            return None if shared else left
+        alive = [rival for rival in seen.values() if rival.is_seen_alive]
+        if time.monotonic() >= deadline and (alive or not seen):
+            raise LockHeld(refusal(mine.what, cast("Path", place), alive[0].holder if alive else None))
+        time.sleep(_POLL_SECONDS)
+
+
+def _look(place: ObjectPath, seen: Mapping[ObjectPath, _Rival], *, shared: bool) -> dict[ObjectPath, _Rival]:
+    """The objects that are in the way now, and since when each of them is as it is."""
+    found: dict[ObjectPath, _Rival] = {}
+    for other in [place] if shared else [place, *place.parent.glob(f"{place.name}.*")]:
+        facts = other.facts()
+        if facts is None:
+            continue
+        known = seen.get(other)
+        if known is not None and known.facts == facts:
+            found[other] = known
+            continue
+        holder = _read_holder(other)
+        is_here = holder is not None and holder.host == socket.gethostname() and holder.may_live
+        found[other] = _Rival(other, facts, holder, time.monotonic(), known is not None or is_here)
+    return found
+
+
+def _try(place: ObjectPath, mine: _Mine, *, shared: bool) -> bool:
+    """Whether this holder's object is there now, and none that excludes it."""
+    try:
+        mine.write()
+    except WrittenMeanwhile:
+        return False
+    if any(other != mine.place for other in _look(place, {}, shared=shared)):
+        mine.remove()
+        return False
+    return True
+
+
+def _take_away(rival: _Rival, mine: _Mine) -> bool:
+    """Removes an object that was left behind, unless somebody else did; by writing it first, which only one can."""
+    taken = _Mine(rival.place, mine.what, rival.facts)
+    try:
+        taken.write()
+    except WrittenMeanwhile:
+        return False
+    taken.remove()
+    return True
+
+
+def _read_holder(place: ObjectPath) -> Holder | None:
+    try:
+        values = json.loads(place.read_bytes())
+        values.pop("beat")
+        return Holder(**values)
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return None
