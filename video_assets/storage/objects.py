@@ -16,8 +16,8 @@ from upath.extensions import ProxyUPath
 
 from video_assets.storage.failures import named_failures
 
-_ATTEMPTS = 10
-"""Of one request: with one in ten failing, one in ten thousand million is given up."""
+_ATTEMPTS = 8
+"""Of one request: with one in ten failing, one in a hundred million is given up, after half a minute."""
 _BLOCK_BYTES = 8 << 20
 """What one request brings of a file that is read from its beginning to its end."""
 _BUFFER_BYTES = 1 << 18

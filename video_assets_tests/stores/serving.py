@@ -65,7 +65,7 @@ class Proxy:
     log: list[Request] = field(default_factory=list)
     num_failed: int = 0
     refused: str = ""
-    """A pattern of `METHOD path`; such a request is answered with 503 whenever it comes."""
+    """A pattern of `METHOD path`; such a request is answered with 500 whenever it comes."""
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
@@ -104,7 +104,7 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
             if self.headers.get("Expect", "").lower() == "100-continue":
                 pass  # the base class has answered it
             body = self._body()
-            fault = "503" if proxy.refused and re.search(proxy.refused, f"{self.command} {self.path}") else proxy.draw()
+            fault = "500" if proxy.refused and re.search(proxy.refused, f"{self.command} {self.path}") else proxy.draw()
             request = Request(
                 self.command,
                 self.path,
