@@ -165,6 +165,12 @@ class EncodingConfig(dg.Config):
         _ENCODING.short_clip,
         description="A clip with fewer frames than num_frames: repeat_last, loop, or quarantine it.",
     )
+    audio_sample_rate: int = Field(
+        _ENCODING.audio_sample_rate,
+        ge=0,
+        le=384_000,
+        description="Samples of sound a second, mono, stored with the frames (layout sequence_example); 0: no sound.",
+    )
 
     def to_encoding(self) -> Encoding:
         """The encoding."""

@@ -15,6 +15,9 @@ ENCODER_VERSION = 1
 """Raised when the same settings and the same video would give other bytes than before."""
 
 
+_LATER: dict[str, object] = {"audio_sample_rate": 0}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
     """Settings of a dataset version; one for all of its shards. Ranges are checked by the run-config models."""
@@ -29,6 +32,7 @@ class Encoding:
     image_format: ImageFormat = "jpeg"
     jpeg_quality: int = 95
     short_clip: ShortClip = "repeat_last"
+    audio_sample_rate: int = 0
 
     @property
     def stores_images(self) -> bool:
@@ -46,8 +50,13 @@ class Encoding:
         return "GZIP" if self.layout == "movinets_helper" else ""
 
     def as_dict(self) -> dict[str, object]:
-        """Plain values by field name, for JSON and for fingerprints."""
-        return asdict(self)
+        """Plain values by field name, for JSON and for fingerprints.
+
+        Fields that came after the first datasets are left out as long as they say nothing: the fingerprints of those
+        stay what they are.
+        """
+        values = asdict(self)
+        return {name: value for name, value in values.items() if name not in _LATER or value != _LATER[name]}
 
 
 def changed_fields(old: Encoding, new: Encoding) -> dict[str, tuple[object, object]]:
@@ -56,5 +65,5 @@ def changed_fields(old: Encoding, new: Encoding) -> dict[str, tuple[object, obje
     >>> changed_fields(Encoding(), Encoding(resolution=64))
     {'resolution': (224, 64)}
     """
-    before, after = old.as_dict(), new.as_dict()
+    before, after = _LATER | old.as_dict(), _LATER | new.as_dict()
     return {name: (before[name], after[name]) for name in before if before[name] != after[name]}

@@ -37,6 +37,19 @@ def span_frames(timeline: Timeline, start_seconds: float | None, end_seconds: fl
     return first, stop
 
 
+def span_us(timeline: Timeline, start_seconds: float | None, end_seconds: float | None) -> tuple[int, int]:
+    """The span [start, end) in microseconds on the video's own time line; what is open reaches to the video's bounds.
+
+    >>> span_us(Timeline(np.arange(10) * 100_000 + 50_000, 1_050_000), 0.25, 7.0)
+    (300000, 1050000)
+    """
+    start_us = timeline.start_us if start_seconds is None else timeline.start_us + round(start_seconds * 1e6)
+    duration_seconds = timeline.duration_us / 1e6
+    if end_seconds is None or end_seconds >= duration_seconds:
+        return start_us, timeline.end_us
+    return start_us, timeline.start_us + round(end_seconds * 1e6)
+
+
 def choose_timestamps(
     timeline: Timeline,
     encoding: Encoding,

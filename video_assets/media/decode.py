@@ -90,4 +90,5 @@ def _decode(opened: OpenVideo, index: PacketIndex, wanted_us: Sequence[int], fra
         num_frames_decoded=num_frames_decoded,
         num_frames_total=index.timeline.num_frames,
         note="",
+        timeline=index.timeline,
     )

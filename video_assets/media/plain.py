@@ -39,6 +39,7 @@ class DecodedFrames:
     `frames` (T, H, W, 3) uint8 RGB. `timestamps_us` (T,) int64: when each of them appears, on the video's own time
     line; not the wanted times. `num_frames_decoded`: frames that the decoder worked out to get them, of
     `num_frames_total` in the video. `note`: "", or why the whole video was decoded frame by frame.
+    `timeline`: of the whole video.
     """
 
     frames: NDArray[np.uint8]
@@ -46,6 +47,7 @@ class DecodedFrames:
     num_frames_decoded: int
     num_frames_total: int
     note: str
+    timeline: Timeline
 
 
 @dataclass(slots=True)
@@ -95,7 +97,8 @@ def decode_opened_plainly(
         seen = _Pass()
         frames = _frames_while_few(_all_frames(opened, seen))
         starts_us, time_note = _times(opened, seen)
-    wanted_us = list(choose(timeline_of(starts_us, _last_duration_us(opened, seen))))
+    timeline = timeline_of(starts_us, _last_duration_us(opened, seen))
+    wanted_us = list(choose(timeline))
     places = shown_at(starts_us, wanted_us)
     _check_not_corrupt(seen, places)
     with losses_named("all of it was decoded"):
@@ -111,6 +114,7 @@ def decode_opened_plainly(
         num_frames_decoded=len(starts_us),
         num_frames_total=len(starts_us),
         note=" ".join(part for part in (note, time_note) if part),
+        timeline=timeline,
     )
 
 

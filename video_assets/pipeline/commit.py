@@ -257,6 +257,7 @@ def _metadata(committed: Committed) -> dict[str, bytes]:
         ]
         for split in plan.pinned.splits
     }
+    has_captions = encoding.layout != "movinets_helper" and bool(plan.rows["caption"].notna().any())
     info = dataset_info_json(
         name=paths.name,
         version=plan.pinned.version,
@@ -268,11 +269,14 @@ def _metadata(committed: Committed) -> dict[str, bytes]:
         num_bytes=committed.num_bytes,
         notes=committed.notes.as_dict(),
         licence=committed.notes.licence,
+        has_captions=has_captions,
     )
     # Names before their number: readers take the number of classes from the names, never the other way round.
     texts = {version_paths.label_names: "".join(f"{label}\n" for label in labels)}
     if encoding.layout == "tfds":
-        texts[version_paths.features] = features_json(image_format=encoding.image_format, num_classes=len(labels))
+        texts[version_paths.features] = features_json(
+            image_format=encoding.image_format, num_classes=len(labels), has_captions=has_captions
+        )
     texts[version_paths.dataset_info] = info
     return {path.name: text.encode("utf-8") for path, text in texts.items()}
 

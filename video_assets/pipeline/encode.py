@@ -1,10 +1,11 @@
 """One clip: from a source file to the framed bytes of its record. Runs in a decoding process."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import StorageFailed
@@ -12,7 +13,9 @@ from video_assets.domain.geometry import FrameSize
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss, VideoLost
 from video_assets.domain.plan import PlannedClip
-from video_assets.domain.sampling import choose_timestamps
+from video_assets.domain.sampling import choose_timestamps, span_us
+from video_assets.domain.timeline import Timeline
+from video_assets.media.audio import decode_audio
 from video_assets.media.decode import DecodedFrames, decode_clip
 from video_assets.media.images import encode_images
 from video_assets.media.signature import clip_signature
@@ -76,6 +79,8 @@ def encode_decoded(job: ClipJob, decoded: DecodedFrames) -> EncodedClip:
     """The framed record of a clip whose frames were decoded."""
     encoding = job.encoding
     record = clip_record(job.clip, decoded, encoding)
+    if encoding.audio_sample_rate:
+        record = replace(record, audio=_sound(job, decoded.timeline), audio_sample_rate=encoding.audio_sample_rate)
     framed = frame_record(layout_codec(encoding.layout).encode_record(record), encoding.compression)
     return EncodedClip(
         framed=framed,
@@ -85,6 +90,13 @@ def encode_decoded(job: ClipJob, decoded: DecodedFrames) -> EncodedClip:
         num_frames_decoded=decoded.num_frames_decoded,
         num_frames_total=decoded.num_frames_total,
     )
+
+
+def _sound(job: ClipJob, timeline: Timeline) -> NDArray[np.float32]:
+    """The clip's sound; empty where the video has none, which loses no clip and says what is so."""
+    span = span_us(timeline, job.clip.start_seconds, job.clip.end_seconds)
+    sound = decode_audio(job.path, *span, job.encoding.audio_sample_rate, job.limits)
+    return np.zeros(0, np.float32) if sound is None else sound
 
 
 def clip_record(clip: PlannedClip, decoded: DecodedFrames, encoding: Encoding) -> ClipRecord:
@@ -103,6 +115,7 @@ def clip_record(clip: PlannedClip, decoded: DecodedFrames, encoding: Encoding) -
         height_px=decoded.frames.shape[1],
         width_px=decoded.frames.shape[2],
         note=decoded.note,
+        caption=clip.caption or "",
     )
 
 

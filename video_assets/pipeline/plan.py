@@ -84,10 +84,15 @@ def build_plan(
     planned already keep their rows. What is new is put into new shards; see `domain.plan.assign_shards`.
 
     Raises:
-        SettingsError: if this version cannot write the layout.
+        SettingsError: if this version cannot write the layout, or the layout has no place for sound that is asked for.
         BuildRefused: if the dataset exists under another encoding and `new_version` is not set.
     """
     layout_codec(encoding.layout)
+    if encoding.audio_sample_rate and encoding.layout != "sequence_example":
+        raise SettingsError(
+            f"plan.encoding.audio_sample_rate is {encoding.audio_sample_rate}, but the layout {encoding.layout} has no "
+            "place for sound; set it to 0, or plan.encoding.layout to sequence_example"
+        )
     before = PinnedSettings.of_plan(paths)
     previous = read_table(paths.plan, PLAN)
     clips = _planned_rows(paths, previous)

@@ -12,7 +12,7 @@ class ReadFeature:
     """One feature: its key in the record, and what it is called here. A list may have any length."""
 
     key: str
-    name: Literal["images", "label", "id", "source", "timestamps_us", "size"]
+    name: Literal["images", "label", "id", "source", "timestamps_us", "size", "caption"]
     dtype: Literal["string", "int64"]
     is_list: bool = False
 
@@ -37,6 +37,7 @@ _CONTRACTS: Final[dict[str, RecordContract]] = {
             ReadFeature("source", "source", "string"),
             ReadFeature("video", "images", "string", is_list=True),
             ReadFeature("timestamps_us", "timestamps_us", "int64", is_list=True),
+            ReadFeature("caption", "caption", "string", is_list=True),
         )
     ),
     "sequence_example": RecordContract(
@@ -45,6 +46,7 @@ _CONTRACTS: Final[dict[str, RecordContract]] = {
             ReadFeature("example/id", "id", "string"),
             ReadFeature("clip/data_path", "source", "string"),
             ReadFeature("timestamps_us", "timestamps_us", "int64", is_list=True),
+            ReadFeature("caption/string", "caption", "string", is_list=True),
         ),
         steps=(ReadFeature("image/encoded", "images", "string"),),
     ),

@@ -32,6 +32,8 @@ def load_dataset(
 ) -> "tf.data.Dataset":
     """The clips of one split: dicts of `video` uint8 [T, H, W, 3] RGB, `label` int64 [], `id` string [].
 
+    A dataset with captions gives `caption` string [] as well, empty for a clip without one.
+
     Without options, clips come once, in the order in which they are stored, which mixes the classes; the same files
     give the same order. What is read is what was committed when this was called; shards that a growth adds later
     are not seen. The number of clips is known to the dataset (`len(…)`).
@@ -80,6 +82,8 @@ def load_dataset(
     def to_clip(epoch: Any, record: Any) -> dict[str, Any]:
         parsed = parse_record(encoding.layout, record)
         clip = {"video": decode_images(parsed["images"]), "label": parsed["label"], "id": parsed["id"]}
+        if committed.has_captions:
+            clip["caption"] = tf.strings.reduce_join(parsed["caption"])  # one, or none: then it is empty
         if augmentation is None or seed is None:
             return clip
         return augment_clip(clip, augmentation, seed=seed, epoch=epoch)
@@ -104,6 +108,7 @@ class CommittedSplit:
     files: list[Path]
     num_clips: int
     encoding: Encoding
+    has_captions: bool = False
 
 
 def committed_shards(version_dir: Path, split: str) -> CommittedSplit:
@@ -129,5 +134,8 @@ def committed_shards(version_dir: Path, split: str) -> CommittedSplit:
             f"{version_dir} has no split {known}; it has {', '.join(lengths)} (splits.val_fraction asks for val)"
         )
     files = [paths.shard(known, index) for index, length in enumerate(lengths[known]) if length]
-    encoding = Encoding(**json.loads(info["configDescription"])["encoding"])
-    return CommittedSplit(files=files, num_clips=sum(lengths[known]), encoding=encoding)
+    described = json.loads(info["configDescription"])
+    encoding = Encoding(**described["encoding"])
+    return CommittedSplit(
+        files=files, num_clips=sum(lengths[known]), encoding=encoding, has_captions="captions" in described
+    )

@@ -38,3 +38,11 @@ def read_integers(features: Mapping[str, object], name: str) -> NDArray[np.int64
     if not isinstance(values, np.ndarray):
         raise TypeError(f"{name} holds no integers")
     return cast("NDArray[np.int64]", values)
+
+
+def read_floats(features: Mapping[str, object], name: str) -> NDArray[np.float32]:
+    """(N,) float32."""
+    values = features[name]
+    if not isinstance(values, np.ndarray) or values.dtype != np.float32:
+        raise TypeError(f"{name} holds no floats")
+    return cast("NDArray[np.float32]", values)

@@ -82,8 +82,8 @@ _SEQUENCE_EXAMPLE: Any = message_factory.GetMessageClass(_POOL.FindMessageTypeBy
 _TENSOR: Any = message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.Tensor"))
 _DT_FLOAT = 1  # source: tensorflow/core/framework/types.proto
 
-ParsedFeatures = dict[str, list[bytes] | NDArray[np.int64]]
-"""Features by name: bytes as a list, integers as an int64 array; floats are left out."""
+ParsedFeatures = dict[str, list[bytes] | NDArray[Any]]
+"""Features by name: bytes as a list, integers as an int64 array, floats as a float32 array."""
 
 
 def _set_feature(feature: Any, value: FeatureValue) -> None:
@@ -94,7 +94,8 @@ def _set_feature(feature: Any, value: FeatureValue) -> None:
     elif isinstance(value, float):
         feature.float_list.value.append(value)
     elif isinstance(value, np.ndarray):
-        feature.int64_list.value.extend(value.tolist())
+        values = feature.float_list.value if value.dtype == np.float32 else feature.int64_list.value
+        values.extend(value.tolist())
     else:
         feature.bytes_list.value.extend(value)
 
@@ -157,17 +158,19 @@ def parse_example(data: bytes) -> ParsedFeatures:
     return _parse_features(_parsed(_EXAMPLE, data).features)
 
 
-def parse_sequence_example(data: bytes) -> tuple[ParsedFeatures, dict[str, list[bytes] | NDArray[np.int64]]]:
-    """Context and feature lists of a serialized `tf.train.SequenceExample`; a list's steps hold one value each.
+def parse_sequence_example(data: bytes) -> tuple[ParsedFeatures, dict[str, list[bytes] | NDArray[Any]]]:
+    """Context and feature lists of a serialized `tf.train.SequenceExample`; values of a list's steps one after another.
 
     Raises:
         ValueError: if the bytes are not one.
     """
     example = _parsed(_SEQUENCE_EXAMPLE, data)
-    lists: dict[str, list[bytes] | NDArray[np.int64]] = {}
+    lists: dict[str, list[bytes] | NDArray[Any]] = {}
     for name, steps in example.feature_lists.feature_list.items():
         if all(step.WhichOneof("kind") == "int64_list" for step in steps.feature):
             lists[name] = np.array([number for step in steps.feature for number in step.int64_list.value], np.int64)
+        elif any(step.WhichOneof("kind") == "float_list" for step in steps.feature):
+            lists[name] = np.concatenate([np.array(step.float_list.value, np.float32) for step in steps.feature])
         else:
             lists[name] = [data for step in steps.feature for data in step.bytes_list.value]
     return _parse_features(example.context), lists
@@ -185,6 +188,8 @@ def _parse_features(features: Any) -> ParsedFeatures:
     for name, feature in features.feature.items():
         if feature.WhichOneof("kind") == "int64_list":
             parsed[name] = np.array(feature.int64_list.value, np.int64)
+        elif feature.WhichOneof("kind") == "float_list":
+            parsed[name] = np.array(feature.float_list.value, np.float32)
         elif feature.WhichOneof("kind") == "bytes_list":
             parsed[name] = list(feature.bytes_list.value)
     return parsed

@@ -1,15 +1,17 @@
 """The `sequence_example` layout: records that TF Model Garden, DMVR and MediaSequence read.
 
 Source: TF Model Garden 2.20, `official/vision/dataloaders/video_input.py` (`image/encoded`, `clip/label/index`); DMVR,
-`builders.py` (`clip/label/text`, `image/timestamp`); MediaPipe, `media_sequence.h` (the names of the context).
+`builders.py` (`clip/label/text`, `image/timestamp`) and `modalities.py` (`caption/string`, `WAVEFORM/feature/floats`);
+MediaPipe, `media_sequence.h` (the names of the context, and of a feature's sample rate).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from video_assets.records.features import read_images, read_integer, read_integers, read_text
+from video_assets.records.features import read_floats, read_images, read_integer, read_integers, read_text
 from video_assets.records.messages import parse_sequence_example, serialize_sequence_example
 from video_assets.records.values import ClipRecord, FeatureValue
 
@@ -47,7 +49,17 @@ def encode_record(clip: ClipRecord) -> bytes:
     }
     if clip.note:
         context["note"] = clip.note.encode("utf-8")
-    lists = {"image/encoded": list(clip.images), "image/timestamp": [int(time) for time in steps_us]}
+    if clip.caption:
+        context["caption/string"] = clip.caption.encode("utf-8")
+    lists: dict[str, list[Any]] = {
+        "image/encoded": list(clip.images),
+        "image/timestamp": [int(time) for time in steps_us],
+    }
+    if clip.audio is not None:  # all of it in one step, as DMVR wants it; none of a silent video
+        context["WAVEFORM/feature/sample_rate"] = float(clip.audio_sample_rate)
+        context["WAVEFORM/feature/num_channels"] = 1
+        context["WAVEFORM/feature/num_samples"] = len(clip.audio)
+        lists["WAVEFORM/feature/floats"] = [clip.audio]
     return serialize_sequence_example(context, lists)
 
 
@@ -72,6 +84,11 @@ def frame_rate(times_us: NDArray[np.int64]) -> float:
     return float((len(times_us) - 1) * 1e6 / (times_us[-1] - times_us[0]))
 
 
+def _rate(context: Mapping[str, object]) -> int:
+    key = "WAVEFORM/feature/sample_rate"
+    return int(read_floats(context, key)[0]) if key in context else 0
+
+
 def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
     """The inverse of `encode_record`; `label` is empty where `labels` has no name for the stored index.
 
@@ -91,6 +108,9 @@ def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
             height_px=read_integer(context, "image/height"),
             width_px=read_integer(context, "image/width"),
             note=read_text(context, "note") if "note" in context else "",
+            caption=read_text(context, "caption/string") if "caption/string" in context else "",
+            audio=read_floats(lists, "WAVEFORM/feature/floats") if "WAVEFORM/feature/floats" in lists else None,
+            audio_sample_rate=_rate(context),
         )
     except (KeyError, TypeError, IndexError, UnicodeDecodeError) as error:
         raise ValueError(f"not a record of the sequence_example layout: {error!r}") from error

@@ -19,7 +19,7 @@ def encode_record(clip: ClipRecord) -> bytes:
     """The serialized `tf.train.Example` of one clip.
 
     `video` one encoded image a frame, `label` int64[1], `id` and `source` bytes[1], `timestamps_us` int64[T], and
-    `note` bytes[1] where there is one.
+    `caption` and `note` bytes[1] where there is one.
     """
     features: dict[str, FeatureValue] = {
         "video": list(clip.images),
@@ -28,6 +28,8 @@ def encode_record(clip: ClipRecord) -> bytes:
         "source": clip.source.encode("utf-8"),
         "timestamps_us": clip.timestamps_us,
     }
+    if clip.caption:
+        features["caption"] = clip.caption.encode("utf-8")
     if clip.note:
         features["note"] = clip.note.encode("utf-8")
     return serialize_example(features)
@@ -50,6 +52,7 @@ def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
             images=read_images(features, "video"),
             timestamps_us=read_integers(features, "timestamps_us"),
             note=read_text(features, "note") if "note" in features else "",
+            caption=read_text(features, "caption") if "caption" in features else "",
         )
     except (KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a record of the tfds layout: {error!r}") from error
@@ -67,6 +70,7 @@ def dataset_info_json(
     num_bytes: Mapping[Split, int],
     notes: Mapping[str, object],
     licence: str = "",
+    has_captions: bool = False,
 ) -> str:
     """`dataset_info.json`: the shards that there are, by split, and how many records each holds (0: retired).
 
@@ -83,11 +87,14 @@ def dataset_info_json(
         }
         for split, lengths in shard_lengths.items()
     ]
+    described = {"encoding": encoding, "plan": plan_digest, "commit": notes}
+    if has_captions:
+        described["captions"] = True
     info = {
         "name": name,
         "version": version,
         "description": description,
-        "configDescription": json.dumps({"encoding": encoding, "plan": plan_digest, "commit": notes}, sort_keys=True),
+        "configDescription": json.dumps(described, sort_keys=True),
         "fileFormat": "tfrecord",
         "splits": splits,
         **({"redistributionInfo": {"license": licence}} if licence else {}),
@@ -95,17 +102,24 @@ def dataset_info_json(
     return json.dumps(info, indent=1, ensure_ascii=False) + "\n"
 
 
-def features_json(*, image_format: str, num_classes: int) -> str:
-    """`features.json`: types of the features that tensorflow-datasets decodes; it ignores the others in a record."""
+def features_json(*, image_format: str, num_classes: int, has_captions: bool = False) -> str:
+    """`features.json`: types of the features that tensorflow-datasets decodes; it ignores the others in a record.
+
+    `caption` is a sequence of texts, of one or none: a text alone has to be in every record.
+    """
     video = {"dtype": "uint8", "encodingFormat": image_format, "shape": {"dimensions": ["-1", "-1", "-1", "3"]}}
-    features = {
+    text = {"pythonClassName": f"{_FEATURES}.text_feature.Text", "text": {}}
+    features: dict[str, object] = {
         "video": {"pythonClassName": f"{_FEATURES}.video_feature.Video", "video": video},
         "label": {
             "pythonClassName": f"{_FEATURES}.class_label_feature.ClassLabel",
             "classLabel": {"numClasses": str(num_classes)},
         },
-        "id": {"pythonClassName": f"{_FEATURES}.text_feature.Text", "text": {}},
+        "id": text,
     }
+    if has_captions:
+        sequence = {"feature": text, "length": "-1"}
+        features["caption"] = {"pythonClassName": f"{_FEATURES}.sequence_feature.Sequence", "sequence": sequence}
     root = {
         "pythonClassName": f"{_FEATURES}.features_dict.FeaturesDict",
         "featuresDict": {"features": features},

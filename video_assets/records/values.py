@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-FeatureValue = bytes | int | float | NDArray[np.int64] | Sequence[bytes]
+FeatureValue = bytes | int | float | NDArray[np.int64] | NDArray[np.float32] | Sequence[bytes]
 """One value or several, of a kind that `tf.train.Feature` holds."""
 
 
@@ -17,7 +17,8 @@ class ClipRecord:
     `images` holds T encoded images in the order of their times, or `frames` (T, H, W, 3) uint8 RGB holds their pixels,
     for a layout that stores no images; `timestamps_us` (T,) int64 are the presentation
     times of the source frames that they show; `height_px` and `width_px` are those of every image, 0 where they are
-    not known. `note` is empty, or says that decoding took another way and why.
+    not known. `caption` is empty where there is none. `audio` (N,) float32 is the clip's sound, mono; empty where the
+    video has none, None where none was asked for. `note` is empty, or says that decoding took another way and why.
     """
 
     clip_id: str
@@ -30,6 +31,9 @@ class ClipRecord:
     height_px: int = 0
     width_px: int = 0
     note: str = ""
+    caption: str = ""
+    audio: NDArray[np.float32] | None = None
+    audio_sample_rate: int = 0
 
     @property
     def num_frames(self) -> int:

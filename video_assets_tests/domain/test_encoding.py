@@ -35,6 +35,14 @@ def test_every_field_that_differs_is_named_with_both_values() -> None:
     assert changed_fields(Encoding(), Encoding()) == {}
 
 
+def test_sound_is_named_only_where_there_is_one() -> None:
+    """So that fingerprints of datasets without it stay what they were before there was such a setting."""
+    assert "audio_sample_rate" not in Encoding().as_dict()
+    assert Encoding(audio_sample_rate=16_000).as_dict()["audio_sample_rate"] == 16_000
+    assert changed_fields(Encoding(), Encoding(audio_sample_rate=16_000)) == {"audio_sample_rate": (0, 16_000)}
+    assert changed_fields(Encoding(audio_sample_rate=16_000), Encoding()) == {"audio_sample_rate": (16_000, 0)}
+
+
 def test_an_encoding_cannot_be_changed_in_place() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Encoding().resolution = 64  # pyright: ignore[reportAttributeAccessIssue]

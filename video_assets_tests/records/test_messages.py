@@ -71,7 +71,7 @@ def test_what_tensorflow_wrote_is_read(tensorflow: ModuleType) -> None:
     made = {"n": train.Feature(int64_list=train.Int64List(value=[3])), "none": train.Feature(),
             "f": train.Feature(float_list=train.FloatList(value=[1.5]))}  # fmt: skip
     parsed = parse_example(train.Example(features=train.Features(feature=made)).SerializeToString())
-    assert {name: list(value) for name, value in parsed.items()} == {"n": [3]}
+    assert {name: list(value) for name, value in parsed.items()} == {"n": [3], "f": [1.5]}
 
 
 @pytest.mark.parametrize("data", [b"\xff", b"\x0a\x05abc", b"not an example"])

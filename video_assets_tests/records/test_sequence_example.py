@@ -45,6 +45,25 @@ def test_a_record_comes_back_as_it_was() -> None:
     assert back.note == "plain decode"
 
 
+def test_caption_and_sound_come_back_as_they_were() -> None:
+    sound = np.array([0.0, -0.5, 0.25], np.float32)
+    back = decode_record(encode_record(record(caption="a man läuft", audio=sound, audio_sample_rate=16_000)), LABELS)
+    assert (back.caption, back.audio_sample_rate) == ("a man läuft", 16_000)
+    assert back.audio is not None
+    assert back.audio.tolist() == sound.tolist()
+    none = decode_record(encode_record(record()), LABELS)
+    assert (none.caption, none.audio, none.audio_sample_rate) == ("", None, 0)
+
+
+def test_sound_is_one_step_of_a_list_with_its_rate_beside_it() -> None:
+    context, lists = parse_sequence_example(
+        encode_record(record(audio=np.zeros(0, np.float32), audio_sample_rate=8_000))
+    )
+    assert lists["WAVEFORM/feature/floats"] == pytest.approx([])
+    assert context["WAVEFORM/feature/sample_rate"] == [8_000.0]
+    assert (context["WAVEFORM/feature/num_samples"], context["WAVEFORM/feature/num_channels"]) == ([0], [1])
+
+
 def test_the_context_has_every_key_that_readers_ask_for() -> None:
     context, lists = parse_sequence_example(encode_record(record()))
     assert context["clip/label/index"] == [1]

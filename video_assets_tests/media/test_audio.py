@@ -1,0 +1,124 @@
+"""Sound: real files, whose tone says which second it is, cut to spans on the time line of the pictures."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from video_assets.media.audio import decode_audio
+from video_assets_tests.media.making import HEIGHT_PX, WIDTH_PX, numbered_picture
+
+RATE = 44_100
+
+
+def tone_of(second: int) -> float:
+    """Hertz of each second: 300, 500, 700, …"""
+    return 300.0 + 200.0 * second
+
+
+def stairs(seconds: int, channels: int = 2) -> NDArray[np.float32]:
+    """(channels, N) float32: another tone in every second, half as loud as can be."""
+    times = np.arange(seconds * RATE) / RATE
+    wave = 0.5 * np.sin(2 * np.pi * (300.0 + 200.0 * np.floor(times)) * times)
+    return np.tile(wave.astype(np.float32), (channels, 1))
+
+
+def write(path: Path, codec: str, *, seconds: int = 4, audio_start: float = 0.0, gap: Sequence[float] = ()) -> Path:
+    """Ten pictures a second, and the stairs, which may begin late or have a gap (from, to)."""
+    with av.open(str(path), "w") as container:
+        video = cast("Any", container.add_stream("mpeg4", rate=10))
+        video.width, video.height, video.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
+        audio = cast("Any", container.add_stream(codec, rate=RATE, layout="stereo"))
+        for number in range(10 * seconds):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(numbered_picture(number), format="rgb24")))
+        container.mux(video.encode())
+        samples, size = stairs(seconds), 1024
+        form = {"pcm_s16le": "s16", "aac": "fltp", "libmp3lame": "fltp", "libopus": "flt"}[codec]
+        resampler = av.AudioResampler(format=form, layout="stereo", rate=audio.codec_context.sample_rate)
+        for begin in range(0, samples.shape[1], size):
+            if gap and gap[0] <= begin / RATE < gap[1]:
+                continue
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[:, begin : begin + size]), format="fltp")
+            frame.sample_rate, frame.time_base = RATE, Fraction(1, RATE)
+            frame.pts = begin + round(audio_start * RATE)
+            for resampled in resampler.resample(frame):
+                container.mux(audio.encode(resampled))
+        for resampled in resampler.resample(None):
+            container.mux(audio.encode(resampled))
+        container.mux(audio.encode())
+    return path
+
+
+def loudest(samples: NDArray[np.float32], rate: int) -> float:
+    """The strongest frequency, in hertz."""
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    return float(np.argmax(spectrum) * rate / len(samples))
+
+
+def heard(path: Path, start_seconds: float, end_seconds: float, rate: int = 16_000) -> NDArray[np.float32]:
+    samples = decode_audio(path, round(start_seconds * 1e6), round(end_seconds * 1e6), rate)
+    assert samples is not None
+    return samples
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mov", "pcm_s16le"), ("a.mp4", "aac"), ("a.mkv", "libmp3lame"), ("a.avi", "libmp3lame")]
+)
+def test_each_second_of_a_span_has_its_own_tone(tmp_path: Path, name: str, codec: str) -> None:
+    path = write(tmp_path / name, codec)
+    samples = heard(path, 1.0, 3.0)
+    assert (samples.dtype, samples.shape) == (np.float32, (32_000,))
+    for number, second in enumerate((1, 2)):
+        middle = samples[16_000 * number + 1600 : 16_000 * (number + 1) - 1600]
+        assert loudest(middle, 16_000) == pytest.approx(tone_of(second), abs=2)
+        assert np.abs(middle).max() == pytest.approx(0.5, abs=0.05)
+
+
+def test_samples_stand_where_they_sound(tmp_path: Path) -> None:
+    """Uncompressed sound at its own rate comes out sample for sample, from any start."""
+    path, wave = write(tmp_path / "a.mov", "pcm_s16le"), stairs(4)[0]
+    for start in (0.0, 0.5, 1.234, 3.9):
+        begin = round(start * RATE)
+        samples = heard(path, start, start + 0.1, RATE)
+        expected = np.zeros(len(samples), np.float32)
+        expected[: len(wave) - begin] = wave[begin : begin + len(samples)]
+        assert samples == pytest.approx(expected, abs=1e-3)
+
+
+def test_two_halves_are_the_whole(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", "aac")
+    whole, halves = heard(path, 0, 4), np.concatenate([heard(path, 0, 2), heard(path, 2, 4)])
+    assert len(whole) == len(halves) == 64_000
+    half_a_sample = 0.5 * 2 * np.pi * tone_of(3) / 16_000 / 2  # how far the loudest, highest tone moves meanwhile
+    assert np.abs(whole[:60_000] - halves[:60_000]).max() < half_a_sample
+
+
+def test_the_same_span_gives_the_same_samples(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", "aac")
+    assert (heard(path, 1.5, 2.5) == heard(path, 1.5, 2.5)).all()
+
+
+def test_sound_that_begins_late_or_ends_early_or_has_a_hole_is_silent_there(tmp_path: Path) -> None:
+    late = heard(write(tmp_path / "late.mov", "pcm_s16le", audio_start=1.0), 0, 6)
+    assert not late[:15_900].any()
+    assert loudest(late[17_600:30_400], 16_000) == pytest.approx(tone_of(0), abs=2)
+    assert len(late) == 96_000
+    assert not late[16_000 * 5 + 100 :].any()
+    holed = heard(write(tmp_path / "holed.mkv", "pcm_s16le", gap=(1.0, 2.0)), 0, 4)
+    assert not holed[17_000:31_000].any()
+    assert loudest(holed[33_600:46_400], 16_000) == pytest.approx(tone_of(2), abs=2)
+
+
+def test_a_video_without_sound_has_none(tmp_path: Path) -> None:
+    from video_assets_tests.pipeline.videos import write_video
+
+    assert decode_audio(write_video(tmp_path / "silent.mp4", seed=1), 0, 1_000_000, 16_000) is None
+
+
+def test_channels_are_mixed_and_never_louder_than_full(tmp_path: Path) -> None:
+    assert np.abs(heard(write(tmp_path / "a.mov", "pcm_s16le"), 0, 4)).max() <= 1.0

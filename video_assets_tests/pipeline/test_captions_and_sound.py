@@ -1,0 +1,137 @@
+"""Captions and sound, from a table and real files to what other people's readers get."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from video_assets.domain.encoding import Encoding
+from video_assets.domain.errors import BuildRefused, SettingsError
+from video_assets.storage.paths import DatasetPaths
+from video_assets_tests.media.test_audio import loudest, tone_of
+from video_assets_tests.media.test_audio import write as write_sounding
+from video_assets_tests.pipeline.stages import ENCODING, Stages
+from video_assets_tests.pipeline.test_manifest import write_csv
+from video_assets_tests.pipeline.videos import write_video
+
+SEQUENCES = replace(ENCODING, layout="sequence_example")
+CAPTIONS = {"run/0.mp4": "a man läuft", "run/1.mp4": "", "walk/0.mp4": "two, in the rain", "walk/1.mp4": "slow"}
+
+
+@pytest.fixture
+def captioned(tmp_path: Path) -> Stages:
+    """Four clips, three of them with a caption."""
+    folder = tmp_path / "videos"
+    for number, path in enumerate(CAPTIONS):
+        write_video(folder / path, seed=number)
+    rows = [{"path": path, "label": path.partition("/")[0], "caption": text} for path, text in CAPTIONS.items()]
+    return Stages(write_csv(folder / "clips.csv", *rows), DatasetPaths(tmp_path / "root", "clips"))
+
+
+def build(stages: Stages, encoding: Encoding) -> Path:
+    stages.manifest()
+    stages.splits()
+    stages.plan(encoding)
+    stages.shards()
+    return Path(stages.commit().version_dir)
+
+
+def read_all(version_dir: Path) -> dict[str, dict[str, Any]]:
+    from video_assets.reader import load_dataset
+
+    clips: list[Any] = [
+        clip for split in ("train", "test") for clip in load_dataset(version_dir, split).as_numpy_iterator()
+    ]
+    return {clip["id"].decode(): clip for clip in clips}
+
+
+@pytest.mark.parametrize("encoding", [ENCODING, SEQUENCES], ids=["tfds", "sequence_example"])
+def test_captions_are_stored_and_read(tensorflow: ModuleType, captioned: Stages, encoding: Encoding) -> None:
+    found = read_all(build(captioned, encoding))
+    assert {clip_id: clip["caption"].decode() for clip_id, clip in found.items()} == CAPTIONS
+
+
+def test_tensorflow_datasets_gives_captions_of_clips_that_have_one(tensorflow: ModuleType, captioned: Stages) -> None:
+    tfds = pytest.importorskip("tensorflow_datasets")
+    builder = tfds.builder_from_directory(build(captioned, ENCODING))
+    clips = [clip for split in ("train", "test") for clip in tfds.as_numpy(builder.as_dataset(split=split))]
+    found = {clip["id"].decode(): [text.decode() for text in clip["caption"]] for clip in clips}
+    assert found == {clip_id: [text] if text else [] for clip_id, text in CAPTIONS.items()}
+
+
+def test_a_new_caption_is_a_changed_row(captioned: Stages) -> None:
+    build(captioned, ENCODING)
+    rows = [
+        {"path": path, "label": path.partition("/")[0], "caption": text if path != "walk/1.mp4" else "very slow"}
+        for path, text in CAPTIONS.items()
+    ]
+    write_csv(captioned.source, *rows)
+    captioned.manifest()
+    captioned.splits()
+    assert len(captioned.plan().added) == 1
+
+
+def test_a_dataset_without_captions_says_nothing_of_them(tensorflow: ModuleType, tmp_path: Path) -> None:
+    for number in range(4):
+        write_video(tmp_path / "videos" / "run" / f"{number}.mp4", seed=number)
+    version_dir = build(Stages(tmp_path / "videos", DatasetPaths(tmp_path / "root", "clips")), ENCODING)
+    assert all("caption" not in clip for clip in read_all(version_dir).values())
+    assert "caption" not in (version_dir / "features.json").read_text("utf-8")
+    assert "caption" not in (version_dir / "dataset_info.json").read_text("utf-8")
+
+
+def test_dmvr_gets_the_sound_of_each_span(tensorflow: Any, tmp_path: Path) -> None:
+    """By the specification of DMVR's `add_audio` (a VarLenFeature of one step), and the caption of its `add_text`."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    write_sounding(folder / "stairs.mp4", "aac")
+    write_video(folder / "silent.mp4", seed=5)
+    rows = [
+        {"path": "stairs.mp4", "label": "a", "start": 1, "end": 2, "caption": "second one", "split": "train"},
+        {"path": "stairs.mp4", "label": "b", "start": 2.5, "end": 3, "caption": "", "split": "train"},
+        {"path": "silent.mp4", "label": "a", "start": "", "end": "", "caption": "", "split": "train"},
+    ]
+    stages = Stages(write_csv(folder / "clips.csv", *rows), DatasetPaths(tmp_path / "root", "clips"))
+    version_dir = build(stages, replace(SEQUENCES, audio_sample_rate=16_000))
+    context = {
+        "example/id": tensorflow.io.FixedLenFeature([], tensorflow.string),
+        "caption/string": tensorflow.io.VarLenFeature(tensorflow.string),
+        "WAVEFORM/feature/sample_rate": tensorflow.io.FixedLenFeature([], tensorflow.float32),
+    }
+    lists = {"WAVEFORM/feature/floats": tensorflow.io.VarLenFeature(tensorflow.float32)}
+    found: dict[str, Any] = {}
+    for record in tensorflow.data.TFRecordDataset([str(path) for path in version_dir.glob("*.tfrecord")]):
+        of_clip, steps = tensorflow.io.parse_single_sequence_example(record, context, lists)
+        sound = tensorflow.sparse.to_dense(steps["WAVEFORM/feature/floats"])[0].numpy()
+        assert of_clip["WAVEFORM/feature/sample_rate"] == 16_000.0
+        texts = [text.decode() for text in of_clip["caption/string"].values.numpy()]
+        found[of_clip["example/id"].numpy().decode()] = (sound, texts)
+    assert {clip_id: (len(sound), texts) for clip_id, (sound, texts) in found.items()} == {
+        "stairs.mp4#t=1,2": (16_000, ["second one"]),
+        "stairs.mp4#t=2.5,3": (8_000, []),
+        "silent.mp4": (0, []),
+    }
+    assert loudest(found["stairs.mp4#t=1,2"][0][1600:-1600], 16_000) == pytest.approx(tone_of(1), abs=2)
+    assert loudest(found["stairs.mp4#t=2.5,3"][0][800:-800], 16_000) == pytest.approx(tone_of(2), abs=3)
+    assert np.abs(found["stairs.mp4#t=1,2"][0]).max() <= 0.6
+    assert set(read_all(version_dir)) == set(found)
+
+
+def test_sound_is_refused_by_name_where_the_layout_has_no_place_for_it(captioned: Stages) -> None:
+    captioned.manifest()
+    captioned.splits()
+    told = (
+        "plan.encoding.audio_sample_rate is 16000, but the layout tfds has no place for sound; "
+        "set it to 0, or plan.encoding.layout to sequence_example"
+    )
+    with pytest.raises(SettingsError, match=told):
+        captioned.plan(replace(ENCODING, audio_sample_rate=16_000))
+
+
+def test_asking_for_sound_later_needs_a_new_version(captioned: Stages) -> None:
+    build(captioned, SEQUENCES)
+    with pytest.raises(BuildRefused, match=r"under another encoding \(audio_sample_rate 0 → 8000\)"):
+        captioned.plan(replace(SEQUENCES, audio_sample_rate=8_000))
