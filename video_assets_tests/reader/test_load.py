@@ -110,7 +110,12 @@ def test_a_moved_dataset_is_read_by_the_name_that_it_was_given(tensorflow: Modul
     [
         ("clips", "train", "{}/clips is not a version directory, such as root/clips/1.0.0"),
         ("clips/latest", "train", "{}/clips/latest is not a version directory, such as root/clips/1.0.0"),
-        ("clips/1.0.0", "val", "the split is 'val'; it must be one of train, test"),
+        ("clips/1.0.0", "dev", "the split is 'dev'; it must be one of train, test, val"),
+        (
+            "clips/1.0.0",
+            "val",
+            "{}/clips/1.0.0 has no split val; it has train, test (splits.val_fraction asks for val)",
+        ),
         ("clips/2.0.0", "train", "{}/clips/2.0.0 holds no committed dataset (no dataset_info.json); build it first"),
         ("clips/9.9.9", "train", "{}/clips/9.9.9 holds no committed dataset (no dataset_info.json); build it first"),
     ],
