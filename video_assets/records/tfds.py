@@ -87,7 +87,7 @@ def dataset_info_json(
         }
         for split, lengths in shard_lengths.items()
     ]
-    described = {"encoding": encoding, "plan": plan_digest, "commit": notes}
+    described: dict[str, object] = {"encoding": encoding, "plan": plan_digest, "commit": notes}
     if has_captions:
         described["captions"] = True
     info = {
