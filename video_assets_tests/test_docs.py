@@ -3,8 +3,8 @@
 Blocks fenced as ```python and ```sh are run, those of one file one after another in one place: a copy of this project
 with this environment, beside `my-videos` (some classes of the sample), and with both built already, as README.md says.
 A Python block whose first line is `# NAME.py` is also that file. What a block serves is reached and ended. `make test`
-runs one small test. Of `make check`, `make bench` and `make constraints`, which take minutes or change versions, only
-what they would run is asked for (`make -n`). A block fenced with `notest` after its language is not run, and neither is
+runs a small test or two. Of `make check`, `bench`, `reliability` and `constraints`, which take minutes to hours or change
+versions, only what they would run is asked for (`make -n`). A block fenced with `notest` after its language is not run, and neither is
 one that imports a package that is not installed: its test is skipped by that package's name.
 """
 
@@ -29,8 +29,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(?P<language>python|sh)(?P<mark>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 SERVES = re.compile(r"^(make|video-assets) ui\b")
-TAKES_LONG = re.compile(r"^make (check|bench|constraints)\b")
-ONE_TEST = "between_two_measured_qualities"
+TAKES_LONG = re.compile(r"^make (check|bench|reliability|constraints)\b")
+SMALL_TESTS = "between_two_measured_qualities or harness_sees_a_writer"
+"""Of each folder that a page has tested, a small one."""
 SAMPLE_CLASSES = 2
 LIMIT_SECONDS = 600
 
@@ -91,7 +92,7 @@ def environment_of(folder: Path) -> Mapping[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "VIDEO_ASSETS_AUTOMATION": "off",
         "MAKEFLAGS": "TEST_TOOLS=no",
-        "PYTEST_ADDOPTS": f"-k {ONE_TEST} -p no:cacheprovider",
+        "PYTEST_ADDOPTS": f"-k '{SMALL_TESTS}' -p no:cacheprovider",
     }
 
 
