@@ -22,7 +22,7 @@ IS_SAMPLE = $(if $(filter file,$(origin SOURCE)),yes,no)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup sample build ui test test-tools check check-lint check-format check-types check-rooms format bench fuzz reliability constraints
+.PHONY: help setup sample build ui test test-tools check check-lint check-format check-types check-rooms format bench fuzz reliability soak audit constraints
 
 help:
 	@echo 'make setup                        .venv with everything, each file checked against its hash'
@@ -35,6 +35,8 @@ help:
 	@echo 'make bench [ARGS=…]               the benchmarks'
 	@echo 'make fuzz [ARGS="--seconds 1800"] fuzz what reads other people'"'"'s bytes (Linux on x86-64)'
 	@echo 'make reliability [ARGS=…]         builds killed at every operation, bits flipped; docs/RELIABILITY.md'
+	@echo 'make soak [ARGS="--commits 300"]  hundreds of small commits with faults; every promise after each'
+	@echo 'make audit                        known weaknesses of what is installed (needs a network)'
 	@echo 'make constraints                  choose new versions and write constraints.txt and constraints-readers.txt'
 	@echo 'PYTHON=python3.12                 the interpreter that .venv is made with'
 
@@ -113,6 +115,12 @@ fuzz: setup
 
 reliability: setup
 	@$(RUN) -m video_assets_tests.reliability $(ARGS)
+
+soak: setup
+	@$(RUN) -m video_assets_tests.reliability.soak $(ARGS)
+
+audit: setup
+	@$(RUN) -m pip_audit --disable-pip --require-hashes -r constraints.txt -r constraints-readers.txt $(ARGS)
 
 # For all platforms and Pythons at once; names, versions and hashes only.
 COMPILE = $(RUN) -m uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \

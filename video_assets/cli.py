@@ -52,6 +52,12 @@ def _say_error(sentence: str) -> None:
     print(paragraph(f"video-assets: {sentence}"), file=sys.stderr)
 
 
+def _without_secrets(text: str) -> str:
+    from video_assets.domain.redaction import redacted, secrets_of
+
+    return redacted(text, secrets_of(os.environ))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="video-assets", description="From labelled videos to a training-ready, validated TFRecord dataset."
@@ -202,7 +208,7 @@ def _address(text: str) -> Path:
     try:
         return open_address(text)
     except SettingsError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        raise argparse.ArgumentTypeError(_without_secrets(str(error))) from error
 
 
 def _paths(options: argparse.Namespace):  # noqa: ANN202
@@ -216,7 +222,7 @@ def _print_result(result: dict[str, Any], screen: "Screen", *, as_json: bool) ->
 
     show(screen, sys.stderr if as_json else sys.stdout)
     if as_json:
-        print(json.dumps(result, ensure_ascii=True))
+        print(_without_secrets(json.dumps(result, ensure_ascii=True)))
 
 
 def _build(options: argparse.Namespace) -> int:

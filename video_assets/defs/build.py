@@ -31,6 +31,7 @@ from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, live_shards, read_pl
 from video_assets.pipeline.shard_runs import SHARDS_PER_RUN
 from video_assets.pipeline.shards import shards_to_build
 from video_assets.pipeline.writing import building
+from video_assets.report.escape import shown
 from video_assets.storage.failures import failure_sentence, open_files_remedy
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import read_quarantine
@@ -173,7 +174,7 @@ def run_build(source: Path, paths: DatasetPaths, run_config: Mapping[str, Any], 
             end_dead_runs(instance, paths)
             _build_and_check(paths, run_config, instance, result, terminal)
     except (VideoAssetsError, OSError, SQLAlchemyError, sqlite3.Error) as error:
-        result.refused = "; ".join(filter(None, (result.refused, _sentence_of(error, paths))))
+        result.refused = "; ".join(filter(None, (result.refused, shown(_sentence_of(error, paths)))))
         result.is_usage_error |= isinstance(error, SettingsError)
     result.seconds = time.monotonic() - begun
     return result

@@ -17,7 +17,7 @@ from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.plan import read_plan
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
-from video_assets.report.escape import visible
+from video_assets.report.escape import shown
 from video_assets.storage.paths import parse_partition_key
 
 _DESCRIPTIONS = {
@@ -79,7 +79,7 @@ def evaluate_partitions(
 
 def evaluation(instance: dg.DagsterInstance, asset: str, outcome: CheckOutcome) -> dg.AssetCheckEvaluation:
     """The outcome of a shard's check, tied to the shard's partition and its latest materialization."""
-    key, words = dg.AssetKey(asset), visible(outcome.description)
+    key, words = dg.AssetKey(asset), shown(outcome.description)
     return dg.AssetCheckEvaluation(
         asset_key=key,
         check_name=outcome.name,
@@ -117,7 +117,7 @@ def _dataset_check(name: str) -> dg.AssetChecksDefinition:
         with shown_as_failure():
             settings = manifest_settings(dataset.paths())
             outcome = DatasetAudit(dataset.paths(), settings.max_failed_fraction).run(name)
-        words = visible(outcome.description)
+        words = shown(outcome.description)
         return dg.AssetCheckResult(
             passed=outcome.passed,
             severity=severity_of(outcome),

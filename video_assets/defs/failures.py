@@ -1,12 +1,14 @@
 """Errors of the domain, as Dagster shows them."""
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 
 import dagster as dg
 
 from video_assets.domain.errors import VideoAssetsError
-from video_assets.report.escape import visible
+from video_assets.domain.redaction import redacted, secrets_of
+from video_assets.report.escape import shown
 from video_assets.storage.failures import failure_sentence
 
 
@@ -19,12 +21,22 @@ def shown_as_failure() -> Generator[None]:
     try:
         yield
     except VideoAssetsError as error:
-        raise _failure(error, str(error)) from error
+        raise _failure(error, str(error)) from _tellable(error)
     except OSError as error:
-        raise _failure(error, failure_sentence(error, doing="opened")) from error
+        raise _failure(error, failure_sentence(error, doing="opened")) from _tellable(error)
 
 
 def _failure(error: Exception, sentence: str) -> dg.Failure:
-    sentence = visible(sentence)
+    sentence = shown(sentence)
     metadata = {"error": type(error).__name__, "what_happened": sentence}
     return dg.Failure(description=sentence, metadata=metadata, allow_retries=False)
+
+
+def _tellable(error: BaseException) -> BaseException | None:
+    """The error, whose chain Dagster stores word by word; None if a secret is in it."""
+    secrets, link = secrets_of(os.environ), error
+    while link is not None:
+        if redacted(str(link), secrets) != str(link):
+            return None
+        link = link.__cause__ or link.__context__
+    return error

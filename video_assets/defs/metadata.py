@@ -13,7 +13,7 @@ from video_assets.pipeline.manifest import ManifestReport, class_counts
 from video_assets.pipeline.plan import PlanReport
 from video_assets.pipeline.shards import ShardReport
 from video_assets.pipeline.splits import SplitReport
-from video_assets.report.escape import markdown_code, visible
+from video_assets.report.escape import markdown_code, shown
 from video_assets.report.model_garden import NO_MODEL_GARDEN, fit_rows
 from video_assets.storage.paths import DatasetPaths
 
@@ -24,12 +24,12 @@ _MAX_ROWS = 200
 
 def _table(rows: Iterable[Mapping[str, str | int | float | bool | None]]) -> dg.MetadataValue:
     """A table of the first rows, names in it made visible; the word none where there are no rows."""
-    records = [dg.TableRecord(_visible(row)) for _, row in zip(range(_MAX_ROWS), rows, strict=False)]
+    records = [dg.TableRecord(_shown(row)) for _, row in zip(range(_MAX_ROWS), rows, strict=False)]
     return dg.MetadataValue.table(records) if records else dg.MetadataValue.text("none")
 
 
-def _visible(row: Mapping[str, str | int | float | bool | None]) -> dict[str, str | int | float | bool | None]:
-    return {name: visible(value) if isinstance(value, str) else value for name, value in row.items()}
+def _shown(row: Mapping[str, str | int | float | bool | None]) -> dict[str, str | int | float | bool | None]:
+    return {name: shown(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def of_manifest(report: ManifestReport, paths: DatasetPaths) -> Metadata:

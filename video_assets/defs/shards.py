@@ -16,7 +16,7 @@ from video_assets.pipeline.shard_runs import SHARDS_PER_RUN
 from video_assets.pipeline.shards import ShardReport, build_shards
 from video_assets.pipeline.verify import tensorflow_meanwhile
 from video_assets.pipeline.writing import writing_shards
-from video_assets.report.escape import visible
+from video_assets.report.escape import shown
 
 DATA_VERSION_TAG = "dagster/data_version"
 
@@ -58,7 +58,7 @@ def shards_asset(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg
             make_pool, shard_engine = decoding.make_pool(limits), engine.shard_engine()
             for report in build_shards(dataset.paths(), keys, limits, make_pool, progress, engine=shard_engine):
                 if report.error:
-                    context.log.error(visible(report.error))
+                    context.log.error(shown(report.error))
                     failed.append(report)
                     continue
                 # At once, so that a run that fails or is killed later keeps what it finished.
@@ -67,7 +67,7 @@ def shards_asset(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg
         if failed:
             raise dg.Failure(
                 description=f"{len(failed)} of {len(keys)} shards failed; the others are stored. "
-                + "; ".join(visible(report.error) for report in failed[:5]),
+                + "; ".join(shown(report.error) for report in failed[:5]),
                 metadata={"failed": [report.key for report in failed]},
             )
         yield dg.MaterializeResult()

@@ -1,7 +1,10 @@
 """Texts of users (labels, file names) where they could become markup, or move what stands around them."""
 
 import html
+import os
 import re
+
+from video_assets.domain.redaction import redacted, secrets_of
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~:@$.=^])")
 
@@ -25,6 +28,11 @@ def shortened(text: str, max_characters: int) -> str:
         return text
     head = (max_characters - 1) // 2
     return f"{text[:head]}…{text[len(text) - (max_characters - 1 - head) :]}"
+
+
+def shown(text: str, keep: str = "") -> str:
+    """A text as it may stand on a screen, in logs and in the UI: visible, and without the environment's secrets."""
+    return visible(redacted(text, secrets_of(os.environ)), keep)
 
 
 def markdown_text(text: str) -> str:

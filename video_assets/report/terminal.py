@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from video_assets.domain.progress import Counter, LineProgress, progress_line
-from video_assets.report.escape import visible
+from video_assets.report.escape import shown
 
 WIDTH = 80
 _BAR = 12
@@ -83,7 +83,7 @@ def as_text(screen: Screen, *, width: int = WIDTH, colours: bool = False) -> str
 
 def plain(text: str) -> str:
     """The text without control characters: a file name cannot move the cursor, colour or turn what is shown."""
-    return visible(text, keep="\n")
+    return shown(text, keep="\n")
 
 
 def words(text: object, style: str = "") -> Text:

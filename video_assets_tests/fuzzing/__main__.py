@@ -49,7 +49,7 @@ def _told(name: str, code: int, folder: Path) -> Fuzzed:
         int(executions[1]) if executions else 0,
         int(features[-1]) if features else 0,
         "" if code == 0 else f"it ended with {code}:\n{log[-3000:]}",
-        tuple(sorted(folder.glob(f"{name}-*"))),
+        tuple(sorted(path for path in folder.glob(f"{name}-*") if "-slow-unit-" not in path.name)),
     )
 
 

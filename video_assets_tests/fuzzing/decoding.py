@@ -43,23 +43,31 @@ class Tried:
     branches: frozenset[int]
 
 
+def try_bytes_within(job: tuple[bytes, Limits]) -> Tried:
+    """`try_bytes` with other limits, and without looking at its lines."""
+    try:
+        return Tried(None, _shape_of(*job), frozenset())
+    except VideoLost as lost:
+        return Tried(lost.loss, (), frozenset())
+
+
 def try_bytes(data: bytes) -> Tried:
     """Probes and decodes, as the manifest and the shards do. Runs in a decoding process."""
     seen: set[int] = set()
     sys.settrace(functools.partial(_trace, seen))
     try:
-        return Tried(None, _shape_of(data), frozenset(seen))
+        return Tried(None, _shape_of(data, LIMITS), frozenset(seen))
     except VideoLost as lost:
         return Tried(lost.loss, (), frozenset(seen))
     finally:
         sys.settrace(None)
 
 
-def _shape_of(data: bytes) -> tuple[int, ...]:
-    facts = probe.probe_video(data, LIMITS)
+def _shape_of(data: bytes, limits: Limits) -> tuple[int, ...]:
+    facts = probe.probe_video(data, limits)
     assert facts.num_frames > 0
     decoded = decode.decode_clip(
-        data, lambda timeline: choose_timestamps(timeline, ENCODING).tolist(), FrameSize("stretch", 32), LIMITS
+        data, lambda timeline: choose_timestamps(timeline, ENCODING).tolist(), FrameSize("stretch", 32), limits
     )
     assert len(decoded.timestamps_us) == len(decoded.frames)
     assert len(images.encode_images(decoded.frames, "jpeg", 90)) == len(decoded.frames)
