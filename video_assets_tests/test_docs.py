@@ -3,9 +3,9 @@
 Blocks fenced as ```python and ```sh are run, those of one file one after another in one place: a copy of this project
 with this environment, beside `my-videos` (some classes of the sample), and with both built already, as README.md says.
 A Python block whose first line is `# NAME.py` is also that file. What a block serves is reached and ended. `make test`
-runs a small test or two. Of `make check`, `bench`, `reliability` and `constraints`, which take minutes to hours or change
-versions, only what they would run is asked for (`make -n`). A block fenced with `notest` after its language is not run, and neither is
-one that imports a package that is not installed: its test is skipped by that package's name.
+runs a small test or two. Of `make check`, `bench`, `reliability` and `constraints`, which take long or change
+versions, only what they would run is asked for (`make -n`). A block fenced with `notest` after its language is not run,
+and neither is one that imports a package that is not installed: its test is skipped by that package's name.
 """
 
 import ast
