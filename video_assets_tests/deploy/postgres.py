@@ -47,7 +47,7 @@ def postgres_server(programs: Path) -> Generator[tuple[str, str]]:
         log = ["-l", str(folder / "log")]
         subprocess.run([*control, "start", "-o", options, *log], check=True, stdout=subprocess.DEVNULL, cwd=folder)
         try:
-            yield f"postgresql://dagster:{password}@127.0.0.1:{port}/postgres", password
+            yield f"postgresql+psycopg2://dagster:{password}@127.0.0.1:{port}/postgres", password
         finally:
             subprocess.run([*control, "stop", "-m", "immediate"], check=True, capture_output=True, cwd=folder)
     finally:
