@@ -17,8 +17,10 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,6 +31,7 @@ from video_assets.domain.geometry import FrameSize
 from video_assets.domain.losses import VideoLost
 from video_assets.domain.timeline import Timeline
 from video_assets.media.decode import decode_clip
+from video_assets.media.sample import write_sample
 from video_assets_tests.corpus import corpus_files, corpus_path
 
 NUM_FRAMES = 10
@@ -201,11 +204,25 @@ def _show(timings: Sequence[Timing]) -> None:
         print(f"{t.path[-60:]:60} {t.ours_seconds * 1e3:8.1f} {ratios} {frames} {t.note}")
 
 
+def _measure_all(options: argparse.Namespace, root: Path) -> list[Timing]:
+    if options.source:
+        names = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+    else:
+        names = corpus_files(*(options.folder or ["labelled/", "formats/", "long/"]))
+    effort = Effort(options.rounds, options.seconds, CLOCKS[options.clock])
+    measured = [measure(root / name, name, effort, options.baselines.split(",")) for name in names]
+    return [timing for timing in measured if timing is not None]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print a table, and one JSON object as the last line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", action="append", help="of the corpus; repeat for several (default: all good ones)")
-    parser.add_argument("--source", type=Path, help="measure every file below this folder instead of the corpus")
+    parser.add_argument(
+        "--source",
+        type=Path,
+        help="measure every file below this folder; default: the corpus, or the project's sample where there is none",
+    )
     parser.add_argument("--rounds", type=int, default=15, help="at most so many of one video")
     parser.add_argument("--seconds", type=float, default=3.0, help="no round of a video begins after so many")
     parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall")
@@ -214,17 +231,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # else OpenCV's FFmpeg complains a line a frame of some files
     cv2.setNumThreads(1)
-    root = options.source or corpus_path()
-    if root is None:
-        print("No corpus: set VIDEO_ASSETS_CORPUS, or give --source.", file=sys.stderr)
-        return 2
-    if options.source:
-        names = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
-    else:
-        names = corpus_files(*(options.folder or ["labelled/", "formats/", "long/"]))
-    effort = Effort(options.rounds, options.seconds, CLOCKS[options.clock])
-    measured = [measure(root / name, name, effort, options.baselines.split(",")) for name in names]
-    timings = [timing for timing in measured if timing is not None]
+    with ExitStack() as ending:
+        corpus = corpus_path()
+        if options.source is None and corpus is None:
+            options.source = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="video-assets-bench-")))
+            write_sample(options.source)
+        root = options.source if corpus is None else options.source or corpus
+        timings = _measure_all(options, root)
     _show(timings)
     groups = summarise(timings)
     report = {"groups": groups, "videos": [asdict(timing) for timing in timings]}
