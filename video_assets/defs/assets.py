@@ -147,6 +147,7 @@ def dataset_asset(
                 max_failed_fraction=settings.max_failed_fraction,
                 near_duplicates_are_errors=config.near_duplicates_are_errors,
                 retired_grace_minutes=config.retired_grace_minutes,
+                text_index=config.text_index,
                 licence=config.licence.strip(),
             )
     return dg.MaterializeResult(metadata=metadata.of_dataset(report))

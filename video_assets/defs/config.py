@@ -210,6 +210,11 @@ class DatasetConfig(dg.Config):
     near_duplicates_are_errors: bool = Field(
         default=False, description="Refuse the commit if clips of train and test look alike (otherwise a warning)."
     )
+    text_index: bool = Field(
+        default=False,
+        description="Write a text index (offset and size, a line a record) beside each shard, for DALI and PyTorch; "
+        "where there are some, later commits go on with them.",
+    )
     retired_grace_minutes: float = Field(
         15.0, ge=0, description="Minutes that files of retired shards stay, for readers that opened the dataset before."
     )

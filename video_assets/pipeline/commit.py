@@ -16,7 +16,7 @@ from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.card import Committed, card_files
 from video_assets.pipeline.changes import commit_notes
 from video_assets.pipeline.plan import ReadPlan, plan_digest, sequence_of
-from video_assets.pipeline.publish import copied_tables, publish
+from video_assets.pipeline.publish import copied_tables, publish, text_indexes
 from video_assets.pipeline.shards import looks_current
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
 from video_assets.records.tfds import dataset_info_json, features_json
@@ -56,6 +56,7 @@ def commit_dataset(
     near_duplicates_are_errors: bool = False,
     retired_grace_minutes: float = 15.0,
     licence: str = "",
+    text_index: bool = False,
 ) -> CommitReport:
     """Commits the plan: its shards become the dataset, under this licence, or that of the commit before.
 
@@ -70,6 +71,7 @@ def commit_dataset(
     plan = audit.plan
     version_paths = paths.version(plan.pinned.version)
     sidecars = _sound_shards(audit, version_paths)
+    indexes = text_indexes(version_paths, sidecars, is_asked_for=text_index)
     _refuse_unsound(paths, plan, _uncommitted(version_paths, sidecars), limits, make_pool)
     _record_losses(paths, sidecars)
     outcomes = [audit.run(name) for name in DATASET_CHECKS]
@@ -94,6 +96,7 @@ def commit_dataset(
     contents = {
         **dict(copied_tables(paths, version_paths)),
         version_paths.index.name: table_bytes(index, INDEX, notes.as_notes()),
+        **indexes,
         **card_files(committed),
         **_metadata(committed),
     }
@@ -301,6 +304,7 @@ def _remove_retired(version_paths: VersionPaths, live: Collection[str], grace_mi
             write_text(marker, "retired\n")
         # The age whichever way the clock went: a marker of the future must not stay until then.
         if abs(time.time() - marker.stat().st_mtime) >= grace_minutes * 60:
+            version_paths.text_index(*parsed[1:]).unlink(missing_ok=True)
             path.unlink()
             marker.unlink()
             removed.append(partition_key(*parsed[1:]))

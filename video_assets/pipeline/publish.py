@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 
+from video_assets.domain.errors import SettingsError
 from video_assets.storage.checksums import ABSENT, Checksums, read_checksums
 from video_assets.storage.files import file_sha256, write_if_changed
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
@@ -25,7 +26,7 @@ def publish(paths: VersionPaths, contents: Mapping[str, bytes], sidecars: Mappin
         for path, digest in now.items()
         if digest != wanted[path] and (known is None or path not in known.files or known.allows(path, digest))
     }
-    files = wanted | _shard_checksums(paths, sidecars)
+    files = _shard_checksums(paths, sidecars) | wanted
     if before:
         write_if_changed(paths.checksums, Checksums(files, before).to_bytes())
     was_changed = [write_if_changed(paths.directory / path, data) for path, data in contents.items()]
@@ -42,6 +43,34 @@ def _shard_checksums(paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -> di
         beside = [paths.sidecar(*place), *sorted(paths.directory.glob(f"{shard.stem}.*"))]
         found |= {str(path.relative_to(paths.directory)): file_sha256(path) for path in beside if path != shard}
     return found
+
+
+def text_indexes(paths: VersionPaths, sidecars: Mapping[str, Sidecar], *, is_asked_for: bool) -> dict[str, bytes]:
+    """A text index of each shard, if they are asked for or the dataset has any; by their paths in the directory.
+
+    A line `offset size` for each record, framing included; source: what DALI's `tfrecord2idx` and the `tfrecord2idx` of
+    PyTorch's tfrecord package write.
+
+    Raises:
+        SettingsError: if they are asked for in a layout whose shards are compressed: these readers cannot seek in them.
+    """
+    layouts = {str(sidecar.encoding["layout"]) for sidecar in sidecars.values()}
+    if "movinets_helper" in layouts:
+        if is_asked_for:
+            raise SettingsError(
+                "dataset.text_index is true, but plan.encoding.layout is movinets_helper, whose shards are GZIP: DALI "
+                "and PyTorch read uncompressed ones only. Set it to false (index.parquet has every record's place), or "
+                "choose the layout tfds or sequence_example."
+            )
+        return {}
+    if not is_asked_for and not any(paths.directory.glob("*.idx")):
+        return {}
+    return {
+        paths.text_index(*parse_partition_key(key)).name: b"".join(
+            b"%d %d\n" % (clip.offset, clip.length) for clip in sidecar.clips
+        )
+        for key, sidecar in sidecars.items()
+    }
 
 
 def copied_tables(paths: DatasetPaths, version_paths: VersionPaths) -> Iterable[tuple[str, bytes]]:

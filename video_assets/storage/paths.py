@@ -194,6 +194,10 @@ class VersionPaths:
         """A shard's TFRecord file."""
         return self.directory / shard_file_name(self.name, split, shard_index)
 
+    def text_index(self, split: Split, shard_index: int) -> Path:
+        """Where each record of a shard lies, as text: a line of offset and size for each."""
+        return self.directory / f"{self.name}-{partition_key(split, shard_index)}.idx"
+
     def sidecar(self, split: Split, shard_index: int) -> Path:
         """What is known about a shard."""
         return self.directory / "shards" / f"{partition_key(split, shard_index)}.json"

@@ -43,7 +43,7 @@ def test_names_of_settings_are_pinned() -> None:
     names = {op_name: sorted(model.model_fields) for op_name, model in CONFIG_BY_OP.items()}
     assert names["splits"] == ["seed", "test_fraction", "val_fraction"]
     assert names["plan"] == ["clips_per_shard", "encoding", "new_version", "retry_lost", "shard_megabytes"]
-    assert names["dataset"] == ["near_duplicates_are_errors", "retired_grace_minutes"]
+    assert names["dataset"] == ["licence", "near_duplicates_are_errors", "retired_grace_minutes", "text_index"]
     assert {"max_failed_fraction", "include", "group_pattern"} <= set(names["manifest"])
     assert list(EncodingConfig.model_fields) == [field.name for field in fields(Encoding)]
 

@@ -9,16 +9,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from video_assets.domain.encoding import Encoding
+from video_assets.domain.fidelity import frame_mse, psnr_from_mse
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.losses import Loss, VideoLost
+from video_assets.domain.sampling import choose_timestamps
 from video_assets.domain.timeline import Timeline
 from video_assets.media import index
 from video_assets.media.decode import decode_clip, decode_frames
+from video_assets.media.images import decode_image, encode_images
 from video_assets.media.probe import probe_video
 from video_assets.media.reference import reference_frames
 from video_assets_tests.corpus import corpus_files, require_corpus
 
 SIZE = FrameSize("stretch", 64)
+SIZE_224 = FrameSize("stretch", 224)
 
 GOOD = [name for name in corpus_files("formats/") if "webp" not in name]
 LABELLED = corpus_files("labelled/")[::6]
@@ -146,3 +151,19 @@ def test_a_mirrored_and_turned_phone_video_is_brought_upright() -> None:
     facts = probe_video(require_corpus() / "formats/rotation_and_flip__sample_rotate_and_reflect.mp4")
     assert (facts.rotation_degrees, facts.is_mirrored) == (270, True)
     assert (facts.display_width_px, facts.display_height_px) == (720, 1080)
+
+
+@pytest.mark.corpus
+@pytest.mark.slow
+def test_jpeg_95_is_near_to_the_raw_frames(capsys: pytest.CaptureFixture[str]) -> None:
+    """Mean PSNR over all frames of the labelled clips; measured: 46.1 dB, the worst clip 40.7."""
+    corpus = require_corpus()
+    encoding, found = Encoding(), list[float]()
+    for name in corpus_files("labelled/")[::3]:
+        decoded = decode_clip(corpus / name, lambda t: choose_timestamps(t, encoding).tolist(), SIZE_224)
+        images = encode_images(decoded.frames, "jpeg", 95)
+        pairs = zip(decoded.frames, map(decode_image, images), strict=True)
+        found.append(float(np.mean([psnr_from_mse(frame_mse(image, frame)) for frame, image in pairs])))
+    with capsys.disabled():
+        print(f"\nJPEG 95 against raw frames of {len(found)} labelled clips: mean PSNR {np.mean(found):.2f} dB")  # noqa: T201  (people ask for it)
+    assert np.mean(found) >= 38

@@ -1,5 +1,6 @@
 """Every layout through every stage: the same clips, frames and places, whichever reader they are written for."""
 
+import shutil
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 from numpy.typing import NDArray
 
 from video_assets.domain.encoding import Encoding, Layout, Resize, Sampling, ShortClip
+from video_assets.domain.errors import SettingsError
 from video_assets.domain.losses import VideoLost
 from video_assets.domain.splits import Split
 from video_assets.media.images import decode_image
 from video_assets.pipeline.encode import encode_clip
+from video_assets.pipeline.integrity import find_damage
 from video_assets.pipeline.plan import read_plan
 from video_assets.pipeline.settings import ShardingSettings
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
@@ -123,14 +126,53 @@ def test_the_plan_knows_that_floats_are_larger_than_images(videos: Path, tmp_pat
     assert clips["sequence_example"] == clips["tfds"] > 3 * clips["movinets_helper"] > 100
 
 
+# --- text index -------------------------------------------------------------------------------------------------------
+
+
+def test_text_indexes_lead_to_every_record_grow_with_the_dataset_and_go_with_their_shard(
+    videos: Path, tmp_path: Path
+) -> None:
+    source = Path(shutil.copytree(videos, tmp_path / "videos"))
+    built = Built(source, DatasetPaths(tmp_path / "root", "clips"))
+    stages = Stages(source, built.paths)
+    stages.everything()
+    folder = built.version.directory
+    assert list(folder.glob("*.idx")) == []
+    stages.commit(text_index=True)
+    assert_indexed(folder)
+    write_video(source / "run" / "v_run_g09_c01.mp4", seed=99)
+    next(source.rglob("v_jump_g01_c01.mp4")).unlink()
+    stages.up_to_plan()
+    stages.shards()
+    report = stages.commit(retired_grace_minutes=0)  # as a sensor's run commits, which does not ask for them
+    assert report.removed != []
+    assert_indexed(folder)
+    assert find_damage(built.paths) == []
+
+
+def assert_indexed(folder: Path) -> None:
+    """Every shard has an index, no other file has, and what it says is where the records lie."""
+    shards = sorted(folder.glob("*.tfrecord"))
+    assert [path.stem for path in sorted(folder.glob("*.idx"))] == [path.stem for path in shards]
+    for shard in shards:
+        with shard.open("rb") as file:
+            lines = [f"{record.offset} {record.length}\n" for record in read_records(file)]
+        assert shard.with_suffix(".idx").read_text("ascii") == "".join(lines)
+
+
+def test_text_indexes_of_compressed_shards_are_refused_by_name(every_layout: dict[Layout, Built]) -> None:
+    built = every_layout["movinets_helper"]
+    with pytest.raises(SettingsError, match=r"dataset\.text_index is true, but plan\.encoding\.layout is movinets"):
+        Stages(built.source, built.paths).commit(text_index=True)
+    assert list(built.version.directory.glob("*.idx")) == []
+
+
 # --- damage to a shard of floats --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def floats(every_layout: dict[Layout, Built], tmp_path: Path) -> Built:
     """A copy of the dataset in the layout movinets_helper."""
-    import shutil
-
     built = every_layout["movinets_helper"]
     shutil.copytree(built.paths.root, tmp_path / "root")
     return Built(built.source, DatasetPaths(tmp_path / "root", "clips"))
@@ -180,8 +222,6 @@ def test_one_flipped_byte_of_a_compressed_shard_is_found(floats: Built, place: s
 
 
 def test_a_grown_dataset_of_floats_keeps_its_shards(floats: Built, tmp_path: Path, videos: Path) -> None:
-    import shutil
-
     source = Path(shutil.copytree(videos, tmp_path / "videos"))
     write_video(source / "run" / "v_run_g09_c01.mp4", seed=99)
     before = {key: floats.shard(key).read_bytes() for key in ("train-00000", KEY)}
