@@ -232,11 +232,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # else OpenCV's FFmpeg complains a line a frame of some files
     cv2.setNumThreads(1)
     with ExitStack() as ending:
-        corpus = corpus_path()
-        if options.source is None and corpus is None:
-            options.source = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="video-assets-bench-")))
-            write_sample(options.source)
-        root = options.source if corpus is None else options.source or corpus
+        root: Path | None = options.source or corpus_path()
+        if root is None:
+            root = options.source = Path(
+                ending.enter_context(tempfile.TemporaryDirectory(prefix="video-assets-bench-"))
+            )
+            write_sample(root)
         timings = _measure_all(options, root)
     _show(timings)
     groups = summarise(timings)
