@@ -109,7 +109,7 @@ def test_jobs_sensors_schedules_and_resources_have_these_names(listed: dict[str,
     ]
     assert listed["sensors"] == ["missing_shards", "new_videos"]
     assert listed["schedules"] == ["nightly", "nightly_refresh"]
-    assert listed["resources"] == ["dataset", "decoding", "reporting", "source"]
+    assert listed["resources"] == ["dataset", "decoding", "engine", "reporting", "source"]
 
 
 def test_a_fresh_clone_starts_nothing_by_itself(listed: dict[str, object]) -> None:
