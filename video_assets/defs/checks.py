@@ -10,6 +10,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 )
 
 from video_assets.defs.failures import shown_as_failure
+from video_assets.defs.pictures import check_pictures
 from video_assets.defs.resources import Dataset, Decoding
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.splits import Split
@@ -86,7 +87,7 @@ def evaluation(instance: dg.DagsterInstance, asset: str, outcome: CheckOutcome) 
         passed=outcome.passed,
         partition=outcome.target,
         description=words,
-        metadata={"what_was_found": words, **outcome.facts},
+        metadata={"what_was_found": words, **outcome.facts, **check_pictures(outcome.pictures)},
         severity=severity_of(outcome),
         blocking=True,
         target_materialization_data=_latest_materialization(instance, key, outcome.target),
@@ -122,7 +123,7 @@ def _dataset_check(name: str) -> dg.AssetChecksDefinition:
             passed=outcome.passed,
             severity=severity_of(outcome),
             description=words,
-            metadata={"what_was_found": words, **outcome.facts},
+            metadata={"what_was_found": words, **outcome.facts, **check_pictures(outcome.pictures)},
         )
 
     return check

@@ -1,10 +1,13 @@
 """Reports of the stages, as metadata that a person wants to see."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 
+from video_assets.defs.pictures import balance_picture, class_balance_picture, durations_picture
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.commit import CommitReport
 from video_assets.pipeline.estimate import Estimate
@@ -15,7 +18,7 @@ from video_assets.pipeline.shards import ShardReport
 from video_assets.pipeline.splits import SplitReport
 from video_assets.report.escape import markdown_code, shown
 from video_assets.report.model_garden import NO_MODEL_GARDEN, fit_rows
-from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.paths import DatasetPaths, partition_key
 
 Metadata = Mapping[str, Any]
 _MAX_ROWS = 200
@@ -51,10 +54,17 @@ def of_manifest(report: ManifestReport, paths: DatasetPaths) -> Metadata:
         "left_out": len(report.left_out),
         "clips_by_class": _table(classes),
         "clips_by_codec": _table(codecs),
+        "clips_by_size": _table(_sizes(clips)),
+        **durations_picture(clips),
         "quarantine": _table(lost),
         "left_out_entries": _table({"source": item.source, "reason": item.reason} for item in report.left_out),
         "file": dg.MetadataValue.path(str(paths.manifest)),
     }
+
+
+def _sizes(clips: pd.DataFrame) -> list[dict[str, str | int]]:
+    counts = clips.groupby(["display_width_px", "display_height_px"]).size().sort_values(ascending=False, kind="stable")
+    return [{"width x height": f"{width}x{height}", "clips": int(n)} for (width, height), n in counts.items()]
 
 
 def of_split(report: SplitReport, split: Split) -> Metadata:
@@ -78,13 +88,18 @@ def of_split(report: SplitReport, split: Split) -> Metadata:
         "newly_assigned": report.num_new,
         "contradictions": len(report.lost),
         "balance": _table(rows),
+        **balance_picture(report),
     }
 
 
 def of_plan(report: PlanReport, fit: FitReport, estimate: Estimate) -> Metadata:
     """Shards, bytes and minutes to come, what is new, and how MoViNet's windows fit."""
+    counts = report.rows.groupby(["split", "shard_index"]).size()
+    added = {partition_key(split, int(index)): int(n) for (split, index), n in counts.items()}
     return {
         "dagster/row_count": len(report.rows),
+        "clips_to_encode": sum(added.get(key, 0) for key in report.added),
+        "new_shards": _table({"shard": key, "clips": added.get(key, 0)} for key in report.added),
         "version": report.pinned.version,
         "clips": len(report.rows),
         "shards": len(report.shards),
@@ -110,6 +125,7 @@ def of_shard(report: ShardReport) -> Metadata:
         "dagster/partition_row_count": sidecar.records,
         "records": sidecar.records,
         "bytes": sidecar.bytes,
+        "kilobytes_per_clip": round(sidecar.bytes / 1000 / max(1, sidecar.records), 1),
         "quarantined": len(sidecar.losses),
         "was_reused": report.was_reused,
         "fingerprint": sidecar.fingerprint,
@@ -136,6 +152,9 @@ def of_dataset(report: CommitReport) -> Metadata:
         "shards": sum(report.shards.values()),
         "megabytes": round(sum(report.num_bytes.values()) / 1e6, 3),
         "splits": _table(rows),
+        **class_balance_picture(report.classes, list(report.records)),
+        "licence": report.licence or "none given",
+        "card": dg.MetadataValue.path(str(Path(report.version_dir, "card.html"))),
         "retired_files_removed": len(report.removed),
         "was_changed": report.was_changed,
         "version_dir": dg.MetadataValue.path(report.version_dir),

@@ -1,22 +1,28 @@
 """The shards of a split: one partition each."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import dagster as dg
 
 from video_assets.defs import metadata
 from video_assets.defs.assets import CODE_VERSION, GROUP, OWNERS
 from video_assets.defs.failures import shown_as_failure
+from video_assets.defs.pictures import shard_sheet
 from video_assets.defs.reporting import Reporting
 from video_assets.defs.resources import Dataset, Decoding, Engine
 from video_assets.domain.progress import after_first
 from video_assets.domain.splits import Split
 from video_assets.pipeline.manifest import manifest_settings
+from video_assets.pipeline.plan import read_plan
 from video_assets.pipeline.shard_runs import SHARDS_PER_RUN
 from video_assets.pipeline.shards import ShardReport, build_shards
 from video_assets.pipeline.verify import tensorflow_meanwhile
 from video_assets.pipeline.writing import writing_shards
 from video_assets.report.escape import shown
+from video_assets.storage.paths import DatasetPaths
 
 DATA_VERSION_TAG = "dagster/data_version"
 
@@ -44,6 +50,7 @@ def shards_asset(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg
         context: dg.AssetExecutionContext, dataset: Dataset, decoding: Decoding, engine: Engine, reporting: Reporting
     ) -> Iterator[dg.MaterializeResult]:
         """Converts the planned clips of the selected shards."""
+        begun = time.monotonic()
         done: list[ShardReport] = []
         failed: list[ShardReport] = []
         with (
@@ -64,7 +71,11 @@ def shards_asset(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg
                 # At once, so that a run that fails or is killed later keeps what it finished.
                 context.log_event(_materialization(context, report))
                 done.append(report)
+        rate = _clips_per_second(done, time.monotonic() - begun)
+        pictured = partial(_pictured, context, dataset.paths(), rate)
         if failed:
+            for report in done:
+                context.log_event(pictured(report))
             raise dg.Failure(
                 description=f"{len(failed)} of {len(keys)} shards failed; the others are stored. "
                 + "; ".join(shown(report.error) for report in failed[:5]),
@@ -73,15 +84,31 @@ def shards_asset(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg
         yield dg.MaterializeResult()
         # Dagster has just written an event of its own for each key, with one data version for all of them.
         for report in done:
-            context.log_event(_materialization(context, report))
+            context.log_event(pictured(report))
 
     return shards
 
 
-def _materialization(context: dg.AssetExecutionContext, report: ShardReport) -> dg.AssetMaterialization:
+def _clips_per_second(done: Sequence[ShardReport], seconds: float) -> float:
+    encoded = sum(report.sidecar.records for report in done if report.sidecar and not report.was_reused)
+    return round(encoded / seconds, 2)
+
+
+def _pictured(
+    context: dg.AssetExecutionContext, paths: DatasetPaths, rate: float, report: ShardReport
+) -> dg.AssetMaterialization:
+    """The shard's last event of the run, which is the one that is shown; only this one has its picture."""
+    plan = read_plan(paths, ())
+    sheet = shard_sheet(report, paths.version(plan.pinned.version), plan.labels)
+    return _materialization(context, report, {"run_clips_per_second": rate, **sheet})
+
+
+def _materialization(
+    context: dg.AssetExecutionContext, report: ShardReport, more: Mapping[str, Any] | None = None
+) -> dg.AssetMaterialization:
     return dg.AssetMaterialization(
         asset_key=context.asset_key,
         partition=report.key,
-        metadata=metadata.of_shard(report),
+        metadata={**metadata.of_shard(report), **(more or {})},
         tags={DATA_VERSION_TAG: report.fingerprint},
     )

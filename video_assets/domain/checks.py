@@ -1,10 +1,19 @@
 """What a check found."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 Severity = Literal["ERROR", "WARN"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPicture:
+    """Encoded images (JPEG or PNG) to look at side by side, each with a caption, and what they show."""
+
+    words: str
+    images: Sequence[bytes]
+    captions: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +21,7 @@ class CheckOutcome:
     """One check's answer about one thing (a shard's partition key, or "" for the whole dataset).
 
     `severity` is that of a failure; only failures of severity ERROR make a dataset invalid. `facts` are
-    numbers and short texts that a person wants to see.
+    numbers and short texts that a person wants to see, `pictures` what the answer is about.
     """
 
     name: str
@@ -21,6 +30,7 @@ class CheckOutcome:
     target: str = ""
     severity: Severity = "ERROR"
     facts: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    pictures: Sequence[CheckPicture] = ()
 
     @property
     def makes_invalid(self) -> bool:

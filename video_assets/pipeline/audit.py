@@ -1,17 +1,18 @@
 """Checks of the dataset as a whole, from what is on disk."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
 import pandas as pd
 
-from video_assets.domain.checks import CheckOutcome
+from video_assets.domain.checks import CheckOutcome, CheckPicture
 from video_assets.domain.near_duplicates import near_duplicates
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.plan import ReadPlan, read_plan, sequence_of
+from video_assets.pipeline.stored import read_stored, sampled_clip
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 from video_assets.storage.quarantine import read_quarantine
 from video_assets.storage.schemas import MANIFEST, SPLIT
@@ -19,6 +20,7 @@ from video_assets.storage.sidecars import Sidecar, read_sidecar
 from video_assets.storage.tables import read_table
 
 DATASET_CHECKS = ("no_leakage", "classes_covered", "one_encoding", "nothing_lost")
+_MAX_PICTURES = 4
 
 
 @dataclass(frozen=True)
@@ -88,15 +90,23 @@ class DatasetAudit:
                 first = str(torn.index[0])
                 members = sorted({f"{c} ({s})" for c, s in zip(*_members(places, column, first), strict=True)})
                 description = f"{len(torn)} {word}s are in {several} splits; {word} {first}: {', '.join(members[:6])}"
-                return CheckOutcome(name="no_leakage", passed=False, description=description, facts={"torn": len(torn)})
+                return CheckOutcome(
+                    name="no_leakage",
+                    passed=False,
+                    description=description,
+                    facts={"torn": len(torn)},
+                    pictures=self._pictures_of([set(_members(places, column, first)[0])]),
+                )
         return self._look_alikes()
 
     def _look_alikes(self) -> CheckOutcome:
         found: list[str] = []
         num_pairs = 0
+        nearest: list[set[str]] = []
         for one, other in combinations(self.plan.pinned.splits, 2):
             pairs = near_duplicates(self._signatures(one), self._signatures(other))
             num_pairs += len(pairs)
+            nearest += [{pair.a, pair.b} for pair in pairs[:_MAX_PICTURES]]
             if pairs:
                 named = "; ".join(f"{pair.a} and {pair.b}" for pair in pairs[:10])
                 found.append(f"{len(pairs)} clips of {one} look like clips of {other}: {named}")
@@ -107,10 +117,36 @@ class DatasetAudit:
                 severity="ERROR" if self.near_duplicates_are_errors else "WARN",
                 description="; ".join(found),
                 facts={"near_duplicate_pairs": num_pairs},
+                pictures=self._pictures_of(nearest[:_MAX_PICTURES]),
             )
         return CheckOutcome(
             name="no_leakage", passed=True, description="no group, content or look-alike is in two splits"
         )
+
+    def _pictures_of(self, sets_of_clips: Iterable[Collection[str]]) -> list[CheckPicture]:
+        """The middle frames of stored clips, those of a set side by side."""
+        from video_assets.media.images import encode_image
+
+        wanted = [sorted(clip_ids)[:_MAX_PICTURES] for clip_ids in sets_of_clips]
+        every = {clip_id for clip_ids in wanted for clip_id in clip_ids}
+        places = {
+            clip.clip_id: (key, clip)
+            for key, sidecar in self.sidecars.items()
+            if sidecar is not None
+            for clip in sidecar.clips
+            if clip.clip_id in every
+        }
+        version_paths = self.paths.version(self.plan.pinned.version)
+        records = read_stored(version_paths, self.plan.pinned.encoding.layout, self.plan.labels, places.values())
+        images = {record.clip_id: encode_image(sampled_clip(record, 1).frames[0], "jpeg", 85) for record in records}
+        return [
+            CheckPicture(
+                " · ".join(clip_ids),
+                [images[clip_id] for clip_id in clip_ids if clip_id in images],
+                [places[clip_id][0].partition("-")[0] for clip_id in clip_ids if clip_id in images],
+            )
+            for clip_ids in wanted
+        ]
 
     def _signatures(self, split: Split) -> dict[str, bytes]:
         return {

@@ -116,7 +116,7 @@ def make_card(committed: Committed) -> Card:
             SplitTotals(split, committed.records[split], committed.shards[split], committed.num_bytes[split])
             for split in committed.records
         ],
-        classes=_class_rows(index, plan.labels),
+        classes=class_rows(index, plan.labels),
         durations=nice_histogram(seconds.tolist(), "seconds"),
         motion=None,
         hours=float(seconds.sum()) / 3600,
@@ -161,7 +161,8 @@ def _fit(committed: Committed, lengths: pd.DataFrame) -> tuple[list[str], str]:
     return [fit_sentence(fit) for fit in report.fits], report.yaml
 
 
-def _class_rows(index: pd.DataFrame, labels: Sequence[str]) -> list[ClassRow]:
+def class_rows(index: pd.DataFrame, labels: Sequence[str]) -> list[ClassRow]:
+    """Every class in the order of its index, with its records in each split."""
     counts = index.groupby(["label", "split"]).size()
     found: dict[str, dict[str, int]] = {label: {} for label in labels}
     for (label, split), count in counts.items():

@@ -13,7 +13,7 @@ from video_assets.domain.limits import Limits
 from video_assets.domain.splits import Split
 from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
-from video_assets.pipeline.card import Committed, card_files
+from video_assets.pipeline.card import Committed, card_files, class_rows
 from video_assets.pipeline.changes import commit_notes
 from video_assets.pipeline.plan import ReadPlan, plan_digest, sequence_of
 from video_assets.pipeline.publish import copied_tables, publish, text_indexes
@@ -45,6 +45,8 @@ class CommitReport:
     num_bytes: dict[Split, int] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
     was_changed: bool = False
+    licence: str = ""
+    classes: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
 
 
 def commit_dataset(
@@ -93,6 +95,8 @@ def commit_dataset(
         num_bytes=report.num_bytes,
         outcomes=outcomes,
     )
+    report.licence = notes.licence
+    report.classes = {row.label: dict(row.clips) for row in class_rows(index, plan.labels)}
     contents = {
         **dict(copied_tables(paths, version_paths)),
         version_paths.index.name: table_bytes(index, INDEX, notes.as_notes()),

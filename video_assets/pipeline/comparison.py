@@ -1,7 +1,7 @@
 """One stored record against a plain decode of its source. Runs in a decoding process."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +11,14 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.fidelity import frame_mse, misplaced_frame, psnr_from_mse
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.limits import Limits
-from video_assets.media.images import decode_image, encode_images
+from video_assets.media.images import decode_image, encode_image, encode_images, scaled_to_height
 from video_assets.media.reference import reference_frames
 from video_assets.storage.remote_videos import locate_video
 
 PSNR_MARGIN_DB = 1.5
 """How far below the loss of its own image format a stored frame may be."""
 LOSSLESS_PSNR_DB = 45.0
+_PICTURE_PX = 192
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,12 @@ class SourceComparison:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonResult:
-    """The worst frame's PSNR, and what is wrong (empty if nothing is)."""
+    """The worst frame's PSNR, and what is wrong (empty if nothing is); the frame as stored and as its source has it."""
 
     psnr_db: float
     fault: str = ""
+    frame_index: int = 0
+    images: tuple[bytes, ...] = ()
 
     @property
     def is_sound(self) -> bool:
@@ -81,19 +84,27 @@ def compare_with_source(job: SourceComparison) -> ComparisonResult:
 
 
 def _compare_frames(stored: NDArray[np.uint8], source: NDArray[np.uint8], encoding: Encoding) -> ComparisonResult:
-    worst = 99.0
+    worst, worst_index = 99.0, 0
     possible = source if encoding.is_lossless else _stored_as_images(source, encoding)
     for index, (frame, wanted, best) in enumerate(zip(stored, source, possible, strict=True)):
         psnr_db = psnr_from_mse(frame_mse(frame, wanted))
         possible_db = min(LOSSLESS_PSNR_DB + PSNR_MARGIN_DB, psnr_from_mse(frame_mse(best, wanted)))
-        worst = min(worst, psnr_db)
+        if psnr_db < worst:
+            worst, worst_index = psnr_db, index
         if psnr_db < possible_db - PSNR_MARGIN_DB:
             fault = f"frame {index} is {psnr_db:.1f} dB from its source, {possible_db:.1f} dB are possible"
-            return ComparisonResult(worst, fault)
+            return _with_images(ComparisonResult(worst, fault, index), stored, source)
     misplaced = misplaced_frame(stored, source)
     if misplaced is not None:
-        return ComparisonResult(worst, f"frame {misplaced} is nearer to another frame of its source than to its own")
-    return ComparisonResult(worst)
+        fault = f"frame {misplaced} is nearer to another frame of its source than to its own"
+        return _with_images(ComparisonResult(worst, fault, misplaced), stored, source)
+    return _with_images(ComparisonResult(worst, frame_index=worst_index), stored, source)
+
+
+def _with_images(result: ComparisonResult, stored: NDArray[np.uint8], source: NDArray[np.uint8]) -> ComparisonResult:
+    """The result's frame from both sides, small enough for an event."""
+    frames = [scaled_to_height(side[result.frame_index], min(_PICTURE_PX, side.shape[1])) for side in (stored, source)]
+    return replace(result, images=tuple(encode_image(frame, "jpeg", 85) for frame in frames))
 
 
 def _stored_as_images(frames: NDArray[np.uint8], encoding: Encoding) -> Iterator[NDArray[np.uint8]]:

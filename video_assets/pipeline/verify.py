@@ -6,18 +6,18 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Container, Generator, Iterator
+from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from video_assets.domain.audits import COMPARED_RECORDS, choose_sample, compared_cost
-from video_assets.domain.checks import CheckOutcome
+from video_assets.domain.checks import CheckOutcome, CheckPicture
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss
@@ -33,11 +33,18 @@ from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partiti
 from video_assets.storage.sidecars import Sidecar, read_sidecar
 from video_assets.storage.sources import source_directory
 
+if TYPE_CHECKING:
+    from video_assets.pipeline.comparison import ComparisonResult
+
 SHARD_CHECKS = ("shard_is_complete", "shard_decodes", "shard_matches_source")
 
 
 class _Failed(Exception):
-    """Carries the sentence of a failed check."""
+    """Carries the sentence of a failed check, and what it is about."""
+
+    def __init__(self, sentence: str, pictures: Sequence[CheckPicture] = ()) -> None:
+        super().__init__(sentence)
+        self.pictures = pictures
 
 
 @dataclass(frozen=True)
@@ -58,16 +65,17 @@ class ShardAudit:
 
     def run(self, name: str) -> CheckOutcome:
         """Runs one of `SHARD_CHECKS` by name."""
-        checks = {
+        checks: dict[str, Callable[[], tuple[Any, ...]]] = {
             "shard_is_complete": self._is_complete,
             "shard_decodes": self._decodes,
             "shard_matches_source": self._matches_source,
         }
+        outcome = partial(CheckOutcome, name=name, target=self.key)
         try:
-            description, facts = checks[name]()
+            description, facts, *pictures = checks[name]()
         except _Failed as failed:
-            return CheckOutcome(name=name, passed=False, description=str(failed), target=self.key)
-        return CheckOutcome(name=name, passed=True, description=description, target=self.key, facts=facts)
+            return outcome(passed=False, description=str(failed), pictures=failed.pictures)
+        return outcome(passed=True, description=description, facts=facts, pictures=pictures)
 
     @cached_property
     def _shard(self) -> Path:
@@ -195,7 +203,7 @@ class ShardAudit:
         if labels.get(clip_id) != int(record["label"]):
             raise _Failed(f"{place} has the label {int(record['label'])}, planned is {labels.get(clip_id)}")
 
-    def _matches_source(self) -> tuple[str, dict[str, float]]:
+    def _matches_source(self) -> tuple[Any, ...]:
         planned, rows = self._planned
         cost_by_id = dict(zip(rows["clip_id"], (rows["num_frames"] * rows["num_pixels"]).tolist(), strict=True))
         costs = [float(cost_by_id.get(clip.clip_id, 0.0)) for clip in self._sidecar.clips]
@@ -217,16 +225,28 @@ class ShardAudit:
             )
             for _, record in records
         ]
-        worst: list[float] = []
+        compared: list[tuple[float, list[CheckPicture]]] = []
         for (number, record), result in zip(records, compare_all(jobs, self.make_pool), strict=True):
-            place = f"record {number} of {self._shard.name}, clip {record['id'].decode('utf-8', 'replace')}"
+            clip_id = record["id"].decode("utf-8", "replace")
+            place = f"record {number} of {self._shard.name}, clip {clip_id}"
             if isinstance(result, Loss):
                 raise _Failed(f"{place}: its source cannot be decoded again: {result.detail}")
+            pictures = _side_by_side(clip_id, record, result)
             if result.fault:
-                raise _Failed(f"{place}: {result.fault}")
-            worst.append(result.psnr_db)
-        description = f"{len(worst)} of {len(costs)} records show their source's frames"
-        return description, {"records_compared": len(worst), "worst_psnr_db": round(min(worst, default=99.0), 2)}
+                raise _Failed(f"{place}: {result.fault}", pictures)
+            compared.append((result.psnr_db, pictures))
+        description = f"{len(compared)} of {len(costs)} records show their source's frames"
+        worst_db, pictures = min(compared, key=lambda found: found[0], default=(99.0, []))
+        return description, {"records_compared": len(compared), "worst_psnr_db": round(worst_db, 2)}, *pictures
+
+
+def _side_by_side(clip_id: str, record: dict[str, Any], result: "ComparisonResult") -> list[CheckPicture]:
+    """The frame that is farthest from its source, and what its source shows then; nothing if they were not compared."""
+    if not result.images:
+        return []
+    seconds = int(record["timestamps_us"][result.frame_index]) / 1e6
+    words = f"{clip_id}, frame {result.frame_index} at {seconds:.2f} s: {result.psnr_db:.1f} dB"
+    return [CheckPicture(words, result.images, ("stored", "its source"))]
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Contact sheets: frames of stored clips, with what they are beside them."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -32,6 +32,21 @@ class SampledClip:
         return " · ".join(f"{time_us / 1e6:.2f}" for time_us in self.times_us) + " s"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Strip:
+    """Frames side by side, each (H, W, 3) uint8 RGB with a caption of its own, and words about all of them."""
+
+    frames: Sequence[NDArray[np.uint8]]
+    captions: Sequence[str]
+    words: str
+
+
+def strip_of(clip: SampledClip) -> Strip:
+    """A clip with its times, label and name."""
+    times = [f"{time_us / 1e6:.2f} s" for time_us in clip.times_us]
+    return Strip(list(clip.frames), times, f"{visible(clip.label)} — {visible(clip.clip_id)}")
+
+
 def evenly(count: int, wanted: int) -> list[int]:
     """At most `wanted` of `count` places, the first and the last among them.
 
@@ -43,7 +58,7 @@ def evenly(count: int, wanted: int) -> list[int]:
     return [round(index * (count - 1) / (wanted - 1)) for index in range(wanted)] if wanted > 1 else [count // 2]
 
 
-def strip_jpeg(frames: NDArray[np.uint8], height_px: int, quality: int = 75) -> tuple[bytes, int]:
+def strip_jpeg(frames: Iterable[NDArray[np.uint8]], height_px: int, quality: int = 75) -> tuple[bytes, int]:
     """The frames side by side as one JPEG so high, grey lines between them, and its width."""
     from video_assets.media.images import encode_image, scaled_to_height
 
@@ -58,30 +73,30 @@ def jpeg_uri(jpeg: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
-def sheet_svg(clips: Sequence[SampledClip], *, max_bytes: int, height_px: int = 96) -> Markup:
-    """One picture of several clips: a strip of frames each, with label, name and times.
+def sheet_svg(strips: Sequence[Strip], *, max_bytes: int, height_px: int = 96) -> Markup:
+    """One picture of several strips, with their captions.
 
-    Smaller and coarser strips are taken until the picture is small enough; then fewer clips.
+    Smaller and coarser strips are taken until the picture is small enough; then fewer strips.
     """
-    for num_clips in range(len(clips), 0, -1):
+    for num_strips in range(len(strips), 0, -1):
         for height, quality in ((height_px, 75), (height_px, 55), (height_px * 2 // 3, 55), (height_px // 2, 45)):
-            picture = _sheet(clips[:num_clips], height, quality)
+            picture = _sheet(strips[:num_strips], height, quality)
             if len(picture.encode("utf-8")) <= max_bytes:
                 return picture
     return _sheet([], height_px, 75)
 
 
-def _sheet(clips: Sequence[SampledClip], height_px: int, quality: int) -> Markup:
+def _sheet(strips: Sequence[Strip], height_px: int, quality: int) -> Markup:
     y, widest, parts = _GAP_PX, 320, list[Markup]()
-    for clip in clips:
-        jpeg, width = strip_jpeg(clip.frames, height_px, quality)
+    for strip in strips:
+        jpeg, width = strip_jpeg(strip.frames, height_px, quality)
         widest = max(widest, width)
         parts.append(
             Markup('<image x="{}" y="{}" width="{}" height="{}" href="{}"/>').format(
                 _GAP_PX, y, width, height_px, jpeg_uri(jpeg)
             )
         )
-        parts += _captions(clip, y + height_px, width)
+        parts += _captions(strip, y + height_px, width)
         y += height_px + 2 * _CAPTION_PX
     return Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" width="{0}" height="{1}" viewBox="0 0 {0} {1}">{2}'
@@ -89,12 +104,12 @@ def _sheet(clips: Sequence[SampledClip], height_px: int, quality: int) -> Markup
     ).format(widest + 2 * _GAP_PX, y, PICTURE_STYLE, Markup("").join(parts))
 
 
-def _captions(clip: SampledClip, y: int, width_px: int) -> list[Markup]:
-    """The times under their frames, then the clip's label and name."""
-    step = width_px / max(1, len(clip.times_us))
-    time = Markup('<text class="muted small" x="{:.0f}" y="{}">{:.2f} s</text>')
-    parts = [time.format(_GAP_PX + index * step, y + 13, t / 1e6) for index, t in enumerate(clip.times_us)]
-    words = shortened(f"{visible(clip.label)} — {visible(clip.clip_id)}", max(40, width_px // 7))
+def _captions(strip: Strip, y: int, width_px: int) -> list[Markup]:
+    """Those of the frames under them, then the words."""
+    step = (width_px + _LINE_PX) / max(1, len(strip.captions))
+    caption = Markup('<text class="muted small" x="{:.0f}" y="{}">{}</text>')
+    parts = [caption.format(_GAP_PX + i * step, y + 13, visible(text)) for i, text in enumerate(strip.captions)]
+    words = shortened(visible(strip.words), max(44, width_px // 7))
     return [*parts, Markup('<text x="{}" y="{}">{}</text>').format(_GAP_PX, y + 29, words)]
 
 

@@ -2,20 +2,27 @@
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from video_assets.defs.pictures import check_pictures
+from video_assets.domain.near_duplicates import SIGNATURE_BYTES
+from video_assets.media.images import decode_image
 from video_assets.pipeline import card as module
+from video_assets.pipeline.audit import DatasetAudit
 from video_assets.pipeline.changes import committed_licence
+from video_assets.pipeline.plan import read_plan
 from video_assets.pipeline.repair import repair_dataset
 from video_assets.pipeline.stored import motion_of, read_stored, sampled_clip
+from video_assets.pipeline.verify import ShardAudit
 from video_assets.records.values import ClipRecord
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline import damage
-from video_assets_tests.pipeline.stages import InThisProcess, Stages, copied_source
+from video_assets_tests.pipeline.stages import LIMITS, InThisProcess, Stages, copied_source
 from video_assets_tests.pipeline.videos import write_class
 
 
@@ -129,3 +136,36 @@ def test_motion_is_the_mean_change_of_brightness_between_neighbouring_frames(
     levels: tuple[int, ...], motion: float | None
 ) -> None:
     assert motion_of(grey_record(*levels)) == motion
+
+
+def test_a_check_that_fails_for_a_frame_shows_it_beside_its_source(built: Built) -> None:
+    damage.rewrite_shard(built, "train-00001", damage.with_swapped_frames)
+    audit = ShardAudit(built.paths, read_plan(built.paths), "train-00001", LIMITS, InThisProcess())
+    outcome = audit.run("shard_matches_source")
+    assert not outcome.passed
+    [picture] = outcome.pictures
+    assert picture.captions == ("stored", "its source")
+    stored, source = (decode_image(image).astype(int) for image in picture.images)
+    assert stored.shape == source.shape == (32, 32, 3)
+    assert np.abs(stored - source).mean() > 1
+    words = check_pictures(outcome.pictures)["pictures"].value
+    assert words.startswith("![")
+    assert len(words) < 40_000
+
+
+def test_a_check_that_passes_shows_its_worst_frame(built_once: Built) -> None:
+    audit = ShardAudit(built_once.paths, read_plan(built_once.paths), "train-00001", LIMITS, InThisProcess())
+    outcome = audit.run("shard_matches_source")
+    [picture] = outcome.pictures
+    assert picture.words.endswith(f"{outcome.facts['worst_psnr_db']:.1f} dB")
+
+
+def test_clips_that_look_alike_are_shown_side_by_side(built: Built) -> None:
+    signature = (bytes(range(108)) + b"\xff" * (SIGNATURE_BYTES - 108)).hex()
+    for key in ("train-00000", "test-00000"):
+        first, *others = (asdict(clip) for clip in damage.known_of(built, key).clips)
+        damage.edit_sidecar(built, key, clips=[first | {"signature": signature}, *others])
+    outcome = DatasetAudit(built.paths).run("no_leakage")
+    [picture] = outcome.pictures
+    assert sorted(picture.captions) == ["test", "train"]
+    assert len(picture.images) == 2

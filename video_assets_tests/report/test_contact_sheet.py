@@ -11,15 +11,16 @@ import pytest
 
 from video_assets.media.images import decode_image
 from video_assets.report import charts, contact_sheet
-from video_assets.report.contact_sheet import SampledClip, sheet_svg, strip_jpeg, svg_markdown
+from video_assets.report.contact_sheet import SampledClip, Strip, sheet_svg, strip_jpeg, strip_of, svg_markdown
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def noise(num_clips: int, label: str = "run") -> list[SampledClip]:
+def noise(num_clips: int, label: str = "run") -> list[Strip]:
     """Clips that no codec makes small."""
     frames = np.random.default_rng(0).integers(0, 255, (6, 96, 128, 3), np.uint8)
-    return [SampledClip(f"{label}/{n}.mp4", label, frames, [100_000 * i for i in range(6)]) for n in range(num_clips)]
+    times = [100_000 * i for i in range(6)]
+    return [strip_of(SampledClip(f"{label}/{n}.mp4", label, frames, times)) for n in range(num_clips)]
 
 
 def texts(svg: str) -> list[str]:
@@ -59,7 +60,7 @@ def test_a_name_cannot_leave_its_picture(name: str) -> None:
 
 def test_pictures_of_a_sheet_are_the_frames() -> None:
     clip = SampledClip("a", "b", np.full((2, 32, 32, 3), (200, 30, 30), np.uint8), [0, 1])
-    [image] = ET.fromstring(sheet_svg([clip], max_bytes=10**6)).iter(f"{SVG}image")
+    [image] = ET.fromstring(sheet_svg([strip_of(clip)], max_bytes=10**6)).iter(f"{SVG}image")
     frame = decode_image(base64.b64decode(image.attrib["href"].partition(",")[2]))
     assert np.abs(frame[:, :90].astype(int) - (200, 30, 30)).max() < 12
 
