@@ -60,6 +60,7 @@ def test_source_settings_survive_the_way_into_a_config_and_back() -> None:
     assert SourceConfig.from_settings(settings, only_settled=settings.only_settled).to_settings() == settings
 
 
+ENCODING_NAMES = ", ".join(EncodingConfig.model_fields)
 SHOULD = "Input should be"
 PLAN_SETTINGS = "encoding, clips_per_shard, shard_megabytes, retry_lost, new_version"
 
@@ -106,7 +107,7 @@ PLAN_SETTINGS = "encoding, clips_per_shard, shard_megabytes, retry_lost, new_ver
         (
             "plan",
             {"encoding": {"size": 224}},
-            f"plan.encoding.size is not a setting; settings of plan.encoding are {', '.join(Encoding().as_dict())}",
+            f"plan.encoding.size is not a setting; settings of plan.encoding are {ENCODING_NAMES}",
         ),
         ("plan", [1], "plan.config is [1]: it must be a mapping of settings"),
     ],
