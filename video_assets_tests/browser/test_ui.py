@@ -5,7 +5,7 @@ import io
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,11 @@ pytest.importorskip("selenium", reason="selenium is not installed")
 
 from selenium.common.exceptions import NoAlertPresentException
 
+from video_assets.records.values import ClipRecord
+from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.browser.browsing import Page, Ui, browse, browser_programs, serve, wait_until
+from video_assets_tests.datasets import Built
+from video_assets_tests.pipeline import damage
 
 pytestmark = [
     pytest.mark.browser,
@@ -224,6 +228,42 @@ def test_the_dataset_commits_with_its_checks(desk):
     assert text.count("Succeeded") == 4
     page.open(f"{desk.ui.url}/assets/dataset?view=overview", "version_dir")
     assert_nothing_ran(page)
+
+
+def test_the_card_of_a_dataset_shows_hostile_names_as_text(desk):
+    page = desk.page
+
+    text = page.open((desk.shards / "card.html").as_uri(), *LABELS)
+
+    assert "broken <b onmouseover=alert(3)>" in text
+    assert_nothing_ran(page)
+    assert not page.elements("script")
+    assert page.elements("img[alt], svg")
+
+
+def test_a_failed_check_shows_its_reason_and_the_two_frames(desk):
+    dataset = Built(desk.root, DatasetPaths(desk.root, "clips"))
+    damage.rewrite_shard(dataset, "test-00000", with_frames_turned_round)
+
+    page = desk.page
+    page.open(f"{desk.ui.url}/assets/test_shards?view=checks&checkDetail=shard_matches_source", "Execute all")
+    num_runs = len(desk.ui.runs())
+    page.click_button("Execute all")
+    desk.ui.wait_for_runs(num_runs + 1)
+
+    page.open(f"{desk.ui.url}/assets/test_shards?view=checks&checkDetail=shard_matches_source", "Evaluation result")
+    page.click_last("Partitions")
+    page.wait_for("Failed (1)", "Skipped (0)", "Execution Failed (0)")
+    page.click_last("test-00000")
+    page.wait_for("what_was_found", "[Show Markdown]")
+    page.click_last("[Show Markdown]")
+    wait_until("the two frames", lambda: page.elements("img[src^='data:image/']"))
+    assert_nothing_ran(page)
+
+
+def with_frames_turned_round(records: list[ClipRecord]) -> list[ClipRecord]:
+    """The last frame stands where the first belongs."""
+    return [replace(record, images=list(reversed(record.images))) for record in records]
 
 
 def test_a_damaged_shard_is_found_with_its_reason(desk):
