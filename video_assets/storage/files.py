@@ -1,12 +1,16 @@
 """Files that are either whole or not there: write beside, flush, fsync, rename; in a store one conditional PUT."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
+import platform
+import re
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +20,10 @@ from video_assets.storage.addresses import is_remote
 from video_assets.storage.failures import named_failures
 
 _TEMPORARY = ".tmp-"
+_OURS = re.compile(r"\.tmp-([0-9a-f]{8})-([0-9]+)-[0-9a-f]+$")
+"""A temporary's host, and the number of its process there."""
+_FOREIGN_SECONDS = 24 * 3600.0
+"""A temporary of another host that was not written to for so long is nobody's: no clip is decoded for hours."""
 
 
 class AtomicFile:
@@ -31,7 +39,8 @@ class AtomicFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         beside = _spool() / path.name if is_remote(path) else path
-        self.temporary = beside.with_name(f"{path.name}{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}")
+        owner = f"{this_host()}-{os.getpid()}"
+        self.temporary = beside.with_name(f"{path.name}{_TEMPORARY}{owner}-{secrets.token_hex(4)}")
         self.num_bytes = 0
         self._hash = hashlib.sha256()
 
@@ -167,15 +176,30 @@ def was_written_after(status: os.stat_result, other: os.stat_result) -> bool:
     return status.st_mtime >= other.st_mtime
 
 
+@functools.cache
+def this_host() -> str:
+    """Eight hexadecimal digits for this machine, or container: numbers of processes mean something within it only."""
+    namespace = Path("/proc/self/ns/pid")
+    numbered = namespace.readlink() if namespace.is_symlink() else ""
+    return hashlib.sha256(f"{platform.node()} {numbered}".encode()).hexdigest()[:8]
+
+
+def writer_of(temporary: Path) -> tuple[str, int] | None:
+    """The host and the process that a temporary's name tells; None for a name that is not one of ours."""
+    match = _OURS.search(temporary.name)
+    return (match[1], int(match[2])) if match else None
+
+
 def remove_temporaries(directory: Path) -> list[Path]:
     """Removes what killed processes left behind in a directory and those of its folders that are written to.
 
-    Gives what was removed. Files of processes that still live on this machine are left alone. In a
-    store nothing is left behind that could be seen; then it is the local files of what was to be sent there.
+    Gives what was removed. Files of processes that still live on this machine are left alone, and for a day those of
+    other machines, which nobody can ask from here. In a store nothing is left behind that could be seen; then it is the
+    local files of what was to be sent there.
     """
     removed: list[Path] = []
     for path in _temporaries(_spool() if is_remote(directory) else directory):
-        if not _is_alive(path):
+        if not _may_be_alive(path):
             path.unlink(missing_ok=True)
             removed.append(path)
     return removed
@@ -188,13 +212,17 @@ def _temporaries(directory: Path) -> Iterator[Path]:
             yield from sorted(path for path in place.iterdir() if _TEMPORARY in path.name)
 
 
-def _is_alive(temporary: Path) -> bool:
-    process = temporary.name.rpartition(_TEMPORARY)[2].partition("-")[0]
-    if not process.isdecimal() or int(process) == os.getpid():
-        # Not a name of ours is not ours to delete; a file of this very process is being written.
+def _may_be_alive(temporary: Path) -> bool:
+    """Whether somebody may be at work on it; what has not a name of ours is not ours to delete."""
+    writer = writer_of(temporary)
+    if writer is None or writer == (this_host(), os.getpid()):
         return True
+    if writer[0] != this_host():
+        with contextlib.suppress(FileNotFoundError):
+            return time.time() - temporary.stat().st_mtime < _FOREIGN_SECONDS
+        return True  # it has just got its name
     try:
-        os.kill(int(process), 0)
+        os.kill(writer[1], 0)
     except ProcessLookupError:
         return False
     except (PermissionError, OverflowError):

@@ -3,16 +3,18 @@
 python -m video_assets_tests.engines.lose_a_node SOURCE ROOT [SETTING …]
 """
 
+import contextlib
 import json
-import re
 import subprocess
 import sys
 import time
+from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import Any
 
+from video_assets.storage.files import writer_of
 from video_assets_tests.engines.cluster import Node, ray_nodes
 
-_TEMPORARY = re.compile(r"\.tfrecord\.tmp-(\d+)-")
 _PATIENCE_SECONDS = 600.0
 
 
@@ -20,25 +22,37 @@ def wait_for_writer(directory: Path, node: Node, build: "subprocess.Popen[str]")
     """Until a process of the node has a shard half written; gives the name of the half shard."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while build.poll() is None and time.monotonic() < deadline:
-        for path in directory.glob("*.tmp-*"):
-            match = _TEMPORARY.search(path.name)
-            if match and node.owns(int(match[1])):
+        for path in directory.glob("*.tfrecord.tmp-*"):
+            writer = writer_of(path)
+            if writer and node.owns(writer[1]):
                 return path.name
         time.sleep(0.002)  # between two looks
     raise RuntimeError("the second node wrote no shard")
 
 
-def main(source: str, root: str, *settings: str) -> int:
-    """Builds, kills, waits."""
+@contextlib.contextmanager
+def build_that_lost_a_node(
+    source: str, root: str, settings: Sequence[str], half_shards: Path
+) -> Generator[dict[str, Any], None, None]:
+    """Builds on two nodes, kills the second when it has a shard half written in that folder; gives what was said.
+
+    The first node lives on until the block ends.
+    """
     with ray_nodes([1, 1]) as (address, (_, second)):
         command = [sys.executable, "-m", "video_assets.cli", "build", "--source", source, "--root", root, "--json"]
         command += [part for setting in settings for part in ("--set", setting)]
         command += ["--engine", "ray", "--ray-address", address, "--workers", "1"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as build:
-            half = wait_for_writer(Path(root) / "clips" / "1.0.0", second, build)
+            half = wait_for_writer(half_shards, second, build)
             second.kill()
             output = build.communicate()[0]
-        print(json.dumps({"half": half, "result": json.loads(output.splitlines()[-1])}))
+        yield {"half": half, "result": json.loads(output.splitlines()[-1])}
+
+
+def main(source: str, root: str, *settings: str) -> int:
+    """Builds, kills, waits."""
+    with build_that_lost_a_node(source, root, settings, Path(root) / "clips" / "1.0.0") as said:
+        print(json.dumps(said))
     return 0
 
 

@@ -18,7 +18,7 @@ from video_assets_tests.pipeline.stages import Stages
 
 SETTINGS = (
     "splits.test_fraction=0.25",
-    "plan.clips_per_shard=4",
+    "plan.clips_per_shard=6",
     "plan.encoding.sampling=all",
     "plan.encoding.image_format=png",
     "plan.encoding.resolution=160",
@@ -40,6 +40,16 @@ def hashes(version: Path) -> dict[str, str]:
     return {str(path.relative_to(version)): file_sha256(path) for path in files}
 
 
+@pytest.fixture(scope="module")
+def local_hashes(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Of the version that a build on this machine alone gives."""
+    root = tmp_path_factory.mktemp("local")
+    command = [sys.executable, "-m", "video_assets.cli", "build", "--source", videos, "--root", root, "--json"]
+    command += [part for setting in SETTINGS for part in ("--set", setting)]
+    subprocess.run([*map(str, command)], check=True, capture_output=True)
+    return hashes(root / "clips" / "1.0.0")
+
+
 def result_of(done: "subprocess.CompletedProcess[str]") -> Any:
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
@@ -49,17 +59,40 @@ def result_of(done: "subprocess.CompletedProcess[str]") -> Any:
 @pytest.mark.timeout(900)  # Ray alone takes half a minute to start its nodes on a busy machine
 @pytest.mark.usefixtures("needs_cluster")
 def test_a_build_that_loses_a_node_in_the_middle_of_a_shard_gives_the_bytes_of_a_local_build(
-    videos: Path, tmp_path: Path
+    videos: Path, tmp_path: Path, local_hashes: dict[str, str]
 ) -> None:
     said = result_of(run_alone("video_assets_tests.engines.lose_a_node", videos, tmp_path / "ray", *SETTINGS))
 
-    command = [sys.executable, "-m", "video_assets.cli", "build", "--source", videos, "--root", tmp_path / "local"]
-    command += [part for setting in SETTINGS for part in ("--set", setting)]
-    subprocess.run([*map(str, command), "--json"], check=True, capture_output=True)
     assert said["half"]
     assert said["result"]["exit_code"] == 0
     assert said["result"]["clips_encoded"] == 24
-    assert hashes(tmp_path / "ray" / "clips" / "1.0.0") == hashes(tmp_path / "local" / "clips" / "1.0.0")
+    assert hashes(tmp_path / "ray" / "clips" / "1.0.0") == local_hashes
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # Ray alone takes half a minute to start its nodes on a busy machine
+@pytest.mark.usefixtures("needs_cluster")
+def test_the_same_in_a_store_that_fails_at_times_loses_nothing_and_doubles_nothing(
+    videos: Path, tmp_path: Path, local_hashes: dict[str, str]
+) -> None:
+    pytest.importorskip("moto", reason="needs an S3 server (pip install 'moto[s3]')")
+    said = result_of(run_alone("video_assets_tests.engines.lose_a_node_in_a_store", videos, tmp_path, *SETTINGS))
+
+    assert said["half"]
+    assert said["num_failed"] > 20
+    assert said["result"]["exit_code"] == 0
+    assert {name: split["records"] for name, split in said["result"]["splits"].items()} == {"train": 18, "test": 6}
+    assert [item["source"] for item in said["result"]["quarantined"]] == ["run/broken.mp4"]
+    found = hashes(tmp_path / "version")
+    assert found.keys() == local_hashes.keys()
+    differing = {name for name in found if found[name] != local_hashes[name]}
+    # These name the source's address and what it says of its files, or have the digests of files that do.
+    assert all(name.startswith(("checksums.json", "tables/")) for name in differing)
+    assert set(said["shards_put"].values()) == {1}
+    assert said["shards_put"].keys() == {name for name in found if name.endswith(".tfrecord")}
+    # Keys come to nodes by their environment, and to nowhere else: no event, no log of Ray's.
+    assert said["ray_logs"] > 0
+    assert said["files_with_the_secret"] == []
 
 
 @pytest.mark.slow

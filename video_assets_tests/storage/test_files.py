@@ -3,9 +3,11 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from video_assets.storage.files import (
     json_text,
     read_lines,
     remove_temporaries,
+    this_host,
     write_bytes,
     write_if_changed,
     write_text,
@@ -114,6 +117,33 @@ def test_temporaries_of_living_processes_are_left_alone(tmp_path: Path, living_w
         assert names(tmp_path) == sorted([mine.temporary.name, living_writer])
 
 
+def test_a_temporary_of_another_machine_is_left_alone_until_it_stood_still_for_a_day(tmp_path: Path) -> None:
+    # No process of this machine has that number; on the other one it may be at work.
+    foreign = tmp_path / f"shard.tmp-{'0' * 8}-{2**30}-abcd"
+    own = tmp_path / f"shard.tmp-{this_host()}-{2**30}-abcd"
+    for path in (foreign, own):
+        path.write_bytes(b"half")
+    assert remove_temporaries(tmp_path) == [own]
+    for hours, removed in ((23, []), (25, [foreign])):
+        moment = time.time() - hours * 3600
+        os.utime(foreign, (moment, moment))
+        assert remove_temporaries(tmp_path) == removed
+
+
+def test_a_process_of_another_container_counts_as_one_of_another_machine(tmp_path: Path) -> None:
+    print_host = "from video_assets.storage.files import this_host; print(this_host())"
+    alone = ("unshare", "--user", "--map-root-user", "--pid", "--fork")
+    if not shutil.which("unshare") or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs unshare (Debian: util-linux) and the right to make namespaces")
+    command = [sys.executable, "-c", print_host]
+    outside = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    # The process that unshare forks is the first one of its namespace; /proc still tells of it.
+    inside = subprocess.run([*alone, *command], capture_output=True, text=True, check=True).stdout.strip()
+    assert outside == this_host()
+    assert len(inside) == 8
+    assert inside != outside
+
+
 def test_temporaries_are_looked_for_where_files_are_written(tmp_path: Path) -> None:
     for place in ("shards", "splits", "elsewhere", "."):
         kill_while_writing(tmp_path / place / "a.bin", "os._exit(1)")
@@ -123,7 +153,8 @@ def test_temporaries_are_looked_for_where_files_are_written(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "name", ["a.tmp-", "a.tmp-x-1", "a.tmp", "tmp-1-1", "a.tmp-99999999999999999999-1", "a.tmp-²-1"]
+    "name",
+    ["a.tmp-", "a.tmp-x-1-1", "a.tmp", "tmp-1-1-1", f"a.tmp-{this_host()}-{'9' * 20}-1", f"a.tmp-{this_host()}-²-1"],
 )
 def test_what_is_not_named_as_a_temporary_of_ours_is_not_deleted(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"")
