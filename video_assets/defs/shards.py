@@ -22,7 +22,7 @@ from video_assets.pipeline.shards import ShardReport, build_shards
 from video_assets.pipeline.verify import tensorflow_meanwhile
 from video_assets.pipeline.writing import writing_shards
 from video_assets.report.escape import shown
-from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.paths import VersionPaths
 
 DATA_VERSION_TAG = "dagster/data_version"
 
@@ -72,7 +72,8 @@ def shards_asset(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg
                 context.log_event(_materialization(context, report))
                 done.append(report)
         rate = _clips_per_second(done, time.monotonic() - begun)
-        pictured = partial(_pictured, context, dataset.paths(), rate)
+        plan = read_plan(dataset.paths(), ())
+        pictured = partial(_pictured, context, dataset.paths().version(plan.pinned.version), plan.labels, rate)
         if failed:
             for report in done:
                 context.log_event(pictured(report))
@@ -95,11 +96,10 @@ def _clips_per_second(done: Sequence[ShardReport], seconds: float) -> float:
 
 
 def _pictured(
-    context: dg.AssetExecutionContext, paths: DatasetPaths, rate: float, report: ShardReport
+    context: dg.AssetExecutionContext, paths: VersionPaths, labels: list[str], rate: float, report: ShardReport
 ) -> dg.AssetMaterialization:
     """The shard's last event of the run, which is the one that is shown; only this one has its picture."""
-    plan = read_plan(paths, ())
-    sheet = shard_sheet(report, paths.version(plan.pinned.version), plan.labels)
+    sheet = shard_sheet(report, paths, labels)
     return _materialization(context, report, {"run_clips_per_second": rate, **sheet})
 
 

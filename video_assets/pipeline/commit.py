@@ -17,7 +17,7 @@ from video_assets.pipeline.card import Committed, card_files, class_rows
 from video_assets.pipeline.changes import commit_notes
 from video_assets.pipeline.plan import ReadPlan, plan_digest, sequence_of
 from video_assets.pipeline.publish import copied_tables, publish, text_indexes
-from video_assets.pipeline.shards import looks_current
+from video_assets.pipeline.shards import is_as_planned
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
 from video_assets.records.tfds import dataset_info_json, features_json
 from video_assets.storage.files import remove_temporaries, was_written_after, write_text
@@ -119,7 +119,11 @@ def _sound_shards(audit: DatasetAudit, version_paths: VersionPaths) -> dict[str,
     fingerprints = audit.fingerprints
     if not fingerprints:
         raise BuildRefused("the plan has no shards; materialize manifest, splits and plan first")
-    missing = [key for key, fingerprint in fingerprints.items() if not looks_current(version_paths, key, fingerprint)]
+    missing = [
+        key
+        for key, fingerprint in fingerprints.items()
+        if not is_as_planned(version_paths, key, fingerprint, audit.sidecars[key])
+    ]
     if missing:
         named = sequence_of(missing)
         assets = " and ".join(f"{split}_shards" for split in audit.plan.pinned.splits)
@@ -232,25 +236,17 @@ def _report(version_paths: VersionPaths, splits: Sequence[Split], sidecars: Mapp
 
 
 def _index(sidecars: Mapping[str, Sidecar]) -> pd.DataFrame:
-    rows = [
-        {
-            "clip_id": clip.clip_id,
-            "split": parse_partition_key(key)[0],
-            "shard": key,
-            "offset": clip.offset,
-            "length": clip.length,
-            "label": clip.label,
-            "label_index": clip.label_index,
-            "num_frames": clip.num_frames,
-            "content_hash": clip.content_hash,
-            "source": clip.source,
-            "note": clip.note,
-            "signature": bytes.fromhex(clip.signature),
-        }
-        for key, sidecar in sidecars.items()
-        for clip in sidecar.clips
-    ]
-    return pd.DataFrame(rows, columns=INDEX.names)
+    """A row a record. Made by columns: a dictionary for each of ten million rows would fill a machine's memory."""
+    clips = [clip for sidecar in sidecars.values() for clip in sidecar.clips]
+    keys = [key for key, sidecar in sidecars.items() for _ in sidecar.clips]
+    columns = {name: [getattr(clip, name) for clip in clips] for name in INDEX.names if name not in _OF_THE_SHARD}
+    columns["split"] = [parse_partition_key(key)[0] for key in keys]
+    columns["shard"] = keys
+    columns["signature"] = [bytes.fromhex(clip.signature) for clip in clips]
+    return pd.DataFrame(columns, columns=INDEX.names)
+
+
+_OF_THE_SHARD = ("split", "shard", "signature")
 
 
 def _metadata(committed: Committed) -> dict[str, bytes]:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from video_assets.domain.encoding import ENCODER_VERSION, Encoding, changed_fields
 from video_assets.domain.errors import BuildRefused, SettingsError
@@ -255,7 +257,7 @@ def _has_shards(paths: DatasetPaths, version: str) -> bool:
     return directory.is_dir() and any(directory.glob(f"{paths.name}-*.tfrecord"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ReadPlan:
     """The plan as it stands on disk."""
 
@@ -263,16 +265,21 @@ class ReadPlan:
     rows: pd.DataFrame
     labels: list[str]
 
+    @cached_property
+    def _places(self) -> Mapping[tuple[str, int], NDArray[np.intp]]:
+        """Where each shard's rows are: looked for once, not among all rows for each shard."""
+        return self.rows.groupby(["split", "shard_index"], sort=False).indices  # pyright: ignore[reportReturnType]
+
     def shard(self, split: Split, shard_index: int) -> tuple[ShardPlan, pd.DataFrame]:
         """One shard, and its rows in order.
 
         Raises:
             SettingsError: if the plan has no such shard.
         """
-        rows = self.rows[(self.rows["split"] == split) & (self.rows["shard_index"] == shard_index)]
-        if rows.empty:
+        places = self._places.get((split, shard_index))
+        if places is None:
             raise SettingsError(f"{partition_key(split, shard_index)} is not in the plan; materialize plan first")
-        rows = rows.sort_values("position", ignore_index=True)
+        rows = self.rows.take(places).sort_values("position", ignore_index=True)
         return ShardPlan(split, shard_index, tuple(planned_clips(rows)), self.pinned.encoding), rows
 
     def fingerprints(self) -> dict[str, str]:

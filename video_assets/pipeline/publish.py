@@ -36,12 +36,13 @@ def publish(paths: VersionPaths, contents: Mapping[str, bytes], sidecars: Mappin
 
 def _shard_checksums(paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -> dict[str, str]:
     found: dict[str, str] = {}
+    names = {path.name for path in paths.directory.iterdir()}
     for key, sidecar in sidecars.items():
         place = parse_partition_key(key)
-        shard = paths.shard(*place)
-        found[shard.name] = sidecar.sha256
-        beside = [paths.sidecar(*place), *sorted(paths.directory.glob(f"{shard.stem}.*"))]
-        found |= {str(path.relative_to(paths.directory)): file_sha256(path) for path in beside if path != shard}
+        found[paths.shard(*place).name] = sidecar.sha256
+        beside = [paths.sidecar(*place), paths.text_index(*place)]
+        files = [path for path in beside if path.suffix == ".json" or path.name in names]
+        found |= {str(path.relative_to(paths.directory)): file_sha256(path) for path in files}
     return found
 
 

@@ -19,7 +19,7 @@ from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, ReadPlan, read_plan
 from video_assets.records.framing import FramingError, read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.storage.addresses import open_address
-from video_assets.storage.files import AtomicFile, file_sha256, remove_temporaries, was_written_after
+from video_assets.storage.files import AtomicFile, file_sha256, file_status, remove_temporaries, was_written_after
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.sidecars import LostClip, Sidecar, StoredClip, read_sidecar
 from video_assets.storage.sources import source_directory
@@ -277,14 +277,18 @@ def shards_to_build(paths: DatasetPaths) -> list[str]:
 
 def looks_current(paths: VersionPaths, key: str, fingerprint: str) -> bool:
     """Like `is_current`, but without reading the shard: by fingerprint, size, and no change since the commit."""
-    split, index = parse_partition_key(key)
-    sidecar, shard = read_sidecar(paths.sidecar(split, index)), paths.shard(split, index)
-    if sidecar is None or sidecar.fingerprint != fingerprint or not shard.is_file():
+    return is_as_planned(paths, key, fingerprint, read_sidecar(paths.sidecar(*parse_partition_key(key))))
+
+
+def is_as_planned(paths: VersionPaths, key: str, fingerprint: str, sidecar: Sidecar | None) -> bool:
+    """`looks_current` of a shard whose sidecar was read already."""
+    if sidecar is None or sidecar.fingerprint != fingerprint:
         return False
-    status = shard.stat()
-    if status.st_size != sidecar.bytes:
+    shard, info = paths.shard(*parse_partition_key(key)), paths.dataset_info
+    status = file_status(shard)
+    if status is None or status.st_size != sidecar.bytes:
         return False
-    info = paths.dataset_info
-    if info.exists() and was_written_after(status, info.stat()):
+    committed = file_status(info)
+    if committed is not None and was_written_after(status, committed):
         return file_sha256(shard) == sidecar.sha256  # written, or tampered with, after the commit
     return True

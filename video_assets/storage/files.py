@@ -9,6 +9,7 @@ import platform
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -167,6 +168,18 @@ def remove_tree(directory: Path) -> None:
 
     for file in list(list_objects(directory)):
         (directory / file.path).unlink(missing_ok=True)
+
+
+def file_status(path: Path) -> os.stat_result | None:
+    """A file's size and time, in one question; None if there is no such file."""
+    if is_remote(path):
+        remote: Any = path
+        return remote.facts()
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
 
 
 def was_written_after(status: os.stat_result, other: os.stat_result) -> bool:

@@ -13,7 +13,9 @@ from video_assets.domain.near_duplicates import SIGNATURE_BYTES
 from video_assets.domain.splits import split_named
 from video_assets.pipeline import publish as module
 from video_assets.pipeline.commit import committed_counts, committed_lengths
+from video_assets.pipeline.integrity import find_damage
 from video_assets.pipeline.plan import read_plan
+from video_assets.storage.checksums import read_checksums
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS, Built
 from video_assets_tests.pipeline import damage
@@ -288,6 +290,18 @@ def test_a_marker_whose_file_a_killed_commit_removed_already_goes_too(stages: St
     version.shard("train", 4).unlink()
     stages.commit()
     assert not version.retired_marker("train", 4).exists()
+
+
+def test_the_half_written_shard_of_a_lost_machine_is_no_part_of_the_dataset(fresh: Built) -> None:
+    half = fresh.version.directory / f"clips-train-00001.tfrecord.tmp-{'0' * 8}-77-abcd"
+    half.write_bytes(b"half")
+    stages_of(fresh).commit()
+    assert half.exists()  # whether its process lives cannot be told from here
+    checksums = read_checksums(fresh.version.checksums)
+    assert checksums is not None
+    assert not [name for name in checksums.files if ".tmp-" in name]
+    half.unlink()
+    assert find_damage(fresh.paths) == []
 
 
 def test_a_file_that_is_no_shard_of_this_dataset_is_never_removed(stages: Stages) -> None:
