@@ -7,15 +7,23 @@ import re
 from video_assets.domain.redaction import redacted, secrets_of
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~:@$.=^])")
+_JOINER = "\u200d"
+_PICTURE_JOINER = re.compile(
+    "(?<=[\u2190-\u2bff\U0001f000-\U0001faff\ufe0f])\u200d(?=[\u2190-\u2bff\U0001f000-\U0001faff])"
+)
 
 
 def visible(text: str, keep: str = "") -> str:
     r"""The text with everything that is not seen as escapes: controls, and marks that turn or hide what follows.
 
+    A joiner stays where it makes one picture of several, as in emoji of families.
+
     >>> visible("a\x1b[2Jb\u202ec")
     'a\\x1b[2Jb\\u202ec'
     """
-    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
+    # Every second part is a joiner between two pictures.
+    parts = _PICTURE_JOINER.split(text)
+    return _JOINER.join("".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in part) for part in parts)
 
 
 def shortened(text: str, max_characters: int) -> str:

@@ -10,6 +10,8 @@ from markdown_it import MarkdownIt
 
 from video_assets.report.escape import markdown_code, markdown_text, visible
 
+ZERO_WIDTH_JOINER = "\u200d"
+
 
 def shown(markdown: str) -> str:
     """What a reader sees of escaped inline text: backslash escapes and entities undone."""
@@ -49,12 +51,18 @@ def test_the_text_is_shown_as_it_is_on_one_line(text: str) -> None:
     assert shown(escaped) == visible(" ".join(text.split()))
 
 
-@given(st.text())
+@given(st.text() | st.text("\u200d\u2764\ufe0f\U0001f468a"))
 def test_what_is_made_visible_holds_nothing_that_moves_or_hides(text: str) -> None:
-    assert visible(text).isprintable()
+    assert visible(text).replace(ZERO_WIDTH_JOINER, "").isprintable()
     assert visible(visible(text)) == visible(text)
     if text.isprintable():
         assert visible(text) == text
+
+
+@pytest.mark.parametrize("picture", ["\U0001f468\u200d\U0001f469\u200d\U0001f467", "\u2764\ufe0f\u200d\U0001f525"])
+def test_a_picture_of_several_stays_whole_and_a_joiner_elsewhere_is_spelled_out(picture: str) -> None:
+    assert visible(f"a {picture} b") == f"a {picture} b"
+    assert visible(f"a\u200db {picture}\u200dc") == f"a\\u200db {picture}\\u200dc"
 
 
 @pytest.mark.parametrize(
