@@ -22,6 +22,8 @@ from video_assets.pipeline.writing import writing_tables
 CODE_VERSION = "1"
 GROUP = "video_dataset"
 OWNERS = ["team:video_assets"]
+PLANNING, CONVERSION, COMMIT = ({"stage": stage} for stage in ("planning", "conversion", "commit"))
+"""Tags, by which assets are found: tag:stage=conversion."""
 _NO_VAL = " Empty unless splits.val_fraction, or a table's column split, asks for it."
 
 videos = dg.AssetSpec(
@@ -39,6 +41,7 @@ videos = dg.AssetSpec(
     group_name=GROUP,
     kinds={"parquet", "pyav"},
     owners=OWNERS,
+    tags=PLANNING,
     code_version=CODE_VERSION,
 )
 def manifest(
@@ -71,6 +74,7 @@ def manifest(
             group_name=GROUP,
             kinds={"parquet"},
             owners=OWNERS,
+            tags=PLANNING,
             code_version=CODE_VERSION,
         )
         for split in SPLITS
@@ -98,6 +102,7 @@ def plan_asset(partitions: Mapping[Split, dg.DynamicPartitionsDefinition]) -> dg
         group_name=GROUP,
         kinds={"parquet"},
         owners=OWNERS,
+        tags=PLANNING,
         code_version=CODE_VERSION,
     )
     def plan(
@@ -129,6 +134,7 @@ def plan_asset(partitions: Mapping[Split, dg.DynamicPartitionsDefinition]) -> dg
     group_name=GROUP,
     kinds={"tensorflow"},
     owners=OWNERS,
+    tags=COMMIT,
     code_version=CODE_VERSION,
 )
 def dataset_asset(

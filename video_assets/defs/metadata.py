@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+import pyarrow as pa
 
 from video_assets.defs.pictures import balance_picture, class_balance_picture, durations_picture
 from video_assets.domain.splits import SPLITS, Split
@@ -19,6 +20,7 @@ from video_assets.pipeline.splits import SplitReport
 from video_assets.report.escape import markdown_code, shown
 from video_assets.report.model_garden import NO_MODEL_GARDEN, fit_rows
 from video_assets.storage.paths import DatasetPaths, partition_key
+from video_assets.storage.schemas import INDEX, MANIFEST, PLAN, SPLIT
 
 Metadata = Mapping[str, Any]
 _MAX_ROWS = 200
@@ -35,6 +37,10 @@ def _shown(row: Mapping[str, str | int | float | bool | None]) -> dict[str, str 
     return {name: shown(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
+def _columns(schema: pa.Schema) -> dg.TableSchema:
+    return dg.TableSchema([dg.TableColumn(field.name, str(field.type)) for field in schema])
+
+
 def of_manifest(report: ManifestReport, paths: DatasetPaths) -> Metadata:
     """Clips by class, durations, codecs, sizes; the quarantine and what was left out."""
     clips = report.clips
@@ -43,7 +49,7 @@ def of_manifest(report: ManifestReport, paths: DatasetPaths) -> Metadata:
     lost = report.lost[["source", "label", "reason", "detail"]].to_dict("records")
     return {
         "dagster/row_count": len(clips),
-        "dagster/column_schema": dg.TableSchema([dg.TableColumn(str(n), str(t)) for n, t in clips.dtypes.items()]),
+        "dagster/column_schema": _columns(MANIFEST),
         "clips": len(clips),
         "classes": len(report.labels),
         "hours": round(float(clips["duration_us"].sum()) / 3.6e9, 4),
@@ -64,7 +70,7 @@ def of_manifest(report: ManifestReport, paths: DatasetPaths) -> Metadata:
 
 def _sizes(clips: pd.DataFrame) -> list[dict[str, str | int]]:
     counts = clips.groupby(["display_width_px", "display_height_px"]).size().sort_values(ascending=False, kind="stable")
-    return [{"width x height": f"{width}x{height}", "clips": int(n)} for (width, height), n in counts.items()]
+    return [{"width x height": f"{width:.0f}x{height:.0f}", "clips": int(n)} for (width, height), n in counts.items()]
 
 
 def of_split(report: SplitReport, split: Split) -> Metadata:
@@ -80,6 +86,7 @@ def of_split(report: SplitReport, split: Split) -> Metadata:
     total = sum(len(report.splits[name]) for name in SPLITS)
     return {
         "dagster/row_count": len(report.splits[split]),
+        "dagster/column_schema": _columns(SPLIT),
         "clips": len(report.splits[split]),
         "groups": int(report.splits[split]["group"].nunique()),
         "share": round(len(report.splits[split]) / max(1, total), 4),
@@ -98,6 +105,7 @@ def of_plan(report: PlanReport, fit: FitReport, estimate: Estimate) -> Metadata:
     added = {partition_key(split, int(index)): int(n) for (split, index), n in counts.items()}
     return {
         "dagster/row_count": len(report.rows),
+        "dagster/column_schema": _columns(PLAN),
         "clips_to_encode": sum(added.get(key, 0) for key in report.added),
         "new_shards": _table({"shard": key, "clips": added.get(key, 0)} for key in report.added),
         "version": report.pinned.version,
@@ -148,6 +156,7 @@ def of_dataset(report: CommitReport) -> Metadata:
     ]
     return {
         "dagster/row_count": sum(report.records.values()),
+        "dagster/column_schema": _columns(INDEX),
         "records": sum(report.records.values()),
         "shards": sum(report.shards.values()),
         "megabytes": round(sum(report.num_bytes.values()) / 1e6, 3),

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from video_assets.defs import metadata
-from video_assets.defs.assets import CODE_VERSION, GROUP, OWNERS
+from video_assets.defs.assets import CODE_VERSION, CONVERSION, GROUP, OWNERS
 from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.pictures import shard_sheet
 from video_assets.defs.reporting import Reporting
@@ -41,6 +41,7 @@ def shards_asset(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg
         group_name=GROUP,
         kinds={"tfrecord", "pyav"},
         owners=OWNERS,
+        tags=CONVERSION,
         code_version=CODE_VERSION,
         pool="video_shards",
         # What may pass (a full disk, a lost mount) is tried again; finished shards are not. A bad video never raises.

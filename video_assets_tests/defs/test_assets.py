@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import dagster as dg
+import pyarrow.parquet as pq
 import pytest
 
 from video_assets.defs.partitions import shard_partitions
@@ -68,6 +69,23 @@ def test_the_manifest_reports_what_a_person_wants_to_see(planned: Location) -> N
     assert [record.data for record in by_class.records] == [
         {"class": name, "clips": 8} for name in ("jump", "run", "walk")
     ]
+    by_size = metadata["clips_by_size"]
+    assert isinstance(by_size, dg.TableMetadataValue)
+    assert [record.data["width x height"] for record in by_size.records] == ["64x48"]
+
+
+def test_tables_tell_their_rows_and_the_columns_that_their_files_have(planned: Location) -> None:
+    files = {"manifest": planned.paths.manifest, "test_split": planned.paths.split("test"), "plan": planned.paths.plan}
+    for asset, file in files.items():
+        event = planned.instance.get_latest_materialization_event(dg.AssetKey(asset))
+        assert event is not None
+        assert event.asset_materialization is not None
+        metadata = event.asset_materialization.metadata
+        schema = metadata["dagster/column_schema"].value
+        assert isinstance(schema, dg.TableSchema)
+        columns = [(column.name, column.type) for column in schema.columns]
+        assert columns == [(field.name, str(field.type)) for field in pq.read_schema(file)]
+        assert metadata["dagster/row_count"].value == pq.read_metadata(file).num_rows
 
 
 def test_a_run_of_one_partition_materializes_that_one_with_its_fingerprint(planned: Location) -> None:

@@ -116,7 +116,7 @@ def test_a_fresh_clone_starts_nothing_by_itself(listed: dict[str, object]) -> No
     assert listed["statuses"] == ["STOPPED"]
 
 
-def test_every_asset_has_an_owner_a_description_a_kind_and_a_code_version() -> None:
+def test_every_asset_has_an_owner_a_description_a_kind_a_code_version_and_its_stage() -> None:
     from video_assets.defs.location import build_definitions
 
     specs = build_definitions().resolve_all_asset_specs()
@@ -127,6 +127,7 @@ def test_every_asset_has_an_owner_a_description_a_kind_and_a_code_version() -> N
         if spec.key.to_user_string() != "videos":
             assert spec.owners == ["team:video_assets"], spec.key
             assert spec.code_version, spec.key
+            assert spec.tags["stage"] in ("planning", "conversion", "commit"), spec.key
 
 
 def test_every_setting_has_a_description() -> None:
