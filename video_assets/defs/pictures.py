@@ -70,16 +70,13 @@ def shard_sheet(report: ShardReport, paths: VersionPaths, labels: Sequence[str])
 
 
 def check_pictures(pictures: Sequence[CheckPicture]) -> Mapping[str, Any]:
-    """What a check's answer is about, side by side, with the words under it."""
+    """What a check's answer is about, side by side, each with its words under it."""
     from video_assets.media.images import decode_image
 
-    strips = [
-        Strip([decode_image(image) for image in picture.images], picture.captions, picture.words)
-        for picture in pictures
-        if picture.images
-    ]
-    if not strips:
-        return {}
-    svg = sheet_svg(strips, max_bytes=_MAX_BYTES, height_px=_CHECK_PX)
-    words = "\n\n".join(markdown_text(strip.words) for strip in strips)
-    return {"pictures": dg.MetadataValue.md(f"{svg_markdown(svg, strips[0].words)}\n\n{words}\n")}
+    shown = [picture for picture in pictures if picture.images]
+    parts: list[str] = []
+    for picture in shown:
+        strip = Strip([decode_image(image) for image in picture.images], picture.captions, "")
+        svg = sheet_svg([strip], max_bytes=_MAX_BYTES // len(shown), height_px=_CHECK_PX)
+        parts.append(f"{svg_markdown(svg, picture.words)}\n\n{markdown_text(picture.words)}\n")
+    return {"pictures": dg.MetadataValue.md("\n".join(parts))} if parts else {}

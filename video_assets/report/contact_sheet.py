@@ -1,6 +1,7 @@
 """Contact sheets: frames of stored clips, with what they are beside them."""
 
 import base64
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -15,6 +16,8 @@ from video_assets.report.escape import markdown_text, shortened, visible
 _GAP_PX = 6
 _CAPTION_PX = 20
 _LINE_PX = 3
+_LETTER_PX, _WIDE_LETTER_PX = 8, 14
+_MIN_WIDTH_PX = 360
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +37,7 @@ class SampledClip:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Strip:
-    """Frames side by side, each (H, W, 3) uint8 RGB with a caption of its own, and words about all of them."""
+    """Frames side by side, each (H, W, 3) uint8 RGB with a caption of its own, and words about all of them, or none."""
 
     frames: Sequence[NDArray[np.uint8]]
     captions: Sequence[str]
@@ -87,7 +90,7 @@ def sheet_svg(strips: Sequence[Strip], *, max_bytes: int, height_px: int = 96) -
 
 
 def _sheet(strips: Sequence[Strip], height_px: int, quality: int) -> Markup:
-    y, widest, parts = _GAP_PX, 320, list[Markup]()
+    y, widest, parts = _GAP_PX, _MIN_WIDTH_PX, list[Markup]()
     for strip in strips:
         jpeg, width = strip_jpeg(strip.frames, height_px, quality)
         widest = max(widest, width)
@@ -97,7 +100,7 @@ def _sheet(strips: Sequence[Strip], height_px: int, quality: int) -> Markup:
             )
         )
         parts += _captions(strip, y + height_px, width)
-        y += height_px + 2 * _CAPTION_PX
+        y += height_px + (2 if strip.words else 1) * _CAPTION_PX
     return Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" width="{0}" height="{1}" viewBox="0 0 {0} {1}">{2}'
         '<rect class="paper" width="100%" height="100%"/>{3}</svg>'
@@ -109,7 +112,11 @@ def _captions(strip: Strip, y: int, width_px: int) -> list[Markup]:
     step = (width_px + _LINE_PX) / max(1, len(strip.captions))
     caption = Markup('<text class="muted small" x="{:.0f}" y="{}">{}</text>')
     parts = [caption.format(_GAP_PX + i * step, y + 13, visible(text)) for i, text in enumerate(strip.captions)]
-    words = shortened(visible(strip.words), max(44, width_px // 7))
+    if not strip.words:
+        return parts
+    words = visible(strip.words)
+    is_wide = any(unicodedata.east_asian_width(letter) in "WF" for letter in words)
+    words = shortened(words, max(_MIN_WIDTH_PX, width_px) // (_WIDE_LETTER_PX if is_wide else _LETTER_PX))
     return [*parts, Markup('<text x="{}" y="{}">{}</text>').format(_GAP_PX, y + 29, words)]
 
 

@@ -68,3 +68,27 @@ def test_pictures_of_a_sheet_are_the_frames() -> None:
 @pytest.mark.parametrize("module", [charts, contact_sheet])
 def test_what_docstrings_show_is_so(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("letter", "letter_px"), [("w", 8), ("\u7dda", 14)])
+@pytest.mark.parametrize("num_frames", [1, 2, 8])
+def test_words_end_before_the_picture_does(letter: str, letter_px: int, num_frames: int) -> None:
+    strip = Strip([np.zeros((90, 120, 3), np.uint8)] * num_frames, [], letter * 500)
+    svg = str(sheet_svg([strip], max_bytes=30_000))
+    [words] = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    [width] = re.findall(r'<svg[^>]* width="(\d+)"', svg)
+    assert len(words) * letter_px / 8 >= 40
+    assert len(words) * letter_px <= int(width)
+
+
+def test_a_strip_without_words_leaves_no_room_for_them() -> None:
+    frames = [np.zeros((90, 120, 3), np.uint8)] * 2
+    heights = [
+        int(
+            re.findall(
+                r'<svg[^>]* height="(\d+)"', str(sheet_svg([Strip(frames, ["a", "b"], words)], max_bytes=30_000))
+            )[0]
+        )
+        for words in ("words", "")
+    ]
+    assert heights[0] == heights[1] + 20
