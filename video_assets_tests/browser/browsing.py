@@ -23,6 +23,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 HOST = "127.0.0.1"
+LAUNCHPAD = "{ui}/locations/video_assets/jobs/plan_dataset/playground"
 PATIENCE_SECONDS = 120.0
 """How long a condition may take: machines that run tests are slow and shared."""
 _LOCATION, _REPOSITORY, _ALL_ASSETS_JOB = "video_assets", "__repository__", "__ASSET_JOB"

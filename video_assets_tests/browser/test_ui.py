@@ -5,7 +5,7 @@ import io
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,8 @@ pytest.importorskip("selenium", reason="selenium is not installed")
 
 from selenium.common.exceptions import NoAlertPresentException
 
-from video_assets.records.values import ClipRecord
 from video_assets.storage.paths import DatasetPaths
-from video_assets_tests.browser.browsing import Page, Ui, browse, browser_programs, serve, wait_until
+from video_assets_tests.browser.browsing import LAUNCHPAD, Page, Ui, browse, browser_programs, serve, wait_until
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline import damage
 
@@ -31,7 +30,6 @@ SHARD_CHECKS = ("shard_decodes", "shard_is_complete", "shard_matches_source")
 MARKUP, QUOTES, SCRIPT, EMOJI = "<img src=x onerror=alert(1)>", '"it\'s" & co', "<script>alert(2)</script>", "😀 كلب"
 LABELS = (MARKUP, QUOTES, SCRIPT, EMOJI)
 BROKEN = 'broken <b onmouseover=alert(3)>"🎬"\u202egpj.mp4'
-LAUNCHPAD = "{ui}/locations/video_assets/jobs/plan_dataset/playground"
 SETTINGS = """\
 ops:
   manifest: {config: {max_failed_fraction: 0.5}}
@@ -243,7 +241,7 @@ def test_the_card_of_a_dataset_shows_hostile_names_as_text(desk):
 
 def test_a_failed_check_shows_its_reason_and_the_two_frames(desk):
     dataset = Built(desk.root, DatasetPaths(desk.root, "clips"))
-    damage.rewrite_shard(dataset, "test-00000", with_frames_turned_round)
+    damage.rewrite_shard(dataset, "test-00000", damage.with_frames_turned_round)
 
     page = desk.page
     page.open(f"{desk.ui.url}/assets/test_shards?view=checks&checkDetail=shard_matches_source", "Execute all")
@@ -259,11 +257,6 @@ def test_a_failed_check_shows_its_reason_and_the_two_frames(desk):
     page.click_last("[Show Markdown]")
     wait_until("the two frames", lambda: page.elements("img[src^='data:image/']"))
     assert_nothing_ran(page)
-
-
-def with_frames_turned_round(records: list[ClipRecord]) -> list[ClipRecord]:
-    """The last frame stands where the first belongs."""
-    return [replace(record, images=list(reversed(record.images))) for record in records]
 
 
 def test_a_damaged_shard_is_found_with_its_reason(desk):

@@ -122,3 +122,8 @@ def edit_table(path: Path, schema: pa.Schema, change: Callable[[pd.DataFrame], p
     """Rewrites a table, its notes kept."""
     notes = read_notes(path)
     write_table(path, change(read_table(path, schema).copy()), schema, notes)
+
+
+def with_frames_turned_round(records: list[ClipRecord]) -> list[ClipRecord]:
+    """The last frame stands where the first belongs."""
+    return [replace(record, images=list(reversed(record.images))) for record in records]
