@@ -23,7 +23,10 @@ from selenium.webdriver.common.by import By
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
+from video_assets.storage.paths import DatasetPaths  # noqa: E402
 from video_assets_tests.browser.browsing import Page, Ui, browse, serve, wait_until  # noqa: E402
+from video_assets_tests.datasets import Built  # noqa: E402
+from video_assets_tests.pipeline.damage import rewrite_shard, with_frames_turned_round  # noqa: E402
 
 IMAGES = PROJECT / "docs" / "images"
 MAX_BYTES = 250_000
@@ -51,6 +54,7 @@ def main() -> int:
             ui.wait_until_loaded()
             with browse(Path(folder, "profile"), width=WIDTH) as page:
                 _take(page, ui.url)
+                _take_card(page, root)
                 _take_refused_encoding(page, ui)
                 _take_failed_check(page, ui, root)
                 _take_automation(page, ui, source)
@@ -91,6 +95,8 @@ def _take(page: Page, url: str) -> None:
 
     page.open(f"{url}/assets/train_shards?view=partitions&partition=train-00001", "sha256", "Missing (0)")
     _save(page, "partitions")
+    _open_picture(page)
+    _save(page, "contact-sheet")
 
     page.open(f"{url}/assets/train_shards?view=checks&checkDetail=shard_matches_source", "Evaluation result", "Passed")
     page.click_last("Partitions")
@@ -99,9 +105,24 @@ def _take(page: Page, url: str) -> None:
     page.wait_for("what_was_found")
     _save(page, "checks")
 
-    _resize(page, 1640)
+    page.open(f"{url}/assets/test_split?view=events", "balance_against_target")
+    _open_picture(page)
+    _save(page, "balance")
+
+    _resize(page, 2160)
     page.open(f"{url}/assets/manifest?view=events", "clips_by_class", "quarantine")
     _save(page, "manifest")
+
+
+def _open_picture(page: Page) -> None:
+    page.click_last("[Show Markdown]")
+    wait_until("the picture", lambda: page.elements("img[src^='data:image/']"))
+
+
+def _take_card(page: Page, root: Path) -> None:
+    _resize(page, 1060)
+    page.open((root / "clips" / "1.0.0" / "card.html").as_uri(), "Quarantine")
+    _save(page, "card")
 
 
 def _take_refused_encoding(page: Page, ui: Ui) -> None:
@@ -115,26 +136,36 @@ def _take_refused_encoding(page: Page, ui: Ui) -> None:
 
 def _take_failed_check(page: Page, ui: Ui, root: Path) -> None:
     _resize(page, 800)
-    address = f"{ui.url}/assets/train_shards?view=checks&checkDetail=shard_is_complete"
-    num_runs = len(ui.runs())
+    address = f"{ui.url}/assets/train_shards?view=checks&checkDetail="
     shards = root / "clips" / "1.0.0"
-    with _damaged(shards / "clips-train-00003.tfrecord", shards / "clips-train-00004.tfrecord"):
-        page.open(address, "Execute all")
+    wrong, turned = shards / "clips-train-00003.tfrecord", "train-00005"
+    dataset = Built(root, DatasetPaths(root, "clips"))
+    with _restored(wrong), _restored(dataset.shard(turned)), _restored(dataset.sidecar(turned)):
+        wrong.write_bytes((shards / "clips-train-00004.tfrecord").read_bytes())
+        rewrite_shard(dataset, turned, with_frames_turned_round)
+        num_runs = len(ui.runs())
+        page.open(f"{address}shard_is_complete", "Execute all")
         page.click_button("Execute all")
         ui.wait_for_runs(num_runs + 1)
-    page.open(address, "Evaluation result")
+    page.open(f"{address}shard_is_complete", "Evaluation result")
     page.click_last("Partitions")
     page.wait_for("Failed (1)", "Skipped (0)", "train-00003")
     page.click_last("train-00003")
     page.wait_for("what_was_found", "is the clip", "planned is")
     _save(page, "check-failed")
+    page.open(f"{address}shard_matches_source", "Evaluation result")
+    page.click_last("Partitions")
+    page.wait_for("Skipped (0)", turned)
+    page.click_last(turned)
+    page.wait_for("what_was_found", "[Show Markdown]")
+    _open_picture(page)
+    _save(page, "wrong-frames")
 
 
 @contextmanager
-def _damaged(path: Path, other: Path) -> Generator[None]:
-    """A file holds what another one does meanwhile, as if it had been restored under the wrong name."""
+def _restored(path: Path) -> Generator[None]:
+    """Whatever happens to a file meanwhile."""
     content = path.read_bytes()
-    path.write_bytes(other.read_bytes())
     try:
         yield
     finally:
