@@ -102,14 +102,11 @@ def merged_strata(kinds: Sequence[Hashable]) -> NDArray[np.int64]:
     return np.array([number_of.get(kind, MAX_STRATA) for kind in kinds], np.int64)
 
 
-def choose_trial(
-    strata: NDArray[np.int64], seconds: Floats, names: Sequence[str], *, max_clips: int, max_seconds: float
-) -> list[int]:
-    """Indices of the clips to try, ascending: spread over strata, and in each over cheap and dear clips.
+def choose_trial(strata: NDArray[np.int64], seconds: Floats, names: Sequence[str], *, max_clips: int) -> list[int]:
+    """Indices of the clips to try, the cheapest first: spread over strata, and in each over cheap and dear clips.
 
     A stratum gets a share by its clips and its expected `seconds`, and one clip at least while there is room. Of equal
-    clips the hash of their name decides, so that one class, or the beginning of a list, is not preferred. Together they
-    are expected to take at most `max_seconds`; the cheapest clip of all is tried whatever it takes.
+    clips the hash of their name decides, so that one class, or the beginning of a list, is not preferred.
     """
     if not len(strata):
         return []
@@ -120,7 +117,7 @@ def choose_trial(
     for number in sorted(members, key=lambda n: -shares[n]):
         wanted = min(len(members[number]), max(1, round(max_clips * shares[number])), max_clips - len(chosen))
         chosen += _spread(members[number], seconds, names, wanted)
-    return _within(chosen, seconds, max_seconds) or [int(np.argmin(seconds))]
+    return sorted(chosen, key=lambda row: (float(seconds[row]), row))
 
 
 def _spread(rows: NDArray[np.int64], seconds: Floats, names: Sequence[str], wanted: int) -> list[int]:
@@ -133,14 +130,19 @@ def _spread(rows: NDArray[np.int64], seconds: Floats, names: Sequence[str], want
     return [ordered[int((part + 0.5) * len(ordered) / wanted)] for part in range(wanted)]
 
 
-def _within(chosen: Sequence[int], seconds: Floats, max_seconds: float) -> list[int]:
-    kept: list[int] = []
-    for row in sorted(chosen, key=lambda row: float(seconds[row])):
-        if float(seconds[row]) > max_seconds:
-            break
-        max_seconds -= float(seconds[row])
-        kept.append(row)
-    return sorted(kept)
+def is_affordable(next_seconds: float, expected: Sequence[float], taken: Sequence[float], max_seconds: float) -> bool:
+    """Whether there is time for one more clip, when the first `len(taken)` of those `expected` took that long.
+
+    Expectations are scaled by what was seen so far. The first clip is always affordable.
+
+    >>> is_affordable(8.0, [2.0, 4.0], [1.0], 7.0), is_affordable(8.0, [2.0, 4.0], [2.0], 7.0)
+    (True, False)
+    """
+    if not expected:
+        return True
+    known = sum(expected[: len(taken)])
+    scale = sum(taken) / known if known > 0 else 1.0
+    return sum(taken) + scale * (sum(expected[len(taken) :]) + next_seconds) <= max_seconds
 
 
 def extrapolate(expected: Floats, strata: NDArray[np.int64], tried: Sequence[int], measured: Sequence[float]) -> Floats:
@@ -231,7 +233,8 @@ def quality_within(budget_bytes: float, bytes_of: Mapping[int, float]) -> int | 
     85
     """
     qualities = range(min(bytes_of), max(bytes_of) + 1)
-    return max((q for q in qualities if size_at_quality(q, bytes_of) <= budget_bytes), default=None)
+    allowed = budget_bytes * (1 + 1e-9)  # logarithms are rounded
+    return max((q for q in qualities if size_at_quality(q, bytes_of) <= allowed), default=None)
 
 
 def size_at_quality(quality: int, bytes_of: Mapping[int, float]) -> float:

@@ -4,9 +4,7 @@ import json
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -25,38 +23,22 @@ from video_assets.domain.estimates import (
     relative_error,
 )
 from video_assets.domain.limits import Limits
-from video_assets.domain.losses import Loss
 from video_assets.domain.model_fit import stored_frames
 from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.fit import clip_lengths
-from video_assets.pipeline.plan import PlanReport, partition_keys, planned_clips
+from video_assets.pipeline.plan import PlanReport, partition_keys
 from video_assets.pipeline.shard_runs import compared_clips, shard_runs, shards_of
+from video_assets.pipeline.trial_clips import TrialSettings, Tried, trial_jobs, try_clips
 from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import MANIFEST
 from video_assets.storage.sources import source_directory
 from video_assets.storage.tables import read_table
 
-if TYPE_CHECKING:
-    from video_assets.pipeline.trial import TrialJob, TrialResult
-
 _CANDIDATES = 20_000
 """Of the plan's first clips the tried ones are taken; a plan mixes its clips by a hash."""
-_PLAIN_SECONDS = 0.4
-"""How long one clip of each kind is decoded plainly to see how fast that is."""
 _REFERENCE_SECONDS = 0.0108
-_OVERTIME = 2.0
-"""How many times its seconds a trial may take, before what has not come is given up."""
 _MAX_TRIED_IN_A_RUN, _MAX_SECONDS_IN_A_RUN = 16, 3.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrialSettings:
-    """How much a trial may cost, and on what the build will run."""
-
-    max_clips: int
-    max_seconds: float
-    workers: Workers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,14 +79,6 @@ def _reference_work() -> tuple[float, float]:
     return time.perf_counter() - clock, time.thread_time() - core
 
 
-@dataclass(slots=True)
-class _Tried:
-    """Row numbers of the clips that were encoded, and what each took."""
-
-    rows: list[int] = field(default_factory=list)
-    results: "list[TrialResult]" = field(default_factory=list)
-
-
 @dataclass(frozen=True)
 class BuildTrial:
     """A trial that was made; it can say what any of its encodings will take."""
@@ -112,7 +86,7 @@ class BuildTrial:
     rows: pd.DataFrame
     sizes: Mapping[Encoding, ClipSizes]
     strata: NDArray[np.int64]
-    tried: _Tried
+    tried: Tried
     settings: TrialSettings
     slowness: Slowness
     seconds: float
@@ -174,13 +148,15 @@ class BuildTrial:
 def estimate_new_shards(
     paths: DatasetPaths, report: PlanReport, limits: Limits, make_pool: PoolMaker, workers: Workers
 ) -> Estimate:
-    """What the shards that a plan added will take, from trying a tenth of their clips, for three seconds at most.
+    """What the shards that a plan added will take, from trying a fiftieth of their clips, for three seconds at most.
+
+    That is little for a small build, which is over before anybody has read it; `video-assets plan` tries more.
 
     Where the plan added nothing, nothing is tried.
     """
     rows = report.rows[np.isin(partition_keys(report.rows), report.added)].reset_index(drop=True)
     settings = TrialSettings(
-        max_clips=min(_MAX_TRIED_IN_A_RUN, -(-len(rows) // 10)), max_seconds=_MAX_SECONDS_IN_A_RUN, workers=workers
+        max_clips=min(_MAX_TRIED_IN_A_RUN, -(-len(rows) // 50)), max_seconds=_MAX_SECONDS_IN_A_RUN, workers=workers
     )
     encoding = report.pinned.encoding
     trial = try_build(paths, report, rows, [encoding], limits, make_pool, settings)
@@ -206,63 +182,18 @@ def try_build(
     facts = _clip_facts(paths, rows)
     sizes = {encoding: _sizes(facts, rows, encoding) for encoding in encodings}
     strata = _strata(facts, rows)
-    tried = _Tried()
+    tried = Tried()
     if len(rows):
         decoded = {replace(encoding, jpeg_quality=100): encoding for encoding in encodings}.values()  # once each
-        seconds = sum(expected_seconds(sizes[encoding], encoding) for encoding in decoded) * slowness.core
-        chosen = choose_trial(
-            strata[:_CANDIDATES],
-            np.asarray(seconds)[:_CANDIDATES],
-            rows["clip_id"].tolist()[:_CANDIDATES],
-            max_clips=settings.max_clips,
-            max_seconds=settings.max_seconds * settings.workers.num_workers,
-        )
-        chosen.sort(key=lambda row: float(np.asarray(seconds)[row]))  # what may be given up is what costs most
+        each = [expected_seconds(sizes[encoding], encoding) for encoding in decoded]
+        seconds = np.sum(each, axis=0)[:_CANDIDATES] * slowness.core
+        names = rows["clip_id"].tolist()[:_CANDIDATES]
+        # The cheapest first: what may be given up is what costs most.
+        chosen = choose_trial(strata[:_CANDIDATES], seconds, names, max_clips=settings.max_clips)
         directory = source_directory(open_address(report.pinned.source))
-        jobs = _trial_jobs(directory, rows.iloc[chosen], strata[chosen], tuple(encodings), limits)
-        tried = _try_clips(chosen, jobs, make_pool, _OVERTIME * settings.max_seconds)
+        jobs = trial_jobs(directory, rows.iloc[chosen], strata[chosen], tuple(encodings), limits)
+        tried = try_clips(chosen, jobs, seconds[chosen].tolist(), make_pool, settings)
     return BuildTrial(rows, sizes, strata, tried, settings, slowness, time.monotonic() - begun)
-
-
-def _trial_jobs(
-    directory: Path,
-    picked: pd.DataFrame,
-    strata: NDArray[np.int64],
-    encodings: tuple[Encoding, ...],
-    limits: Limits,
-) -> "list[TrialJob]":
-    """A job for each picked row; the first of each stratum also shows how fast a plain decode is."""
-    from video_assets.pipeline.encode import ClipJob
-    from video_assets.pipeline.trial import TrialJob
-
-    firsts = set(np.unique(strata, return_index=True)[1].tolist())
-    sizes, times = picked["size_bytes"].tolist(), picked["mtime_ns"].tolist()
-    return [
-        TrialJob(
-            ClipJob(directory / clip.path, size_bytes, mtime_ns, clip, encodings[0], limits),
-            encodings,
-            _PLAIN_SECONDS if number in firsts else 0.0,
-        )
-        for number, (clip, size_bytes, mtime_ns) in enumerate(zip(planned_clips(picked), sizes, times, strict=True))
-    ]
-
-
-def _try_clips(chosen: Sequence[int], jobs: "Sequence[TrialJob]", make_pool: PoolMaker, max_seconds: float) -> _Tried:
-    """What the jobs of the chosen rows gave until the time was up."""
-    from video_assets.pipeline.trial import try_clip
-
-    tried = _Tried()
-    until = time.monotonic() + max_seconds
-    with make_pool() as pool:
-        results = pool.map(try_clip, jobs)
-        for row, result in zip(chosen, results, strict=False):
-            if not isinstance(result.outcome, Loss):
-                tried.rows.append(row)
-                tried.results.append(result.outcome)
-            if time.monotonic() > until:
-                break
-        results.close()
-    return tried
 
 
 def _clip_facts(paths: DatasetPaths, rows: pd.DataFrame) -> pd.DataFrame:
@@ -291,8 +222,3 @@ def _strata(facts: pd.DataFrame, rows: pd.DataFrame) -> NDArray[np.int64]:
     pixels = np.rint(np.log2(np.maximum(1, rows["num_pixels"].to_numpy(np.float64)))).astype(int)
     kinds = zip(facts["codec"].tolist(), facts["index_trusted"].tolist(), pixels.tolist(), strict=True)
     return merged_strata(list(kinds))
-
-
-def with_clip_limit(limits: Limits, settings: TrialSettings) -> Limits:
-    """The limits for a pool of a trial's own: no clip of it may take longer than the trial."""
-    return replace(limits, clip_seconds=min(limits.clip_seconds, _OVERTIME * settings.max_seconds))

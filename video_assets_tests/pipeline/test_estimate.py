@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from video_assets.domain.build_time import Workers
-from video_assets.pipeline.estimate import TrialSettings, estimate_new_shards, try_build
+from video_assets.pipeline.estimate import estimate_new_shards, try_build
 from video_assets.pipeline.plan import PlanReport, read_plan
 from video_assets.pipeline.settings import ShardingSettings
 from video_assets.pipeline.shard_runs import chunked_shards, compared_clips, shard_runs, shards_of
+from video_assets.pipeline.trial_clips import TrialSettings
 from video_assets.pipeline.verify import ShardAudit
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import Built
@@ -64,11 +65,11 @@ def test_other_encodings_are_tried_on_the_same_clips(planned: tuple[Stages, Plan
     assert coarser < as_is
 
 
-def test_the_plan_asset_tries_a_tenth_of_what_is_new(planned: tuple[Stages, PlanReport]) -> None:
+def test_the_plan_asset_tries_a_fiftieth_of_what_is_new(planned: tuple[Stages, PlanReport]) -> None:
     stages, report = planned
     pool = InThisProcess()
     estimate = estimate_new_shards(stages.paths, report, LIMITS, pool, WORKERS)
-    assert len(pool.jobs) == -(-NUM_CLIPS // 10)
+    assert len(pool.jobs) == -(-NUM_CLIPS // 50)
     assert estimate.num_clips == NUM_CLIPS
     assert estimate.num_bytes > 0
 
