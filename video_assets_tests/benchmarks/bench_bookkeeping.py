@@ -105,8 +105,8 @@ def commit(paths: DatasetPaths, _num_clips: int) -> object:
 
 
 def look_for_look_alikes(paths: DatasetPaths, num_clips: int) -> object:
-    """The search of a commit, a tenth of the clips against the others; beyond 200,000 clips it is left out."""
-    if num_clips > 200_000:
+    """The search of a commit, a tenth of the clips against the others; beyond 50,000 clips it is left out."""
+    if num_clips > 50_000:
         return 0.0
     held_out, train = invented_datasets.signatures(num_clips // 10, num_clips - num_clips // 10)
     return near_duplicates(held_out, train)

@@ -1,0 +1,112 @@
+"""What only whole commands and large files show: builds killed in a store, training from it, uploads in parts."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from video_assets.domain.errors import StorageFailed
+from video_assets.storage.files import AtomicFile
+from video_assets.storage.publishing import WrittenMeanwhile, publish_object
+from video_assets_tests.datasets import Built
+from video_assets_tests.stores.conftest import Bucket
+from video_assets_tests.stores.test_stages_in_a_store import assert_same_version
+from video_assets_tests.waiting import wait_until
+
+LARGE_BYTES = 105_000_000
+SETTINGS = ("splits.test_fraction=0.25", "plan.clips_per_shard=4", "plan.encoding.resolution=32")
+
+
+def build(bucket: Bucket) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "video_assets.cli", "build", "--json", "--workers", "1"]
+    command += ["--source", f"s3://{bucket.name}/videos", "--root", f"s3://{bucket.name}/root"]
+    command += [part for setting in (*SETTINGS, "plan.encoding.num_frames=5") for part in ("--set", setting)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def shards_put(bucket: Bucket, since: int = 0) -> list[str]:
+    """Shards that the store took, each as often as it took it."""
+    taken = (request for request in bucket.proxy.log[since:] if request.method == "PUT" and request.status == 200)
+    return [name for name in (request.path.rpartition("/")[2] for request in taken) if name.endswith(".tfrecord")]
+
+
+@pytest.mark.slow
+def test_a_build_that_was_killed_is_gone_on_with_and_writes_no_shard_again(bucket: Bucket, built_once: Built) -> None:
+    bucket.put_tree(built_once.source, "videos")
+    with build(bucket) as killed:
+        wait_until(lambda: len(shards_put(bucket)) >= 2, seconds=240, every=0.01, what="two shards in the store")
+        os.killpg(killed.pid, signal.SIGKILL)
+    sidecars = {key.rpartition("/")[2] for key in bucket.names() if "/shards/" in key}
+    finished = {name for name in shards_put(bucket) if f"{name[6:-9]}.json" in sidecars}
+    assert finished
+    assert not [key for key in bucket.names() if key.endswith("dataset_info.json")]  # nothing is visible yet
+    for key in [key for key in bucket.names() if "/.lock/" in key]:
+        bucket.client.delete_object(Bucket=bucket.name, Key=key)  # for a minute it would count as held
+    so_far = len(bucket.proxy.log)
+
+    with build(bucket) as again:
+        said, complaint = again.communicate(timeout=240)
+    assert again.returncode == 0, complaint[-2000:]
+    result = json.loads(said.splitlines()[-1])
+    assert finished.isdisjoint(shards_put(bucket, so_far))
+    assert result["clips_reused"] > 0
+    assert result["clips_reused"] + result["clips_encoded"] == 24
+    assert_same_version(bucket, built_once)
+
+
+@pytest.mark.slow
+def test_training_reads_from_the_store_what_it_reads_from_a_disk(bucket: Bucket, built_once: Built) -> None:
+    import numpy as np
+
+    from video_assets.reader import load_dataset
+
+    def clips(place: Any) -> list[tuple[bytes, int, Any]]:
+        rows = load_dataset(place, "train", seed=3).as_numpy_iterator()
+        return [(row["id"], int(row["label"]), row["video"]) for row in rows]
+
+    bucket.put_tree(built_once.version.directory, "root/clips/1.0.0")
+    stored, local = clips(f"s3://{bucket.name}/root/clips/1.0.0"), clips(built_once.version.directory)
+    assert len(stored) == 18
+    for (name, label, video), (wanted, wanted_label, wanted_video) in zip(stored, local, strict=True):
+        assert (name, label) == (wanted, wanted_label)
+        np.testing.assert_array_equal(video, wanted_video)
+
+
+def test_a_file_above_100_mb_goes_up_in_parts_and_appears_whole_or_not_at_all(bucket: Bucket, tmp_path: Path) -> None:
+    target: Any = bucket.at("root/large.bin")
+    with AtomicFile(target) as file:
+        for number in range(105):
+            file.write(bytes([number]) * (LARGE_BYTES // 105))
+        assert bucket.names() == []
+    parts = [request.path for request in bucket.proxy.log if request.method == "PUT"]
+    assert len(parts) == 3
+    assert all("partNumber=" in path for path in parts)
+    assert target.stat().st_size == LARGE_BYTES
+    with target.open("rb") as stored:
+        stored.seek(LARGE_BYTES - 1)
+        assert stored.read(2) == bytes([104])
+
+    other = tmp_path / "other.bin"
+    other.write_bytes(b"x" * LARGE_BYTES)
+    with pytest.raises(WrittenMeanwhile, match="was written by somebody else meanwhile"):
+        publish_object(other, target, None)  # as who saw no object there would
+    with target.open("rb") as stored:
+        assert stored.read(1) == b"\0"
+
+
+def test_parts_that_the_store_will_not_put_together_leave_nothing(bucket: Bucket) -> None:
+    bucket.proxy.refused = r"POST .*uploadId="
+
+    def write() -> None:
+        with AtomicFile(bucket.at("root/large.bin")) as file:
+            file.write(b"x" * LARGE_BYTES)
+
+    with pytest.raises(StorageFailed, match=r"root/large\.bin"):
+        write()
+    assert bucket.names() == []
+    assert bucket.client.list_multipart_uploads(Bucket=bucket.name).get("Uploads", []) == []
