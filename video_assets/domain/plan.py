@@ -21,6 +21,11 @@ class PlannedClip:
     end_seconds: float | None = None
     caption: str | None = None
 
+    @property
+    def is_span(self) -> bool:
+        """Whether it is a part of its video, of which there may be others."""
+        return self.start_seconds is not None or self.end_seconds is not None
+
     def row_digest(self) -> str:
         """Hash of all fields: two clips with the same one have the same record under the same encoding."""
         return json_digest(

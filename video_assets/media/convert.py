@@ -72,13 +72,29 @@ def _scalers() -> tuple[VideoReformatter, VideoReformatter]:
     return scalers
 
 
-class FrameConverter:
-    """Makes stored frames of one video's decoded frames; keeps its sums from frame to frame."""
+class OrientationChanged(Exception):
+    """A frame is to be turned otherwise than the first one of its size."""
 
-    def __init__(self, frame_size: FrameSize, sample_aspect_ratio: Fraction | None, limits: Limits) -> None:
+
+class FrameConverter:
+    """Makes stored frames of one video's decoded frames; keeps its sums from frame to frame.
+
+    All frames of a size are turned as the first one is. With `keeps_orientation` it makes sure that this is how each
+    is to be turned, so that it does not matter which came first.
+    """
+
+    def __init__(
+        self,
+        frame_size: FrameSize,
+        sample_aspect_ratio: Fraction | None,
+        limits: Limits,
+        *,
+        keeps_orientation: bool = False,
+    ) -> None:
         self._frame_size = frame_size
         self._sample_aspect_ratio = sample_aspect_ratio
         self._limits = limits
+        self._keeps_orientation = keeps_orientation
         self._reformatter, self._same_size = _scalers()
         self._coded = Size(0, 0)
         self._orientation = UPRIGHT
@@ -90,9 +106,12 @@ class FrameConverter:
 
         Raises:
             VideoLost: too_many_pixels, for the decoded picture or (a ribbon of a video) for the stored one.
+            OrientationChanged: with `keeps_orientation`.
         """
         if (frame.width, frame.height) != (self._coded.width_px, self._coded.height_px):
             self._measure(frame)
+        elif self._keeps_orientation and orientation_of(frame) != self._orientation:
+            raise OrientationChanged("its frames change their orientation in the middle")
         if self._is_direct and into is not None:
             return self._scale(frame, into)
         picture = self._scale(frame, None)

@@ -1,18 +1,28 @@
 """The frames of a clip, as fast as they can be had without any doubt about which frames they are."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.limits import Limits
+from video_assets.domain.losses import Loss, VideoLost
 from video_assets.domain.timeline import Timeline
 from video_assets.media.clock import shown_at
-from video_assets.media.convert import FrameConverter
+from video_assets.media.convert import FrameConverter, OrientationChanged
 from video_assets.media.index import IndexNotTrusted, PacketIndex, TableNotTrusted, read_index
 from video_assets.media.plain import DecodedFrames, FrameStack, decode_opened_plainly, decode_plainly
 from video_assets.media.skipping import decode_indexed
 from video_assets.media.video import DEFAULT_LIMITS, OpenVideo, VideoSource, losses_named, open_video
 
-__all__ = ["DecodedFrames", "decode_clip", "decode_frames"]
+__all__ = ["Choose", "DecodedFrames", "NotTogether", "decode_clip", "decode_frames", "decode_spans"]
+
+Choose = Callable[[Timeline], Sequence[int]]
+"""Picks times from a video's time line; what it raises passes unchanged."""
+
+
+class NotTogether(Exception):
+    """Spans of one video did not decode smoothly together. It says nothing of any of them: decode each by itself."""
 
 
 def decode_frames(
@@ -27,10 +37,7 @@ def decode_frames(
 
 
 def decode_clip(
-    video: VideoSource,
-    choose: Callable[[Timeline], Sequence[int]],
-    frame_size: FrameSize,
-    limits: Limits = DEFAULT_LIMITS,
+    video: VideoSource, choose: Choose, frame_size: FrameSize, limits: Limits = DEFAULT_LIMITS
 ) -> DecodedFrames:
     """Open the video once, let `choose` pick times from its time line, and give the frames shown then.
 
@@ -40,11 +47,84 @@ def decode_clip(
     Raises:
         VideoLost: when the video, or a frame that was asked for, cannot be had; and what `choose` raises.
     """
+    return _decode_video(video, choose, frame_size, limits, _decode)
+
+
+def decode_spans(
+    video: VideoSource, choices: Sequence[Choose], frame_size: FrameSize, limits: Limits = DEFAULT_LIMITS
+) -> list[DecodedFrames | Loss]:
+    """What `decode_clip` gives for each of the choices, or the loss that a choice raises, in their order.
+
+    The video is opened and indexed once, and what several spans need is decoded once. All frames are in memory
+    together. `num_frames_decoded` counts all for the first span that has frames, so that the sum is true.
+
+    Of a video with damage that its decoder does not notice, a span may come out otherwise than by itself, for what a
+    decoder makes of damage depends on what it decoded before; such a span is not by itself what a full decode gives.
+
+    Raises:
+        NotTogether: any trouble in decoding, whose bounds only decoding each span by itself can tell.
+        VideoLost: as `decode_clip` of one of the choices.
+    """
+    choice = _JointChoice(choices)
+    decoded = _decode_video(video, choice, frame_size, limits, partial(_decode_jointly, choice))
+    return choice.split(decoded)
+
+
+class _JointChoice:
+    """The choices of several spans, one after another, as one."""
+
+    def __init__(self, choices: Sequence[Choose]) -> None:
+        self._choices = choices
+        self._parts: list[Loss | slice] = []
+
+    def __call__(self, timeline: Timeline) -> list[int]:
+        wanted_us: list[int] = []
+        self._parts.clear()
+        for choose in self._choices:
+            begin = len(wanted_us)
+            try:
+                wanted_us += choose(timeline)
+            except VideoLost as lost:
+                self._parts.append(lost.loss)
+            else:
+                self._parts.append(slice(begin, len(wanted_us)))
+        return wanted_us
+
+    @property
+    def spans(self) -> list[slice]:
+        """Which of the wanted times each span wants, without those that are lost."""
+        return [part for part in self._parts if isinstance(part, slice)]
+
+    def split(self, decoded: DecodedFrames) -> list[DecodedFrames | Loss]:
+        """A part of the frames for each choice."""
+        found: list[DecodedFrames | Loss] = []
+        num_frames_decoded = decoded.num_frames_decoded
+        for part in self._parts:
+            if isinstance(part, Loss):
+                found.append(part)
+                continue
+            mine = replace(
+                decoded,
+                frames=decoded.frames[part],
+                timestamps_us=decoded.timestamps_us[part],
+                num_frames_decoded=num_frames_decoded,
+            )
+            found.append(mine)
+            num_frames_decoded = 0
+        return found
+
+
+_Decode = Callable[[OpenVideo, PacketIndex, Sequence[int], FrameSize], DecodedFrames]
+
+
+def _decode_video(
+    video: VideoSource, choose: Choose, frame_size: FrameSize, limits: Limits, decode: _Decode
+) -> DecodedFrames:
     try:
         try:
-            return _decode_by_index(video, choose, frame_size, limits, allow_table=True)
+            return _decode_by_index(video, choose, frame_size, limits, decode, allow_table=True)
         except TableNotTrusted:
-            return _decode_by_index(video, choose, frame_size, limits, allow_table=False)
+            return _decode_by_index(video, choose, frame_size, limits, decode, allow_table=False)
     except IndexNotTrusted as error:
         note = _note(error)
     return decode_plainly(video, choose, frame_size, limits, note)
@@ -56,9 +136,10 @@ def _note(error: IndexNotTrusted) -> str:
 
 def _decode_by_index(
     video: VideoSource,
-    choose: Callable[[Timeline], Sequence[int]],
+    choose: Choose,
     frame_size: FrameSize,
     limits: Limits,
+    decode: _Decode,
     *,
     allow_table: bool,
 ) -> DecodedFrames:
@@ -73,17 +154,35 @@ def _decode_by_index(
             return decode_opened_plainly(opened, video, choose, frame_size, _note(error))
         wanted_us = list(choose(index.timeline))
         with losses_named("its frames were decoded"):
-            return _decode(opened, index, wanted_us, frame_size)
+            return decode(opened, index, wanted_us, frame_size)
 
 
 def _decode(opened: OpenVideo, index: PacketIndex, wanted_us: Sequence[int], frame_size: FrameSize) -> DecodedFrames:
-    places = shown_at(index.timeline.starts_us, wanted_us)
+    places = shown_at(index.timeline.starts_us, wanted_us).tolist()
     converter = FrameConverter(frame_size, opened.stream.sample_aspect_ratio, opened.limits)
-    stack = FrameStack(places.tolist(), converter, frame_size)
     try:
-        num_frames_decoded = decode_indexed(opened, index, stack)
+        return _decoded(opened, index, FrameStack(places, converter, frame_size), places, [places])
     except IndexNotTrusted as error:
         raise TableNotTrusted(str(error)) if index.is_from_table else error from error
+
+
+def _decode_jointly(
+    choice: _JointChoice, opened: OpenVideo, index: PacketIndex, wanted_us: Sequence[int], frame_size: FrameSize
+) -> DecodedFrames:
+    """What is wrong for one span may not be so for another: no conclusion is drawn from it here."""
+    places = shown_at(index.timeline.starts_us, wanted_us).tolist()
+    converter = FrameConverter(frame_size, opened.stream.sample_aspect_ratio, opened.limits, keeps_orientation=True)
+    spans = [places[part] for part in choice.spans]
+    try:
+        return _decoded(opened, index, FrameStack(places, converter, frame_size), places, spans)
+    except (IndexNotTrusted, OrientationChanged) as error:
+        raise NotTogether(str(error)) from error
+
+
+def _decoded(
+    opened: OpenVideo, index: PacketIndex, stack: FrameStack, places: list[int], spans: Sequence[Sequence[int]]
+) -> DecodedFrames:
+    num_frames_decoded = decode_indexed(opened, index, stack, spans)
     return DecodedFrames(
         frames=stack.frames,
         timestamps_us=index.timeline.starts_us[places],

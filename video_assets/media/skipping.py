@@ -8,6 +8,7 @@ Whatever does not come out as the index says raises `IndexNotTrusted`; the calle
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 import av.error
@@ -33,15 +34,18 @@ SEEK_SECONDS: Final = 0.0015
 
 @dataclass(slots=True)
 class Run:
-    """Packets [start, stop) to decode in one go, for the frames with the numbers `places` (in display order)."""
+    """Packets [start, stop) to decode in one go, for the frames with the numbers `places` (in display order).
+
+    What comes out of packets behind the last one that is wanted is looked at all the same.
+    """
 
     start: int
     stop: int
     places: list[int]
 
 
-def decode_indexed(opened: OpenVideo, index: PacketIndex, stack: FrameStack) -> int:
-    """Fill the stack with its missing frames (number 0 is the first that is shown).
+def decode_indexed(opened: OpenVideo, index: PacketIndex, stack: FrameStack, spans: Sequence[Sequence[int]]) -> int:
+    """Fill the stack with its missing frames (number 0 is the first that is shown), which are those of the spans.
 
     Returns:
         How many frames the decoder gave on the way.
@@ -49,7 +53,8 @@ def decode_indexed(opened: OpenVideo, index: PacketIndex, stack: FrameStack) -> 
     Raises:
         IndexNotTrusted: when decoding does not give what the index says, or gives errors or damaged frames.
     """
-    runs = plan_runs(index, sorted(stack.missing), jump_cost_frames(opened, index))
+    jump_costs_frames = jump_cost_frames(opened, index)
+    runs = join_runs(index, [plan_runs(index, sorted(set(places)), jump_costs_frames) for places in spans])
     return _Decoding(opened, index, stack).decode(runs)
 
 
@@ -74,6 +79,32 @@ def plan_runs(index: PacketIndex, places: Sequence[int], jump_costs_frames: floa
         else:
             runs.append(Run(start, packet + 1, [place]))
     return runs
+
+
+def join_runs(index: PacketIndex, runs_of_spans: Sequence[Sequence[Run]]) -> list[Run]:
+    """What several spans need, each packet once: it decodes all that they would, and begins anew wherever one would.
+
+    So a stream in which decoding cannot begin where it should is found out as it is for each span by itself. The
+    packets [0, 30) for one span and [20, 50) for another become [0, 20) and [20, 50).
+    """
+    if len(runs_of_spans) < 2:
+        return list(chain.from_iterable(runs_of_spans))
+    reach: dict[int, int] = {}
+    for run in chain.from_iterable(runs_of_spans):
+        reach[run.start] = max(reach.get(run.start, 0), run.stop)
+    starts = sorted(reach)
+    joined = [Run(start, start, []) for start in starts]
+    restarts = index.restarts.tolist()
+    for place in sorted({place for runs in runs_of_spans for run in runs for place in run.places}):
+        packet = int(index.frame_packets[place])
+        run = joined[bisect_right(starts, _restart_before(index, restarts, packet)) - 1]
+        run.stop = max(run.stop, packet + 1)
+        run.places.append(place)
+    stop = 0
+    for run, following in zip(joined, [*starts[1:], index.num_packets], strict=True):
+        stop = max(stop, reach[run.start])
+        run.stop = max(run.stop, min(stop, following))
+    return joined
 
 
 def _restart_before(index: PacketIndex, restarts: Sequence[int], packet: int) -> int:
@@ -127,8 +158,8 @@ class _Decoding:
                 self._check_start(packet)
             self._take(self._send(packet, may_skip=number not in exempt), wanted, not_before)
             number += 1
-            if not wanted:
-                return
+        if not wanted and run.stop == 1 + max(int(index.frame_packets[place]) for place in run.places):
+            return  # nothing is left in the decoder that anybody asked for
         self._take(self._send(None, may_skip=False), wanted, not_before)
         if wanted:
             raise IndexNotTrusted(f"{len(wanted)} frames that its index lists did not come out of the decoder.")

@@ -16,7 +16,7 @@ from video_assets.domain.plan import PlannedClip
 from video_assets.domain.sampling import choose_timestamps, span_us
 from video_assets.domain.timeline import Timeline
 from video_assets.media.audio import decode_audio
-from video_assets.media.decode import DecodedFrames, decode_clip
+from video_assets.media.decode import Choose, DecodedFrames, NotTogether, decode_clip, decode_spans
 from video_assets.media.images import encode_images
 from video_assets.media.signature import clip_signature
 from video_assets.records.framing import frame_record
@@ -59,20 +59,44 @@ def encode_clip(job: ClipJob) -> EncodedClip:
     return encode_decoded(job, decode_job(job))
 
 
+def encode_spans(jobs: Sequence[ClipJob]) -> list[EncodedClip | Loss] | None:
+    """What `encode_clip` gives for each of these clips of one video, or says of its span; the video is decoded once.
+
+    None where anything was not smooth: then each clip has to be encoded by itself, which tells what holds for it.
+
+    Raises:
+        VideoLost: of a single clip as `encode_clip`; of several it says as little as None.
+    """
+    first, *others = jobs
+    if not others:
+        return [encode_clip(first)]
+    video = _unchanged_video(first)
+    try:
+        found = decode_spans(video, [_choice(job) for job in jobs], _frame_size(first.encoding), first.limits)
+    except NotTogether:
+        return None
+    encoded: list[EncodedClip | Loss] = []
+    for job, decoded in zip(jobs, found, strict=True):
+        encoded.append(decoded if isinstance(decoded, Loss) else encode_decoded(job, decoded))
+    return encoded
+
+
 def decode_job(job: ClipJob) -> DecodedFrames:
     """The frames of a clip, as the encoding wants them.
 
     Raises:
         VideoLost: as `encode_clip`.
     """
-    video = _unchanged_video(job)
-    encoding, clip = job.encoding, job.clip
-    return decode_clip(
-        video,
-        lambda timeline: choose_timestamps(timeline, encoding, clip.start_seconds, clip.end_seconds).tolist(),
-        FrameSize(encoding.resize, encoding.resolution),
-        job.limits,
-    )
+    return decode_clip(_unchanged_video(job), _choice(job), _frame_size(job.encoding), job.limits)
+
+
+def _choice(job: ClipJob) -> Choose:
+    clip = job.clip
+    return lambda timeline: choose_timestamps(timeline, job.encoding, clip.start_seconds, clip.end_seconds).tolist()
+
+
+def _frame_size(encoding: Encoding) -> FrameSize:
+    return FrameSize(encoding.resize, encoding.resolution)
 
 
 def encode_decoded(job: ClipJob, decoded: DecodedFrames) -> EncodedClip:

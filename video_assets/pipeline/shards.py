@@ -154,10 +154,13 @@ def build_here(
     Clips of several shards are decoded at the same time, so that no process waits for the end of a shard.
     """
     from video_assets.pipeline.encode import encode_clip
+    from video_assets.pipeline.span_tasks import encode_in_order
 
     counter = begin_encoding(progress, tasks)
     with make_pool() as pool:
-        results = (result.outcome for result in pool.map(encode_clip, _jobs(tasks, place)))
+        jobs = _jobs(tasks, place)
+        has_spans = any(clip.is_span for task in tasks for clip in task.plan.clips)
+        results = encode_in_order(pool, jobs) if has_spans else (found.outcome for found in pool.map(encode_clip, jobs))
         for task in tasks:
             mine = islice(results, len(task.plan.clips))
             try:

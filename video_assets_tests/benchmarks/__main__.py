@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from video_assets_tests.benchmarks import bench_bookkeeping, bench_build, bench_decode, bench_reading
+from video_assets_tests.benchmarks import bench_bookkeeping, bench_build, bench_decode, bench_reading, bench_spans
 
 
 def _decoding(folder: Path) -> dict[str, Any]:
@@ -29,6 +29,7 @@ def main() -> int:
     file: Path = options.json or Path("bench") / f"{time.strftime('%Y-%m-%dT%H-%M-%S')}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {"build": bench_build.measure(options), "decode": _decoding(file.parent)}
+    report["spans"] = bench_spans.run([], rounds=3)
     report["reading"] = bench_reading.run(num_clips=200, rounds=7)
     if options.all:
         report["bookkeeping"] = bench_bookkeeping.measure_sizes(bench_bookkeeping.SIZES)

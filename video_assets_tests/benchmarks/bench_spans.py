@@ -1,80 +1,221 @@
-"""What labelled spans of one long video cost: against one decode of their union, and late in the video against early.
+"""What labelled spans of one long video cost: one against a bare seek, ten against one decode of their union.
 
-    python -m video_assets_tests.benchmarks.bench_spans VIDEO... [--rounds 3]
+    python -m video_assets_tests.benchmarks.bench_spans [VIDEO...] [--rounds 3] [--json PATH]
 
-Ten spans of five seconds, ten frames of each, one after another, each opening the video anew, as jobs of a build do.
-Processor time of this process; the best of the rounds. `union` is one decode of all frames of all spans together.
+Spans of five seconds, ten frames of each at 224x224. Processor time of this process, everything in turn in each round;
+the best of the rounds. Without videos named, made ones of each codec, and the long ones of the collection if there is
+one.
+
+- `span, ratio to a seek`: `decode_clip` of a span (open, index, decode, resize), against opening the video with PyAV,
+  seeking to the span's first stored frame and decoding up to its last: no index, no resizing. The middle of ten spans.
+- `ten …, ratio to their union`: ten spans as the tasks of a build, JPEG and records included, against one decode of
+  the union of their stored frames, and of nothing else. `alone` is the same with a task for each span.
 """
 
 import argparse
+import json
+import os
+import statistics
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
+from typing import Any, cast
+
+import av
+import cv2
+import numpy as np
+from av.video.stream import VideoStream
 
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import choose_timestamps
 from video_assets.domain.timeline import Timeline
 from video_assets.media.decode import decode_clip
+from video_assets.pipeline.encode import ClipJob, encode_spans
+from video_assets.pipeline.span_tasks import span_tasks
+from video_assets_tests.benchmarks.bench_build import clip_jobs
+from video_assets_tests.corpus import corpus_files, corpus_path
 
 NUM_SPANS, SPAN_SECONDS = 10, 5.0
-STORED, EVERY_FRAME = Encoding(), Encoding(sampling="all", max_frames=100_000)
-SIZE = FrameSize("stretch", 224)
+ENCODING = Encoding()
+SIZE = FrameSize(ENCODING.resize, ENCODING.resolution)
+TARGETS = {"a seek": 1.25, "union": 2.0}
 
 Spans = list[tuple[float, float]]
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a video of the benchmark is made."""
+
+    codec: str
+    suffix: str
+    options: Mapping[str, str]
+
+
+KINDS = {
+    "H.264 mp4": Kind("libx264", "mp4", {"preset": "veryfast"}),
+    "H.264 mkv": Kind("libx264", "mkv", {"preset": "veryfast"}),
+    "HEVC mp4": Kind("libx265", "mp4", {"preset": "ultrafast", "x265-params": "log-level=none:bframes=4"}),
+    "VP9 webm": Kind("libvpx-vp9", "webm", {"deadline": "realtime", "cpu-used": "8", "g": "128"}),
+    "AV1 mp4": Kind("libsvtav1", "mp4", {"preset": "12", "g": "161"}),
+}
+VIDEO_SECONDS, RATE, WIDTH_PX, HEIGHT_PX = 120, 25, 426, 240
+
+
+def write_video(kind: Kind, path: Path) -> None:
+    """A picture of soft spots that wanders and flickers a little, with the encoder's usual distance of keyframes."""
+    os.environ["SVT_LOG"] = "0"  # the AV1 encoder's page of greetings
+    random = np.random.default_rng(0)
+    spots = cv2.GaussianBlur(random.integers(0, 256, (2 * HEIGHT_PX, 2 * WIDTH_PX, 3), dtype=np.uint8), (0, 0), 4)
+    spots = np.asarray(spots * 2.0 - 128).clip(0, 250)
+    with av.open(path, "w") as container:
+        stream = cast("VideoStream", container.add_stream(kind.codec, rate=RATE, options=dict(kind.options)))
+        stream.width, stream.height, stream.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
+        for number in range(VIDEO_SECONDS * RATE):
+            x, y = (int(span * (1 + np.sin(number / period)) / 2) for span, period in ((WIDTH_PX, 40), (HEIGHT_PX, 31)))
+            picture = (spots[y : y + HEIGHT_PX, x : x + WIDTH_PX] + number % 5).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, RATE)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
 def layouts(duration_seconds: float) -> dict[str, Spans]:
-    """Spans over all of the video, one after another at its beginning, and each overlapping the next by four fifths."""
+    """Spans all over the video, and from its middle on: one after another, or each over four fifths of the next."""
     step = duration_seconds / NUM_SPANS
-    length = min(SPAN_SECONDS, step)
+    length = min(SPAN_SECONDS, step / 2)
+    half = duration_seconds / 2
     return {
-        "spread": [(step * number, step * number + length) for number in range(NUM_SPANS)],
-        "adjacent": [(length * number, length * (number + 1)) for number in range(NUM_SPANS)],
-        "overlapping": [(length / 5 * number, length / 5 * number + length) for number in range(NUM_SPANS)],
+        "disjoint": [(step * number, step * number + length) for number in range(NUM_SPANS)],
+        "touching": [(half + length * number, half + length * (number + 1)) for number in range(NUM_SPANS)],
+        "overlapping": [
+            (half + length / 5 * number, half + length / 5 * number + length) for number in range(NUM_SPANS)
+        ],
     }
 
 
-def decode_spans(path: Path, spans: Spans, encoding: Encoding) -> None:
-    """One opening of the video, for the frames of all these spans."""
-
-    def choose(timeline: Timeline) -> list[int]:
-        return sorted({int(t) for start, end in spans for t in choose_timestamps(timeline, encoding, start, end)})
-
-    decode_clip(path, choose, SIZE)
+def chosen(timeline: Timeline, span: tuple[float, float]) -> list[int]:
+    """The stored frames of a span."""
+    return choose_timestamps(timeline, ENCODING, *span).tolist()
 
 
-def cpu_seconds(work: Callable[[], object], rounds: int) -> float:
-    """The least processor time of some rounds."""
-    found: list[float] = []
+def span_jobs(path: Path, spans: Spans) -> list[ClipJob]:
+    """A job a span."""
+    (job,) = clip_jobs([path])
+    return [
+        replace(job, clip=replace(job.clip, clip_id=f"{start}", start_seconds=start, end_seconds=end))
+        for start, end in spans
+    ]
+
+
+def encode_alone(jobs: Sequence[ClipJob]) -> None:
+    """A task a span."""
+    for job in jobs:
+        encode_spans([job])
+
+
+def encode_as_tasks(jobs: Sequence[ClipJob]) -> None:
+    """The tasks of a build."""
+    for task in span_tasks(jobs):
+        if encode_spans([job for _, job in task]) is None:
+            raise RuntimeError("the spans did not decode together")
+
+
+def seek_and_decode(path: Path, first_us: int, last_us: int) -> None:
+    """As short as it can be said with PyAV."""
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        stream.thread_type = "NONE"
+        container.seek(int(first_us / 1_000_000 / cast("Fraction", stream.time_base)), stream=stream)
+        for frame in container.decode(stream):
+            if frame.time >= (last_us - 1) / 1_000_000:
+                return
+
+
+def least_cpu_seconds(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """The least processor time of each of some ways, which take turns."""
+    least = dict.fromkeys(ways, float("inf"))
     for _ in range(rounds):
-        begun = time.process_time()
-        work()
-        found.append(time.process_time() - begun)
-    return min(found)
+        for name, work in ways.items():
+            begun = time.process_time()
+            work()
+            least[name] = min(least[name], time.process_time() - begun)
+    return least
 
 
-def measure(path: Path, rounds: int) -> None:
-    """A line a layout of spans, and one for late against early."""
-    duration_seconds = decode_clip(path, lambda timeline: [timeline.start_us], SIZE).timeline.duration_us / 1e6
-    for name, spans in layouts(duration_seconds).items():
-        each = cpu_seconds(lambda spans=spans: [decode_spans(path, [span], STORED) for span in spans], rounds)
-        union = cpu_seconds(lambda spans=spans: decode_spans(path, spans, EVERY_FRAME), rounds)
-        print(f"{path.name:40} {name:12} ten spans {each:6.2f} s, their union {union:6.2f} s: {each / union:5.2f}")
-    spread = layouts(duration_seconds)["spread"]
-    early, late = (cpu_seconds(lambda span=span: decode_spans(path, [span], STORED), rounds) for span in spread[1::7])
-    print(f"{path.name:40} span at {spread[8][0]:.0f} s against {spread[1][0]:.0f} s: {late / early:5.2f}", flush=True)
+def measure(path: Path, rounds: int) -> dict[str, float]:
+    """The ratios of one video."""
+    timeline = decode_clip(path, lambda timeline: [timeline.start_us], SIZE).timeline
+    found: dict[str, float] = {}
+    ratios: list[float] = []
+    for span in layouts(timeline.duration_us / 1e6)["disjoint"]:
+        wanted = chosen(timeline, span)
+        ways: dict[str, Callable[[], object]] = {
+            "seek": lambda wanted=wanted: seek_and_decode(path, wanted[0], wanted[-1]),
+            "ours": lambda span=span: decode_clip(path, lambda timeline: chosen(timeline, span), SIZE),
+        }
+        least = least_cpu_seconds(ways, rounds)
+        ratios.append(least["ours"] / least["seek"])
+    found["span, ratio to a seek"] = statistics.median(ratios)
+    found["span, ratio to a seek, worst"] = max(ratios)
+    for name, spans in layouts(timeline.duration_us / 1e6).items():
+        union = sorted({time_us for span in spans for time_us in chosen(timeline, span)})
+        jobs = span_jobs(path, spans)
+        ways = {
+            "union": lambda union=union: decode_clip(path, lambda _: union, SIZE),
+            "together": lambda jobs=jobs: encode_as_tasks(jobs),
+            "alone": lambda jobs=jobs: encode_alone(jobs),
+        }
+        least = least_cpu_seconds(ways, rounds)
+        found[f"ten {name}, ratio to their union"] = least["together"] / least["union"]
+        found[f"ten {name}, alone, ratio to their union"] = least["alone"] / least["union"]
+    return found
 
 
-def main() -> int:
+def videos(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Made ones, and the collection's long ones."""
+    for name, kind in KINDS.items():
+        path = folder / f"{kind.codec}.{kind.suffix}"
+        write_video(kind, path)
+        yield name, path
+    corpus = corpus_path()
+    yield from ((name, corpus / name) for name in corpus_files("long/") if corpus)
+
+
+def show(name: str, found: Mapping[str, float]) -> None:
+    """A line a ratio; with its target, where it has one."""
+    for what, ratio in found.items():
+        target = next((most for end, most in TARGETS.items() if what.endswith(end) and "alone" not in what), None)
+        verdict = "" if target is None else f"  target <= {target}: {'met' if ratio <= target else 'MISSED'}"
+        print(f"  {name:40} {what:45} {ratio:5.2f}{verdict}", flush=True)
+
+
+def run(paths: Sequence[Path], rounds: int) -> dict[str, dict[str, float]]:
+    """Measure these videos, or else the ones that `videos` gives."""
+    report: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory(prefix="video-assets-bench-") as folder:
+        for name, path in [(path.name, path) for path in paths] or videos(Path(folder)):
+            report[name] = measure(path, rounds)
+            show(name, report[name])
+    return report
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measures each video."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("videos", nargs="+", type=Path)
+    parser.add_argument("videos", nargs="*", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    for path in options.videos:
-        measure(path, options.rounds)
+    parser.add_argument("--json", type=Path, help="also write the ratios here")
+    options = parser.parse_args(arguments)
+    report: dict[str, Any] = run(options.videos, options.rounds)
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
     return 0
 
 

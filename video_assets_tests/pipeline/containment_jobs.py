@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from video_assets.domain.plan import PlannedClip
 from video_assets.pipeline import comparison, encode, probing
 from video_assets.pipeline.encode import ClipJob, EncodedClip
 
@@ -26,6 +27,32 @@ def encode_or_misbehave(job: ClipJob) -> EncodedClip:
         (beside / "was-killed").touch()
         encode.clip_record = _kill_this_process
     return _encode_clip(job)
+
+
+KILLING_SECONDS, STALLING_SECONDS = 0.25, 0.35
+"""Where spans start that kill their process, or make it hang."""
+
+_encode_spans, _clip_record = encode.encode_spans, encode.clip_record
+
+
+def encode_spans_or_misbehave(jobs: list[ClipJob]) -> Any:
+    """Encodes; but kills its process, or hangs, when it comes to a span that starts where such do."""
+    encode.clip_record = _record_or_misbehave
+    return _encode_spans(jobs)
+
+
+def encode_span_or_misbehave(job: ClipJob) -> EncodedClip:
+    """The same for a single clip."""
+    encode.clip_record = _record_or_misbehave
+    return _encode_clip(job)
+
+
+def _record_or_misbehave(clip: PlannedClip, *arguments: Any) -> Any:
+    if clip.start_seconds == KILLING_SECONDS:
+        _kill_this_process()
+    if clip.start_seconds == STALLING_SECONDS:
+        signal.pause()
+    return _clip_record(clip, *arguments)
 
 
 def _kill_this_process(*_: Any) -> None:

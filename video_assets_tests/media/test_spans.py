@@ -1,0 +1,242 @@
+"""Spans of one video that are decoded together are what each is by itself, and what a plain full decode gives."""
+
+import itertools
+import random
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from video_assets.domain.encoding import Encoding
+from video_assets.domain.limits import Limits
+from video_assets.domain.losses import Loss, VideoLost
+from video_assets.domain.sampling import choose_timestamps
+from video_assets.domain.timeline import Timeline
+from video_assets.media import convert, index, sample_table
+from video_assets.media.decode import DecodedFrames, NotTogether, decode_clip, decode_frames, decode_spans
+from video_assets.media.plain import decode_plainly
+from video_assets.media.skipping import Run, join_runs, plan_runs
+from video_assets.media.video import VideoSource, open_video
+from video_assets_tests.corpus import corpus_files, require_corpus
+from video_assets_tests.media.making import numbered_video
+from video_assets_tests.media.test_decode import KINDS, NUM_FRAMES, SIZE, X264, every_start, video_of
+from video_assets_tests.media.test_real_videos import GOOD, LABELLED, needs_corpus
+
+Span = tuple[float, float]
+
+LAYOUTS: dict[str, list[Span]] = {
+    "overlapping": [(0.1 * number, 0.1 * number + 0.5) for number in range(8)],
+    "nested": [(0, 1.6), (0.2, 1.2), (0.5, 0.9), (0.6, 0.62)],
+    "identical": [(0.4, 1.1), (0.4, 1.1)],
+    "touching": [(0, 0.4), (0.4, 0.8), (0.8, 1.2)],
+    "at the ends": [(1.56, 9), (0, 0.04), (1.5, 1.6)],
+    "far apart": [(1.3, 1.5), (0.1, 0.2)],
+    "not in the video": [(0.2, 0.5), (7, 8), (1.5, 1.6)],
+}
+
+
+def choice(span: Span, encoding: Encoding = Encoding(num_frames=4)) -> Callable[[Timeline], list[int]]:  # noqa: B008
+    return lambda timeline: choose_timestamps(timeline, encoding, *span).tolist()
+
+
+def by_itself(video: VideoSource, span: Span) -> DecodedFrames | Loss:
+    try:
+        return decode_clip(video, choice(span), SIZE)
+    except VideoLost as lost:
+        return lost.loss
+
+
+def together(video: VideoSource, spans: Sequence[Span]) -> list[DecodedFrames | Loss]:
+    return decode_spans(video, [choice(span) for span in spans], SIZE)
+
+
+def assert_same(found: DecodedFrames | Loss, wanted: DecodedFrames | Loss) -> None:
+    """Everything that goes into a record."""
+    if isinstance(found, Loss) or isinstance(wanted, Loss):
+        assert found == wanted
+        return
+    assert (found.frames == wanted.frames).all()
+    assert found.frames.shape == wanted.frames.shape
+    assert found.timestamps_us.tolist() == wanted.timestamps_us.tolist()
+    assert (found.note, found.num_frames_total) == (wanted.note, wanted.num_frames_total)
+    assert found.timeline.starts_us.tolist() == wanted.timeline.starts_us.tolist()
+    assert found.timeline.end_us == wanted.timeline.end_us
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, bytes]:
+    return {}
+
+
+@pytest.fixture(params=[True, False], ids=["held", "reread"])
+def packets_are_held(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not held as those of a video of more than 48 MB are not, and mp4 indexed by its table, as a long one is."""
+    if not request.param:
+        monkeypatch.setattr(index, "HELD_BYTES", -1)
+        monkeypatch.setattr(sample_table, "WORTH_IT_SAMPLES", 4)
+        monkeypatch.setattr(sample_table, "_NUM_CHECKED", 8)
+
+
+@pytest.mark.usefixtures("packets_are_held")
+@pytest.mark.parametrize("kind", KINDS)
+def test_spans_together_are_what_each_is_by_itself_and_in_a_full_decode(kind: str, made: dict[str, bytes]) -> None:
+    video = video_of(kind, made)
+    everything = decode_plainly(video, every_start, SIZE, Limits(), note="")
+    picture_at = dict(zip(everything.timestamps_us.tolist(), everything.frames, strict=True))
+    for spans in LAYOUTS.values():
+        for found, span in zip(together(video, spans), spans, strict=True):
+            assert_same(found, by_itself(video, span))
+            if not isinstance(found, Loss):
+                pictures = [picture_at[time_us] for time_us in found.timestamps_us.tolist()]
+                assert (np.array(pictures) == found.frames).all()
+
+
+bounds = st.integers(0, 45).map(lambda number: number / 25)
+spans_by_chance = st.lists(st.tuples(bounds, bounds), min_size=1, max_size=6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_spans_together_are_what_each_is_by_itself(kind: str, made: dict[str, bytes]) -> None:
+    video = video_of(kind, made)
+
+    @settings(max_examples=6)
+    @given(spans_by_chance)
+    def check(spans: list[Span]) -> None:
+        for found, span in zip(together(video, spans), spans, strict=True):
+            assert_same(found, by_itself(video, span))
+
+    check()
+
+
+DAMAGED = ["h264 b-frames mp4", "h264 open gop mkv", "h264 ts", "hevc open gop", "mpeg4 avi", "mpeg2 ts", "vp9 webm"]
+
+
+@pytest.mark.usefixtures("packets_are_held")
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_spans_of_a_damaged_video_are_what_each_is_by_itself_or_not_together(kind: str, made: dict[str, bytes]) -> None:
+    whole = video_of(kind, made)
+
+    @settings(max_examples=15)
+    @given(spans_by_chance, st.lists(st.tuples(st.integers(0, len(whole) - 1), st.integers(1, 255)), max_size=4))
+    def check(spans: list[Span], damage: list[tuple[int, int]]) -> None:
+        video = bytearray(whole)
+        for place, change in damage:
+            video[place] ^= change
+        try:
+            found = together(bytes(video), spans)
+        except (NotTogether, VideoLost):
+            return
+        for one, span in zip(found, spans, strict=True):
+            wanted = by_itself(bytes(video), span)
+            if isinstance(wanted, Loss) or isinstance(one, Loss) or is_as_in_a_full_decode(bytes(video), span, wanted):
+                assert_same(one, wanted)
+            else:
+                assert (one.timestamps_us.tolist(), one.note) == (wanted.timestamps_us.tolist(), wanted.note)
+
+    check()
+
+
+def is_as_in_a_full_decode(video: bytes, span: Span, decoded: DecodedFrames) -> bool:
+    truth = decode_plainly(video, choice(span), SIZE, Limits(), note="")
+    return truth.frames.shape == decoded.frames.shape and bool((truth.frames == decoded.frames).all())
+
+
+def test_a_video_without_a_trusted_index_is_decoded_once_for_all_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    video = numbered_video(NUM_FRAMES, options={"x264-params": "keyint=10:open-gop=1:bframes=3"}, container="matroska")
+    alone = [by_itself(video, span) for span in LAYOUTS["overlapping"]]
+    monkeypatch.setattr(index, "starts_cleanly", lambda *_: False)
+
+    def refuse(*_: object, **__: object) -> index.PacketIndex:
+        raise index.IndexNotTrusted("Its packets' times repeat.")
+
+    monkeypatch.setattr("video_assets.media.decode.read_index", refuse)
+    found = together(video, LAYOUTS["overlapping"])
+    assert sum(one.num_frames_decoded for one in found if isinstance(one, DecodedFrames)) == NUM_FRAMES
+    for one, wanted in zip(found, alone, strict=True):
+        assert isinstance(one, DecodedFrames) and isinstance(wanted, DecodedFrames)
+        assert one.note == "All of it was decoded. Its packets' times repeat."
+        assert (one.frames == wanted.frames).all()
+
+
+def test_what_spans_share_is_decoded_once(made: dict[str, bytes]) -> None:
+    video = video_of("h264 b-frames mp4", made)
+    spans = [(0.02 * number, 1.0 + 0.02 * number) for number in range(10)]
+    shared = sum(one.num_frames_decoded for one in together(video, spans) if isinstance(one, DecodedFrames))
+    single = sum(one.num_frames_decoded for span in spans if isinstance(one := by_itself(video, span), DecodedFrames))
+    union = decode_frames(video, [time for span in spans for time in times_of(video, span)], SIZE).num_frames_decoded
+    assert single > 5 * union
+    assert shared <= NUM_FRAMES
+    assert shared <= 1.3 * union
+
+
+def times_of(video: VideoSource, span: Span) -> list[int]:
+    found = by_itself(video, span)
+    assert isinstance(found, DecodedFrames)
+    return found.timestamps_us.tolist()
+
+
+@pytest.mark.parametrize("kind", ["h264 b-frames mp4", "h264 open gop mkv", "hevc open gop", "mpeg4 avi b-frames"])
+def test_joined_runs_decode_what_each_span_would_and_begin_wherever_one_would(
+    kind: str, made: dict[str, bytes]
+) -> None:
+    chance = random.Random(kind)
+    with open_video(video_of(kind, made), Limits()) as opened:
+        found = index.read_index(opened)
+    for _ in range(300):
+        spans = [sorted(chance.sample(range(NUM_FRAMES), chance.randint(1, 4))) for _ in range(chance.randint(1, 5))]
+        alone = [plan_runs(found, places, chance.choice([0, 2, 50])) for places in spans]
+        joined = join_runs(found, alone)
+        starts = [run.start for run in joined]
+        assert starts == sorted({run.start for runs in alone for run in runs})
+        assert sorted(place for run in joined for place in run.places) == sorted(set(itertools.chain(*spans)))
+        sent = {packet for run in joined for packet in range(run.start, run.stop)}
+        assert sent == {packet for runs in alone for run in runs for packet in range(run.start, run.stop)}
+        for run in joined:
+            assert all(run.start <= int(found.frame_packets[place]) < run.stop for place in run.places)
+            assert all(found.pts[run.start] <= found.frame_ticks[place] for place in run.places if run.start)
+
+
+def test_runs_of_two_spans_are_cut_where_the_second_begins(made: dict[str, bytes]) -> None:
+    with open_video(video_of("mjpeg avi", made), Limits()) as opened:
+        found = index.read_index(opened)
+    joined = join_runs(found, [[Run(0, 30, [0, 29])], [Run(20, 36, [20, 35])]])
+    assert [(run.start, run.stop, run.places) for run in joined] == [(0, 20, [0]), (20, 36, [20, 29, 35])]
+
+
+def test_spans_that_are_turned_differently_are_not_decoded_together(
+    made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = itertools.cycle([convert.UPRIGHT, convert.Orientation(turn_degrees=90)])
+    monkeypatch.setattr(convert, "orientation_of", lambda _: next(turns))
+    with pytest.raises(NotTogether, match="change their orientation"):
+        together(video_of("h264 b-frames mp4", made), [(0, 0.5), (0.5, 1)])
+
+
+def test_frames_of_a_long_gap_between_spans_are_not_decoded() -> None:
+    video = numbered_video(200, options=X264)
+    found = together(video, [(0.1, 0.3), (7.5, 7.7)])
+    assert sum(one.num_frames_decoded for one in found if isinstance(one, DecodedFrames)) < 40
+
+
+@pytest.mark.parametrize(
+    "name", needs_corpus([*GOOD[::5], *LABELLED[::9], *corpus_files("long/vp8", "long/media3_363s_180p")])
+)
+def test_spans_of_real_videos_together_are_what_each_is_by_itself(name: str) -> None:
+    path = require_corpus() / name
+    timeline = decode_clip(path, lambda timeline: [timeline.start_us], SIZE).timeline
+    seconds = timeline.duration_us / 1e6
+    length = min(4.0, seconds / 2)
+    begin = (seconds - length) * 0.6
+    spans = [(begin + part * length, begin + (part + 1) * length) for part in (-0.7, -0.3, 0, 0.2, 0.4)]
+    spans = [(max(0.0, start), end) for start, end in spans]
+    spans += [(0, length / 3), (max(0.0, seconds - length / 3), seconds + 1), spans[2]]
+    if name == "formats/mpeg1_ps__weird_aspect.mpg":  # one frame is damaged in the file
+        with pytest.raises(NotTogether, match="A frame came out damaged"):
+            together(path, spans)
+        return
+    found = together(path, spans)
+    for one, span in zip(found, spans, strict=True):
+        assert_same(one, by_itself(path, span))
+    assert any(isinstance(one, DecodedFrames) for one in found)
