@@ -13,6 +13,7 @@ from video_assets.domain.near_duplicates import near_duplicates
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.plan import ReadPlan, read_plan, sequence_of
 from video_assets.pipeline.stored import read_stored, sampled_clip
+from video_assets.storage.addresses import ask_each
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 from video_assets.storage.quarantine import read_quarantine
 from video_assets.storage.schemas import MANIFEST, SPLIT
@@ -54,7 +55,8 @@ class DatasetAudit:
     def sidecars(self) -> Mapping[str, Sidecar | None]:
         """Every planned shard's sidecar, None where there is none."""
         version = self.paths.version(self.plan.pinned.version)
-        return {key: read_sidecar(version.sidecar(*parse_partition_key(key))) for key in self.fingerprints}
+        places = [version.sidecar(*parse_partition_key(key)) for key in self.fingerprints]
+        return dict(zip(self.fingerprints, ask_each(version.directory, read_sidecar, places), strict=True))
 
     @cached_property
     def fingerprints(self) -> Mapping[str, str]:

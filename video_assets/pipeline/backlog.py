@@ -7,7 +7,7 @@ from video_assets.domain.hashing import json_digest
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.commit import committed_plan_digest
 from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, plan_digest, read_plan
-from video_assets.pipeline.shards import looks_current
+from video_assets.pipeline.shards import missing_shards
 from video_assets.storage.paths import DatasetPaths
 
 
@@ -42,12 +42,7 @@ def read_backlog(paths: DatasetPaths) -> Backlog:
     digest = plan_digest(plan, fingerprints)
     if committed_plan_digest(version_paths) == digest:
         return Backlog(digest, {}, True, len(fingerprints))
-    missing = {
-        key: fingerprint
-        for key, fingerprint in fingerprints.items()
-        if not looks_current(version_paths, key, fingerprint)
-    }
-    return Backlog(digest, missing, False, len(fingerprints))
+    return Backlog(digest, missing_shards(version_paths, fingerprints), False, len(fingerprints))
 
 
 def chunk_shards(

@@ -20,6 +20,7 @@ from video_assets.pipeline.publish import copied_tables, publish, text_indexes
 from video_assets.pipeline.shards import is_as_planned
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
 from video_assets.records.tfds import dataset_info_json, features_json
+from video_assets.storage.addresses import ask_each
 from video_assets.storage.files import remove_temporaries, was_written_after, write_text
 from video_assets.storage.paths import (
     FILEPATH_TEMPLATE,
@@ -119,11 +120,13 @@ def _sound_shards(audit: DatasetAudit, version_paths: VersionPaths) -> dict[str,
     fingerprints = audit.fingerprints
     if not fingerprints:
         raise BuildRefused("the plan has no shards; materialize manifest, splits and plan first")
-    missing = [
-        key
-        for key, fingerprint in fingerprints.items()
-        if not is_as_planned(version_paths, key, fingerprint, audit.sidecars[key])
-    ]
+    found = audit.sidecars
+    are_planned = ask_each(
+        version_paths.directory,
+        lambda item: is_as_planned(version_paths, *item, found[item[0]]),
+        fingerprints.items(),
+    )
+    missing = [key for key, is_there in zip(fingerprints, are_planned, strict=True) if not is_there]
     if missing:
         named = sequence_of(missing)
         assets = " and ".join(f"{split}_shards" for split in audit.plan.pinned.splits)
@@ -131,7 +134,7 @@ def _sound_shards(audit: DatasetAudit, version_paths: VersionPaths) -> dict[str,
             f"{len(missing)} of {len(fingerprints)} planned shards are missing, stale or damaged: {named}. "
             f"Materialize these partitions of {assets}, then dataset."
         )
-    return {key: sidecar for key, sidecar in audit.sidecars.items() if sidecar is not None}
+    return {key: sidecar for key, sidecar in found.items() if sidecar is not None}
 
 
 def _uncommitted(version_paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -> list[str]:
@@ -141,14 +144,15 @@ def _uncommitted(version_paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -
         return list(sidecars)
     lengths = committed_lengths(version_paths)
     committed = info.stat()
-    fresh: list[str] = []
-    for key, sidecar in sidecars.items():
-        split, index = parse_partition_key(key)
+
+    def is_fresh(item: tuple[str, Sidecar]) -> bool:
+        split, index = parse_partition_key(item[0])
         known = lengths.get(split, [])
-        is_known = index < len(known) and known[index] == sidecar.records
-        if not is_known or was_written_after(version_paths.sidecar(split, index).stat(), committed):
-            fresh.append(key)
-    return fresh
+        is_known = index < len(known) and known[index] == item[1].records
+        return not is_known or was_written_after(version_paths.sidecar(split, index).stat(), committed)
+
+    are_fresh = ask_each(version_paths.directory, is_fresh, sidecars.items())
+    return [key for key, fresh in zip(sidecars, are_fresh, strict=True) if fresh]
 
 
 def committed_lengths(version_paths: VersionPaths) -> dict[str, list[int]]:

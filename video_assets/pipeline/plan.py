@@ -268,7 +268,7 @@ class ReadPlan:
     @cached_property
     def _places(self) -> Mapping[tuple[str, int], NDArray[np.intp]]:
         """Where each shard's rows are: looked for once, not among all rows for each shard."""
-        return self.rows.groupby(["split", "shard_index"], sort=False).indices  # pyright: ignore[reportReturnType]
+        return self.rows.groupby(["split", "shard_index"], sort=False).indices
 
     def shard(self, split: Split, shard_index: int) -> tuple[ShardPlan, pd.DataFrame]:
         """One shard, and its rows in order.

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 from video_assets.domain.errors import SettingsError
+from video_assets.storage.addresses import ask_each
 from video_assets.storage.checksums import ABSENT, Checksums, read_checksums
 from video_assets.storage.files import file_sha256, write_if_changed
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
@@ -35,14 +36,14 @@ def publish(paths: VersionPaths, contents: Mapping[str, bytes], sidecars: Mappin
 
 
 def _shard_checksums(paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    # Listed once: in a store, where each listing is of everything, once for each shard is hours.
     names = {path.name for path in paths.directory.iterdir()}
-    for key, sidecar in sidecars.items():
-        place = parse_partition_key(key)
-        found[paths.shard(*place).name] = sidecar.sha256
-        beside = [paths.sidecar(*place), paths.text_index(*place)]
-        files = [path for path in beside if path.suffix == ".json" or path.name in names]
-        found |= {str(path.relative_to(paths.directory)): file_sha256(path) for path in files}
+    places = {key: parse_partition_key(key) for key in sidecars}
+    beside = [paths.sidecar(*place) for place in places.values()]
+    beside += [index for place in places.values() if (index := paths.text_index(*place)).name in names]
+    digests = ask_each(paths.directory, file_sha256, beside)
+    found = {paths.shard(*places[key]).name: sidecar.sha256 for key, sidecar in sidecars.items()}
+    found |= {str(path.relative_to(paths.directory)): sha for path, sha in zip(beside, digests, strict=True)}
     return found
 
 

@@ -1,7 +1,7 @@
 """Stage 4: convert planned clips to shards; each shard appears whole, or not at all."""
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -18,7 +18,7 @@ from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, ReadPlan, read_plan
 from video_assets.records.framing import FramingError, read_records
 from video_assets.records.layouts import layout_codec
-from video_assets.storage.addresses import open_address
+from video_assets.storage.addresses import ask_each, open_address
 from video_assets.storage.files import AtomicFile, file_sha256, file_status, remove_temporaries, was_written_after
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.sidecars import LostClip, Sidecar, StoredClip, read_sidecar
@@ -272,10 +272,14 @@ def _refuse_unsound(path: Path, plan: ShardPlan, done: _Written, labels: Sequenc
 def shards_to_build(paths: DatasetPaths) -> list[str]:
     """Partition keys of planned shards that are missing or stale on disk, by fingerprint and size (not content)."""
     plan = read_plan(paths, FINGERPRINT_COLUMNS)
-    version_paths = paths.version(plan.pinned.version)
-    return [
-        key for key, fingerprint in plan.fingerprints().items() if not looks_current(version_paths, key, fingerprint)
-    ]
+    return list(missing_shards(paths.version(plan.pinned.version), plan.fingerprints()))
+
+
+def missing_shards(paths: VersionPaths, fingerprints: Mapping[str, str]) -> dict[str, str]:
+    """Those of the planned shards, with their fingerprints, that do not look current."""
+    are_current = ask_each(paths.directory, lambda item: looks_current(paths, *item), fingerprints.items())
+    pairs = zip(fingerprints.items(), are_current, strict=True)
+    return {key: fingerprint for (key, fingerprint), is_there in pairs if not is_there}
 
 
 def looks_current(paths: VersionPaths, key: str, fingerprint: str) -> bool:

@@ -4,9 +4,10 @@ import hashlib
 import importlib.util
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 from video_assets.domain.clips import ListedFile
 from video_assets.domain.errors import SettingsError
@@ -14,6 +15,9 @@ from video_assets.domain.errors import SettingsError
 STORES: Mapping[str, tuple[str, str]] = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gcs")}
 """Scheme of an address: the module that speaks to such a store, and this package's extra that installs it."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_QUESTIONS_AT_ONCE = 32
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
 
 
 def open_address(address: str | Path) -> Path:
@@ -47,6 +51,17 @@ def open_address(address: str | Path) -> Path:
 def is_remote(place: object) -> bool:
     """Whether this is a path in an object store."""
     return not isinstance(place, Path | str)
+
+
+def ask_each(place: Path, question: Callable[[Asked], Answer], items: Iterable[Asked]) -> list[Answer]:
+    """The answers for all items, in their order; where `place` is in a store, 32 are asked at the same time.
+
+    A store takes tens of milliseconds for an answer of any size: a hundred thousand shards one by one would take hours.
+    """
+    if not is_remote(place):
+        return [question(item) for item in items]
+    with ThreadPoolExecutor(_QUESTIONS_AT_ONCE) as threads:
+        return list(threads.map(question, items))
 
 
 def stat_file(path: Path, name: str) -> ListedFile:

@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from video_assets.domain.errors import SettingsError
-from video_assets.storage.addresses import is_remote, open_address
+from video_assets.storage.addresses import ask_each, is_remote, open_address
 from video_assets.storage.paths import DatasetPaths
 
 
@@ -85,3 +86,19 @@ print(sorted(chosen & sys.modules.keys()))
     command = [sys.executable, "-c", script, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_store_is_asked_many_things_at_once_and_answers_stay_in_order() -> None:
+    together = threading.Barrier(8)
+
+    def answer(item: int) -> int:
+        together.wait(timeout=30)  # broken unless eight are here at the same time
+        return item * item
+
+    assert ask_each(open_address("s3://bucket/a"), answer, range(24)) == [n * n for n in range(24)]
+
+
+def test_a_disk_is_asked_one_thing_after_the_other(tmp_path: Path) -> None:
+    asked: list[tuple[int, int]] = []
+    assert ask_each(tmp_path, lambda n: asked.append((n, threading.get_ident())) or n, "abc") == list("abc")
+    assert asked == [(letter, threading.get_ident()) for letter in "abc"]
