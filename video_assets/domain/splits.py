@@ -1,8 +1,9 @@
 """Which split each clip belongs to: whole groups, stratified by class, and never moved afterwards."""
 
+import heapq
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -63,9 +64,27 @@ class _Balance:
             gained.append((off**2 - (off + sign * count) ** 2) / total**2)
         return math.fsum(gained)  # a plain sum hangs, in its last digit, on the order in which the classes were listed
 
+    def unevenness(self, unit: Unit, split: Split, shares: Mapping[Split, float]) -> float:
+        """How far its classes would be from these shares if it entered, in squared relative distance.
+
+        Shares of what is placed already: 2 of 5 placed clips are right for a split that should have 0.4 of them.
+        """
+        distances: list[float] = []
+        for name, count in unit.clips_by_class.items():
+            placed = count + sum(self.held[name, other] for other in shares)
+            for other, share in shares.items():
+                has = self.held[name, other] + (count if other == split else 0)
+                distances.append(((has - share * placed) / self.totals[name]) ** 2)
+        return math.fsum(distances)
+
 
 def assign_splits(
-    units: Sequence[Unit], *, test_fraction: float, seed: int, val_fraction: float = 0.0
+    units: Sequence[Unit],
+    *,
+    test_fraction: float,
+    seed: int,
+    val_fraction: float = 0.0,
+    rarest_first: bool = False,
 ) -> dict[str, Split]:
     """The split of every unit, by its key.
 
@@ -75,6 +94,11 @@ def assign_splits(
     largest group of the targets. Afterwards every class with two groups or more has one in train and one in test,
     and with three or more one in val, as far as units without a split allow. A class with one group is for
     training, unless its group is held out already.
+
+    `rarest_first` is for clips of several labels, where what one class needs the other does not: units of the class
+    with the fewest clips left are taken first, and each enters the split that keeps the shares of all its classes, as
+    far as they are placed, nearest to the targets. Source of the order: Sechidis, Tsoumakas and Vlahavas, On the
+    Stratification of Multi-Label Data (ECML PKDD 2011), algorithm 1, which asks for the rarest class alone.
 
     Raises:
         ValueError: if two units have the same key, or a fraction is outside [0, 1], or both together are above 1.
@@ -94,8 +118,11 @@ def assign_splits(
             balance.move(unit, unit.split)
     covered: list[Split] = [split for split in _RANKED if 0 < fractions[split] < 1]
     free = sorted((u for u in units if u.split is None), key=lambda u: (seeded_hash(seed, u.key), u.key))
-    for unit in free:
-        splits[unit.key] = _nearest(unit, units_of, balance, covered)
+    for unit in _rarest_first(free) if rarest_first else free:
+        allowed = _allowed(unit, units_of, covered)
+        splits[unit.key] = (
+            _most_even(unit, allowed, balance, fractions) if rarest_first else _nearest(unit, allowed, balance)
+        )
         balance.move(unit, splits[unit.key])
     _cover_classes(free, units_of, splits, balance, covered)
     return splits
@@ -117,18 +144,53 @@ def _fractions(test_fraction: float, val_fraction: float) -> dict[Split, float]:
     return {"train": left, "test": test_fraction, "val": val_fraction}
 
 
-def _nearest(unit: Unit, units_of: Mapping[str, Sequence[Unit]], balance: _Balance, covered: Sequence[Split]) -> Split:
-    """The held-out split that gains most by the unit, or train if none gains.
+def _rarest_first(units: Sequence[Unit]) -> Iterator[Unit]:
+    """The units of the class with the fewest clips left, in their order; then those of the next, counted anew."""
+    waiting: dict[str, dict[str, Unit]] = defaultdict(dict)
+    left: dict[str, int] = defaultdict(int)
+    for unit in units:
+        for name, count in unit.clips_by_class.items():
+            waiting[name][unit.key] = unit
+            left[name] += count
+    queue = [(count, name) for name, count in left.items()]
+    heapq.heapify(queue)
+    while queue:
+        count, rarest = heapq.heappop(queue)
+        if count != left[rarest]:
+            continue  # it is in the queue again, with fewer
+        for unit in list(waiting[rarest].values()):
+            yield unit
+            for name, taken in unit.clips_by_class.items():
+                del waiting[name][unit.key]
+                left[name] -= taken
+                if name != rarest:
+                    heapq.heappush(queue, (left[name], name))
+
+
+def _allowed(unit: Unit, units_of: Mapping[str, Sequence[Unit]], covered: Sequence[Split]) -> list[Split]:
+    """The splits that a unit may enter.
 
     A unit that is all there is of one of its classes stays in train: nothing could be learned of that class. Nor does
     val take what train and test need.
     """
     num_units = min((len(units_of[name]) for name in unit.clips_by_class), default=0)
-    gains: dict[Split, float] = {}
+    allowed: list[Split] = ["train"]
     if num_units > 1:
-        gains["test"] = balance.gain(unit, "test")
+        allowed.append("test")
     if num_units > (2 if "test" in covered else 1):
-        gains["val"] = balance.gain(unit, "val")
+        allowed.append("val")
+    return allowed
+
+
+def _most_even(unit: Unit, allowed: Sequence[Split], balance: _Balance, shares: Mapping[Split, float]) -> Split:
+    """The split in which the unit leaves its classes nearest to their shares."""
+    unevenness: dict[Split, float] = {split: balance.unevenness(unit, split, shares) for split in allowed}
+    return min(unevenness, key=lambda split: unevenness[split])
+
+
+def _nearest(unit: Unit, allowed: Sequence[Split], balance: _Balance) -> Split:
+    """The held-out split that gains most by the unit, or train if none gains."""
+    gains: dict[Split, float] = {split: balance.gain(unit, split) for split in allowed if split != "train"}
     best = max(gains, key=lambda split: gains[split], default=None)
     return best if best is not None and gains[best] > 0 else "train"
 
