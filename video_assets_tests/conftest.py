@@ -7,8 +7,19 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from video_assets_tests.datasets import built, built_at_another_size, built_once, first_build, videos
+from video_assets_tests.label_sets import label_sets_as_sequences, label_sets_built, labelled
 
-__all__ = ["built", "built_at_another_size", "built_once", "first_build", "tensorflow", "videos"]  # fixtures
+__all__ = [  # fixtures
+    "built",
+    "built_at_another_size",
+    "built_once",
+    "first_build",
+    "label_sets_as_sequences",
+    "label_sets_built",
+    "labelled",
+    "tensorflow",
+    "videos",
+]
 
 # Before anything imports TensorFlow: its start-up messages would bury a failing test's own, and no test needs a GPU.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

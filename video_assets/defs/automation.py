@@ -68,7 +68,12 @@ def new_videos_sensor(seconds: int, status: dg.DefaultSensorStatus) -> dg.Sensor
             if (builder := current_holder(paths.build_lock)) is not None:
                 return dg.SensorResult(skip_reason=f"{builder} is at work on the dataset")
             settings = manifest_settings(paths) if paths.manifest.exists() else SourceSettings()
-            listed = list_source(source.path(), include=settings.include, table_limits=settings.table_limits)
+            listed = list_source(
+                source.path(),
+                include=settings.include,
+                table_limits=settings.table_limits,
+                multi_label=settings.multi_label,
+            )
             decision = look(paths, listed, LookCursor.from_json(context.cursor))
             cursor = decision.cursor.to_json()
             if decision.kind == "wait":

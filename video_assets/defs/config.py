@@ -30,6 +30,11 @@ class SourceConfig(dg.Config):
         default=[],
         description="Glob patterns on paths relative to the source; a file must match one. Empty: all videos.",
     )
+    multi_label: bool = Field(
+        default=False,
+        description="Whether a clip may have several labels: run|jump in a table's column label, or as the name of a "
+        "class folder.",
+    )
     max_failed_fraction: float = Field(
         0.1, ge=0, le=1, description="Share of clips that may be unusable before the build fails (0 to 1)."
     )
@@ -81,6 +86,7 @@ class SourceConfig(dg.Config):
         return SourceSettings(
             group_pattern=self.group_pattern,
             include=tuple(self.include),
+            multi_label=self.multi_label,
             max_failed_fraction=self.max_failed_fraction,
             only_settled=self.only_settled,
             limits=limits,
@@ -94,6 +100,7 @@ class SourceConfig(dg.Config):
         return cls(
             group_pattern=settings.group_pattern,
             include=list(settings.include),
+            multi_label=settings.multi_label,
             max_failed_fraction=settings.max_failed_fraction,
             only_settled=only_settled,
             max_pixels=limits.max_pixels,

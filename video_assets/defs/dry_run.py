@@ -47,7 +47,7 @@ def run_plan(
     ops = {name: entry.get("config") or {} for name, entry in run_config.get("ops", {}).items()}
     settings = SourceConfig(**ops.get("manifest", {})).to_settings()
     plan_config = PlanConfig(**ops.get("plan", {}))
-    encoding = plan_config.encoding.to_encoding()
+    encoding = replace(plan_config.encoding.to_encoding(), multi_label=settings.multi_label)
     if budget_bytes is not None and encoding.image_format != "jpeg":
         raise SettingsError("a size budget chooses the JPEG quality; set plan.encoding.image_format=jpeg as well")
     decoding = Decoding(num_workers=num_workers)
@@ -96,6 +96,7 @@ def run_plan(
         "budget": forecast.within(budget_bytes) if budget_bytes is not None else None,
         "encoding": report.pinned.encoding.as_dict(),
         "clips_per_shard": report.pinned.clips_per_shard,
+        "not_stored": report.not_stored,
         "model_fit": fit_rows(fit.fits),
         "model_garden": fit.yaml,
         "quarantined": lost[["source", "reason", "detail"]].to_dict("records"),

@@ -13,7 +13,8 @@ from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.commit import CommitReport
 from video_assets.pipeline.estimate import Estimate
 from video_assets.pipeline.fit import FitReport
-from video_assets.pipeline.manifest import ManifestReport, class_counts
+from video_assets.pipeline.label_sets import class_counts
+from video_assets.pipeline.manifest import ManifestReport
 from video_assets.pipeline.plan import PlanReport
 from video_assets.pipeline.shards import ShardReport
 from video_assets.pipeline.splits import SplitReport
@@ -44,7 +45,9 @@ def _columns(schema: pa.Schema) -> dg.TableSchema:
 def of_manifest(report: ManifestReport, paths: DatasetPaths) -> Metadata:
     """Clips by class, durations, codecs, sizes; the quarantine and what was left out."""
     clips = report.clips
-    classes = [{"class": name, "clips": count} for name, count in class_counts(clips).items()]
+    classes = [
+        {"class": name, "clips": count} for name, count in class_counts(clips, multi_label=report.multi_label).items()
+    ]
     codecs = [{"codec": str(name), "clips": int(count)} for name, count in clips["codec"].value_counts().items()]
     lost = report.lost[["source", "label", "reason", "detail"]].to_dict("records")
     return {
@@ -118,6 +121,7 @@ def of_plan(report: PlanReport, fit: FitReport, estimate: Estimate) -> Metadata:
         "estimated_minutes": round(estimate.seconds / 60, 3),
         "estimated_core_minutes": round(estimate.core_seconds / 60, 3),
         "encoding": dg.MetadataValue.json(dict(report.pinned.encoding.as_dict())),
+        **({"not_stored": report.not_stored} if report.not_stored else {}),
         "model_fit": _table(fit_rows(fit.fits)),
         "model_garden": dg.MetadataValue.md(markdown_code(fit.yaml, "yaml") if fit.yaml else NO_MODEL_GARDEN),
     }

@@ -15,12 +15,15 @@ ENCODER_VERSION = 1
 """Raised when the same settings and the same video would give other bytes than before."""
 
 
-_LATER: dict[str, object] = {"audio_sample_rate": 0}
+_LATER: dict[str, object] = {"audio_sample_rate": 0, "multi_label": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
-    """Settings of a dataset version; one for all of its shards. Ranges are checked by the run-config models."""
+    """Settings of a dataset version; one for all of its shards. Ranges are checked by the run-config models.
+
+    `multi_label` is a setting of the manifest, pinned here because a record's label depends on it.
+    """
 
     layout: Layout = "tfds"
     sampling: Sampling = "uniform"
@@ -33,6 +36,7 @@ class Encoding:
     jpeg_quality: int = 95
     short_clip: ShortClip = "repeat_last"
     audio_sample_rate: int = 0
+    multi_label: bool = False
 
     @property
     def stores_images(self) -> bool:

@@ -1,7 +1,10 @@
 """Class names and their indices."""
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+LABEL_SEPARATOR = "|"
+"""Between the labels of one clip, in a table's cell and wherever they stand as one text."""
 
 
 def clean_label(text: str) -> str:
@@ -21,6 +24,43 @@ def clean_label(text: str) -> str:
 
 def _spelled_out(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def stored_label(text: str, *, multi_label: bool) -> str:
+    """A clip's label as it is stored; of a clip that may have several all of them, sorted, each once. Empty for none.
+
+    >>> stored_label("walk | run|walk", multi_label=True)
+    'run|walk'
+
+    Raises:
+        ValueError: if there is nothing between two separators, or beside one.
+    """
+    if not multi_label:
+        return clean_label(text)
+    labels = [clean_label(part) for part in text.split(LABEL_SEPARATOR)]
+    if labels == [""]:
+        return ""
+    if "" in labels:
+        raise ValueError(f"the labels are {text!r:.200}; each part between {LABEL_SEPARATOR} must name a class")
+    return LABEL_SEPARATOR.join(sorted(set(labels)))
+
+
+def split_labels(stored: str, *, multi_label: bool) -> list[str]:
+    """The classes of a stored label: itself, or in a dataset of several labels a clip its parts.
+
+    >>> split_labels("run|walk", multi_label=True)
+    ['run', 'walk']
+    """
+    return stored.split(LABEL_SEPARATOR) if multi_label else [stored]
+
+
+def label_indices(stored: str, indices: Mapping[str, int], *, multi_label: bool) -> tuple[int, ...]:
+    """Indices of a stored label's classes, in their order.
+
+    Raises:
+        KeyError: if a class has none.
+    """
+    return tuple(indices[name] for name in split_labels(stored, multi_label=multi_label))
 
 
 def append_labels(known: Sequence[str], found: Iterable[str]) -> list[str]:

@@ -10,7 +10,11 @@ from video_assets.domain.splits import Split
 
 @dataclass(frozen=True, slots=True)
 class PlannedClip:
-    """Everything about a clip, but for the encoding, that its record's bytes depend on."""
+    """Everything about a clip, but for the encoding, that its record's bytes depend on.
+
+    A clip of several labels has them all in `label`; `label_index` is that of the first, `other_label_indices` are
+    those of the others, in their order.
+    """
 
     clip_id: str
     path: str
@@ -20,6 +24,12 @@ class PlannedClip:
     start_seconds: float | None = None
     end_seconds: float | None = None
     caption: str | None = None
+    other_label_indices: tuple[int, ...] = ()
+
+    @property
+    def label_indices(self) -> tuple[int, ...]:
+        """Of all labels, in their order."""
+        return (self.label_index, *self.other_label_indices)
 
     @property
     def is_span(self) -> bool:
@@ -34,7 +44,7 @@ class PlannedClip:
                 self.path,
                 self.content_hash,
                 self.label,
-                self.label_index,
+                self.label_index if not self.other_label_indices else self.label_indices,
                 self.start_seconds,
                 self.end_seconds,
                 self.caption,

@@ -11,6 +11,7 @@ import pandas as pd
 from video_assets.domain.checks import CheckOutcome, CheckPicture
 from video_assets.domain.near_duplicates import near_duplicates
 from video_assets.domain.splits import SPLITS, Split
+from video_assets.pipeline.label_sets import rows_by_class
 from video_assets.pipeline.plan import ReadPlan, read_plan, sequence_of
 from video_assets.pipeline.stored import read_stored, sampled_clip
 from video_assets.storage.addresses import ask_each
@@ -163,7 +164,8 @@ class DatasetAudit:
         """Every class that could be in all splits is; the others are named."""
         splits = self.plan.pinned.splits
         places = self._places()
-        counts = places.drop_duplicates("clip_id").merge(self.plan.rows[["clip_id", "label"]], on="clip_id")
+        labels = rows_by_class(self.plan.rows[["clip_id", "label"]], multi_label=self.plan.pinned.encoding.multi_label)
+        counts = places.drop_duplicates("clip_id").merge(labels, on="clip_id")
         splits_of = counts.groupby("label")["split"].agg(set)
         groups_of = (
             counts.assign(unit=counts["group"].fillna(counts["content_hash"])).groupby("label")["unit"].nunique()

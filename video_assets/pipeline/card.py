@@ -12,15 +12,18 @@ from pathlib import Path
 import pandas as pd
 
 from video_assets.domain.checks import CheckOutcome
+from video_assets.domain.labels import split_labels
 from video_assets.domain.splits import Split
 from video_assets.pipeline.changes import CommitNotes
 from video_assets.pipeline.fit import clip_lengths, fit_report
-from video_assets.pipeline.plan import ReadPlan
+from video_assets.pipeline.label_sets import rows_by_class
+from video_assets.pipeline.plan import ReadPlan, not_stored_words
 from video_assets.pipeline.stored import motion_of, read_stored, sampled_clip
 from video_assets.pipeline.verify import SHARD_CHECKS
 from video_assets.records.values import ClipRecord
 from video_assets.report.card import (
     MAX_ROWS,
+    STRIPS_OF_CLASS,
     Card,
     ClassRow,
     LostRow,
@@ -40,7 +43,7 @@ from video_assets.storage.sidecars import Sidecar, StoredClip
 
 _CARD_VERSION = 1
 """Raised when the same values would be drawn in another way."""
-_MAX_STRIPS, _MAX_STRIPS_OF_CLASS, _STRIP_FRAMES = 96, 6, 4
+_MAX_STRIPS, _STRIP_FRAMES = 96, 4
 _MAX_MOTION_CLIPS = 200
 _INPUTS = '<meta name="inputs" content="{}">'
 
@@ -116,7 +119,7 @@ def make_card(committed: Committed) -> Card:
             SplitTotals(split, committed.records[split], committed.shards[split], committed.num_bytes[split])
             for split in committed.records
         ],
-        classes=class_rows(index, plan.labels),
+        classes=class_rows(index, plan),
         durations=nice_histogram(seconds.tolist(), "seconds"),
         motion=None,
         hours=float(seconds.sum()) / 3600,
@@ -124,7 +127,7 @@ def make_card(committed: Committed) -> Card:
         source=Path(plan.pinned.source).name,
         digest=committed.notes.plan,
         versions=_software(committed.sidecars),
-        readers=reader_lines(committed.paths.name, plan.pinned.version, plan.pinned.encoding.layout, garden),
+        readers=reader_lines(committed.paths.name, plan.pinned.version, plan.pinned.encoding, garden),
         lost_by_reason={str(r): int(n) for r, n in sorted(lost["reason"].value_counts().items())},
         quarantine=[
             LostRow(str(r.source), str(r.reason), str(r.detail)) for r in lost.head(MAX_ROWS).itertuples(index=False)
@@ -132,6 +135,7 @@ def make_card(committed: Committed) -> Card:
         checks=[*_shard_outcomes(len(committed.sidecars)), *committed.outcomes],
         changes=committed.notes.changes,
         model_fit=fits,
+        not_stored=not_stored_words(plan.rows, plan.pinned.encoding),
     )
 
 
@@ -161,10 +165,11 @@ def _fit(committed: Committed, lengths: pd.DataFrame) -> tuple[list[str], str]:
     return [fit_sentence(fit) for fit in report.fits], report.yaml
 
 
-def class_rows(index: pd.DataFrame, labels: Sequence[str]) -> list[ClassRow]:
-    """Every class in the order of its index, with its records in each split."""
-    counts = index.groupby(["label", "split"]).size()
-    found: dict[str, dict[str, int]] = {label: {} for label in labels}
+def class_rows(index: pd.DataFrame, plan: ReadPlan) -> list[ClassRow]:
+    """Every class in the order of its index, with its records in each split; one counts for each of its labels."""
+    rows = rows_by_class(index[["label", "split"]], multi_label=plan.pinned.encoding.multi_label)
+    counts = rows.groupby(["label", "split"]).size()
+    found: dict[str, dict[str, int]] = {label: {} for label in plan.labels}
     for (label, split), count in counts.items():
         found.setdefault(str(label), {})[str(split)] = int(count)
     return [ClassRow(number, label, clips) for number, (label, clips) in enumerate(found.items())]
@@ -189,12 +194,13 @@ def _by_content(sidecars: Mapping[str, Sidecar]) -> Iterator[Place]:
 def _sampled(committed: Committed) -> Iterator[SampledClip]:
     """Clips of each class, as many of each; of the first classes only where there are very many."""
     labels = committed.plan.labels
-    most = max(1, min(_MAX_STRIPS_OF_CLASS, _MAX_STRIPS // max(1, len(labels))))
+    most = max(1, min(STRIPS_OF_CLASS, _MAX_STRIPS // max(1, len(labels))))
     wanted = dict.fromkeys(labels[:_MAX_STRIPS], most)
     chosen: list[Place] = []
     for key, clip in _by_content(committed.sidecars):
-        if wanted.get(clip.label, 0) > 0:
-            wanted[clip.label] -= 1
+        names = split_labels(clip.label, multi_label=committed.plan.pinned.encoding.multi_label)
+        if any(wanted.get(name, 0) > 0 for name in names):
+            wanted.update({name: wanted[name] - 1 for name in names if name in wanted})
             chosen.append((key, clip))
     for record in _read(committed, chosen):
         yield sampled_clip(record, _STRIP_FRAMES)

@@ -15,6 +15,7 @@ from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.card import Committed, card_files, class_rows
 from video_assets.pipeline.changes import commit_notes
+from video_assets.pipeline.label_sets import indices_of_sets
 from video_assets.pipeline.plan import ReadPlan, plan_digest, sequence_of
 from video_assets.pipeline.publish import copied_tables, publish, text_indexes
 from video_assets.pipeline.shards import is_as_planned
@@ -31,7 +32,7 @@ from video_assets.storage.paths import (
     partition_key,
 )
 from video_assets.storage.quarantine import replace_stage
-from video_assets.storage.schemas import INDEX, QUARANTINE
+from video_assets.storage.schemas import INDEX, LABEL_INDICES, QUARANTINE
 from video_assets.storage.sidecars import Sidecar
 from video_assets.storage.tables import table_bytes
 
@@ -82,7 +83,10 @@ def commit_dataset(
     if failed:
         raise BuildRefused(_refusal(failed))
     report = _report(version_paths, plan.pinned.splits, sidecars)
-    index = _index(sidecars)
+    index, schema = _index(sidecars), INDEX
+    if plan.pinned.encoding.multi_label:
+        schema = INDEX.append(LABEL_INDICES)
+        index[LABEL_INDICES.name] = indices_of_sets(index["label"], plan.labels)
     digest = plan_digest(plan, audit.fingerprints)
     notes = commit_notes(paths, plan.pinned.version, index, digest, licence)
     committed = Committed(
@@ -97,10 +101,10 @@ def commit_dataset(
         outcomes=outcomes,
     )
     report.licence = notes.licence
-    report.classes = {row.label: dict(row.clips) for row in class_rows(index, plan.labels)}
+    report.classes = {row.label: dict(row.clips) for row in class_rows(index, plan)}
     contents = {
         **dict(copied_tables(paths, version_paths)),
-        version_paths.index.name: table_bytes(index, INDEX, notes.as_notes()),
+        version_paths.index.name: table_bytes(index, schema, notes.as_notes()),
         **indexes,
         **card_files(committed),
         **_metadata(committed),
@@ -277,12 +281,16 @@ def _metadata(committed: Committed) -> dict[str, bytes]:
         notes=committed.notes.as_dict(),
         licence=committed.notes.licence,
         has_captions=has_captions,
+        num_label_classes=len(labels) if encoding.multi_label else 0,
     )
     # Names before their number: readers take the number of classes from the names, never the other way round.
     texts = {version_paths.label_names: "".join(f"{label}\n" for label in labels)}
     if encoding.layout == "tfds":
         texts[version_paths.features] = features_json(
-            image_format=encoding.image_format, num_classes=len(labels), has_captions=has_captions
+            image_format=encoding.image_format,
+            num_classes=len(labels),
+            has_captions=has_captions,
+            multi_label=encoding.multi_label,
         )
     texts[version_paths.dataset_info] = info
     return {path.name: text.encode("utf-8") for path, text in texts.items()}

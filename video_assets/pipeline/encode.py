@@ -133,6 +133,7 @@ def clip_record(clip: PlannedClip, decoded: DecodedFrames, encoding: Encoding) -
         source=clip.path,
         label=clip.label,
         label_index=clip.label_index,
+        other_label_indices=clip.other_label_indices,
         images=images,
         frames=None if encoding.stores_images else decoded.frames,
         timestamps_us=np.asarray(decoded.timestamps_us, np.int64),

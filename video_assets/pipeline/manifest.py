@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from video_assets.domain.clips import LeftOut, ListedFile, LostSource, WantedClip
@@ -17,6 +16,9 @@ from video_assets.domain.losses import REMEMBERED_REASONS, Loss
 from video_assets.domain.progress import Progress, silent
 from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.arrivals import settled_files
+from video_assets.pipeline.label_sets import class_counts
+from video_assets.pipeline.lost_clips import without_bad_spans, without_conflicts
+from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.settings import SourceSettings
 from video_assets.storage.files import read_lines, remove_temporaries, write_if_changed
 from video_assets.storage.listing import NOT_LISTED
@@ -40,6 +42,7 @@ class ManifestReport:
 
     clips: pd.DataFrame
     labels: list[str]
+    multi_label: bool = False
     num_files_probed: int = 0
     num_files_reused: int = 0
     lost: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -73,6 +76,7 @@ def build_manifest(
         include=settings.include,
         group_pattern=settings.group_pattern,
         table_limits=settings.table_limits,
+        multi_label=settings.multi_label,
     )
     return update_manifest(source, asked, paths, settings, make_pool, progress)
 
@@ -86,6 +90,7 @@ def update_manifest(
     progress: Progress = silent,
 ) -> ManifestReport:
     """`build_manifest` for a source that was listed already."""
+    _refuse_single_labels(paths, settings)
     remove_temporaries(paths.directory)
     if settings.only_settled:
         asked = _without_moving(asked, settled_files(paths))
@@ -93,7 +98,7 @@ def update_manifest(
     _refuse_empty(source, asked, previous)
     _refuse_unlisted(asked, previous)
     clips, lost, report = _open_files(asked, previous, paths, settings, make_pool, progress)
-    clips, conflicts = _without_conflicts(clips)
+    clips, conflicts = without_conflicts(clips, multi_label=settings.multi_label)
     files = {name: clip.file for clip in asked.clips for name in (clip.clip_id, clip.file.path)}
     report.lost = quarantine_rows([*asked.lost, *lost, *conflicts], files)
     replace_stage(paths.quarantine, "manifest", report.lost)
@@ -104,7 +109,8 @@ def update_manifest(
     report.clips = clips.sort_values("clip_id", kind="stable", ignore_index=True)
     if report.failed_fraction > settings.max_failed_fraction or clips.empty:
         raise BuildRefused(_too_many_lost(report, settings.max_failed_fraction))
-    report.labels = append_labels(read_lines(paths.labels), set(clips["label"]))
+    report.multi_label = settings.multi_label
+    report.labels = append_labels(read_lines(paths.labels), class_counts(clips, multi_label=settings.multi_label))
     write_if_changed(paths.labels, "".join(f"{label}\n" for label in report.labels).encode("utf-8"))
     notes = {"source": str(source.absolute()), "settings": json.dumps(asdict(settings))}
     notes[LABELS_NOTE] = json.dumps(report.labels)  # a second copy, against which `labels.txt` is verified
@@ -124,6 +130,16 @@ def manifest_settings(paths: DatasetPaths) -> SourceSettings:
     values["limits"], values["include"] = Limits(**values["limits"]), tuple(values["include"])
     values["table_limits"] = TableLimits(**values.get("table_limits", {}))  # manifests of before have none
     return SourceSettings(**values)
+
+
+def _refuse_single_labels(paths: DatasetPaths, settings: SourceSettings) -> None:
+    """Label sets must not become classes of their own: `labels.txt` would keep them for ever."""
+    pinned = PinnedSettings.of_plan(paths)
+    if pinned is not None and pinned.encoding.multi_label and not settings.multi_label:
+        raise BuildRefused(
+            f"the clips of {paths.name} have several labels, but manifest.multi_label is false now; "
+            "set manifest.multi_label: true, or build another dataset under another name"
+        )
 
 
 def _without_moving(asked: SourceClips, settled: set[ListedFile]) -> SourceClips:
@@ -196,7 +212,7 @@ def _open_files(
     facts = {path: result for path, result in found.items() if not isinstance(result, Loss)}
     lost_paths |= {path: result for path, result in found.items() if isinstance(result, Loss)}
     clips = pd.concat([clips[~is_new], _with_facts(wanted[is_new.to_numpy()], facts)], ignore_index=True)
-    clips, bad_spans = _without_bad_spans(clips)
+    clips, bad_spans = without_bad_spans(clips)
     lost = [
         LostSource(clip.clip_id, lost_paths[clip.file.path], clip.label)
         for clip in asked.clips
@@ -264,36 +280,3 @@ def _with_facts(wanted: pd.DataFrame, facts: "dict[str, FileFacts]") -> pd.DataF
         index=rows.index,
     )
     return pd.concat([rows, columns], axis=1)
-
-
-def _without_bad_spans(clips: pd.DataFrame) -> tuple[pd.DataFrame, list[LostSource]]:
-    durations = clips["duration_us"].astype("float64") / 1e6
-    is_bad = (clips["start_seconds"] >= durations).to_numpy(dtype=bool, na_value=False)
-    lost = [
-        LostSource(
-            row["clip_id"],
-            Loss("bad_span", f"it starts at {row['start_seconds']:g} s, the video ends at {end:g} s"),
-            row["label"],
-        )
-        for (_, row), end in zip(clips[is_bad].iterrows(), durations[is_bad], strict=True)
-    ]
-    return clips[~is_bad], lost
-
-
-def _without_conflicts(clips: pd.DataFrame) -> tuple[pd.DataFrame, list[LostSource]]:
-    """Leaves out clips whose content stands under several labels: nobody can say which is right."""
-    same = clips.groupby(["content_hash", "start_seconds", "end_seconds"], dropna=False, sort=False)
-    is_conflict = (same["label"].transform("nunique") > 1).to_numpy(dtype=bool) if len(clips) else np.zeros(0, bool)
-    lost: list[LostSource] = []
-    for _, rows in clips[is_conflict].groupby(["content_hash", "start_seconds", "end_seconds"], dropna=False):
-        places = "; ".join(
-            f"{label}: {clip_id}" for label, clip_id in sorted(zip(rows["label"], rows["clip_id"], strict=True))
-        )
-        loss = Loss("label_conflict", f"the same content stands under {rows['label'].nunique()} labels ({places})")
-        lost += [LostSource(c, loss, label) for c, label in zip(rows["clip_id"], rows["label"], strict=True)]
-    return clips[~is_conflict], lost
-
-
-def class_counts(clips: pd.DataFrame) -> dict[str, int]:
-    """Clips by class, in the order of the names."""
-    return {str(k): int(v) for k, v in clips["label"].value_counts().sort_index().items()}

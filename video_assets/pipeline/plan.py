@@ -1,7 +1,7 @@
 """Stage 3: the plan, the dataset's lock file: which clip goes to which shard, under which encoding."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,9 +13,11 @@ from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.estimates import estimated_record_bytes
 from video_assets.domain.hashing import json_digest
 from video_assets.domain.losses import PASSING_REASONS
-from video_assets.domain.plan import PlannedClip, ShardPlan, assign_shards, shard_fingerprint
+from video_assets.domain.plan import ShardPlan, assign_shards, shard_fingerprint
 from video_assets.domain.splits import SPLITS, Split, split_named
+from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.pinned import PinnedSettings
+from video_assets.pipeline.planned_rows import class_indices, planned_clips, planned_rows
 from video_assets.pipeline.settings import ShardingSettings
 from video_assets.records.layouts import layout_codec
 from video_assets.storage.files import read_lines
@@ -28,18 +30,9 @@ from video_assets.storage.paths import (
     partition_key,
 )
 from video_assets.storage.quarantine import read_quarantine
-from video_assets.storage.schemas import MANIFEST, PLAN, SPLIT
+from video_assets.storage.schemas import PLAN
 from video_assets.storage.sidecars import read_sidecar
 from video_assets.storage.tables import read_notes, read_table, write_table
-
-_CLIP_FIELDS = [f.name for f in fields(PlannedClip)]
-_MANIFEST_COLUMNS = [name for name in _CLIP_FIELDS if name != "label_index"] + [
-    "size_bytes",
-    "mtime_ns",
-    "num_frames",
-    "width_px",
-    "height_px",
-]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,9 +51,25 @@ class PlanReport:
         """Partition keys of all live shards, in order."""
         return live_shards(self.rows)
 
+    @property
+    def not_stored(self) -> str:
+        """What the source holds and the layout has no place for, as a sentence; empty if it is nothing."""
+        return not_stored_words(self.rows, self.pinned.encoding)
+
     def data_version(self) -> str:
         """Hash of encoding and label map only, so that growth does not make old shards stale."""
         return json_digest([self.pinned.encoding.as_dict(), self.pinned.encoder_version, self.labels])
+
+
+def not_stored_words(rows: pd.DataFrame, encoding: Encoding) -> str:
+    """What of a plan's rows its layout has no place for, as a sentence; empty if it is nothing."""
+    num_captions = int(rows["caption"].notna().sum())
+    if encoding.layout != "movinets_helper" or not num_captions:
+        return ""
+    return (
+        f"{num_captions} of {len(rows)} clips have a caption, which is not stored: the layout {encoding.layout} has no "
+        "place for it; tfds and sequence_example have"
+    )
 
 
 def live_shards(rows: pd.DataFrame) -> list[str]:
@@ -86,18 +95,16 @@ def build_plan(
     planned already keep their rows. What is new is put into new shards; see `domain.plan.assign_shards`.
 
     Raises:
-        SettingsError: if this version cannot write the layout, or the layout has no place for sound that is asked for.
+        SettingsError: if this version cannot write the layout, or the layout has no place for sound, or for several
+            labels, that are asked for.
         BuildRefused: if the dataset exists under another encoding and `new_version` is not set.
     """
-    layout_codec(encoding.layout)
-    if encoding.audio_sample_rate and encoding.layout != "sequence_example":
-        raise SettingsError(
-            f"plan.encoding.audio_sample_rate is {encoding.audio_sample_rate}, but the layout {encoding.layout} has no "
-            "place for sound; set it to 0, or plan.encoding.layout to sequence_example"
-        )
+    if paths.manifest.exists():
+        encoding = replace(encoding, multi_label=manifest_settings(paths).multi_label)
+    _refuse_unstorable(encoding)
     before = PinnedSettings.of_plan(paths)
     previous = read_table(paths.plan, PLAN)
-    clips = _planned_rows(paths, previous)
+    clips = planned_rows(paths, previous, multi_label=encoding.multi_label)
     pinned, is_same = _pin(paths, before, encoding, sharding, version_source or paths, new_version=new_version)
     if not is_same:
         previous = previous.iloc[:0]
@@ -138,6 +145,21 @@ def build_plan(
     return report
 
 
+def _refuse_unstorable(encoding: Encoding) -> None:
+    layout = encoding.layout
+    layout_codec(layout)
+    if encoding.audio_sample_rate and layout != "sequence_example":
+        raise SettingsError(
+            f"plan.encoding.audio_sample_rate is {encoding.audio_sample_rate}, but the layout {layout} has no "
+            "place for sound; set it to 0, or plan.encoding.layout to sequence_example"
+        )
+    if encoding.multi_label and layout == "movinets_helper":
+        raise SettingsError(
+            f"manifest.multi_label is true, but a record of the layout {layout} has one label; "
+            "set plan.encoding.layout to tfds or sequence_example, or manifest.multi_label to false"
+        )
+
+
 def _lost_to_passing_faults(paths: DatasetPaths) -> set[str]:
     lost = read_quarantine(paths.quarantine)
     return set(lost.loc[(lost["stage"] == "shards") & lost["reason"].isin(PASSING_REASONS), "clip_id"])
@@ -162,40 +184,6 @@ def _lost_and_seen_since(previous: pd.DataFrame, clips: pd.DataFrame, version_pa
 def partition_keys(rows: pd.DataFrame) -> list[str]:
     """The partition key of each row's shard."""
     return [partition_key(split, index) for split, index in zip(rows["split"], rows["shard_index"], strict=True)]
-
-
-def _planned_rows(paths: DatasetPaths, previous: pd.DataFrame) -> pd.DataFrame:
-    """Every clip of all splits with all that its record depends on."""
-    manifest = read_table(paths.manifest, MANIFEST, _MANIFEST_COLUMNS)
-    if manifest.empty:
-        raise BuildRefused("there is no manifest yet; materialize manifest and splits first")
-    splits = pd.concat([read_table(paths.split(s), SPLIT, ["clip_id"]).assign(split=s) for s in SPLITS])
-    clips = manifest.merge(splits, on="clip_id")
-    labels = {name: index for index, name in enumerate(read_lines(paths.labels))}
-    clips["label_index"] = clips["label"].map(labels).astype("int64")
-    clips["num_pixels"] = clips["width_px"] * clips["height_px"]
-    clips["row_digest"] = _row_digests(clips, previous)
-    return clips[[name for name in PLAN.names if name not in ("shard_index", "position")]]
-
-
-def _row_digests(clips: pd.DataFrame, previous: pd.DataFrame) -> pd.Series:
-    """Digest of each row; those of rows that are as they were are taken from the previous plan."""
-    if previous.empty:
-        return pd.Series([clip.row_digest() for clip in planned_clips(clips)], index=clips.index, dtype="str")
-    places = pd.Index(previous["clip_id"]).get_indexer(clips["clip_id"])
-    is_same = places >= 0
-    for name in _CLIP_FIELDS:
-        old, new = previous[name].take(places).reset_index(drop=True), clips[name]
-        is_same = is_same & ((old == new) | (old.isna() & new.isna())).to_numpy(dtype=bool, na_value=False)
-    digests = previous["row_digest"].take(places).to_numpy(dtype=object, copy=True)
-    digests[~is_same] = [clip.row_digest() for clip in planned_clips(clips[~is_same])]
-    return pd.Series(digests, index=clips.index, dtype="str")
-
-
-def planned_clips(rows: pd.DataFrame) -> Iterable[PlannedClip]:
-    """The rows as values, in their order; what a table has no value for is None."""
-    columns = [[None if pd.isna(v) else v for v in rows[name].tolist()] for name in _CLIP_FIELDS]
-    return (PlannedClip(*values) for values in zip(*columns, strict=True))
 
 
 def _place(clips: pd.DataFrame, shards: Mapping[tuple[Split, int], Sequence[str]]) -> pd.DataFrame:
@@ -236,9 +224,10 @@ def _pin(
         return pinned, False  # nothing was written under the old settings
     if not new_version:
         named = ", ".join(f"{name} {old} → {new}" for name, (old, new) in changes.items())
+        place = "manifest and plan.encoding" if "multi_label" in changes else "plan.encoding"
         raise BuildRefused(
             f"the dataset {paths.name} {before.version} exists under another encoding ({named}). Set these fields of "
-            "plan.encoding back, or set plan.new_version: true to build the next version beside it."
+            f"{place} back, or set plan.new_version: true to build the next version beside it."
         )
     versions = [before.version, *built.versions()]
     pinned.version = next_version(max(versions, key=lambda v: [int(n) for n in v.split(".")]))
@@ -280,7 +269,8 @@ class ReadPlan:
         if places is None:
             raise SettingsError(f"{partition_key(split, shard_index)} is not in the plan; materialize plan first")
         rows = self.rows.take(places).sort_values("position", ignore_index=True)
-        return ShardPlan(split, shard_index, tuple(planned_clips(rows)), self.pinned.encoding), rows
+        indices = class_indices(self.labels) if self.pinned.encoding.multi_label else None
+        return ShardPlan(split, shard_index, tuple(planned_clips(rows, indices)), self.pinned.encoding), rows
 
     def fingerprints(self) -> dict[str, str]:
         """Fingerprint of every live shard, by partition key."""

@@ -12,6 +12,7 @@ class SourceSettings:
 
     group_pattern: str = UCF101_GROUP_PATTERN
     include: tuple[str, ...] = ()
+    multi_label: bool = False
     max_failed_fraction: float = 0.1
     only_settled: bool = False
     limits: Limits = field(default_factory=Limits)

@@ -13,6 +13,8 @@ from video_assets.domain.clips import LostSource
 from video_assets.domain.groups import component_keys, join_components
 from video_assets.domain.losses import Loss
 from video_assets.domain.splits import SPLITS, Split, Unit, assign_splits, split_named
+from video_assets.pipeline.label_sets import by_class
+from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.settings import SplitSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
@@ -29,6 +31,7 @@ class SplitReport:
     val_fraction: float = 0.0
     num_new: int = 0
     num_official_ignored: int = 0
+    multi_label: bool = False
     lost: list[LostSource] = field(default_factory=list)
 
     @property
@@ -37,9 +40,13 @@ class SplitReport:
         return self.val_fraction > 0 or len(self.splits["val"]) > 0
 
     def balance(self) -> pd.DataFrame:
-        """Clips of each class in each split, and the shares of those that are held out."""
+        """Clips of each class in each split, and the shares of those that are held out.
+
+        A clip counts for each of its labels.
+        """
         used: list[Split] = [split for split in SPLITS if split != "val" or self.has_val]
-        counts = pd.DataFrame({split: self.splits[split]["label"].value_counts() for split in used})
+        classes = {split: by_class(self.splits[split]["label"], multi_label=self.multi_label) for split in used}
+        counts = pd.DataFrame({split: labels.value_counts() for split, labels in classes.items()})
         counts = counts.reindex(columns=used).fillna(0).astype("int64").sort_index()
         total = counts.sum(axis=1)
         return counts.assign(**{f"{split}_share": counts[split] / total for split in used if split != "train"})
@@ -51,18 +58,19 @@ def build_splits(paths: DatasetPaths, settings: SplitSettings) -> SplitReport:
     `splits/val.parquet` is written once there is a clip for it.
     """
     clips = read_table(paths.manifest, MANIFEST, [*SPLIT.names, "official_split"])
+    multi_label = paths.manifest.exists() and manifest_settings(paths).multi_label
     history = read_table(paths.split_history, SPLIT_HISTORY)
     known = _known_splits(clips, history)
     clips, known, lost = _without_contradictions(clips, known)
     components = _components(clips)
-    splits, num_new, num_ignored, official_lost = _assign(clips, components, known, settings)
+    splits, num_new, num_ignored, official_lost = _assign(clips, components, known, settings, multi_label=multi_label)
     is_kept = ~clips["clip_id"].isin({item.source for item in official_lost}).to_numpy()
     clips, splits = clips[is_kept], splits[is_kept]
     lost += official_lost
     replace_stage(paths.quarantine, "splits", quarantine_rows(lost))
     notes = {"settings": json.dumps(asdict(settings))}
     write_table(paths.split_history, _extend_history(history, clips, splits), SPLIT_HISTORY, notes)
-    report = SplitReport({}, settings.test_fraction, settings.val_fraction, num_new, num_ignored, lost)
+    report = SplitReport({}, settings.test_fraction, settings.val_fraction, num_new, num_ignored, multi_label, lost)
     for split in SPLITS:
         rows = clips.loc[splits == split, SPLIT.names].reset_index(drop=True)
         if split != "val" or len(rows) or paths.split(split).exists():
@@ -165,7 +173,12 @@ def _minority(clips: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def _assign(
-    clips: pd.DataFrame, components: NDArray[np.int64], known: pd.DataFrame, settings: SplitSettings
+    clips: pd.DataFrame,
+    components: NDArray[np.int64],
+    known: pd.DataFrame,
+    settings: SplitSettings,
+    *,
+    multi_label: bool,
 ) -> tuple[NDArray[np.object_], int, int, list[LostSource]]:
     """The split of every clip, the number of new clips, and what the official lists have to say against it."""
     if clips.empty:
@@ -177,9 +190,14 @@ def _assign(
     asked = _majority(official, components).reindex(by_component.index)
     settled = by_component.fillna(asked)
     keys = component_keys(components, _optional(clips["group"]), clips["content_hash"].tolist())
-    units = _units(clips["label"], components, keys, settled, by_component)
+    classes = by_class(clips["label"].reset_index(drop=True), multi_label=multi_label)
+    units = _units(classes, components[classes.index.to_numpy()], keys, settled, by_component)
     assigned = assign_splits(
-        units, test_fraction=settings.test_fraction, seed=settings.seed, val_fraction=settings.val_fraction
+        units,
+        test_fraction=settings.test_fraction,
+        seed=settings.seed,
+        val_fraction=settings.val_fraction,
+        rarest_first=multi_label,
     )
     free = settled.isna()
     placed = settled.astype(object)
@@ -205,7 +223,7 @@ def _units(
     labels: pd.Series, components: NDArray[np.int64], keys: Sequence[str], settled: pd.Series, known: pd.Series
 ) -> list[Unit]:
     """New components one by one; those of earlier builds together, as a unit a split, for their weight only."""
-    counts = pd.Series(1, index=labels.index).groupby([components, labels.to_numpy()]).sum()
+    counts = pd.Series(1, index=range(len(labels))).groupby([components, labels.to_numpy()]).sum()
     is_known = known.notna()
     frame = counts.rename("count").rename_axis(["component", "label"]).reset_index()
     frame["known"] = known.reindex(frame["component"]).to_numpy(dtype=object)
@@ -216,12 +234,12 @@ def _units(
         if len(weights):
             units.append(Unit(f"earlier {split}", {str(k): int(v) for k, v in weights.items()}, split))
     new = frame[~is_known.reindex(frame["component"]).to_numpy(dtype=bool)]
-    classes: dict[int, dict[str, int]] = {}
+    counted: dict[int, dict[str, int]] = {}
     for component, label, count in zip(new["component"], new["label"], new["count"], strict=True):
-        classes.setdefault(int(component), {})[str(label)] = int(count)
-    for component, by_class in classes.items():
+        counted.setdefault(int(component), {})[str(label)] = int(count)
+    for component, clips_by_class in counted.items():
         split = settled[component]
-        units.append(Unit(keys[component], by_class, None if pd.isna(split) else split_named(str(split))))
+        units.append(Unit(keys[component], clips_by_class, None if pd.isna(split) else split_named(str(split))))
     return units
 
 

@@ -16,7 +16,7 @@ from video_assets.domain.estimates import is_affordable
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss
 from video_assets.media.pool import PoolMaker
-from video_assets.pipeline.plan import planned_clips
+from video_assets.pipeline.planned_rows import planned_clips
 
 if TYPE_CHECKING:
     from video_assets.pipeline.trial import TrialJob, TrialResult

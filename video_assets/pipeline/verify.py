@@ -116,7 +116,7 @@ class ShardAudit:
         try:
             for raw in read_records(self._local_shard, self._encoding.compression):
                 if chosen is None or number in chosen:
-                    yield number, parse_record(self._encoding.layout, raw)
+                    yield number, parse_record(self._encoding.layout, raw, multi_label=self._encoding.multi_label)
                 number += 1
         except ReadingError as error:
             raise _Failed(f"record {number} of {self._shard.name} cannot be read: {error}") from error
@@ -151,9 +151,9 @@ class ShardAudit:
         clip_id = record["id"].decode("utf-8", "replace")
         if clip_id != clip.clip_id:
             raise _Failed(f"{place} is the clip {clip_id}, planned is {clip.clip_id}")
-        if int(record["label"]) != clip.label_index:
-            wanted = f"{clip.label_index} ({clip.label})"
-            raise _Failed(f"{place}, clip {clip_id}, has the label {int(record['label'])}, planned is {wanted}")
+        if _indices_in(record) != sorted(clip.label_indices):
+            wanted = f"{_named(clip.label_indices)} ({clip.label})"
+            raise _Failed(f"{place}, clip {clip_id}, has {_labels_in(record)}, planned is {wanted}")
         num_frames = len(record["images"])
         known = stored.get(clip_id)
         if known is None or num_frames != known.num_frames or num_frames != len(record["timestamps_us"]):
@@ -187,7 +187,7 @@ class ShardAudit:
             frames = decode_images(record["images"])
         except (ReadingError, ValueError) as error:  # ValueError: no frames, or frames of several sizes
             raise _Failed(f"{place} does not decode: {error}") from error
-        encoding, labels = self._encoding, {clip.clip_id: clip.label_index for clip in self._planned[0].clips}
+        encoding, labels = self._encoding, {clip.clip_id: clip.label_indices for clip in self._planned[0].clips}
         side = encoding.resolution
         is_sized = (
             min(frames.shape[1:3]) == side if encoding.resize == "short_side" else frames.shape[1:3] == (side, side)
@@ -200,8 +200,9 @@ class ShardAudit:
             raise _Failed(f"{place} has {len(frames)} frames, planned are {encoding.num_frames}")
         if not encoding.stores_images and not np.array_equal(record["images"], frames):
             raise _Failed(f"{place} holds pixels that are not whole numbers from 0 to 255")
-        if labels.get(clip_id) != int(record["label"]):
-            raise _Failed(f"{place} has the label {int(record['label'])}, planned is {labels.get(clip_id)}")
+        if sorted(labels.get(clip_id, ())) != _indices_in(record):
+            planned = _named(labels[clip_id]) if clip_id in labels else None
+            raise _Failed(f"{place} has {_labels_in(record)}, planned is {planned}")
 
     def _matches_source(self) -> tuple[Any, ...]:
         planned, rows = self._planned
@@ -238,6 +239,20 @@ class ShardAudit:
         description = f"{len(compared)} of {len(costs)} records show their source's frames"
         worst_db, pictures = min(compared, key=lambda found: found[0], default=(99.0, []))
         return description, {"records_compared": len(compared), "worst_psnr_db": round(worst_db, 2)}, *pictures
+
+
+def _indices_in(record: dict[str, Any]) -> list[int]:
+    """Of the record's one label, or of all that it has."""
+    return sorted(np.atleast_1d(record["label"]).tolist())
+
+
+def _labels_in(record: dict[str, Any]) -> str:
+    found = _indices_in(record)
+    return f"the label {found[0]}" if len(found) == 1 else f"the labels {_named(found) or 'none'}"
+
+
+def _named(indices: Sequence[int]) -> str:
+    return ", ".join(map(str, sorted(indices)))
 
 
 def _side_by_side(clip_id: str, record: dict[str, Any], result: "ComparisonResult") -> list[CheckPicture]:

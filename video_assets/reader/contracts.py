@@ -1,6 +1,6 @@
 """Which features of a stored record are read, and under which names; one table for all ways of reading them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from video_assets.domain.encoding import Layout
@@ -12,8 +12,8 @@ class ReadFeature:
     """One feature: its key in the record, and what it is called here. A list may have any length."""
 
     key: str
-    name: Literal["images", "label", "id", "source", "timestamps_us", "size", "caption"]
-    dtype: Literal["string", "int64"]
+    name: Literal["images", "label", "id", "source", "timestamps_us", "size", "caption", "audio"]
+    dtype: Literal["string", "int64", "float32"]
     is_list: bool = False
 
 
@@ -21,12 +21,14 @@ class ReadFeature:
 class RecordContract:
     """What is read of a `tf.train.Example`; or, with `steps`, of a `tf.train.SequenceExample` and its context.
 
-    With `shape`, `images` is one serialized float32 tensor of the sizes that these features hold.
+    With `shape`, `images` is one serialized float32 tensor of the sizes that these features hold. `audio` is the list
+    of steps that holds the sound where a dataset has any, all of it in one step.
     """
 
     features: tuple[ReadFeature, ...]
     steps: tuple[ReadFeature, ...] = ()
     shape: tuple[ReadFeature, ...] = ()
+    audio: ReadFeature | None = None
 
 
 _CONTRACTS: Final[dict[str, RecordContract]] = {
@@ -49,6 +51,7 @@ _CONTRACTS: Final[dict[str, RecordContract]] = {
             ReadFeature("caption/string", "caption", "string", is_list=True),
         ),
         steps=(ReadFeature("image/encoded", "images", "string"),),
+        audio=ReadFeature("WAVEFORM/feature/floats", "audio", "float32"),
     ),
     "movinets_helper": RecordContract(
         (
@@ -63,12 +66,16 @@ _CONTRACTS: Final[dict[str, RecordContract]] = {
 }
 
 
-def record_contract(layout: Layout) -> RecordContract:
-    """The contract of a layout.
+def record_contract(layout: Layout, *, multi_label: bool = False) -> RecordContract:
+    """The contract of a layout; with `multi_label` its label is a list.
 
     Raises:
         SettingsError: if the layout is not known.
     """
     if layout not in _CONTRACTS:
         raise SettingsError(f"the layout {layout!r} cannot be read by this version")
-    return _CONTRACTS[layout]
+    contract = _CONTRACTS[layout]
+    if not multi_label:
+        return contract
+    features = (replace(f, is_list=True) if f.name == "label" else f for f in contract.features)
+    return replace(contract, features=tuple(features))

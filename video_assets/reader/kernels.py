@@ -134,16 +134,16 @@ def read_records(file: Path, compression: Compression = "") -> Iterator[bytes]:
         yield from kernels().read_records(str(file), compression)
 
 
-def parse_record(layout: Layout, record: bytes) -> dict[str, Any]:
+def parse_record(layout: Layout, record: bytes, *, multi_label: bool = False) -> dict[str, Any]:
     """Numpy values of one record: `images` and `timestamps_us` [T], `label`, `id` and `source` [].
 
-    Of a layout that stores pixels, `images` are float32 [T, H, W, 3].
+    With `multi_label`, `label` is [N]. Of a layout that stores pixels, `images` are float32 [T, H, W, 3].
 
     Raises:
         SettingsError: if the layout is not known.
         ReadingError: it is no such record, or lacks a feature.
     """
-    arguments, names = _arguments(layout)
+    arguments, names = _arguments(layout, multi_label=multi_label)
     serialized = kernels().constant(record, dtype="string")
     parse = kernels().parse_sequence if record_contract(layout).steps else kernels().parse_example
     with _findings():
@@ -166,13 +166,13 @@ def _parse_pixels(tensor: bytes, sizes: Sequence[int]) -> NDArray[np.float32]:
 
 
 @functools.cache
-def _arguments(layout: Layout) -> tuple[dict[str, Any], list[str]]:
+def _arguments(layout: Layout, *, multi_label: bool) -> tuple[dict[str, Any], list[str]]:
     """What the parsing kernel of a layout is told, and the names of what it gives.
 
     Tensors wherever a tensor is meant: of anything else TensorFlow first asks whether it is a variable, for which it
     imports much of what is left out here. A default that is empty says that the feature must be there.
     """
-    contract = record_contract(layout)
+    contract = record_contract(layout, multi_label=multi_label)
     single = [feature for feature in (*contract.features, *contract.shape) if not feature.is_list]
     lists = [feature for feature in contract.features if feature.is_list]
     names = [feature.name for feature in (*single, *lists, *contract.steps)]

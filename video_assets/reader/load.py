@@ -29,8 +29,13 @@ def load_dataset(
     num_workers: int = 1,
     worker_index: int = 0,
     augmentation: "Augmentation | None" = None,
+    with_audio: bool = False,
 ) -> "tf.data.Dataset":
     """The clips of one split: dicts of `video` uint8 [T, H, W, 3] RGB, `label` int64 [], `id` string [].
+
+    Where a clip may have several labels (`manifest.multi_label`), `label` is float32 [C]: 1 for each class that it has
+    and 0 for the others, as `BinaryCrossentropy` takes it; clips of one and of many labels make one batch, unpadded.
+    C and the order of the classes are those of `label.labels.txt` when this was called.
 
     A dataset with captions gives `caption` string [] as well, empty for a clip without one.
 
@@ -64,24 +69,36 @@ def load_dataset(
             clips, 3 workers have 3, 2 and 2. `start` counts the worker's own.
         worker_index: Which of them this is, from 0.
         augmentation: Random changes, drawn anew for each clip in each epoch from `seed`.
+        with_audio: Give the sound of each clip as well, mono, at the rate `plan.encoding.audio_sample_rate`: `audio`
+            float32 [N] from -1 to 1, and `num_audio_samples` int64 [], which is N, and still is after padding to the
+            longest clip of a batch. A silent video has none: N is 0. The changes of `augmentation` leave it as it is.
 
     Raises:
-        SettingsError: if there is no committed dataset, or it has no such split, or an option is out of range.
+        SettingsError: if there is no committed dataset, or it has no such split, or no sound that is asked for, or an
+            option is out of range.
     """
     import tensorflow as tf
 
     from video_assets.reader.augmentation import augment_clip
-    from video_assets.reader.parsing import decode_images, parse_record
+    from video_assets.reader.parsing import decode_images, multi_hot, parse_record
     from video_assets.reader.stream import Shuffle, Span, StoredRecords, Worker, stream_records
 
     if augmentation is not None and seed is None:
         raise SettingsError("augmentation draws at random, so it needs a seed; give one, such as seed=1")
     committed = committed_shards(open_address(version_dir), split)
     encoding = committed.encoding
+    if with_audio and not encoding.audio_sample_rate:
+        raise SettingsError(
+            f"{version_dir} holds no sound, so with_audio cannot give any; build it with "
+            "plan.encoding.layout=sequence_example and plan.encoding.audio_sample_rate, such as 16000"
+        )
 
     def to_clip(epoch: Any, record: Any) -> dict[str, Any]:
-        parsed = parse_record(encoding.layout, record)
-        clip = {"video": decode_images(parsed["images"]), "label": parsed["label"], "id": parsed["id"]}
+        parsed = parse_record(encoding.layout, record, multi_label=encoding.multi_label, with_audio=with_audio)
+        label = multi_hot(parsed["label"], committed.num_classes) if encoding.multi_label else parsed["label"]
+        clip = {"video": decode_images(parsed["images"]), "label": label, "id": parsed["id"]}
+        if with_audio:
+            clip |= {"audio": parsed["audio"], "num_audio_samples": tf.size(parsed["audio"], tf.int64)}
         if committed.has_captions:
             clip["caption"] = tf.strings.reduce_join(parsed["caption"])  # one, or none: then it is empty
         if augmentation is None or seed is None:
@@ -103,12 +120,16 @@ def load_dataset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommittedSplit:
-    """One split of a committed dataset: its shard files that hold records, in order, and how these were encoded."""
+    """One split of a committed dataset: its shard files that hold records, in order, and how these were encoded.
+
+    `num_classes` is told where a clip may have several labels, and 0 elsewhere.
+    """
 
     files: list[Path]
     num_clips: int
     encoding: Encoding
     has_captions: bool = False
+    num_classes: int = 0
 
 
 def committed_shards(version_dir: Path, split: str) -> CommittedSplit:
@@ -137,5 +158,9 @@ def committed_shards(version_dir: Path, split: str) -> CommittedSplit:
     described = json.loads(info["configDescription"])
     encoding = Encoding(**described["encoding"])
     return CommittedSplit(
-        files=files, num_clips=sum(lengths[known]), encoding=encoding, has_captions="captions" in described
+        files=files,
+        num_clips=sum(lengths[known]),
+        encoding=encoding,
+        has_captions="captions" in described,
+        num_classes=described.get("num_classes", 0),
     )

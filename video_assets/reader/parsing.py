@@ -9,24 +9,31 @@ from video_assets.domain.encoding import Layout
 from video_assets.reader.contracts import ReadFeature, record_contract
 
 
-def parse_record(layout: Layout, record: Any) -> dict[str, Any]:
+def parse_record(layout: Layout, record: Any, *, multi_label: bool = False, with_audio: bool = False) -> dict[str, Any]:
     """Tensors of one serialized record.
 
     `images` string [T], or for a layout that stores pixels float32 [T, H, W, 3]; `label` int64 [], `id` and `source`
-    string [], `timestamps_us` int64 [T].
+    string [], `timestamps_us` int64 [T]. With `multi_label`, `label` is int64 [N]; `with_audio`, `audio` float32 [N].
 
     Raises:
         SettingsError: if the layout is not known.
     """
-    contract = record_contract(layout)
+    contract = record_contract(layout, multi_label=multi_label)
+    sound = contract.audio if with_audio else None
     features = _features((*contract.features, *contract.shape))
     if contract.steps:
-        steps = {step.key: tf.io.FixedLenSequenceFeature([], tf.as_dtype(step.dtype)) for step in contract.steps}
+        steps: dict[str, Any] = {
+            step.key: tf.io.FixedLenSequenceFeature([], tf.as_dtype(step.dtype)) for step in contract.steps
+        }
+        if sound is not None:
+            steps[sound.key] = tf.io.RaggedFeature(tf.as_dtype(sound.dtype))
         context, lists = tf.io.parse_single_sequence_example(record, features, steps)
         parsed = {**context, **lists}
     else:
         parsed = tf.io.parse_single_example(record, features)
     found = {feature.name: parsed[feature.key] for feature in (*contract.features, *contract.steps)}
+    if sound is not None:
+        found["audio"] = parsed[sound.key].flat_values
     if contract.shape:
         pixels = tf.io.parse_tensor(found["images"], tf.float32)
         frames = tf.reshape(pixels, [parsed[size.key] for size in contract.shape])
@@ -53,3 +60,8 @@ def decode_images(images: Any) -> Any:
         images,
         fn_output_signature=tf.TensorSpec([None, None, 3], tf.uint8),
     )
+
+
+def multi_hot(labels: Any, num_classes: int) -> Any:
+    """Indices int64 [N] as a vector float32 [num_classes]: 1 at each of them, 0 elsewhere."""
+    return tf.minimum(tf.reduce_sum(tf.one_hot(labels, num_classes), axis=0), 1.0)

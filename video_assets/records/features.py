@@ -1,10 +1,12 @@
 """Parsed features, taken for what a layout says they are; each raises TypeError for another kind, KeyError for none."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+from video_assets.domain.labels import LABEL_SEPARATOR
 
 
 def read_text(features: Mapping[str, object], name: str) -> str:
@@ -30,6 +32,16 @@ def read_integer(features: Mapping[str, object], name: str) -> int:
     if len(values) != 1:
         raise TypeError(f"{name} holds {len(values)} integers, not one")
     return int(values[0])
+
+
+def read_labels(features: Mapping[str, object], name: str, names: Sequence[str]) -> tuple[str, int, tuple[int, ...]]:
+    """A stored label with the index of the first class and those of the others; it is empty if one has no name."""
+    indices = [int(index) for index in read_integers(features, name)]
+    if not indices:
+        raise TypeError(f"{name} holds 0 integers, not one or more")
+    is_named = all(0 <= index < len(names) for index in indices)
+    label = LABEL_SEPARATOR.join(names[index] for index in indices) if is_named else ""
+    return label, indices[0], tuple(indices[1:])
 
 
 def read_integers(features: Mapping[str, object], name: str) -> NDArray[np.int64]:

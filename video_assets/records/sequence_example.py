@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from video_assets.records.features import read_floats, read_images, read_integer, read_integers, read_text
+from video_assets.records.features import (
+    read_floats,
+    read_images,
+    read_integer,
+    read_integers,
+    read_labels,
+    read_text,
+)
 from video_assets.records.messages import parse_sequence_example, serialize_sequence_example
 from video_assets.records.values import ClipRecord, FeatureValue
 
@@ -23,18 +30,19 @@ def encode_record(clip: ClipRecord) -> bytes:
 
     `image/encoded` and `image/timestamp` have a step a frame. Readers want times that only grow, so a frame that
     stands again (a short clip) is a microsecond later there; `timestamps_us`, in the context, holds the true times.
+    `clip/label/index`, `clip/label/text` and `clip/label/string` hold a value a label, in one order.
 
     Raises:
         ValueError: if the clip has no frame.
     """
     if not len(clip.images):
         raise ValueError(f"{clip.clip_id} has no frame; a sequence needs one at least")
-    label, path = clip.label.encode("utf-8"), clip.source.encode("utf-8")
+    names, path = [name.encode("utf-8") for name in clip.labels], clip.source.encode("utf-8")
     steps_us = increasing_times(clip.timestamps_us)
     context: dict[str, FeatureValue] = {
-        "clip/label/index": clip.label_index,
-        "clip/label/text": label,
-        "clip/label/string": label,
+        "clip/label/index": clip.label_indices,
+        "clip/label/text": names,
+        "clip/label/string": names,
         "clip/start/timestamp": int(clip.timestamps_us[0]),
         "clip/end/timestamp": int(clip.timestamps_us[-1]),
         "example/id": clip.clip_id.encode("utf-8"),
@@ -97,12 +105,13 @@ def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
     """
     context, lists = parse_sequence_example(data)
     try:
-        label_index = read_integer(context, "clip/label/index")
+        label, label_index, others = read_labels(context, "clip/label/index", labels)
         return ClipRecord(
             clip_id=read_text(context, "example/id"),
             source=read_text(context, "clip/data_path"),
-            label=labels[label_index] if 0 <= label_index < len(labels) else "",
+            label=label,
             label_index=label_index,
+            other_label_indices=others,
             images=read_images(lists, "image/encoded"),
             timestamps_us=read_integers(context, "timestamps_us"),
             height_px=read_integer(context, "image/height"),

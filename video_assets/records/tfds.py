@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from video_assets.domain.splits import Split
-from video_assets.records.features import read_images, read_integer, read_integers, read_text
+from video_assets.records.features import read_images, read_integers, read_labels, read_text
 from video_assets.records.messages import parse_example, serialize_example
 from video_assets.records.values import ClipRecord, FeatureValue
 
@@ -18,12 +18,12 @@ _FEATURES = "tensorflow_datasets.core.features"
 def encode_record(clip: ClipRecord) -> bytes:
     """The serialized `tf.train.Example` of one clip.
 
-    `video` one encoded image a frame, `label` int64[1], `id` and `source` bytes[1], `timestamps_us` int64[T], and
-    `caption` and `note` bytes[1] where there is one.
+    `video` one encoded image a frame, `label` int64[1], or of a clip of several labels int64[N], `id` and `source`
+    bytes[1], `timestamps_us` int64[T], and `caption` and `note` bytes[1] where there is one.
     """
     features: dict[str, FeatureValue] = {
         "video": list(clip.images),
-        "label": clip.label_index,
+        "label": clip.label_indices,
         "id": clip.clip_id.encode("utf-8"),
         "source": clip.source.encode("utf-8"),
         "timestamps_us": clip.timestamps_us,
@@ -43,12 +43,13 @@ def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
     """
     features = parse_example(data)
     try:
-        label_index = read_integer(features, "label")
+        label, label_index, others = read_labels(features, "label", labels)
         return ClipRecord(
             clip_id=read_text(features, "id"),
             source=read_text(features, "source"),
-            label=labels[label_index] if 0 <= label_index < len(labels) else "",
+            label=label,
             label_index=label_index,
+            other_label_indices=others,
             images=read_images(features, "video"),
             timestamps_us=read_integers(features, "timestamps_us"),
             note=read_text(features, "note") if "note" in features else "",
@@ -71,12 +72,14 @@ def dataset_info_json(
     notes: Mapping[str, object],
     licence: str = "",
     has_captions: bool = False,
+    num_label_classes: int = 0,
 ) -> str:
     """`dataset_info.json`: the shards that there are, by split, and how many records each holds (0: retired).
 
     `licence` stands where tensorflow-datasets has it: `builder.info.redistribution_info.license`.
     The encoding, the digest of the committed plan and what the commit says of itself (`notes`) go along as JSON in
-    `configDescription`, so that all that a reader needs changes in one step.
+    `configDescription`, so that all that a reader needs changes in one step; of a dataset of several labels a clip also
+    the length of a label as a vector, `num_label_classes`.
     """
     splits = [
         {
@@ -90,6 +93,8 @@ def dataset_info_json(
     described: dict[str, object] = {"encoding": encoding, "plan": plan_digest, "commit": notes}
     if has_captions:
         described["captions"] = True
+    if num_label_classes:
+        described["num_classes"] = num_label_classes
     info = {
         "name": name,
         "version": version,
@@ -102,26 +107,34 @@ def dataset_info_json(
     return json.dumps(info, indent=1, ensure_ascii=False) + "\n"
 
 
-def features_json(*, image_format: str, num_classes: int, has_captions: bool = False) -> str:
+def features_json(*, image_format: str, num_classes: int, has_captions: bool = False, multi_label: bool = False) -> str:
     """`features.json`: types of the features that tensorflow-datasets decodes; it ignores the others in a record.
 
-    `caption` is a sequence of texts, of one or none: a text alone has to be in every record.
+    `caption` is a sequence of texts, of one or none: a text alone has to be in every record. With `multi_label` the
+    label is a sequence of classes, whose names lie in the same file.
     """
     video = {"dtype": "uint8", "encodingFormat": image_format, "shape": {"dimensions": ["-1", "-1", "-1", "3"]}}
     text = {"pythonClassName": f"{_FEATURES}.text_feature.Text", "text": {}}
+    label = {
+        "pythonClassName": f"{_FEATURES}.class_label_feature.ClassLabel",
+        "classLabel": {"numClasses": str(num_classes)},
+    }
     features: dict[str, object] = {
         "video": {"pythonClassName": f"{_FEATURES}.video_feature.Video", "video": video},
-        "label": {
-            "pythonClassName": f"{_FEATURES}.class_label_feature.ClassLabel",
-            "classLabel": {"numClasses": str(num_classes)},
-        },
+        "label": _sequence_of(label) if multi_label else label,
         "id": text,
     }
     if has_captions:
-        sequence = {"feature": text, "length": "-1"}
-        features["caption"] = {"pythonClassName": f"{_FEATURES}.sequence_feature.Sequence", "sequence": sequence}
+        features["caption"] = _sequence_of(text)
     root = {
         "pythonClassName": f"{_FEATURES}.features_dict.FeaturesDict",
         "featuresDict": {"features": features},
     }
     return json.dumps(root, indent=1) + "\n"
+
+
+def _sequence_of(feature: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "pythonClassName": f"{_FEATURES}.sequence_feature.Sequence",
+        "sequence": {"feature": feature, "length": "-1"},
+    }

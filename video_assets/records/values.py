@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from video_assets.domain.labels import split_labels
+
 FeatureValue = bytes | int | float | NDArray[np.int64] | NDArray[np.float32] | Sequence[bytes]
 """One value or several, of a kind that `tf.train.Feature` holds."""
 
@@ -19,6 +21,8 @@ class ClipRecord:
     times of the source frames that they show; `height_px` and `width_px` are those of every image, 0 where they are
     not known. `caption` is empty where there is none. `audio` (N,) float32 is the clip's sound, mono; empty where the
     video has none, None where none was asked for. `note` is empty, or says that decoding took another way and why.
+    A clip of several labels has them all in `label`, the index of the first in `label_index` and those of the others,
+    in their order, in `other_label_indices`.
     """
 
     clip_id: str
@@ -34,6 +38,17 @@ class ClipRecord:
     caption: str = ""
     audio: NDArray[np.float32] | None = None
     audio_sample_rate: int = 0
+    other_label_indices: Sequence[int] = ()
+
+    @property
+    def labels(self) -> list[str]:
+        """All labels, in the order of `label`."""
+        return split_labels(self.label, multi_label=len(self.other_label_indices) > 0)
+
+    @property
+    def label_indices(self) -> NDArray[np.int64]:
+        """Indices of all labels, in their order: (N,) int64."""
+        return np.array([self.label_index, *self.other_label_indices], np.int64)
 
     @property
     def num_frames(self) -> int:

@@ -11,13 +11,15 @@ from typing import Any
 
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.encoding import Encoding
+from video_assets.domain.labels import split_labels
 from video_assets.report.charts import Bar, Histogram, bar_chart, histogram_chart
 from video_assets.report.contact_sheet import SampledClip, jpeg_uri, strip_jpeg
 from video_assets.report.escape import markdown_code, markdown_text, visible
-from video_assets.report.how_to_read import RECORDS, ReaderLines
+from video_assets.report.how_to_read import ReaderLines, record_words
 
 MAX_ROWS = 200
 """Rows of a table; files beside the card hold all of them."""
+STRIPS_OF_CLASS = 6
 _STRIP_PX = 96
 NO_LICENCE = "none given; say it with dataset.licence"
 
@@ -71,6 +73,7 @@ class Card:
     `durations` are seconds of the clips in their videos; `motion` is the mean change of brightness from one stored
     frame to the next, in grey levels, of a sample of clips. `quarantine` holds the first rows, `lost_by_reason`
     counts all. `changes` of None: there was no commit before. `versions` is the software that wrote the shards.
+    `not_stored` is a sentence on what the source holds and the layout has no place for, or empty.
     """
 
     name: str
@@ -91,6 +94,7 @@ class Card:
     checks: Sequence[CheckOutcome]
     changes: Sequence[Change] | None
     model_fit: Sequence[str] = ()
+    not_stored: str = ""
 
     @property
     def num_clips(self) -> int:
@@ -106,20 +110,24 @@ class Card:
 def card_html(card: Card, sampled: Sequence[SampledClip]) -> str:
     """The card as one page that needs nothing else: no script, no other file, no network.
 
-    Pictures are those of `sampled`, by label. Everything that is not the page's own goes in escaped.
+    Pictures are those of `sampled`, by label, `STRIPS_OF_CLASS` at most of each. Everything that is not the page's own
+    goes in escaped.
     """
     strips: dict[str, list[dict[str, Any]]] = {}
     for clip in sampled:
         jpeg, width = strip_jpeg(clip.frames, _STRIP_PX)
         entry = {"clip": clip, "address": jpeg_uri(jpeg), "width": width, "height": _STRIP_PX}
-        strips.setdefault(clip.label, []).append(entry)
+        for name in split_labels(clip.label, multi_label=card.encoding.multi_label):
+            if len(strips.setdefault(name, [])) < STRIPS_OF_CLASS:
+                strips[name].append(entry)
     names = [split.name for split in card.splits]
     bars = [Bar(row.label, [row.clips.get(name, 0) for name in names]) for row in card.classes]
     page = _template().render(
         card=card,
         strips=strips,
         max_rows=MAX_ROWS,
-        records=f"{RECORDS[card.encoding.layout]} {TIMES_WORDS}",
+        records=f"{record_words(card.encoding)} {TIMES_WORDS}",
+        classes_words=LABEL_SETS_WORDS if card.encoding.multi_label else "",
         licence=card.licence or NO_LICENCE,
         quarantine_words=quarantine_words(card),
         changes_words=changes_words(card),
@@ -155,7 +163,8 @@ def card_markdown(card: Card) -> str:
         *_histograms(card),
         "## How it is encoded",
         _table(("setting", "value"), list(card.encoding.as_dict().items())),
-        f"{markdown_text(RECORDS[card.encoding.layout])} {TIMES_WORDS}",
+        f"{markdown_text(record_words(card.encoding))} {TIMES_WORDS}",
+        *([f"{markdown_text(card.not_stored)}."] if card.not_stored else []),
         *_reading(card),
         *_record(card),
     ]
@@ -174,6 +183,9 @@ def _summary(card: Card) -> str:
         f"{card.num_clips} labelled clips of {len(card.classes)} classes, {length} of video, "
         f"{card.megabytes:.1f} MB. [card.html](card.html) shows the same with pictures."
     )
+
+
+LABEL_SETS_WORDS = "A clip may have several labels; it counts for each of them."
 
 
 def _split_row(split: SplitTotals) -> tuple[object, ...]:
@@ -195,7 +207,8 @@ def _classes(card: Card) -> list[str]:
     rows = [(row.index, row.label, *(row.clips.get(name, 0) for name in names)) for row in card.classes]
     more = len(rows) - MAX_ROWS
     left_out = [f"And {more} more classes: `label.labels.txt` names them in order."] if more > 0 else []
-    return ["## Classes", _table(("index", "class", *names), rows), *left_out]
+    several = [LABEL_SETS_WORDS] if card.encoding.multi_label else []
+    return ["## Classes", *several, _table(("index", "class", *names), rows), *left_out]
 
 
 def _histograms(card: Card) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from video_assets.domain.encoding import Layout
+from video_assets.domain.encoding import Encoding, Layout
 
 RECORDS: Mapping[Layout, str] = {
     "tfds": "Each record is a tf.train.Example of video (T images), label, id, source and timestamps_us.",
@@ -12,6 +12,18 @@ RECORDS: Mapping[Layout, str] = {
     "movinets_helper": "Each record is a tf.train.Example, alone in a GZIP member, whose video is a serialized float32 "
     "tensor of RGB from 0 to 255; width holds the height and height the width.",
 }
+
+
+_LABEL_SETS: Mapping[Layout, str] = {
+    "tfds": "label holds the index of each of a clip's labels.",
+    "sequence_example": "clip/label/index and clip/label/text hold a value for each of a clip's labels.",
+}
+
+
+def record_words(encoding: Encoding) -> str:
+    """What a record is, in sentences."""
+    several = f" {_LABEL_SETS[encoding.layout]}" if encoding.multi_label else ""
+    return RECORDS[encoding.layout] + several
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +35,18 @@ class ReaderLines:
     lines: str
 
 
-def reader_lines(name: str, version: str, layout: Layout, model_garden: str) -> list[ReaderLines]:
+def reader_lines(name: str, version: str, encoding: Encoding, model_garden: str) -> list[ReaderLines]:
     """Lines for each reader of the layout; `model_garden` is its block of settings, or empty."""
     place = f"path/to/{name}/{version}"
-    found = [ReaderLines("load_dataset, of this package", "python", _LOAD_DATASET.format(place=place))]
-    found += [ReaderLines(reader, "python", lines.format(place=place, name=name)) for reader, lines in _OTHERS[layout]]
+    values = {
+        "place": place,
+        "name": name,
+        "hot": "  # label: 1 for each class that the clip has" if encoding.multi_label else "",
+        "one_or_more": "RaggedFeature(tf.int64)" if encoding.multi_label else "FixedLenFeature([], tf.int64)",
+    }
+    found = [ReaderLines("load_dataset, of this package", "python", _LOAD_DATASET.format_map(values))]
+    others = _OTHERS[encoding.layout]
+    found += [ReaderLines(reader, "python", lines.format_map(values)) for reader, lines in others]
     if model_garden:
         found.append(ReaderLines("TF Model Garden, as --config_file", "yaml", model_garden))
     return found
@@ -38,7 +57,7 @@ from video_assets.reader import load_dataset
 
 train = load_dataset("{place}", "train")
 for clip in train.take(1):
-    print(clip["video"].shape, clip["label"], clip["id"])
+    print(clip["video"].shape, clip["label"], clip["id"]){hot}
 """
 
 _TFDS = """\
@@ -64,7 +83,7 @@ files = tf.io.gfile.glob("{place}/{name}-train-*.tfrecord")
 def parse(record):
     context, lists = tf.io.parse_single_sequence_example(
         record,
-        {{"clip/label/index": tf.io.FixedLenFeature([], tf.int64)}},
+        {{"clip/label/index": tf.io.{one_or_more}}},
         {{"image/encoded": tf.io.FixedLenSequenceFeature([], tf.string)}},
     )
     return lists["image/encoded"], context["clip/label/index"]

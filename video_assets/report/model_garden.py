@@ -29,7 +29,6 @@ class GardenDataset:
     num_classes: int
     num_examples: Mapping[Split, int]
     num_frames: int
-    is_multilabel: bool = False
 
 
 def model_garden_yaml(dataset: GardenDataset, window: ModelWindow) -> str:
@@ -76,7 +75,7 @@ def _data_lines(dataset: GardenDataset, split: Split, *, is_training: bool) -> l
         f"is_training: {'true' if is_training else 'false'}",
     ]
     lines += [] if is_training else ["drop_remainder: false", "num_test_clips: 1", "num_test_crops: 1"]
-    lines += ["is_multilabel: true"] if dataset.is_multilabel else []
+    lines += ["is_multilabel: true"] if encoding.multi_label else []
     lines += [f"input_image_format: {encoding.image_format}"] if encoding.image_format != "jpeg" else []
     return lines
 

@@ -155,6 +155,8 @@ def plan_screen(result: Result) -> Screen:
         setting = " ".join(f"--set {assignment}" for assignment in budget["set"])
         command = [copyable([setting])] if setting else [words("That is the quality which is set already.")]
         parts.append(section("Size budget", words(chosen), *command))
+    if result.get("not_stored"):
+        parts.append(words(f"{result['not_stored']}.", "yellow"))
     parts += _model_fit(result.get("model_fit", ())) + _losses(result)
     command = (
         f"video-assets build --source {shlex.quote(result['source'])} --root {shlex.quote(result['root'])}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from video_assets.domain.clips import LeftOut, ListedFile, LostSource, WantedClip, group_from_path
-from video_assets.domain.labels import clean_label
+from video_assets.domain.labels import split_labels, stored_label
 from video_assets.domain.limits import TableLimits
 from video_assets.domain.losses import Loss, LossReason, VideoLost
 from video_assets.domain.splits import SPLITS, Split, split_named
@@ -20,6 +20,8 @@ REQUIRED_COLUMNS = ("path", "label")
 OPTIONAL_COLUMNS = ("start", "end", "split", "group", "caption")
 _LONGEST: Final = {"path": 4096, "label": 500, "group": 4096, "caption": 100_000, "split": 100}
 """Characters. Label files are read whole by every reader, and names stand in every report."""
+_LONGEST_SET: Final = 10_000
+"""Characters of all labels of a clip that may have several."""
 _LONGEST_SHOWN: Final = 4096
 _LIMITS: Final = TableLimits()
 
@@ -33,11 +35,14 @@ class AnnotatedClips:
     left_out: list[LeftOut] = field(default_factory=list)
 
 
-def read_annotations(table: Path, group_pattern: str, limits: TableLimits = _LIMITS) -> AnnotatedClips:
+def read_annotations(
+    table: Path, group_pattern: str, limits: TableLimits = _LIMITS, *, multi_label: bool = False
+) -> AnnotatedClips:
     """Clips of an annotation table. Paths are relative to the table's folder and stay inside it.
 
     Columns: `path`, `label`; optional `start`, `end` (seconds from the video's first frame), `split` (train,
     test, or val, which may be written validation), `group`, `caption`. Without a group, the path's name may tell one.
+    With `multi_label` a label may be several, `run|jump`, whose order says nothing.
 
     Raises:
         SettingsError: if the table cannot be read as a whole, lacks a column, or holds more than the limits allow.
@@ -48,7 +53,7 @@ def read_annotations(table: Path, group_pattern: str, limits: TableLimits = _LIM
     seen: dict[tuple[str, str], int] = {}
     for number, row in enumerate(read_rows(table, REQUIRED_COLUMNS, OPTIONAL_COLUMNS, limits), start=1):
         try:
-            clip = _parse_row(row, folder, files, group_pattern)
+            clip = _parse_row(row, folder, files, group_pattern, multi_label=multi_label)
         except VideoLost as lost:
             loss = Loss(lost.loss.reason, f"row {number} of {table.name}: {lost.loss.detail}")
             annotated.lost.append(LostSource(_storable(row.get("path")), loss, _storable(row.get("label"))))
@@ -74,11 +79,11 @@ def _is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _parse_row(row: Row, folder: Path, files: dict[str, ListedFile], group_pattern: str) -> WantedClip:
+def _parse_row(
+    row: Row, folder: Path, files: dict[str, ListedFile], group_pattern: str, *, multi_label: bool
+) -> WantedClip:
     path = _parse_path(_text(row, "path"))
-    label = clean_label(_text(row, "label"))
-    if not label:
-        raise _lost("bad_row", "the label is empty")
+    label = _label(row, multi_label=multi_label)
     split = _split(_text(row, "split").strip().lower())
     start, end = _seconds(row, "start"), _seconds(row, "end")
     if start is not None and end is not None and end <= start:
@@ -97,6 +102,20 @@ def _parse_row(row: Row, folder: Path, files: dict[str, ListedFile], group_patte
     )
 
 
+def _label(row: Row, *, multi_label: bool) -> str:
+    text = _text(row, "label", _LONGEST_SET if multi_label else 0)
+    longest = max(map(len, split_labels(text, multi_label=multi_label)))
+    if longest > _LONGEST["label"]:
+        raise _lost("bad_row", f"one of the labels has {longest} characters; {_LONGEST['label']} are allowed")
+    try:
+        label = stored_label(text, multi_label=multi_label)
+    except ValueError as error:
+        raise _lost("bad_row", str(error)) from None
+    if not label:
+        raise _lost("bad_row", "the label is empty")
+    return label
+
+
 def _lost(reason: LossReason, detail: str) -> VideoLost:
     return VideoLost(Loss(reason, detail))
 
@@ -109,13 +128,14 @@ def _split(name: str) -> Split | None:
         raise _lost("bad_row", detail) from None
 
 
-def _text(row: Row, column: str) -> str:
+def _text(row: Row, column: str, longest: int = 0) -> str:
     value = row.get(column)
     if _is_missing(value):
         return ""
     text = _one_text(value, column)
-    if len(text) > _LONGEST[column]:
-        raise _lost("bad_row", f"the {column} has {len(text)} characters; {_LONGEST[column]} are allowed")
+    longest = longest or _LONGEST[column]
+    if len(text) > longest:
+        raise _lost("bad_row", f"the {column} has {len(text)} characters; {longest} are allowed")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

@@ -82,6 +82,8 @@ PLAN = pa.schema(
         ("num_pixels", pa.int64()),
     ]
 )
+LABEL_INDICES = pa.field("label_indices", pa.list_(pa.int64()))
+"""One more column of the index where a clip may have several labels; `label_index` is that of the first."""
 INDEX = pa.schema(
     [
         ("clip_id", pa.string()),

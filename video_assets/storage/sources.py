@@ -6,7 +6,7 @@ from pathlib import Path
 
 from video_assets.domain.clips import LeftOut, ListedFile, LostSource, WantedClip, group_from_path
 from video_assets.domain.errors import SettingsError
-from video_assets.domain.labels import clean_label
+from video_assets.domain.labels import stored_label
 from video_assets.domain.limits import TableLimits
 from video_assets.domain.losses import Loss
 from video_assets.storage.addresses import stat_file
@@ -38,27 +38,36 @@ def source_directory(source: Path) -> Path:
 
 
 def read_source(
-    source: Path, *, include: Sequence[str] = (), group_pattern: str = "", table_limits: TableLimits = TABLE_LIMITS
+    source: Path,
+    *,
+    include: Sequence[str] = (),
+    group_pattern: str = "",
+    table_limits: TableLimits = TABLE_LIMITS,
+    multi_label: bool = False,
 ) -> SourceClips:
     """The clips that a source asks for, in the order of their names.
 
     A folder's first level names the classes. A folder with videos directly in it and nowhere below is itself
-    one class, named as the folder is.
+    one class, named as the folder is. With `multi_label` a name may hold several, as a table's label may.
 
     Raises:
         SettingsError: if the source is not there or cannot be read.
     """
     if is_table(source):
-        rows = read_annotations(source, group_pattern, table_limits)
+        rows = read_annotations(source, group_pattern, table_limits, multi_label=multi_label)
         clips = sorted(rows.clips, key=lambda clip: (clip.clip_id, clip.label))
         return SourceClips(source.parent, clips, rows.lost, rows.left_out)
     if source.is_file():
         raise SettingsError(f"the source {source} is a file, but none of {', '.join(TABLE_SUFFIXES)}")
-    return _clips_of_folder(source, list_videos(source, include), group_pattern)
+    return _clips_of_folder(source, list_videos(source, include), group_pattern, multi_label=multi_label)
 
 
 def list_source(
-    source: Path, *, include: Sequence[str] = (), table_limits: TableLimits = TABLE_LIMITS
+    source: Path,
+    *,
+    include: Sequence[str] = (),
+    table_limits: TableLimits = TABLE_LIMITS,
+    multi_label: bool = False,
 ) -> list[ListedFile]:
     """The files that a source's clips lie in, by size and time only; of a table, also the table itself.
 
@@ -68,13 +77,14 @@ def list_source(
     if not is_table(source):
         return list_videos(source, include).files
     table = stat_file(source, source.name) if source.exists() else None
-    found = {clip.file.path: clip.file for clip in read_annotations(source, "", table_limits).clips}
+    rows = read_annotations(source, "", table_limits, multi_label=multi_label)
+    found = {clip.file.path: clip.file for clip in rows.clips}
     if table is not None:
         found[source.name] = table
     return [found[path] for path in sorted(found)]
 
 
-def _clips_of_folder(source: Path, listing: Listing, group_pattern: str) -> SourceClips:
+def _clips_of_folder(source: Path, listing: Listing, group_pattern: str, *, multi_label: bool) -> SourceClips:
     has_class_folders = any("/" in file.path for file in listing.files)
     found = SourceClips(source, [], listing.lost, listing.left_out)
     for file in listing.files:
@@ -83,9 +93,12 @@ def _clips_of_folder(source: Path, listing: Listing, group_pattern: str) -> Sour
             detail = "the video lies beside the class folders; move it into one of them"
             found.lost.append(LostSource(file.path, Loss("no_label", detail)))
             continue
-        label = clean_label(class_name if separator else source.resolve().name)
+        detail = "the class folder's name is blank; rename it"
+        try:
+            label = stored_label(class_name if separator else source.resolve().name, multi_label=multi_label)
+        except ValueError as error:
+            label, detail = "", f"of the class folder's name, {error}; rename it"
         if not label:
-            detail = "the class folder's name is blank; rename it"
             found.lost.append(LostSource(file.path, Loss("no_label", detail)))
             continue
         found.clips.append(WantedClip(file=file, label=label, group=group_from_path(file.path, group_pattern)))

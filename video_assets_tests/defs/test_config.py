@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from video_assets.defs.automation import pinned_run_config
 from video_assets.defs.config import (
     CONFIG_BY_OP,
     DatasetConfig,
@@ -15,9 +16,11 @@ from video_assets.defs.config import (
     check_run_config,
     config_problems,
 )
+from video_assets.defs.status import dataset_status
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import SettingsError
 from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
+from video_assets_tests.datasets import Built
 
 
 def problems(op_name: str, values: object) -> list[str]:
@@ -45,7 +48,9 @@ def test_names_of_settings_are_pinned() -> None:
     assert names["plan"] == ["clips_per_shard", "encoding", "new_version", "retry_lost", "shard_megabytes"]
     assert names["dataset"] == ["licence", "near_duplicates_are_errors", "retired_grace_minutes", "text_index"]
     assert {"max_failed_fraction", "include", "group_pattern"} <= set(names["manifest"])
-    assert list(EncodingConfig.model_fields) == [field.name for field in fields(Encoding)]
+    of_the_manifest = ["multi_label"]
+    assert [*EncodingConfig.model_fields, *of_the_manifest] == [field.name for field in fields(Encoding)]
+    assert set(of_the_manifest) <= set(names["manifest"])
 
 
 @pytest.mark.parametrize("model", [*CONFIG_BY_OP.values(), EncodingConfig])
@@ -149,3 +154,12 @@ def test_no_config_is_right(run_config: dict[str, Any]) -> None:
 
 def test_the_commit_keeps_retired_files_for_a_while_by_default() -> None:
     assert DatasetConfig().retired_grace_minutes == 15  # pyright: ignore[reportCallIssue]
+
+
+def test_what_starts_by_itself_goes_on_with_several_labels(label_sets_built: Built) -> None:
+    config = pinned_run_config(label_sets_built.paths, only_settled=True)
+    check_run_config(config)
+    assert config["ops"]["manifest"]["config"]["multi_label"] is True
+    assert SourceConfig(**config["ops"]["manifest"]["config"]).to_settings().multi_label
+    assert "multi_label" not in config["ops"]["plan"]["config"]["encoding"]  # the manifest says it
+    assert dataset_status(label_sets_built.paths)["encoding"]["multi_label"] is True

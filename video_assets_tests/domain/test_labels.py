@@ -1,10 +1,13 @@
 """Class names as they are stored, and their indices, which never change."""
 
+import re
+from random import Random
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from video_assets.domain.labels import append_labels, clean_label
+from video_assets.domain.labels import append_labels, clean_label, label_indices, split_labels, stored_label
 
 any_text = st.text(st.characters())
 label_sets = st.sets(st.text("abc", min_size=1, max_size=3))
@@ -65,3 +68,35 @@ def test_a_clean_label_survives_a_label_file(text: str) -> None:
 @example("a\n\u0301")  # an accent that meets the n of a spelled-out newline
 def test_a_clean_label_stays_as_it_is(text: str) -> None:
     assert clean_label(clean_label(text)) == clean_label(text)
+
+
+names = st.text(st.characters(exclude_characters="|")).filter(clean_label)
+
+
+@given(st.lists(names, min_size=1, max_size=6), st.randoms())
+def test_labels_of_a_clip_are_stored_alike_however_they_are_written(labels: list[str], random: Random) -> None:
+    stored = stored_label("|".join(labels), multi_label=True)
+    again = [*labels, random.choice(labels)]
+    random.shuffle(again)
+    assert stored_label(" | ".join(again), multi_label=True) == stored
+    parts = split_labels(stored, multi_label=True)
+    assert parts == sorted({clean_label(label) for label in labels})
+    assert stored_label(stored, multi_label=True) == stored
+
+
+@pytest.mark.parametrize("text", ["a|", "|a", "a||b", "|", "a| \n|b"])
+def test_a_part_without_a_name_is_refused(text: str) -> None:
+    told = f"the labels are {text!r}; each part between | must name a class"
+    with pytest.raises(ValueError, match=f"^{re.escape(told)}$"):
+        stored_label(text, multi_label=True)
+
+
+def test_a_bar_is_part_of_a_name_where_clips_have_one_label() -> None:
+    assert stored_label(" a||b ", multi_label=False) == "a||b"
+    assert split_labels("a||b", multi_label=False) == ["a||b"]
+    assert label_indices("a|b", {"a": 0, "b": 1, "a|b": 7}, multi_label=False) == (7,)
+
+
+def test_indices_stand_in_the_order_of_the_labels() -> None:
+    assert label_indices("jump|run", {"run": 0, "jump": 4}, multi_label=True) == (4, 0)
+    assert stored_label(" ", multi_label=True) == ""

@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -191,6 +192,20 @@ def test_a_shard_fingerprint_is_pinned() -> None:
     """Pinned: sidecars on disk hold it; another value makes every shard of every dataset stale."""
     fingerprint = ShardPlan("train", 0, (WHOLE, SPAN), Encoding()).fingerprint()
     assert fingerprint == "ad518d3c9f2295a99bb2e3976ff7fcd7131ff37a807bb1badb72e351c80d4537"
+
+
+def test_a_clip_of_several_labels_is_another_row_by_each_of_their_indices() -> None:
+    """Its digest is pinned as well."""
+    several = replace(WHOLE, label="a|b|c", other_label_indices=(1, 2))
+    others = [
+        replace(several, other_label_indices=(1, 3)),
+        replace(several, other_label_indices=(2, 1)),
+        replace(several, label="a|b|d"),
+        replace(several, other_label_indices=()),
+    ]
+    assert several.label_indices == (0, 1, 2)
+    assert several.row_digest() == "45e366d6e891bf1111434cb3850f822ac908bc839bd14557482ea2080f07d0ce"
+    assert len({clip.row_digest() for clip in [WHOLE, several, *others]}) == 6
 
 
 def test_each_field_of_a_row_changes_its_digest() -> None:

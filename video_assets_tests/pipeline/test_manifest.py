@@ -11,7 +11,8 @@ import pytest
 
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.limits import Limits
-from video_assets.pipeline.manifest import class_counts, manifest_settings
+from video_assets.pipeline.label_sets import class_counts
+from video_assets.pipeline.manifest import manifest_settings
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.stages import InThisProcess, Stages, copied_source
@@ -52,7 +53,7 @@ def test_every_usable_clip_has_one_row_with_what_opening_it_told(stages: Stages)
     report = stages.manifest()
     clips = report.clips.set_index("clip_id")
     assert len(clips) == NUM_CLIPS
-    assert class_counts(report.clips) == dict.fromkeys(CLASSES, 8)
+    assert class_counts(report.clips, multi_label=False) == dict.fromkeys(CLASSES, 8)
     first = clips.loc[FIRST]
     assert (first["label"], first["group"]) == ("jump", "jump_01")
     assert (first["width_px"], first["height_px"], first["num_frames"]) == (64, 48, 20)

@@ -26,6 +26,7 @@ from video_assets.reader import load_dataset
 from video_assets.report.model_garden import GardenDataset, model_garden_yaml
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import Built
+from video_assets_tests.label_sets import NAMES, label_sets
 from video_assets_tests.pipeline.stages import ENCODING, Stages
 
 
@@ -106,6 +107,17 @@ def test_subsplits_of_tensorflow_datasets_divide_the_clips(tfds: ModuleType, bui
     assert [clip_id for share in shares for clip_id in share] == expected
 
 
+def test_tensorflow_datasets_gives_all_labels_of_a_clip(tfds: ModuleType, label_sets_built: Built) -> None:
+    """The feature is a Sequence of ClassLabel, whose names lie where those of a single label do."""
+    builder = tfds.builder_from_directory(str(label_sets_built.version.directory))
+    feature = builder.info.features["label"]
+    assert (type(feature).__name__, type(feature.feature).__name__) == ("Sequence", "ClassLabel")
+    assert (feature.names, feature.num_classes) == (NAMES, 5)
+    by_name = tfds.load("clips", data_dir=str(label_sets_built.paths.root), split="train+test")
+    found = {clip["id"].decode(): {NAMES[index] for index in clip["label"]} for clip in tfds.as_numpy(by_name)}
+    assert found == label_sets()
+
+
 # --- TF Model Garden ------------------------------------------------------------------------------------------------
 
 MODEL_GARDEN = """
@@ -119,20 +131,21 @@ settings = json.loads(sys.argv[1])
 answers = {}
 for name, fields in settings.items():
     task_config = configs.VideoClassificationTask(train_data=configs.DataConfig(
-        feature_shape=(5, 32, 32, 3), num_classes=3, num_examples=6, is_training=False, drop_remainder=False,
+        feature_shape=(5, 32, 32, 3), num_examples=6, is_training=False, drop_remainder=False,
         global_batch_size=6, min_image_size=32, num_test_clips=1, num_test_crops=1, dtype="float32", **fields))
     task = tasks.VideoClassificationTask(task_config)
-    task._get_num_classes = lambda: 3
     (features, labels), = task.build_inputs(task_config.train_data).take(1)
     answers[name] = {"shape": list(features["image"].shape), "labels": np.argmax(labels.numpy(), axis=1).tolist(),
-                     "sums": labels.numpy().sum(axis=1).tolist(),
+                     "vectors": labels.numpy().tolist(), "is_multilabel": task._is_multilabel(),
                      "means": features["image"].numpy().mean(axis=(1, 2, 3, 4)).tolist()}
 print(json.dumps(answers))
 """
 
 
 @pytest.fixture(scope="module")
-def read_by_model_garden(built_once: Built, as_sequences: Built) -> dict[str, Any]:
+def read_by_model_garden(
+    built_once: Built, as_sequences: Built, label_sets_built: Built, label_sets_as_sequences: Built
+) -> dict[str, Any]:
     """What MoViNet training would get of the test split: by tfds_name, and from the shards of sequences.
 
     In a process of its own: Model Garden needs Keras 2, which is chosen when TensorFlow is imported.
@@ -140,18 +153,43 @@ def read_by_model_garden(built_once: Built, as_sequences: Built) -> dict[str, An
     if importlib.util.find_spec("official") is None:
         pytest.skip("needs TF Model Garden: `make setup` installs it from constraints-readers.txt")
     settings = {
-        "tfds": {
-            "tfds_name": "clips",
-            "tfds_data_dir": str(built_once.paths.root),
-            "tfds_split": "test",
+        **_garden_settings(built_once, as_sequences, num_classes=3),
+        **{
+            f"{name} of label sets": {**fields, "is_multilabel": True}
+            for name, fields in _garden_settings(label_sets_built, label_sets_as_sequences, num_classes=5).items()
         },
-        "sequence_example": {"input_path": f"{as_sequences.version.directory}/clips-test-*.tfrecord"},
     }
     environment = os.environ | {"TF_USE_LEGACY_KERAS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-W", "ignore", "-c", MODEL_GARDEN, json.dumps(settings)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def _garden_settings(by_name: Built, by_path: Built, *, num_classes: int) -> dict[str, dict[str, Any]]:
+    root = str(by_name.paths.root)
+    return {
+        "tfds": {"tfds_name": "clips", "tfds_data_dir": root, "tfds_split": "test", "num_classes": num_classes},
+        "sequence_example": {
+            "input_path": f"{by_path.version.directory}/clips-test-*.tfrecord",
+            "num_classes": num_classes,
+        },
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["tfds", "sequence_example"])
+def test_model_garden_gives_all_labels_of_a_clip_as_one_vector(
+    tensorflow: ModuleType, read_by_model_garden: dict[str, Any], label_sets_built: Built, layout: str
+) -> None:
+    """With `is_multilabel`, which its block says; what load_dataset gives is the same vector."""
+    answer = read_by_model_garden[f"{layout} of label sets"]
+    expected = ours(label_sets_built, "test")
+    assert answer["is_multilabel"] is True
+    vectors = {round(float(clip["video"].mean()) / 255, 3): clip["label"].tolist() for clip in expected}
+    found = {round(mean, 3): vector for mean, vector in zip(answer["means"], answer["vectors"], strict=True)}
+    assert len(found) == 6
+    assert found == vectors
 
 
 @pytest.mark.slow
@@ -163,7 +201,7 @@ def test_model_gardens_own_input_pipeline_gives_every_clip(
     answer = read_by_model_garden[layout]
     expected = ours(built_once, "test")
     assert answer["shape"] == [6, 5, 32, 32, 3]
-    assert answer["sums"] == [1.0] * 6  # a label that is missing would be a row of zeros
+    assert [sum(vector) for vector in answer["vectors"]] == [1.0] * 6  # a label that is missing would be a row of zeros
     mean_of = {round(float(clip["video"].mean()) / 255, 3): int(clip["label"]) for clip in expected}
     found = {round(mean, 3): label for mean, label in zip(answer["means"], answer["labels"], strict=True)}
     assert found == mean_of
@@ -195,7 +233,7 @@ def test_model_gardens_own_classes_parse_the_block_that_a_plan_prints(
     for name, built in (("tfds", built_once), ("sequences", as_sequences)):
         plan = read_plan(built.paths)
         counts: dict[Split, int] = {split: int((plan.rows["split"] == split).sum()) for split in SPLITS}
-        encoding = plan.pinned.encoding
+        encoding = replace(plan.pinned.encoding, multi_label=name == "sequences")
         yaml_text = model_garden_yaml(
             GardenDataset(
                 root=str(built.paths.root),
@@ -205,7 +243,6 @@ def test_model_gardens_own_classes_parse_the_block_that_a_plan_prints(
                 num_classes=3,
                 num_examples=counts,
                 num_frames=5,
-                is_multilabel=name == "sequences",
             ),
             nearest_model(32),
         )
@@ -251,6 +288,30 @@ def test_the_specification_of_dmvr_parses_every_record(tensorflow: ModuleType, a
         assert context["clip/label/index"].values.numpy().tolist() == [expected["label"]]
         assert context["clip/label/text"].values.numpy().tolist() == [names[expected["label"]].encode()]
         assert (decoded(sequences["image/encoded"]) == expected["video"]).all()
+
+
+def test_the_specifications_of_dmvr_and_mediasequence_parse_all_labels_of_a_clip(
+    tensorflow: ModuleType, label_sets_as_sequences: Built
+) -> None:
+    """Index, text and string each hold a value a label, in one order."""
+    tf = tensorflow
+    context_features = {
+        "example/id": tf.io.FixedLenFeature([], tf.string),
+        "clip/label/index": tf.io.VarLenFeature(tf.int64),
+        "clip/label/text": tf.io.VarLenFeature(tf.string),
+        "clip/label/string": tf.io.VarLenFeature(tf.string),
+    }
+    lists = {"image/encoded": tf.io.FixedLenSequenceFeature((), tf.string)}
+    found: dict[str, set[str]] = {}
+    for split in ("train", "test"):
+        for record in records(label_sets_as_sequences, split):
+            context, _ = tf.io.parse_single_sequence_example(record, context_features, lists)
+            indices = context["clip/label/index"].values.numpy().tolist()
+            texts = [text.decode() for text in context["clip/label/text"].values.numpy()]
+            assert [NAMES[index] for index in indices] == texts
+            assert [text.decode() for text in context["clip/label/string"].values.numpy()] == texts
+            found[context["example/id"].numpy().decode()] = set(texts)
+    assert found == label_sets()
 
 
 def test_the_specification_of_mediasequence_parses_every_record(tensorflow: ModuleType, as_sequences: Built) -> None:

@@ -142,3 +142,13 @@ def test_model_garden_decodes_and_parses_it(tensorflow: ModuleType, monkeypatch:
 
 
 GOLDEN = "d007a1c318b25cf46327c42a6e266be6932cc07b0530b686b33336a7760ba43b"
+
+
+def test_a_clip_of_several_labels_has_a_value_for_each() -> None:
+    data = encode_record(record(label="jump|run", label_index=0, other_label_indices=(1,)))
+    context, _ = parse_sequence_example(data)
+    assert context["clip/label/index"].tolist() == [0, 1]  # pyright: ignore[reportAttributeAccessIssue]
+    assert context["clip/label/text"] == context["clip/label/string"] == [b"jump", b"run"]
+    back = decode_record(data, ["jump", "run"])
+    assert (back.label, back.label_index, back.other_label_indices) == ("jump|run", 0, (1,))
+    assert decode_record(data, ["jump"]).label == ""

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.splits import Split
 from video_assets.records.framing import frame_record
-from video_assets.records.messages import serialize_example
+from video_assets.records.messages import parse_example, serialize_example
 from video_assets.records.tfds import dataset_info_json, decode_record, encode_record, features_json
 from video_assets.records.values import ClipRecord
 from video_assets.storage.paths import FILEPATH_TEMPLATE, DatasetPaths, VersionPaths
@@ -134,7 +135,6 @@ def test_a_missing_feature_is_named(name: str) -> None:
         ("timestamps_us", b"now", "timestamps_us holds no integers"),
         ("label", b"7", "label holds no integers"),
         ("label", np.array([], np.int64), "label holds 0 integers, not one"),
-        ("label", np.array([0, 1], np.int64), "label holds 2 integers, not one"),
         ("id", b"\xff", "UnicodeDecodeError"),
         ("video", 7, "video holds no images"),
     ],
@@ -352,3 +352,17 @@ def test_tensorflow_datasets_notices_a_shard_that_holds_fewer_records_than_promi
     builder = tfds.builder_from_directory(str(paths.directory))
     with pytest.raises(Exception, match="expected to contain 3 elements but contained only 2"):
         ids(builder.as_dataset(split="train"))
+
+
+def test_a_clip_of_several_labels_has_all_their_indices() -> None:
+    clip = replace(stored(), label="run|walk, slowly", label_index=0, other_label_indices=(1,))
+    data = encode_record(clip)
+    assert parse_example(data)["label"].tolist() == [0, 1]  # pyright: ignore[reportAttributeAccessIssue]
+    back = decode_record(data, ["run", "walk, slowly"])
+    assert (back.label, back.label_indices.tolist(), back.labels) == (
+        "run|walk, slowly",
+        [0, 1],
+        ["run", "walk, slowly"],
+    )
+    alone = replace(clip, label="run", other_label_indices=())
+    assert encode_record(alone) == encode_record(replace(alone, label="a|b"))  # one label of that name

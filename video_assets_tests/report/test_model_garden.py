@@ -39,7 +39,8 @@ def test_the_block_holds_the_numbers_of_the_dataset() -> None:
 
 
 def test_shards_of_sequences_are_named_by_their_pattern() -> None:
-    dataset = replace(DATASET, encoding=Encoding(layout="sequence_example", image_format="png"), is_multilabel=True)
+    encoding = Encoding(layout="sequence_example", image_format="png", multi_label=True)
+    dataset = replace(DATASET, encoding=encoding)
     data = yaml.safe_load(model_garden_yaml(dataset, MODEL_WINDOWS[2]))["task"]["validation_data"]
     assert data["input_path"] == "/srv/datasets/clips/2.0.0/clips-test-*.tfrecord"
     assert (data["is_multilabel"], data["input_image_format"]) == (True, "png")

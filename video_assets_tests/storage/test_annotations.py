@@ -408,3 +408,26 @@ def test_rows_are_numbered_as_a_reader_counts_them(folder: Path) -> None:
     text = "path,label\n" + "".join(f"none{number}.mp4,x\n" for number in range(1, 4))
     numbers = [re.match(r"row (\d) of clips\.csv: none(\d)", detail) for _, detail in losses(read_csv(folder, text))]
     assert [(match[1], match[2]) for match in numbers if match] == [("1", "1"), ("2", "2"), ("3", "3")]
+
+
+@writers
+def test_a_cell_may_hold_several_labels_where_that_is_set(folder: Path, write: Writer) -> None:
+    rows = [
+        {"path": "a.mp4", "label": "run | jump|run"},
+        {"path": "a.mp4", "label": "jump|run"},
+        {"path": "b.mp4", "label": "jump"},
+        {"path": "b.mp4", "label": "|"},
+        {"path": "b.mp4", "label": "x" * 400 + "|" + "y" * 501},
+        {"path": "b.mp4", "label": "|".join(f"label {number}" for number in range(100))},
+        {"path": "b.mp4", "label": "z" * 10_001},
+    ]
+    table = write(folder, rows)
+    annotated, name = read_annotations(table, "", multi_label=True), table.name
+    assert labels(annotated)[:2] == ["jump|run", "jump"]
+    assert len(labels(annotated)[2].split("|")) == 100
+    assert [(item.source, item.reason) for item in annotated.left_out] == [("a.mp4", "row 2 repeats row 1")]
+    assert losses(annotated) == [
+        ("bad_row", f"row 4 of {name}: the labels are '|'; each part between | must name a class"),
+        ("bad_row", f"row 5 of {name}: one of the labels has 501 characters; 500 are allowed"),
+        ("bad_row", f"row 7 of {name}: the label has 10001 characters; 10000 are allowed"),
+    ]
