@@ -6,6 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+@dataclass(frozen=True, slots=True)
+class KnownTimeline:
+    """What reading all packets of a video told, and was trusted: its frames are shown in [start_us, end_us)."""
+
+    start_us: int
+    end_us: int
+    num_frames: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Timeline:
     """The frames that a full decode of a video shows, in display order.

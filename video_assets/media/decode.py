@@ -11,6 +11,7 @@ from video_assets.domain.timeline import Timeline
 from video_assets.media.clock import shown_at
 from video_assets.media.convert import FrameConverter, OrientationChanged
 from video_assets.media.index import IndexNotTrusted, PacketIndex, TableNotTrusted, read_index
+from video_assets.media.part_index import Part, read_part_index
 from video_assets.media.plain import DecodedFrames, FrameStack, decode_opened_plainly, decode_plainly
 from video_assets.media.skipping import decode_indexed
 from video_assets.media.video import DEFAULT_LIMITS, OpenVideo, VideoSource, losses_named, open_video
@@ -37,9 +38,16 @@ def decode_frames(
 
 
 def decode_clip(
-    video: VideoSource, choose: Choose, frame_size: FrameSize, limits: Limits = DEFAULT_LIMITS
+    video: VideoSource,
+    choose: Choose,
+    frame_size: FrameSize,
+    limits: Limits = DEFAULT_LIMITS,
+    part: Part | None = None,
 ) -> DecodedFrames:
     """Open the video once, let `choose` pick times from its time line, and give the frames shown then.
+
+    `part` says where all times lie that `choose` will pick, and what is known of the video: then only that part may be
+    indexed, and `timeline`, also the one that is given to `choose`, lacks frames elsewhere.
 
     `choose` may be called a second time: when the packet index turns out to be wrong, everything is decoded and the
     time line comes from the decoded frames; `note` then says so.
@@ -47,11 +55,15 @@ def decode_clip(
     Raises:
         VideoLost: when the video, or a frame that was asked for, cannot be had; and what `choose` raises.
     """
-    return _decode_video(video, choose, frame_size, limits, _decode)
+    return _decode_video(video, choose, frame_size, limits, _decode, part)
 
 
 def decode_spans(
-    video: VideoSource, choices: Sequence[Choose], frame_size: FrameSize, limits: Limits = DEFAULT_LIMITS
+    video: VideoSource,
+    choices: Sequence[Choose],
+    frame_size: FrameSize,
+    limits: Limits = DEFAULT_LIMITS,
+    part: Part | None = None,
 ) -> list[DecodedFrames | Loss]:
     """What `decode_clip` gives for each of the choices, or the loss that a choice raises, in their order.
 
@@ -66,7 +78,7 @@ def decode_spans(
         VideoLost: as `decode_clip` of one of the choices.
     """
     choice = _JointChoice(choices)
-    decoded = _decode_video(video, choice, frame_size, limits, partial(_decode_jointly, choice))
+    decoded = _decode_video(video, choice, frame_size, limits, partial(_decode_jointly, choice), part)
     return choice.split(decoded)
 
 
@@ -118,8 +130,12 @@ _Decode = Callable[[OpenVideo, PacketIndex, Sequence[int], FrameSize], DecodedFr
 
 
 def _decode_video(
-    video: VideoSource, choose: Choose, frame_size: FrameSize, limits: Limits, decode: _Decode
+    video: VideoSource, choose: Choose, frame_size: FrameSize, limits: Limits, decode: _Decode, part: Part | None
 ) -> DecodedFrames:
+    if part is not None:
+        decoded = _decode_part(video, choose, frame_size, limits, decode, part)
+        if decoded is not None:
+            return decoded
     try:
         try:
             return _decode_by_index(video, choose, frame_size, limits, decode, allow_table=True)
@@ -132,6 +148,27 @@ def _decode_video(
 
 def _note(error: IndexNotTrusted) -> str:
     return f"All of it was decoded. {error}"
+
+
+def _decode_part(
+    video: VideoSource, choose: Choose, frame_size: FrameSize, limits: Limits, decode: _Decode, part: Part
+) -> DecodedFrames | None:
+    """By an index of the part alone; None where that does not do, whatever the reason: the whole one will tell."""
+    with open_video(video, limits) as opened:
+        try:
+            with losses_named("its packets were indexed"):
+                index = read_part_index(opened, part)
+        except (IndexNotTrusted, VideoLost):
+            return None
+        wanted_us = list(choose(index.timeline))
+        if not part.holds(wanted_us, index):
+            return None
+        try:
+            with losses_named("its frames were decoded"):
+                decoded = decode(opened, index, wanted_us, frame_size)
+        except (IndexNotTrusted, NotTogether, VideoLost):
+            return None
+        return replace(decoded, num_frames_total=part.known.num_frames)
 
 
 def _decode_by_index(

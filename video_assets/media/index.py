@@ -35,7 +35,8 @@ class PacketIndex:
 
     `pts`, `dts`, `sizes`: (N,) int64 a packet, times in ticks or NO_TICK. `restarts`: (K,) numbers of the packets
     at which decoding may begin, the first of the stream included (`is_from_table`: not yet seen, but
-    flagged as keyframes). `frame_ticks`: (F,) int64, when each frame appears,
+    flagged as keyframes). Of a part of a video that does not begin where the stream does (`begins_stream`), packets are
+    numbered from the part's first on. `frame_ticks`: (F,) int64, when each frame appears,
     in display order; `frame_packets`: (F,) the number of the packet that brings it.
     """
 
@@ -50,6 +51,7 @@ class PacketIndex:
     has_pts: bool
     held: list[av.packet.Packet] | None
     is_from_table: bool = False
+    begins_stream: bool = True
 
     @property
     def num_packets(self) -> int:

@@ -151,7 +151,7 @@ class _Decoding:
         wanted = {int(index.frame_ticks[place]): place for place in run.places}
         exempt = self._exempt(run)
         self._latest_tick = NO_TICK
-        not_before = int(index.pts[run.start]) if index.has_pts and run.start else NO_TICK
+        not_before = int(index.pts[run.start]) if index.has_pts and (run.start or not index.begins_stream) else NO_TICK
         number = run.start
         for packet in self._reader.packets(run.start, run.stop):
             if number == run.start > 0 and index.is_from_table:

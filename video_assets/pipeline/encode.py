@@ -14,10 +14,11 @@ from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss, VideoLost
 from video_assets.domain.plan import PlannedClip
 from video_assets.domain.sampling import choose_timestamps, span_us
-from video_assets.domain.timeline import Timeline
+from video_assets.domain.timeline import KnownTimeline, Timeline
 from video_assets.media.audio import decode_audio
 from video_assets.media.decode import Choose, DecodedFrames, NotTogether, decode_clip, decode_spans
 from video_assets.media.images import encode_images
+from video_assets.media.part_index import LONG_FRAMES, Part
 from video_assets.media.signature import clip_signature
 from video_assets.records.framing import frame_record
 from video_assets.records.layouts import layout_codec
@@ -28,7 +29,7 @@ from video_assets.storage.remote_videos import RemoteVideo, locate_video
 
 @dataclass(frozen=True, slots=True)
 class ClipJob:
-    """One clip to encode. Size and time are those that the file had when it was hashed."""
+    """One clip to encode. Size and time are those that the file had when it was hashed, and `known` is of that time."""
 
     path: Path
     size_bytes: int
@@ -36,6 +37,16 @@ class ClipJob:
     clip: PlannedClip
     encoding: Encoding
     limits: Limits
+    known: KnownTimeline | None = None
+
+    @property
+    def part(self) -> Part | None:
+        """Which part of the video the clip is, if it is a span of a long one that is known."""
+        known, clip = self.known, self.clip
+        if known is None or known.num_frames < LONG_FRAMES or not clip.is_span:
+            return None
+        bounds = Timeline(np.array([known.start_us]), known.end_us)
+        return Part(known, *span_us(bounds, clip.start_seconds, clip.end_seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +83,8 @@ def encode_spans(jobs: Sequence[ClipJob]) -> list[EncodedClip | Loss] | None:
         return [encode_clip(first)]
     video = _unchanged_video(first)
     try:
-        found = decode_spans(video, [_choice(job) for job in jobs], _frame_size(first.encoding), first.limits)
+        choices = [_choice(job) for job in jobs]
+        found = decode_spans(video, choices, _frame_size(first.encoding), first.limits, joint_part(jobs))
     except NotTogether:
         return None
     encoded: list[EncodedClip | Loss] = []
@@ -87,7 +99,16 @@ def decode_job(job: ClipJob) -> DecodedFrames:
     Raises:
         VideoLost: as `encode_clip`.
     """
-    return decode_clip(_unchanged_video(job), _choice(job), _frame_size(job.encoding), job.limits)
+    return decode_clip(_unchanged_video(job), _choice(job), _frame_size(job.encoding), job.limits, job.part)
+
+
+def joint_part(jobs: Sequence[ClipJob]) -> Part | None:
+    """From the first frame of any of these spans of one video to the last, where it is known."""
+    parts = [job.part for job in jobs]
+    known = [part for part in parts if part is not None]
+    if not known or len(known) < len(parts):
+        return None
+    return replace(known[0], start_us=min(part.start_us for part in known), end_us=max(part.end_us for part in known))
 
 
 def _choice(job: ClipJob) -> Choose:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from video_assets.domain.losses import Loss
 from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.domain.progress import Counter, Progress, silent
 from video_assets.media.pool import PoolMaker
+from video_assets.pipeline.known_timelines import KnownVideos, known_timelines
 from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, ReadPlan, read_plan
 from video_assets.records.framing import FramingError, read_records
 from video_assets.records.layouts import layout_codec
@@ -61,12 +62,13 @@ class ShardTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardPlace:
-    """What all shards of a version share: where they go, where their videos are, class names, limits."""
+    """What all shards of a version share: where they go, where and what their videos are, class names, limits."""
 
     paths: VersionPaths
     source_directory: Path
     labels: tuple[str, ...]
     limits: Limits
+    known: KnownVideos = field(default_factory=dict)
 
 
 ShardEngine = Callable[[Sequence[ShardTask], ShardPlace, Progress], Iterator[ShardReport]]
@@ -131,6 +133,7 @@ def build_shards(
             source_directory=source_directory(open_address(plan.pinned.source)),
             labels=tuple(plan.labels),
             limits=limits,
+            known=known_timelines(paths, chain.from_iterable(task.plan.clips for task in tasks)),
         )
         yield from (engine or partial(build_here, make_pool))(tasks, place, progress)
 
@@ -156,9 +159,8 @@ def build_here(
     from video_assets.pipeline.encode import encode_clip
     from video_assets.pipeline.span_tasks import encode_in_order
 
-    counter = begin_encoding(progress, tasks)
+    counter, jobs = begin_encoding(progress, tasks), _jobs(tasks, place)
     with make_pool() as pool:
-        jobs = _jobs(tasks, place)
         has_spans = any(clip.is_span for task in tasks for clip in task.plan.clips)
         results = encode_in_order(pool, jobs) if has_spans else (found.outcome for found in pool.map(encode_clip, jobs))
         for task in tasks:
@@ -184,7 +186,8 @@ def _jobs(tasks: Iterable[ShardTask], place: ShardPlace) -> "Iterator[ClipJob]":
     for task in tasks:
         for clip, size_bytes, mtime_ns in zip(task.plan.clips, task.sizes_bytes, task.mtimes_ns, strict=True):
             path = place.source_directory / clip.path
-            yield ClipJob(path, size_bytes, mtime_ns, clip, task.plan.encoding, place.limits)
+            known = place.known.get((clip.path, size_bytes, mtime_ns))
+            yield ClipJob(path, size_bytes, mtime_ns, clip, task.plan.encoding, place.limits, known)
 
 
 def _write_shard(

@@ -114,7 +114,8 @@ def _together(head: int, candidates: Mapping[int, ClipJob]) -> Task:
     for place, job in sorted(candidates.items(), key=lambda item: (*_span_seconds(item[1]), item[0])):
         start_seconds, end_seconds = _span_seconds(job)
         frame_bytes = _frame_bytes(job)
-        is_far = start_seconds > reach_seconds + NEAR_SECONDS and job.path.suffix.lower() in _QUICKLY_INDEXED
+        is_cheap = job.known is not None or job.path.suffix.lower() in _QUICKLY_INDEXED
+        is_far = is_cheap and start_seconds > reach_seconds + NEAR_SECONDS
         if is_far or num_bytes + frame_bytes > TOGETHER_BYTES or len(found) == TOGETHER_CLIPS:
             if any(other == head for other, _ in found):
                 break

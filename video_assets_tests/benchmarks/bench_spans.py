@@ -6,8 +6,8 @@ Spans of five seconds, ten frames of each at 224x224. Processor time of this pro
 the best of the rounds. Without videos named, made ones of each codec, and the long ones of the collection if there is
 one.
 
-- `span, ratio to a seek`: `decode_clip` of a span (open, index, decode, resize), against opening the video with PyAV,
-  seeking to the span's first stored frame and decoding up to its last: no index, no resizing. The middle of ten spans.
+- `span, ratio to a seek`: decoding a span as a build does (open, index, decode, resize), against opening the video with
+  PyAV, seeking to the span's first stored frame and decoding up to its last: no index, no resizing. The middle of ten.
 - `ten …, ratio to their union`: ten spans as the tasks of a build, JPEG and records included, against one decode of
   the union of their stored frames, and of nothing else. `alone` is the same with a task for each span.
 """
@@ -33,9 +33,10 @@ from av.video.stream import VideoStream
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import choose_timestamps
-from video_assets.domain.timeline import Timeline
+from video_assets.domain.timeline import KnownTimeline, Timeline
 from video_assets.media.decode import decode_clip
-from video_assets.pipeline.encode import ClipJob, encode_spans
+from video_assets.media.probe import probe_video
+from video_assets.pipeline.encode import ClipJob, decode_job, encode_spans, joint_part
 from video_assets.pipeline.span_tasks import span_tasks
 from video_assets_tests.benchmarks.bench_build import clip_jobs
 from video_assets_tests.corpus import corpus_files, corpus_path
@@ -85,6 +86,20 @@ def write_video(kind: Kind, path: Path) -> None:
         container.mux(stream.encode(None))
 
 
+def write_repeated(path: Path, into: Path, times: int) -> None:
+    """The same packets over and over."""
+    with av.open(into, "w") as output, av.open(path) as video:
+        stream = output.add_stream_from_template(video.streams.video[0])
+        for number in range(times):
+            video.seek(0)
+            for packet in video.demux(video=0):
+                if packet.pts is None or packet.dts is None:
+                    continue
+                shift = int(number * VIDEO_SECONDS / packet.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, stream
+                output.mux(packet)
+
+
 def layouts(duration_seconds: float) -> dict[str, Spans]:
     """Spans all over the video, and from its middle on: one after another, or each over four fifths of the next."""
     step = duration_seconds / NUM_SPANS
@@ -107,6 +122,8 @@ def chosen(timeline: Timeline, span: tuple[float, float]) -> list[int]:
 def span_jobs(path: Path, spans: Spans) -> list[ClipJob]:
     """A job a span."""
     (job,) = clip_jobs([path])
+    facts = probe_video(path)
+    job = replace(job, known=KnownTimeline(facts.start_us, facts.start_us + facts.duration_us, facts.num_frames))
     return [
         replace(job, clip=replace(job.clip, clip_id=f"{start}", start_seconds=start, end_seconds=end))
         for start, end in spans
@@ -154,11 +171,12 @@ def measure(path: Path, rounds: int) -> dict[str, float]:
     timeline = decode_clip(path, lambda timeline: [timeline.start_us], SIZE).timeline
     found: dict[str, float] = {}
     ratios: list[float] = []
-    for span in layouts(timeline.duration_us / 1e6)["disjoint"]:
+    disjoint = layouts(timeline.duration_us / 1e6)["disjoint"]
+    for span, job in zip(disjoint, span_jobs(path, disjoint), strict=True):
         wanted = chosen(timeline, span)
         ways: dict[str, Callable[[], object]] = {
             "seek": lambda wanted=wanted: seek_and_decode(path, wanted[0], wanted[-1]),
-            "ours": lambda span=span: decode_clip(path, lambda timeline: chosen(timeline, span), SIZE),
+            "ours": lambda job=job: decode_job(job),
         }
         least = least_cpu_seconds(ways, rounds)
         ratios.append(least["ours"] / least["seek"])
@@ -167,8 +185,9 @@ def measure(path: Path, rounds: int) -> dict[str, float]:
     for name, spans in layouts(timeline.duration_us / 1e6).items():
         union = sorted({time_us for span in spans for time_us in chosen(timeline, span)})
         jobs = span_jobs(path, spans)
+        part = joint_part(jobs)
         ways = {
-            "union": lambda union=union: decode_clip(path, lambda _: union, SIZE),
+            "union": lambda union=union, part=part: decode_clip(path, lambda _: union, SIZE, part=part),
             "together": lambda jobs=jobs: encode_as_tasks(jobs),
             "alone": lambda jobs=jobs: encode_alone(jobs),
         }
@@ -184,6 +203,10 @@ def videos(folder: Path) -> Iterator[tuple[str, Path]]:
         path = folder / f"{kind.codec}.{kind.suffix}"
         write_video(kind, path)
         yield name, path
+    for suffix in ("mp4", "mkv"):
+        path = folder / f"hour.{suffix}"
+        write_repeated(folder / "libx264.mp4", path, 3600 // VIDEO_SECONDS)
+        yield f"H.264 {suffix}, an hour", path
     corpus = corpus_path()
     yield from ((name, corpus / name) for name in corpus_files("long/") if corpus)
 

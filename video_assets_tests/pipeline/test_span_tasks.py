@@ -17,14 +17,19 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss, VideoLost
 from video_assets.domain.plan import PlannedClip
+from video_assets.domain.timeline import KnownTimeline
 from video_assets.media.decode import NotTogether
 from video_assets.media.pool import DecodingPool
-from video_assets.pipeline import encode, span_tasks
+from video_assets.pipeline import encode, shards, span_tasks
 from video_assets.pipeline.encode import ClipJob, EncodedClip, encode_clip
+from video_assets.pipeline.known_timelines import known_timelines
+from video_assets.pipeline.plan import planned_clips, read_plan
 from video_assets.pipeline.probing import ProbeJob
 from video_assets.pipeline.settings import ShardingSettings
 from video_assets.pipeline.shards import ShardReport, build_shards, shards_to_build
 from video_assets.storage.paths import DatasetPaths
+from video_assets_tests.media.making import numbered_video
+from video_assets_tests.media.test_decode import X264
 from video_assets_tests.pipeline import containment_jobs
 from video_assets_tests.pipeline.containment_jobs import KILLING_SECONDS, STALLING_SECONDS
 from video_assets_tests.pipeline.stages import ENCODING, LIMITS, InThisProcess, Stages
@@ -123,6 +128,40 @@ def test_a_build_that_is_left_in_the_middle_goes_on_to_the_same_bytes(
         assert 0 < len(shards_to_build(stages.paths)) < len(shard_bytes(alone)) / 2
         list(build_shards(stages.paths, shards_to_build(stages.paths), LIMITS, partial(_lent, pool)))
     assert shard_bytes(stages) == shard_bytes(alone)
+
+
+def test_spans_of_a_long_matroska_video_are_found_by_seeking_and_are_the_same_bytes(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = stages.source.parent / "long.mkv"
+    long.write_bytes(numbered_video(700, container="matroska", options=X264))
+    with stages.source.open("a", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("long.mkv", "x", start, start + 1.5) for start in range(26)])
+    pool = InThisProcess()
+    plan(stages)
+    reports = stages.shards(pool=pool)
+    parts = {job.part for jobs in pool.jobs for job in jobs if job.path == long}
+    assert len(parts) == 26 and None not in parts
+    assert all(job.part is None for jobs in pool.jobs for job in jobs if job.path != long)
+    monkeypatch.setattr(shards, "known_timelines", lambda *_: {})
+    alone, alone_reports = built_one_by_one(stages, monkeypatch)
+    assert stored_records(alone, alone_reports) == stored_records(stages, reports)
+    assert shard_bytes(alone) == shard_bytes(stages)
+
+
+def test_a_damaged_manifest_tells_nothing_of_videos_and_stops_no_shard(stages: Stages) -> None:
+    (stages.source.parent / "long.mkv").write_bytes(numbered_video(700, container="matroska", options=X264))
+    with stages.source.open("a", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerow(("long.mkv", "x", 1, 2))
+    plan(stages)
+    clips = list(planned_clips(read_plan(stages.paths).rows))
+    assert list(known_timelines(stages.paths, clips).values()) == [KnownTimeline(0, 28_000_000, 700)]
+    damaged = bytearray(stages.paths.manifest.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    stages.paths.manifest.write_bytes(damaged)
+    assert known_timelines(stages.paths, clips) == {}
+    stages.paths.manifest.unlink()
+    assert known_timelines(stages.paths, clips) == {}
 
 
 class _lent:
