@@ -2,13 +2,22 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeGuard
 
 import dagster as dg
 from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator
 
 from video_assets.domain.clips import UCF101_GROUP_PATTERN
-from video_assets.domain.encoding import Encoding, ImageFormat, Layout, Resize, Sampling, ShortClip
+from video_assets.domain.encoding import (
+    Encoding,
+    ImageFormat,
+    Layout,
+    Resize,
+    Sampling,
+    ShortClip,
+    what_cannot_be_stored,
+)
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.limits import Limits, TableLimits
 from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
@@ -245,11 +254,22 @@ def check_run_config(run_config: Mapping[str, Any]) -> None:
         SettingsError: naming every wrong field, its value and what is allowed.
     """
     problems: list[str] = []
+    ops = run_config.get("ops", {})
     for op_name, model in CONFIG_BY_OP.items():
-        values = (run_config.get("ops", {}).get(op_name) or {}).get("config") or {}
+        values = (ops.get(op_name) or {}).get("config") or {}
         problems += config_problems(op_name, model, values)
+    if not problems:
+        problems = _problems_between(ops.get("manifest") or {}, ops.get("plan") or {})
     if problems:
         raise SettingsError("; ".join(problems))
+
+
+def _problems_between(manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
+    """What the plan would refuse after all videos were opened."""
+    encoding = PlanConfig(**plan.get("config") or {}).encoding.to_encoding()
+    multi_label = SourceConfig(**manifest.get("config") or {}).multi_label
+    told = what_cannot_be_stored(replace(encoding, multi_label=multi_label))
+    return [told] if told else []
 
 
 def config_problems(op_name: str, model: type[dg.Config], values: object) -> list[str]:

@@ -71,3 +71,23 @@ def changed_fields(old: Encoding, new: Encoding) -> dict[str, tuple[object, obje
     """
     before, after = _LATER | old.as_dict(), _LATER | new.as_dict()
     return {name: (before[name], after[name]) for name in before if before[name] != after[name]}
+
+
+def what_cannot_be_stored(encoding: Encoding) -> str:
+    """What is asked for and the layout has no place for, as a sentence that names the settings; empty if it is nothing.
+
+    >>> what_cannot_be_stored(Encoding())
+    ''
+    """
+    layout = encoding.layout
+    if encoding.audio_sample_rate and layout != "sequence_example":
+        return (
+            f"plan.encoding.audio_sample_rate is {encoding.audio_sample_rate}, but the layout {layout} has no "
+            "place for sound; set it to 0, or plan.encoding.layout to sequence_example"
+        )
+    if encoding.multi_label and layout == "movinets_helper":
+        return (
+            f"manifest.multi_label is true, but a record of the layout {layout} has one label; "
+            "set plan.encoding.layout to tfds or sequence_example, or manifest.multi_label to false"
+        )
+    return ""

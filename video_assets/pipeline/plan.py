@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from video_assets.domain.encoding import ENCODER_VERSION, Encoding, changed_fields
+from video_assets.domain.encoding import ENCODER_VERSION, Encoding, changed_fields, what_cannot_be_stored
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.estimates import estimated_record_bytes
 from video_assets.domain.hashing import json_digest
@@ -101,7 +101,9 @@ def build_plan(
     """
     if paths.manifest.exists():
         encoding = replace(encoding, multi_label=manifest_settings(paths).multi_label)
-    _refuse_unstorable(encoding)
+    layout_codec(encoding.layout)
+    if told := what_cannot_be_stored(encoding):
+        raise SettingsError(told)
     before = PinnedSettings.of_plan(paths)
     previous = read_table(paths.plan, PLAN)
     clips = planned_rows(paths, previous, multi_label=encoding.multi_label)
@@ -143,21 +145,6 @@ def build_plan(
     write_table(paths.plan, plan, PLAN, pinned.as_notes())
     pinned.write(paths.encoding)
     return report
-
-
-def _refuse_unstorable(encoding: Encoding) -> None:
-    layout = encoding.layout
-    layout_codec(layout)
-    if encoding.audio_sample_rate and layout != "sequence_example":
-        raise SettingsError(
-            f"plan.encoding.audio_sample_rate is {encoding.audio_sample_rate}, but the layout {layout} has no "
-            "place for sound; set it to 0, or plan.encoding.layout to sequence_example"
-        )
-    if encoding.multi_label and layout == "movinets_helper":
-        raise SettingsError(
-            f"manifest.multi_label is true, but a record of the layout {layout} has one label; "
-            "set plan.encoding.layout to tfds or sequence_example, or manifest.multi_label to false"
-        )
 
 
 def _lost_to_passing_faults(paths: DatasetPaths) -> set[str]:

@@ -1,5 +1,6 @@
 """Run config: defaults, ranges, and a wrong value that is named with what is allowed."""
 
+import re
 from dataclasses import fields
 from typing import Any
 
@@ -163,3 +164,18 @@ def test_what_starts_by_itself_goes_on_with_several_labels(label_sets_built: Bui
     assert SourceConfig(**config["ops"]["manifest"]["config"]).to_settings().multi_label
     assert "multi_label" not in config["ops"]["plan"]["config"]["encoding"]  # the manifest says it
     assert dataset_status(label_sets_built.paths)["encoding"]["multi_label"] is True
+
+
+@pytest.mark.parametrize(
+    ("manifest", "encoding", "told"),
+    [
+        ({"multi_label": True}, {"layout": "movinets_helper"}, "manifest.multi_label is true, but a record of the"),
+        ({}, {"audio_sample_rate": 8000}, "plan.encoding.audio_sample_rate is 8000, but the layout tfds has no place"),
+    ],
+)
+def test_what_the_plan_would_refuse_is_refused_before_any_video_is_opened(
+    manifest: dict[str, Any], encoding: dict[str, Any], told: str
+) -> None:
+    ops = {"manifest": {"config": manifest}, "plan": {"config": {"encoding": encoding}}}
+    with pytest.raises(SettingsError, match=f"^{re.escape(told)}"):
+        check_run_config({"ops": ops})

@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 from video_assets.domain.errors import SettingsError
-from video_assets.domain.labels import append_labels, clean_label
+from video_assets.domain.labels import append_labels, clean_label, stored_label
 from video_assets.domain.limits import Limits, TableLimits
 from video_assets.domain.losses import LOSS_REASONS, VideoLost
 from video_assets.media import bitstream
@@ -65,22 +65,27 @@ _FOLDER = _Folder()
 def _annotations(suffix: str) -> Target:
     def target(data: bytes) -> None:
         table = _FOLDER.file(f"t{suffix}", data)
-        try:
-            found = read_annotations(table, "", TABLE_LIMITS)
-        except SettingsError as error:
-            assert str(table) in str(error)
-            return
-        for clip in found.clips:
-            assert os.path.normpath(clip.file.path) == clip.file.path
-            assert (table.parent / clip.file.path).is_relative_to(table.parent)
-            assert clip.label == clean_label(clip.label) != ""
-            assert clip.start_seconds is None or clip.start_seconds >= 0
-            clip.clip_id.encode("utf-8")
-        for lost in found.lost:
-            assert lost.loss.reason in LOSS_REASONS
-            (lost.source + lost.label + lost.loss.detail).encode("utf-8")
+        _read_annotations(table, multi_label=False)
+        _read_annotations(table, multi_label=True)
 
     return target
+
+
+def _read_annotations(table: Path, *, multi_label: bool) -> None:
+    try:
+        found = read_annotations(table, "", TABLE_LIMITS, multi_label=multi_label)
+    except SettingsError as error:
+        assert str(table) in str(error)
+        return
+    for clip in found.clips:
+        assert os.path.normpath(clip.file.path) == clip.file.path
+        assert (table.parent / clip.file.path).is_relative_to(table.parent)
+        assert clip.label == stored_label(clip.label, multi_label=multi_label) != ""
+        assert clip.start_seconds is None or clip.start_seconds >= 0
+        clip.clip_id.encode("utf-8")
+    for lost in found.lost:
+        assert lost.loss.reason in LOSS_REASONS
+        (lost.source + lost.label + lost.loss.detail).encode("utf-8")
 
 
 def sidecar(data: bytes) -> None:

@@ -19,6 +19,7 @@ from video_assets.pipeline.diff import diff_versions
 from video_assets.pipeline.fit import plan_fit
 from video_assets.pipeline.integrity import find_damage
 from video_assets.pipeline.plan import read_plan
+from video_assets.pipeline.repair import repair_dataset
 from video_assets.pipeline.verify import ShardAudit
 from video_assets.reader import load_dataset
 from video_assets.storage.files import read_lines
@@ -328,6 +329,23 @@ def test_a_class_that_labels_txt_lost_is_named(stages: Stages) -> None:
     stages.paths.labels.write_text("fast\njump\n")
     with pytest.raises(BuildRefused, match=r"labels\.txt does not name the class '\w+' of .*repair"):
         read_plan(stages.paths).shard("train", 0)
+
+
+def test_damage_is_repaired_byte_for_byte(label_sets_as_sequences: Built, tmp_path: Path) -> None:
+    built = copied(label_sets_as_sequences, tmp_path)
+    files = [
+        built.paths.labels,
+        built.paths.plan,
+        built.version.index,
+        built.shard("train-00001"),
+        built.version.label_names,
+    ]
+    for file in files:
+        before = file.read_bytes()
+        damage.flip_byte(file, len(before) // 2)
+        report = repair_dataset(built.paths, None, lambda _: InThisProcess())
+        assert (report.repaired, report.failed) == ([file], {})
+        assert file.read_bytes() == before
 
 
 def test_a_setting_that_says_nothing_is_not_in_the_encoding() -> None:
