@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
 from video_assets_tests.reliability.builds import Build, run_stages
@@ -30,6 +31,7 @@ def main() -> int:
     options = _options()
     chosen = {"kills": _kills, "operations": _operations, "flips": _flips}
     faults: list[str] = []
+    get_temp_dir()  # multiprocessing removes its own at the very end, when the folder below is gone
     with tempfile.TemporaryDirectory(prefix="reliability-") as folder:
         os.environ["TMPDIR"] = tempfile.tempdir = folder  # who is killed leaves temporary files behind
         for name in [options.campaign] if options.campaign else chosen:
