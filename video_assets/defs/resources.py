@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -13,9 +13,9 @@ from pydantic import Field
 from video_assets.domain.build_time import Workers
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.limits import Limits
-from video_assets.media.kept_pools import kept_pools, lend_pool
-from video_assets.media.pool import DecodingPool, PoolMaker, num_cores
-from video_assets.pipeline.jobs import JOB_MODULES
+from video_assets.media.kept_pools import kept_pools
+from video_assets.media.pool import PoolMaker, num_cores
+from video_assets.pipeline.jobs import open_pool
 from video_assets.pipeline.shards import ShardEngine
 from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import DatasetPaths
@@ -89,7 +89,7 @@ class Decoding(dg.ConfigurableResource):
 
     def make_pool(self, limits: Limits) -> PoolMaker:
         """Opens a pool on demand, or gives the run's."""
-        return partial(_open_pool, self.workers.num_workers, limits)
+        return partial(open_pool, self.workers.num_workers, limits)
 
 
 class Engine(dg.ConfigurableResource):
@@ -126,7 +126,3 @@ def engine_from_environment() -> Engine:
         raise SettingsError(f"{CPUS_PER_SHARD_VARIABLE} is {cpus!r}; it must be a whole number from 1")
     address = os.environ.get(RAY_ADDRESS_VARIABLE, "")
     return Engine(kind=cast("EngineKind", kind), ray_address=address, cpus_per_shard=int(cpus))
-
-
-def _open_pool(num_workers: int, limits: Limits) -> AbstractContextManager[DecodingPool]:
-    return lend_pool((num_workers, limits), lambda: DecodingPool(num_workers, limits, JOB_MODULES))

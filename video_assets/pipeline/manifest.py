@@ -185,7 +185,7 @@ def _too_many_lost(report: ManifestReport, allowed: float) -> str:
     remedy = "mend or remove them, or raise manifest.max_failed_fraction" if len(report.clips) else "mend them"
     return (
         f"{num_lost} of {num_asked} clips ({num_lost / num_asked:.1%}) cannot be used ({reasons}); "
-        f"at most {allowed:.1%} may fail. The first is {first['source']}: {first['detail']}. "
+        f"at most {allowed:.1%} may fail. The first is {first['source']}: {first['detail'].rstrip('.')}. "
         f"All are named in quarantine.parquet; {remedy}."
     )
 
