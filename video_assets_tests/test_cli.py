@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from video_assets import cli
+from video_assets.arguments import num_bytes
 from video_assets.domain.errors import BuildRefused, SettingsError, VideoAssetsError
 
 HEAVY = ("dagster", "tensorflow", "tensorflow_datasets", "cv2", "av", "pandas", "pyarrow", "numpy", "google.protobuf")
@@ -157,10 +158,10 @@ def test_a_wrong_setting_is_exit_2_before_anything_is_written(
 
 
 @pytest.mark.parametrize(
-    ("text", "num_bytes"), [("20GB", 20e9), ("1.5 TB", 1.5e12), ("2MiB", 2 * 2**20), ("800k", 8e5), ("300", 300)]
+    ("text", "expected"), [("20GB", 20e9), ("1.5 TB", 1.5e12), ("2MiB", 2 * 2**20), ("800k", 8e5), ("300", 300)]
 )
-def test_a_size_budget_is_read_as_people_write_sizes(text: str, num_bytes: float) -> None:
-    assert cli._num_bytes(text) == num_bytes
+def test_a_size_budget_is_read_as_people_write_sizes(text: str, expected: float) -> None:
+    assert num_bytes(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "GB", "0MB", "-1GB", "20 EB", "1.2.3GB"])
@@ -207,7 +208,7 @@ def test_errors_are_one_sentence_and_an_exit_code(
     def fail(options: object) -> int:
         raise error
 
-    monkeypatch.setattr(cli, "_sample", fail)
+    monkeypatch.setitem(cli._COMMANDS, "sample", fail)
     assert cli.main(["sample", "x"]) == code
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", "video-assets: no such class\n")
@@ -219,7 +220,7 @@ def test_an_interruption_says_that_nothing_finished_is_lost(
     def interrupt(options: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_sample", interrupt)
+    monkeypatch.setitem(cli._COMMANDS, "sample", interrupt)
     assert cli.main(["sample", "x"]) == 130
     assert "what is finished is kept, and the same command goes on from there" in stderr_of(capsys)
 
@@ -228,7 +229,7 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def break_down(options: object) -> int:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cli, "_sample", break_down)
+    monkeypatch.setitem(cli._COMMANDS, "sample", break_down)
     with pytest.raises(ZeroDivisionError):
         cli.main(["sample", "x"])
 
