@@ -15,7 +15,7 @@ import yaml
 
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline.videos import write_class
-from video_assets_tests.waiting import end_process_group, wait_until
+from video_assets_tests.waiting import end_process_group, free_port, wait_until
 
 REPOSITORY = Path(__file__).parents[1]
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
@@ -26,11 +26,6 @@ SECRETS = {
     "DAGSTER_PG_PASSWORD": "canary-of-postgres",
     "HF_TOKEN": "hf_canaryofhuggingface",
 }
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def listening(process: psutil.Process) -> set[tuple[str, int]]:

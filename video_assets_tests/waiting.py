@@ -7,17 +7,20 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def wait_until(
-    condition: Callable[[], bool],
+    condition: Callable[[], T],
     *,
     seconds: float,
     what: str,
     every: float = 0.5,
     meanwhile: Callable[[], object] = lambda: None,
-) -> None:
-    """Looks again and again until the condition holds; `meanwhile` is done before each look.
+) -> T:
+    """Looks again and again until the condition holds, and gives what it gave; `meanwhile` is done before each look.
 
     Raises:
         AssertionError: if it does not hold in time; the message says what was waited for.
@@ -26,8 +29,8 @@ def wait_until(
     pause = threading.Event()
     while True:
         meanwhile()
-        if condition():
-            return
+        if found := condition():
+            return found
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain: {what}"
         pause.wait(every)
 

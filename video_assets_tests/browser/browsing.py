@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -11,7 +10,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 from selenium import webdriver
@@ -20,7 +19,10 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
+
+from video_assets_tests import waiting
+
+T = TypeVar("T")
 
 HOST = "127.0.0.1"
 LAUNCHPAD = "{ui}/locations/video_assets/jobs/plan_dataset/playground"
@@ -47,12 +49,9 @@ def browser_programs() -> tuple[str, str] | None:
     return (browser, driver) if browser and driver else None
 
 
-def wait_until(what: str, condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
-    """The first true value of a condition; a TimeoutException that names `what` if there is none."""
-    no_page: Any = None  # what is waited for need not be on a page
-    return WebDriverWait(no_page, seconds, 0.25).until(
-        lambda _: condition(), f"{what} did not come within {seconds:.0f} s"
-    )
+def wait_until(what: str, condition: Callable[[], T], seconds: float = PATIENCE_SECONDS) -> T:
+    """The first true value of a condition; an AssertionError that names `what` if there is none."""
+    return waiting.wait_until(condition, what=what, seconds=seconds, every=0.25)
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,7 @@ class Ui:
 @contextmanager
 def serve(source: Path, root: Path, log: Path) -> Generator[Ui]:
     """A `video-assets ui` without automation, and its end: itself and all that it started, by their ids."""
-    port = _free_port()
+    port = waiting.free_port()
     program = [sys.executable, "-m", "video_assets.cli", "ui"]
     environment = {**os.environ, "VIDEO_ASSETS_AUTOMATION": "off", "PYTHONWARNINGS": "ignore"}
     environment.pop("DAGSTER_HOME", None)
@@ -170,12 +169,6 @@ def serve(source: Path, root: Path, log: Path) -> Generator[Ui]:
             yield Ui(f"http://{HOST}:{port}", server, log)
         finally:
             _end(server)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        return int(listener.getsockname()[1])
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
@@ -216,8 +209,8 @@ class Page:
 
         try:
             wait_until(f"{texts} at {self.driver.current_url}", shown)
-        except WebDriverException as error:
-            raise AssertionError(f"{error.msg}; the page reads:\n{seen[0]}") from None
+        except AssertionError as error:
+            raise AssertionError(f"{error}; the page reads:\n{seen[0]}") from None
         return seen[0]
 
     def click(self, xpath: str, *, last: bool = False) -> None:

@@ -20,6 +20,7 @@ from video_assets.domain.errors import SettingsError
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss
 from video_assets.media.pool import DecodingPool
+from video_assets_tests import waiting
 from video_assets_tests.media import pool_jobs
 
 MEBIBYTE = 2**20
@@ -49,10 +50,7 @@ def decoding_processes() -> list[psutil.Process]:
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     """Return as soon as the condition holds; fail if it never does."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.01)
+    waiting.wait_until(condition, seconds=seconds, what="the condition", every=0.01)
 
 
 def test_results_come_in_the_order_of_the_jobs(pool: DecodingPool) -> None:
@@ -279,7 +277,8 @@ SCRIPT = """
     import heavy_framework
     SECRET = "the parent's main module"
     from video_assets.media.pool import DecodingPool
-    from video_assets_tests.media import pool_jobs
+    from video_assets_tests import waiting
+from video_assets_tests.media import pool_jobs
 
     def in_main(job):
         return job

@@ -26,6 +26,7 @@ from video_assets.pipeline.doctor import (
     check_temporary,
 )
 from video_assets.pipeline.doctor_places import check_clock, check_disk, check_locks, check_root, check_source
+from video_assets_tests.waiting import free_port
 
 
 def test_a_set_up_is_sound_while_there_are_only_warnings() -> None:
@@ -244,14 +245,8 @@ def doctor(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str
     )
 
 
-def free_port() -> str:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return str(one.getsockname()[1])
-
-
 def test_the_command_says_what_to_mend_first_and_its_exit_code_says_whether(tmp_path: Path) -> None:
-    port = free_port()
+    port = str(free_port())
     done = doctor("--port", port, "--root", str(tmp_path), "--json", DAGSTER_HOME="relative")
     assert done.returncode == 1, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
@@ -265,6 +260,6 @@ def test_the_command_says_what_to_mend_first_and_its_exit_code_says_whether(tmp_
 
 
 def test_a_sound_set_up_ends_with_0(tmp_path: Path, videos: Path) -> None:
-    done = doctor("--port", free_port(), "--root", str(tmp_path), "--source", str(videos))
+    done = doctor("--port", str(free_port()), "--root", str(tmp_path), "--source", str(videos))
     assert done.returncode == 0, done.stdout
     assert done.stdout.startswith("Nothing has to be mended\n")
