@@ -93,6 +93,7 @@ def missing_shards_sensor(
     status: dg.DefaultSensorStatus,
     partitions: Mapping[Split, dg.DynamicPartitionsDefinition],
     jobs: Sequence[UnresolvedAssetJobDefinition],
+    shards_per_run: int = SHARDS_PER_RUN,
 ) -> dg.SensorDefinition:
     """Looks at the plan and at the disk."""
 
@@ -101,7 +102,7 @@ def missing_shards_sensor(
         jobs=jobs,
         minimum_interval_seconds=seconds,
         default_status=status,
-        description=f"Compares the plan with the disk: requests runs for missing or stale shards, {SHARDS_PER_RUN} at "
+        description=f"Compares the plan with the disk: requests runs for missing or stale shards, {shards_per_run} at "
         "most in a run, and never while another run is at work on them; then one run of dataset.",
     )
     def missing_shards(context: dg.SensorEvaluationContext, dataset: Dataset) -> dg.SensorResult:
@@ -124,7 +125,7 @@ def missing_shards_sensor(
             for split, definition in partitions.items()
         }
         in_flight = _keys_in_flight(context.instance, orders)
-        chunks = chunk_shards(backlog.missing, orders, in_flight, shards_per_run=SHARDS_PER_RUN)
+        chunks = chunk_shards(backlog.missing, orders, in_flight, shards_per_run=shards_per_run)
         if backlog.missing:
             return _request_shards(context.instance, paths, chunks, len(backlog.missing), len(in_flight))
         return _request_commit(context.instance, paths, backlog)

@@ -28,6 +28,7 @@ from video_assets.defs.resources import (
     Decoding,
     VideoSource,
     engine_from_environment,
+    shards_per_run_from_environment,
 )
 from video_assets.defs.shards import shards_asset
 from video_assets.domain.splits import SPLITS
@@ -37,6 +38,7 @@ def build_definitions(reporting: Reporting | None = None) -> dg.Definitions:
     """One dataset's assets and checks; source, root and name come from the environment."""
     name = os.environ.get(NAME_VARIABLE, DEFAULT_NAME)
     is_automatic = os.environ.get(AUTOMATION_VARIABLE) == "on"
+    shards_per_run = shards_per_run_from_environment()
     seconds = int(os.environ.get(SENSOR_SECONDS_VARIABLE, "30"))
     sensor_status = dg.DefaultSensorStatus.RUNNING if is_automatic else dg.DefaultSensorStatus.STOPPED
     schedule_status = dg.DefaultScheduleStatus.RUNNING if is_automatic else dg.DefaultScheduleStatus.STOPPED
@@ -46,7 +48,7 @@ def build_definitions(reporting: Reporting | None = None) -> dg.Definitions:
         # Backfill policies and partitioned checks are beta and preview: hence the pin below dagster's next minor.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        shards = [shards_asset(split, partitions[split]) for split in SPLITS]
+        shards = [shards_asset(split, partitions[split], shards_per_run) for split in SPLITS]
         checks = [check for split in SPLITS for check in shard_checks(split, partitions[split])]
     return dg.Definitions(
         assets=[videos, manifest, splits, plan_asset(partitions), *shards, dataset_asset],
@@ -54,7 +56,7 @@ def build_definitions(reporting: Reporting | None = None) -> dg.Definitions:
         jobs=[*jobs, verify_shards],
         sensors=[
             new_videos_sensor(seconds, sensor_status),
-            missing_shards_sensor(seconds, sensor_status, partitions, jobs),
+            missing_shards_sensor(seconds, sensor_status, partitions, jobs, shards_per_run),
         ],
         schedules=[nightly_schedule(schedule_status), nightly_refresh_schedule(schedule_status)],
         resources={

@@ -16,6 +16,7 @@ from video_assets.domain.limits import Limits
 from video_assets.media.kept_pools import kept_pools
 from video_assets.media.pool import PoolMaker, num_cores
 from video_assets.pipeline.jobs import open_pool
+from video_assets.pipeline.shard_runs import SHARDS_PER_RUN
 from video_assets.pipeline.shards import ShardEngine
 from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import DatasetPaths
@@ -27,6 +28,7 @@ WORKERS_VARIABLE = "VIDEO_ASSETS_WORKERS"
 ENGINE_VARIABLE = "VIDEO_ASSETS_ENGINE"
 RAY_ADDRESS_VARIABLE = "VIDEO_ASSETS_RAY_ADDRESS"
 CPUS_PER_SHARD_VARIABLE = "VIDEO_ASSETS_CPUS_PER_SHARD"
+SHARDS_PER_RUN_VARIABLE = "VIDEO_ASSETS_SHARDS_PER_RUN"
 AUTOMATION_VARIABLE = "VIDEO_ASSETS_AUTOMATION"
 """`on` starts sensors and schedules with the daemon; otherwise they wait for somebody to turn them on."""
 SENSOR_SECONDS_VARIABLE = "VIDEO_ASSETS_SENSOR_SECONDS"
@@ -119,10 +121,24 @@ def engine_from_environment() -> Engine:
     Raises:
         SettingsError: if it names one that there is not.
     """
-    kind, cpus = os.environ.get(ENGINE_VARIABLE) or "local", os.environ.get(CPUS_PER_SHARD_VARIABLE) or "1"
+    kind, cpus = os.environ.get(ENGINE_VARIABLE) or "local", _whole_number(CPUS_PER_SHARD_VARIABLE, 1)
     if kind not in get_args(EngineKind):
         raise SettingsError(f"{ENGINE_VARIABLE} is {kind!r}; it must be one of {', '.join(get_args(EngineKind))}")
-    if not cpus.isdecimal() or int(cpus) < 1:
-        raise SettingsError(f"{CPUS_PER_SHARD_VARIABLE} is {cpus!r}; it must be a whole number from 1")
     address = os.environ.get(RAY_ADDRESS_VARIABLE, "")
-    return Engine(kind=cast("EngineKind", kind), ray_address=address, cpus_per_shard=int(cpus))
+    return Engine(kind=cast("EngineKind", kind), ray_address=address, cpus_per_shard=cpus)
+
+
+def shards_per_run_from_environment() -> int:
+    """How many shards a run of the UI or of a sensor takes; docs/SCALING.md says what that costs.
+
+    Raises:
+        SettingsError: if the environment names no such number.
+    """
+    return _whole_number(SHARDS_PER_RUN_VARIABLE, SHARDS_PER_RUN)
+
+
+def _whole_number(variable: str, default: int) -> int:
+    text = os.environ.get(variable) or str(default)
+    if not text.isdecimal() or int(text) < 1:
+        raise SettingsError(f"{variable} is {text!r}; it must be a whole number from 1")
+    return int(text)

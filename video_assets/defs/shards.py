@@ -27,14 +27,16 @@ from video_assets.storage.paths import VersionPaths
 DATA_VERSION_TAG = "dagster/data_version"
 
 
-def shards_asset(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg.AssetsDefinition:
+def shards_asset(
+    split: Split, partitions: dg.DynamicPartitionsDefinition, shards_per_run: int = SHARDS_PER_RUN
+) -> dg.AssetsDefinition:
     """The shards of one split."""
 
     @dg.asset(
         name=f"{split}_shards",
         deps=["plan"],
         partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.multi_run(SHARDS_PER_RUN),
+        backfill_policy=dg.BackfillPolicy.multi_run(shards_per_run),
         description=f"TFRecord shards of {split}, one partition each. A shard whose file already has the planned "
         "fingerprint is left as it is; one that fails does not stop the others."
         + (" No partitions unless splits.val_fraction, or a table, asks for val." if split == "val" else ""),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import video_assets
+from video_assets.domain.errors import SettingsError
 
 PROJECT = Path(video_assets.__file__).parents[1]
 HEAVY = ("tensorflow", "cv2", "av", "tensorflow_datasets")
@@ -114,6 +115,21 @@ def test_jobs_sensors_schedules_and_resources_have_these_names(listed: dict[str,
 
 def test_a_fresh_clone_starts_nothing_by_itself(listed: dict[str, object]) -> None:
     assert listed["statuses"] == ["STOPPED"]
+
+
+def test_a_run_takes_as_many_shards_as_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    from video_assets.defs.location import build_definitions
+
+    monkeypatch.setenv("VIDEO_ASSETS_SHARDS_PER_RUN", "7")
+    definitions = build_definitions()
+    policy = definitions.resolve_assets_def("train_shards").backfill_policy
+    assert policy is not None
+    assert policy.max_partitions_per_run == 7
+    assert "7 at most in a run" in str(definitions.resolve_sensor_def("missing_shards").description)
+
+    monkeypatch.setenv("VIDEO_ASSETS_SHARDS_PER_RUN", "none")
+    with pytest.raises(SettingsError, match=r"VIDEO_ASSETS_SHARDS_PER_RUN is 'none'; it must be a whole number from 1"):
+        build_definitions()
 
 
 def test_every_asset_has_an_owner_a_description_a_kind_a_code_version_and_its_stage() -> None:

@@ -99,6 +99,6 @@ def test_a_store_is_asked_many_things_at_once_and_answers_stay_in_order() -> Non
 
 
 def test_a_disk_is_asked_one_thing_after_the_other(tmp_path: Path) -> None:
-    asked: list[tuple[int, int]] = []
+    asked: list[tuple[str, int]] = []
     assert ask_each(tmp_path, lambda n: asked.append((n, threading.get_ident())) or n, "abc") == list("abc")
     assert asked == [(letter, threading.get_ident()) for letter in "abc"]
