@@ -1,0 +1,162 @@
+"""What the command line takes: commands, options, and how their values are read."""
+
+import argparse
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from video_assets.domain.errors import SettingsError
+
+DEFAULT_PORT = 3000
+Commands = Mapping[str, Callable[[argparse.Namespace], int]]
+"""What does each command; gives the exit code."""
+
+
+def parser_of(commands: Commands) -> argparse.ArgumentParser:
+    """The parser of all commands; each sets `run` to what does it."""
+    parser = argparse.ArgumentParser(
+        prog="video-assets", description="From labelled videos to a training-ready, validated TFRecord dataset."
+    )
+    parsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    build = _command(parsers, "build", commands, "build or grow a dataset, and check it")
+    _add_source(build)
+    _add_settings(build)
+    build.add_argument(
+        "--workers", type=_positive, default=0, metavar="N", help="decoding processes; default: one a core"
+    )
+    _add_engine(build)
+    plan = _command(parsers, "plan", commands, "a dry run: what would be built, bytes, minutes, shards")
+    _add_source(plan)
+    _add_settings(plan)
+    plan.add_argument(
+        "--budget",
+        type=num_bytes,
+        metavar="SIZE",
+        help="choose the highest JPEG quality with which the dataset takes no more, such as 20GB",
+    )
+    plan.add_argument(
+        "--workers", type=_positive, default=0, metavar="N", help="decoding processes; default: one a core"
+    )
+    status = _command(parsers, "status", commands, "shards, checks and quarantine of a dataset")
+    verify = _command(parsers, "verify", commands, "check what is on disk again")
+    verify.add_argument("--all", action="store_true", help="look at every record instead of a sample")
+    repair = _command(parsers, "repair", commands, "write damaged files again, from the source and from second copies")
+    repair.add_argument(
+        "--source",
+        type=_address,
+        metavar="S",
+        help="where the videos are now; default: where they were when it was built",
+    )
+    repair.add_argument(
+        "--workers", type=_positive, default=0, metavar="N", help="decoding processes; default: one a core"
+    )
+    for command in (build, plan, status, verify, repair):
+        _add_root(command)
+        command.add_argument("--json", action="store_true", help="the last line of standard output is one JSON object")
+    diff = _command(parsers, "diff", commands, "what changed between two version directories, in terms of clips")
+    diff.add_argument("before", type=_address, metavar="A", help="a version directory, such as root/clips/1.0.0")
+    diff.add_argument("after", type=_address, metavar="B", help="another")
+    diff.add_argument("--json", action="store_true", help="the last line of standard output is one JSON object")
+    doctor = _command(parsers, "doctor", commands, "look at the set-up, and say what to mend")
+    doctor.add_argument("--source", type=Path, metavar="S", help="also see that these videos can be read")
+    doctor.add_argument("--root", type=Path, metavar="R", help="also see that datasets can be written there")
+    doctor.add_argument("--port", type=_positive, default=DEFAULT_PORT, help=f"of the UI; default: {DEFAULT_PORT}")
+    doctor.add_argument("--json", action="store_true", help="the last line of standard output is one JSON object")
+    sample = _command(parsers, "sample", commands, "write a small labelled set of real encoded videos")
+    sample.add_argument("directory", type=Path, metavar="DIR", help="where; made if it is not there")
+    ui = _command(parsers, "ui", commands, "the Dagster UI of a dataset, on this machine only")
+    _add_source(ui)
+    _add_root(ui)
+    _add_engine(ui)
+    ui.add_argument("--port", type=_positive, default=DEFAULT_PORT, help=f"default: {DEFAULT_PORT}")
+    return parser
+
+
+def _command(parsers: Any, name: str, commands: Commands, summary: str) -> argparse.ArgumentParser:
+    command = parsers.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    command.set_defaults(run=commands[name])
+    return command
+
+
+def _add_source(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--source",
+        type=_address,
+        required=True,
+        metavar="S",
+        help="a folder with a folder per class, or a table (.csv, .parquet, .jsonl) whose paths are relative to it",
+    )
+
+
+def _add_root(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--root", type=_address, required=True, metavar="R", help="the folder that holds datasets")
+    command.add_argument("--name", default="clips", help="the dataset's name; default: clips")
+
+
+def _add_engine(command: argparse.ArgumentParser) -> None:
+    """What is not given stays as the environment says (VIDEO_ASSETS_ENGINE and so on)."""
+    command.add_argument(
+        "--engine", choices=("local", "ray"), help="who builds shards: this machine (default), or a Ray cluster"
+    )
+    command.add_argument(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="of a running cluster: auto, host:port; else one is started",
+    )
+    command.add_argument(
+        "--cpus-per-shard",
+        type=_positive,
+        metavar="N",
+        help="cores of one shard on Ray, and its decoding processes; default: 1",
+    )
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--config", type=Path, metavar="FILE", help="run config in YAML, as the launchpad takes it")
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="ASSET.FIELD=VALUE",
+        dest="assignments",
+        help="one setting, such as plan.encoding.resolution=172; may be given again",
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+
+
+def num_bytes(text: str) -> float:
+    r"""A size as people write it.
+
+    >>> num_bytes("1.5 GB"), num_bytes("2MiB")
+    (1500000000.0, 2097152.0)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?\s*", text.upper())
+    if found is None or found[2] not in _UNITS or float(found[1]) <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500MB, 20GB or 1.5TiB")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def _address(text: str) -> Path:
+    from video_assets.storage.addresses import open_address
+
+    try:
+        return open_address(text)
+    except SettingsError as error:
+        raise argparse.ArgumentTypeError(without_secrets(str(error))) from error
+
+
+def without_secrets(text: str) -> str:
+    """The text without what the environment holds as secrets."""
+    from video_assets.domain.redaction import redacted, secrets_of
+
+    return redacted(text, secrets_of(os.environ))
