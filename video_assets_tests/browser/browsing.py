@@ -49,7 +49,7 @@ def browser_programs() -> tuple[str, str] | None:
     return (browser, driver) if browser and driver else None
 
 
-def wait_until(what: str, condition: Callable[[], T], seconds: float = PATIENCE_SECONDS) -> T:
+def wait_until(what: str, condition: Callable[[], T | None], seconds: float = PATIENCE_SECONDS) -> T:
     """The first true value of a condition; an AssertionError that names `what` if there is none."""
     return waiting.wait_until(condition, what=what, seconds=seconds, every=0.25)
 

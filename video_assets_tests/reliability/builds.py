@@ -125,8 +125,8 @@ class NotingHere(InThisProcess):
         super().__init__()
         self._encoding = encoding
 
-    def map(self, function: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[Any]:
-        return super().map(function, _watched(function, jobs, self._encoding))
+    def map(self, function: Callable[[Any], Any], jobs: Iterable[Any], *, window: int | None = None) -> Iterator[Any]:
+        return super().map(function, _watched(function, jobs, self._encoding), window=window)
 
 
 def _watched(function: Callable[[Any], Any], jobs: Iterable[Any], encoding: Encoded) -> Iterator[Any]:

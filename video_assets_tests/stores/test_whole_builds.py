@@ -65,7 +65,7 @@ def test_training_reads_from_the_store_what_it_reads_from_a_disk(bucket: Bucket,
 
     from video_assets.reader import load_dataset
 
-    def clips(place: Any) -> list[tuple[bytes, int, Any]]:
+    def clips(place: Any) -> list[tuple[Any, int, Any]]:
         rows = load_dataset(place, "train", seed=3).as_numpy_iterator()
         return [(row["id"], int(row["label"]), row["video"]) for row in rows]
 
