@@ -3,7 +3,9 @@
 Matroska has no table of samples, but it can be sought. Where an earlier look at the same bytes read all packets and
 trusted them (probing did), only those from the keyframe before the wanted part to its end are read again: 0.4 ms
 instead of 0.8 s in an hour of H.264. What a part cannot know, the video's bounds and its number of frames, is taken
-from that look. Whenever anything is not as it should be, the whole video is indexed.
+from that look. Whenever anything is not as it should be, the whole video is indexed; also where its frames do
+not come at a fixed rate, for then nobody could tell whether reading all packets had lost some of them, or their times,
+to damage between the part and where reading began (in five of 11,000 spans of videos with up to three flipped bytes).
 """
 
 from collections.abc import Iterator
@@ -26,6 +28,9 @@ _CODECS: Final = frozenset({"h264", "hevc", "vp8", "vp9", "av1"})
 _MOST_REORDERED: Final = 16
 """Pictures that may come before one that is shown earlier: the most in H.264 (7.4.2.1.1) and HEVC (A.4)."""
 
+
+_MOST_LOST: Final = 1 / 5000
+"""Frames that may be missing, by the rate; recorders drop some, and damage costs at least a cluster."""
 
 LONG_FRAMES: Final = 600
 """Reading all packets of a shorter video takes a few milliseconds."""
@@ -58,6 +63,10 @@ def read_part_index(opened: OpenVideo, part: Part) -> PacketIndex:
     known, codec = part.known, opened.codec.codec.canonical_name
     if "matroska" not in opened.container_name or codec not in _CODECS:
         raise IndexNotTrusted("It is not sure that it can be sought exactly.")
+    rate = opened.stream.average_rate
+    num_expected = 0 if rate is None else rate * (known.end_us - known.start_us) / 1_000_000
+    if abs(num_expected - known.num_frames) > 2 + known.num_frames * _MOST_LOST:
+        raise IndexNotTrusted("Its frames do not come at a fixed rate.")
     check_length(known.num_frames, known.end_us - known.start_us, opened.limits)
     opened.packets_read = None  # what is read from here on is not all of it
     found = _read_packets(opened, part)
