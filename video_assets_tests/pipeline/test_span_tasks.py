@@ -28,6 +28,7 @@ from video_assets.pipeline.probing import ProbeJob
 from video_assets.pipeline.settings import ShardingSettings
 from video_assets.pipeline.shards import ShardReport, build_shards, shards_to_build
 from video_assets.storage.paths import DatasetPaths
+from video_assets_tests.corpus import require_corpus
 from video_assets_tests.media.making import numbered_video
 from video_assets_tests.media.test_decode import X264
 from video_assets_tests.pipeline import containment_jobs
@@ -242,6 +243,18 @@ def framed(outcome: EncodedClip | Loss) -> bytes | Loss:
 
 def span_job(path: Path, span: Span, encoding: Encoding = ENCODING) -> ClipJob:
     return job_of(path, encoding, start_seconds=span[0], end_seconds=span[1])
+
+
+@pytest.mark.corpus
+@pytest.mark.slow
+def test_a_worker_stays_small_with_as_many_spans_of_1080p_as_it_gets_at_once() -> None:
+    path = require_corpus() / "long" / "media3_363s_1080p_h264.mp4"
+    jobs = [span_job(path, (float(start), start + 5.0), Encoding()) for start in range(22)]
+    (task,) = span_tasks.span_tasks(jobs)
+    with DecodingPool(1) as pool:
+        (result,) = pool.map(encode.encode_spans, [[job for _, job in task]])
+    assert isinstance(result.outcome, list) and len(result.outcome) == 22
+    assert result.peak_rss_bytes < 350 * 2**20
 
 
 # --- Which spans are encoded together ---------------------------------------------------------------------------------
