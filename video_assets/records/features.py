@@ -47,7 +47,7 @@ def read_labels(features: Mapping[str, object], name: str, names: Sequence[str])
 def read_integers(features: Mapping[str, object], name: str) -> NDArray[np.int64]:
     """(N,) int64."""
     values = features[name]
-    if not isinstance(values, np.ndarray):
+    if not isinstance(values, np.ndarray) or values.dtype != np.int64:
         raise TypeError(f"{name} holds no integers")
     return cast("NDArray[np.int64]", values)
 

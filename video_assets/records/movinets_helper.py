@@ -103,7 +103,8 @@ def _read_frames(features: ParsedFeatures) -> NDArray[np.uint8]:
     shape = tuple(read_integer(features, name) for name in ("n_frames", "width", "height", "n_channels"))
     if values.shape != shape:
         raise TypeError(f"video is {values.shape}; n_frames, width, height and n_channels say {shape}")
-    frames = np.clip(values, 0, 255).astype(np.uint8)
+    with np.errstate(invalid="ignore"):  # what is no number is not equal to any
+        frames = np.clip(values, 0, 255).astype(np.uint8)
     if not np.array_equal(frames, values):
         raise TypeError("video holds pixels that are not whole numbers from 0 to 255")
     return frames

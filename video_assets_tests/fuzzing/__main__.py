@@ -12,7 +12,8 @@ from pathlib import Path
 
 NAMES = (
     "table_csv", "table_jsonl", "table_parquet", "sidecar", "pinned_settings", "json_depth", "names", "framing",
-    "record_tfds", "record_sequence_example", "sample_table", "packets", "first_bytes", "labels", "decoding",
+    "record_tfds", "record_sequence_example", "record_movinets_helper", "sample_table", "packets", "first_bytes",
+    "labels", "decoding",
 )  # fmt: skip
 DECODING_SHARE = 6
 """Shares of the time that the decode path gets: a run of it takes milliseconds, of the others microseconds."""

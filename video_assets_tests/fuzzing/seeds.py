@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pyarrow as pa
@@ -94,6 +94,11 @@ def _sequence() -> Iterator[bytes]:
     yield layout_codec("sequence_example").encode_record(record())
 
 
+def _movinets_helper() -> Iterator[bytes]:
+    frames = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
+    yield layout_codec("movinets_helper").encode_record(replace(record(), images=(), frames=frames))
+
+
 def _sample_table() -> Iterator[bytes]:
     for options in ({"g": "5"}, {"g": "1", "bf": "0"}):
         data = numbered_video(600, options={**options, "crf": "51"})
@@ -140,6 +145,7 @@ _SEEDS = {
     "framing": _framing,
     "record_tfds": _tfds,
     "record_sequence_example": _sequence,
+    "record_movinets_helper": _movinets_helper,
     "sample_table": _sample_table,
     "packets": _packets,
     "first_bytes": _heads,

@@ -165,7 +165,8 @@ def _records(layout: str) -> Target:
             return
         assert all(type(image) is bytes for image in record.images)
         assert record.timestamps_us.dtype == np.int64
-        if record.images and len(record.timestamps_us) and _fits(record):
+        has_frames = record.images or (record.frames is not None and record.frames.size)
+        if has_frames and len(record.timestamps_us) and _fits(record):
             again = codec.decode_record(codec.encode_record(record), _LABELS)
             assert (again.clip_id, again.images, again.label_index) == (
                 record.clip_id,
@@ -291,6 +292,7 @@ TARGETS: Final[Mapping[str, Target]] = {
     "framing": framing,
     "record_tfds": _records("tfds"),
     "record_sequence_example": _records("sequence_example"),
+    "record_movinets_helper": _records("movinets_helper"),
     "sample_table": sample_table,
     "packets": packets,
     "first_bytes": first_bytes,

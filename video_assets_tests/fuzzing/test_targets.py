@@ -28,6 +28,13 @@ def parquet_whose_schema_and_statistics_differ() -> bytes:
     return sink.getvalue().replace(optional, required)
 
 
+def times_as_floats(target: str) -> bytes:
+    """The record's times under the number of another kind of list."""
+    name = b"timestamps_us\x12\x08"
+    [seed] = [data for data in seeds(target)[:1] if data.count(name + b"\x1a") == 1]  # field 3: int64_list
+    return seed.replace(name + b"\x1a", name + b"\x12")  # field 2: float_list
+
+
 FOUND: dict[str, list[bytes]] = {
     "names": [
         b"train-000027",
@@ -42,8 +49,9 @@ FOUND: dict[str, list[bytes]] = {
     ],
     "sidecar": [seeds("sidecar")[0].replace(b'"records": 1', b'"records": "1"')],
     "json_depth": [b"[", b'{"a":'],
-    "record_tfds": [b"\n\x7f", b"\xff"],
-    "record_sequence_example": [b"\n\x7f", b"\xff"],
+    "record_tfds": [b"\n\x7f", b"\xff", times_as_floats("record_tfds")],
+    "record_sequence_example": [b"\n\x7f", b"\xff", times_as_floats("record_sequence_example")],
+    "record_movinets_helper": [times_as_floats("record_movinets_helper")],
     "packets": [b"no start code"],
     "table_parquet": [parquet_whose_schema_and_statistics_differ()],
     "table_jsonl": [b'{"path": "a.mp4", "label": "x", "start": 1' + b"0" * 400 + b"}\n"],
