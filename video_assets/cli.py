@@ -120,6 +120,7 @@ def _plan(options: argparse.Namespace) -> int:
     values = run_plan(
         options.source, _paths(options), run_config, num_workers=options.workers, budget_bytes=options.budget
     )
+    values |= {"config": str(options.config or ""), "set": list(options.assignments)}
     _print_result(values, plan_screen(values), as_json=options.json)
     return EXIT_OK
 

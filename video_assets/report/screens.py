@@ -162,8 +162,11 @@ def plan_screen(result: Result) -> Screen:
         f"video-assets build --source {shlex.quote(result['source'])} --root {shlex.quote(result['root'])}"
         f"{_name_option(result)}"
     )
-    nothing = words(f"Nothing was written to {result['root']}. With the same settings, this builds it:")
-    return [*parts, section("Next", nothing, copyable([command]))]
+    settings = [f" --config {shlex.quote(result['config'])}"] if result.get("config") else []
+    assignments = [*result.get("set", ()), *(result.get("budget") or {}).get("set", ())]
+    settings += [f" --set {shlex.quote(assignment)}" for assignment in assignments]
+    nothing = words(f"Nothing was written to {result['root']}. This builds it:")
+    return [*parts, section("Next", nothing, copyable([f"{command}{''.join(settings)}"]))]
 
 
 def _estimate(result: Result) -> list[RenderableType]:

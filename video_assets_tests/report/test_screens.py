@@ -164,9 +164,16 @@ def test_a_plan_says_what_would_be_done_and_what_else_could_be() -> None:
     ]
     assert parts[-2].startswith("Lost: 1 clip\n")
     assert parts[-1] == (
-        "Next\n"
-        "  Nothing was written to /r. With the same settings, this builds it:\n"
-        "    video-assets build --source '/my videos' --root /r"
+        "Next\n  Nothing was written to /r. This builds it:\n    video-assets build --source '/my videos' --root /r"
+    )
+
+
+def test_the_build_that_a_plan_ends_with_has_the_plans_settings() -> None:
+    budget = {"bytes": 10e6, "jpeg_quality": 90, "estimated_bytes": 9.8e6, "set": ["plan.encoding.jpeg_quality=90"]}
+    given = {"config": "my run.yaml", "set": ["manifest.include=['*.mp4']", "splits.seed=3"], "budget": budget}
+    assert parts_of(plan_screen({**PLAN, **given}))[-1].split("\n")[-1].strip() == (
+        "video-assets build --source '/my videos' --root /r --config 'my run.yaml' "
+        "--set 'manifest.include=['\"'\"'*.mp4'\"'\"']' --set splits.seed=3 --set plan.encoding.jpeg_quality=90"
     )
 
 
