@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckPartitionInfo
 
-from video_assets.defs import resources
 from video_assets.defs.location import build_definitions
+from video_assets.pipeline import jobs
 from video_assets.pipeline.verify import SHARD_CHECKS
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import RUN_CONFIG
@@ -81,7 +81,7 @@ def open_location(
     """The code location as the environment makes it. Decoding goes on in this process, to save its start."""
     for name, value in (("SOURCE", str(source)), ("ROOT", str(paths.root)), ("NAME", paths.name), ("WORKERS", "1")):
         monkeypatch.setenv(f"VIDEO_ASSETS_{name}", value)
-    monkeypatch.setattr(resources, "DecodingPool", lambda *_: InThisProcess())
+    monkeypatch.setattr(jobs, "DecodingPool", lambda *_: InThisProcess())
     return Location(source, paths, build_definitions(), instance)
 
 
