@@ -57,6 +57,25 @@ def encode_images(
     return images
 
 
+class KnownImages:
+    """Images of one video's frames, each encoded once however many clips show it."""
+
+    def __init__(self, image_format: ImageFormat, jpeg_quality: int) -> None:
+        self._image_format: ImageFormat = image_format
+        self._jpeg_quality = jpeg_quality
+        self._known: dict[int, tuple[NDArray[np.uint8], bytes]] = {}
+
+    def encode(self, frames: Iterable[NDArray[np.uint8]], times_us: Iterable[int]) -> list[bytes]:
+        """What `encode_images` gives for these frames, (H, W, 3) uint8 RGB each, that are shown at these times."""
+        images: list[bytes] = []
+        for frame, time_us in zip(frames, times_us, strict=True):
+            known = self._known.get(time_us)
+            if known is None or not np.array_equal(known[0], frame):  # two frames may bear one time
+                known = self._known[time_us] = frame, encode_image(frame, self._image_format, self._jpeg_quality)
+            images.append(known[1])
+        return images
+
+
 def decode_image(image: bytes) -> NDArray[np.uint8]:
     """The frame that an image holds, (H, W, 3) uint8 RGB.
 

@@ -17,7 +17,7 @@ from video_assets.domain.sampling import choose_timestamps, span_us
 from video_assets.domain.timeline import KnownTimeline, Timeline
 from video_assets.media.audio import decode_audio
 from video_assets.media.decode import Choose, DecodedFrames, NotTogether, decode_clip, decode_spans
-from video_assets.media.images import encode_images
+from video_assets.media.images import KnownImages, encode_images
 from video_assets.media.part_index import LONG_FRAMES, Part
 from video_assets.media.signature import clip_signature
 from video_assets.records.framing import frame_record
@@ -88,8 +88,9 @@ def encode_spans(jobs: Sequence[ClipJob]) -> list[EncodedClip | Loss] | None:
     except NotTogether:
         return None
     encoded: list[EncodedClip | Loss] = []
+    images = KnownImages(first.encoding.image_format, first.encoding.jpeg_quality)
     for job, decoded in zip(jobs, found, strict=True):
-        encoded.append(decoded if isinstance(decoded, Loss) else encode_decoded(job, decoded))
+        encoded.append(decoded if isinstance(decoded, Loss) else encode_decoded(job, decoded, images))
     return encoded
 
 
@@ -120,10 +121,10 @@ def _frame_size(encoding: Encoding) -> FrameSize:
     return FrameSize(encoding.resize, encoding.resolution)
 
 
-def encode_decoded(job: ClipJob, decoded: DecodedFrames) -> EncodedClip:
+def encode_decoded(job: ClipJob, decoded: DecodedFrames, known: KnownImages | None = None) -> EncodedClip:
     """The framed record of a clip whose frames were decoded."""
     encoding = job.encoding
-    record = clip_record(job.clip, decoded, encoding)
+    record = clip_record(job.clip, decoded, encoding, known)
     if encoding.audio_sample_rate:
         record = replace(record, audio=_sound(job, decoded.timeline), audio_sample_rate=encoding.audio_sample_rate)
     framed = frame_record(layout_codec(encoding.layout).encode_record(record), encoding.compression)
@@ -144,10 +145,14 @@ def _sound(job: ClipJob, timeline: Timeline) -> NDArray[np.float32]:
     return np.zeros(0, np.float32) if sound is None else sound
 
 
-def clip_record(clip: PlannedClip, decoded: DecodedFrames, encoding: Encoding) -> ClipRecord:
-    """The record of a clip whose frames were decoded."""
+def clip_record(
+    clip: PlannedClip, decoded: DecodedFrames, encoding: Encoding, known: KnownImages | None = None
+) -> ClipRecord:
+    """The record of a clip whose frames were decoded; `known` are images of other clips of its video."""
     images: Sequence[bytes] = ()
-    if encoding.stores_images:
+    if encoding.stores_images and known is not None:
+        images = known.encode(decoded.frames, decoded.timestamps_us)
+    elif encoding.stores_images:
         images = encode_images(decoded.frames, encoding.image_format, encoding.jpeg_quality)
     return ClipRecord(
         clip_id=clip.clip_id,

@@ -1,6 +1,7 @@
 """Frames as JPEG and PNG: right colours, plain formats, the same bytes every time, no needless encoding."""
 
 import struct
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from video_assets.media import images
-from video_assets.media.images import decode_image, encode_image, encode_images
+from video_assets.media.images import KnownImages, decode_image, encode_image, encode_images
 
 
 def smooth_frame(height: int = 48, width: int = 64) -> NDArray[np.uint8]:
@@ -90,3 +91,22 @@ def test_a_quality_out_of_range_is_refused(quality: int) -> None:
 def test_what_is_not_an_image_is_refused_with_its_first_bytes(image: bytes) -> None:
     with pytest.raises(ValueError, match=f"{len(image)} bytes beginning with b'"):
         decode_image(image)
+
+
+def test_frames_that_several_clips_show_are_encoded_once_and_come_out_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = np.random.default_rng(3).integers(0, 256, (6, 32, 48, 3), np.uint8)
+    encoded: list[bytes] = []
+
+    def counted(frame: Any, image_format: Any, jpeg_quality: int) -> bytes:
+        encoded.append(encode_image(frame, image_format, jpeg_quality))
+        return encoded[-1]
+
+    monkeypatch.setattr(images, "encode_image", counted)
+    known = KnownImages("jpeg", 90)
+    first = known.encode(frames[:4], [0, 40, 80, 120])
+    second = known.encode(frames[2:], [80, 120, 160, 200])
+    other = known.encode(frames[:1], [200])  # of a video in which two frames bear one time
+    assert len(encoded) == 7
+    assert first + second[2:] == [encode_image(frame, "jpeg", 90) for frame in frames]
+    assert second[:2] == first[2:]
+    assert other == first[:1]
