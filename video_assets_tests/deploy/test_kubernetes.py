@@ -140,8 +140,6 @@ def test_everything_that_the_image_needs_is_pinned_by_its_hash(tmp_path: Path) -
     assert {"dagster", "tensorflow", "s3fs", "gcsfs", "ray", "dagster-postgres", "dagster-k8s"} <= names
     assert names.isdisjoint({"pytest", "moto", "selenium", "ruff"})
     pinned = pinned_versions()
-    if "dagster-k8s" not in pinned:
-        pytest.skip("constraints.txt is older than the extra kubernetes: make constraints")
     assert [r.name for r in wanted if not r.specifier.contains(pinned.get(r.name, "0"))] == []
     assert "--require-hashes -c constraints.txt" in DOCKERFILE.read_text("utf-8")
 
