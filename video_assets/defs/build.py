@@ -20,7 +20,13 @@ from video_assets.defs.kept_storage import kept_storage
 from video_assets.defs.location import build_definitions
 from video_assets.defs.partitions import shard_partitions
 from video_assets.defs.reporting import Reporting
-from video_assets.defs.resources import NAME_VARIABLE, ROOT_VARIABLE, SOURCE_VARIABLE, WORKERS_VARIABLE
+from video_assets.defs.resources import (
+    NAME_VARIABLE,
+    ROOT_VARIABLE,
+    SOURCE_VARIABLE,
+    WORKERS_VARIABLE,
+    shards_per_run_from_environment,
+)
 from video_assets.defs.settings_file import config_for
 from video_assets.domain.errors import SettingsError, VideoAssetsError
 from video_assets.domain.splits import SPLITS, Split
@@ -28,7 +34,6 @@ from video_assets.media.kept_pools import kept_pools
 from video_assets.pipeline.commit import committed_counts
 from video_assets.pipeline.compared import kept_comparisons
 from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, live_shards, read_plan
-from video_assets.pipeline.shard_runs import SHARDS_PER_RUN
 from video_assets.pipeline.shards import shards_to_build
 from video_assets.pipeline.writing import building
 from video_assets.report.escape import shown
@@ -225,7 +230,7 @@ def _build(
     result.version_dir = str(paths.version(plan.pinned.version).directory)
     failed: list[_Refused] = []
     todo = _shards_to_run(paths, instance)
-    for split, first, last in _ranges(paths, instance, todo):
+    for split, first, last in runs_of_shards(paths, instance, todo):
         try:
             runner.run((f"{split}_shards",), {}, {_RANGE_START: first, _RANGE_END: last})
         except _Refused as refused:
@@ -245,12 +250,15 @@ def _shards_to_run(paths: DatasetPaths, instance: dg.DagsterInstance) -> set[str
     return set(shards_to_build(paths)).union(key for key in planned if key not in known)
 
 
-def _ranges(paths: DatasetPaths, instance: dg.DagsterInstance, todo: set[str]) -> Iterator[tuple[Split, str, str]]:
-    """Runs of neighbours among the partitions, each of at most `SHARDS_PER_RUN`: split, first and last key."""
+def runs_of_shards(
+    paths: DatasetPaths, instance: dg.DagsterInstance, todo: set[str]
+) -> Iterator[tuple[Split, str, str]]:
+    """Runs of neighbours among the partitions, as many in one as sensors take: split, first and last key."""
+    shards_per_run = shards_per_run_from_environment()
     for split, definition in shard_partitions(str(paths.root), paths.name).items():
         run: list[str] = []
         for key in [*instance.get_dynamic_partitions(str(definition.name)), ""]:
-            if run and (key not in todo or len(run) == SHARDS_PER_RUN):
+            if run and (key not in todo or len(run) == shards_per_run):
                 yield split, run[0], run[-1]
                 run = []
             if key in todo:

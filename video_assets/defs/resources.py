@@ -129,7 +129,7 @@ def engine_from_environment() -> Engine:
 
 
 def shards_per_run_from_environment() -> int:
-    """How many shards a run of the UI or of a sensor takes; docs/SCALING.md says what that costs.
+    """How many shards a run takes; docs/SCALING.md says what that costs.
 
     Raises:
         SettingsError: if the environment names no such number.

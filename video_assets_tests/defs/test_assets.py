@@ -7,6 +7,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
+from video_assets.defs.build import runs_of_shards
 from video_assets.defs.partitions import shard_partitions
 from video_assets.storage.files import AtomicFile
 from video_assets.storage.paths import DatasetPaths
@@ -307,3 +308,13 @@ def test_a_root_that_is_named_in_two_ways_has_one_set_of_partitions(
         shard_partitions("root", "clips")["train"].name
         == shard_partitions(str(tmp_path / "root"), "clips")["train"].name
     )
+
+
+def test_a_build_takes_as_many_shards_a_run_as_it_is_told(planned: Location, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDEO_ASSETS_SHARDS_PER_RUN", "2")
+    ranges = list(runs_of_shards(planned.paths, planned.instance, set(KEYS)))
+    train, test = TRAIN_SHARDS, TEST_SHARDS
+    pairs = [
+        (split, keys[i : i + 2]) for split, keys in (("train", train), ("test", test)) for i in range(0, len(keys), 2)
+    ]
+    assert ranges == [(split, keys[0], keys[-1]) for split, keys in pairs]
