@@ -277,8 +277,7 @@ SCRIPT = """
     import heavy_framework
     SECRET = "the parent's main module"
     from video_assets.media.pool import DecodingPool
-    from video_assets_tests import waiting
-from video_assets_tests.media import pool_jobs
+    from video_assets_tests.media import pool_jobs
 
     def in_main(job):
         return job
