@@ -76,20 +76,10 @@ def _print_result(result: dict[str, Any], screen: "Screen", *, as_json: bool) ->
 
 
 def _build(options: argparse.Namespace) -> int:
-    from video_assets.media.kept_pools import kept_pools
     from video_assets.media.pool import start_ahead
     from video_assets.pipeline.jobs import JOB_MODULES
 
     start_ahead(JOB_MODULES)  # on another core, while this process imports dagster
-    with kept_pools():
-        if options.config is None and not any(text.lstrip().startswith("manifest.") for text in options.assignments):
-            from video_assets.pipeline.probe_ahead import probe_ahead
-
-            probe_ahead(options.source, _paths(options), options.workers)
-        return _build_with_dagster(options)
-
-
-def _build_with_dagster(options: argparse.Namespace) -> int:
     from video_assets.defs.settings_file import read_run_config
 
     run_config = read_run_config(options.config, options.assignments)

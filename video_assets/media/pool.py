@@ -95,7 +95,6 @@ class DecodingPool:
         self._idle_lanes: queue.SimpleQueue[Lane] = queue.SimpleQueue()
         self._context: DecodingContext | None = None
         self._threads = ThreadPoolExecutor(num_workers, thread_name_prefix="decoding")
-        self._begun: dict[Callable[..., Any], dict[Any, Future[Ending]]] = {}
 
     @property
     def stats(self) -> PoolStats:
@@ -137,18 +136,6 @@ class DecodingPool:
         self._open(_module_of(function))
         return self._results(function, iter(jobs), window)
 
-    def begin(self, function: Callable[[J], R], jobs: Iterable[J]) -> None:
-        """Start jobs now that a `map` of the same function will ask for: it then has them sooner.
-
-        The jobs must be hashable; what is never asked for is thrown away at the end. Results wait in this process,
-        so these must be few, or small.
-        """
-        self._open(_module_of(function))
-        begun = self._begun.setdefault(function, {})
-        for job in jobs:
-            if job not in begun:
-                begun[job] = self._submit(function, job, threading.Event())
-
     def __enter__(self) -> Self:
         return self
 
@@ -187,8 +174,8 @@ class DecodingPool:
         try:
             while True:
                 for job in itertools.islice(jobs, window - len(pending)):
-                    begun = self._begun[function].pop(job, None) if self._begun.get(function) else None
-                    pending.append((job, begun or self._submit(function, job, cancelled)))
+                    request = pickle.dumps((function, job), pickle.HIGHEST_PROTOCOL)
+                    pending.append((job, self._threads.submit(self._run, request, cancelled)))
                 if not pending:
                     return
                 job, future = pending.popleft()
@@ -199,10 +186,6 @@ class DecodingPool:
                 future.cancel()
             for lane in self._lanes:
                 lane.cancel(cancelled)
-
-    def _submit(self, function: Callable[[J], R], job: J, cancelled: threading.Event) -> Future[Ending]:
-        request = pickle.dumps((function, job), pickle.HIGHEST_PROTOCOL)
-        return self._threads.submit(self._run, request, cancelled)
 
     def _run(self, request: bytes, cancelled: threading.Event) -> Ending:
         """In one of the threads: take a lane, have the job done, give the lane back."""

@@ -390,35 +390,3 @@ def test_a_server_that_nobody_came_for_ends_with_its_program(tmp_path: Path) -> 
     assert errors == ""
     (server,) = ast.literal_eval(output)
     wait_until(lambda: not psutil.pid_exists(server))
-
-
-def test_jobs_that_were_begun_are_not_done_again_and_others_are(pool: DecodingPool, tmp_path: Path) -> None:
-    paths = [str(tmp_path / name) for name in "abcd"]
-    pool.begin(pool_jobs.count_run, paths[1:3])
-    assert outcomes(pool, pool_jobs.count_run, paths) == [1, 1, 1, 1]
-    assert outcomes(pool, pool_jobs.count_run, paths) == [2, 2, 2, 2]
-
-
-def test_a_job_that_was_begun_serves_its_own_function_alone(pool: DecodingPool) -> None:
-    pool.begin(pool_jobs.double, [4])
-    assert outcomes(pool, pool_jobs.work, [0.0]) == [0.0]
-    assert outcomes(pool, functools.partial(pow, 2), [4]) == [16]
-    assert outcomes(pool, pool_jobs.double, [4]) == [8]
-
-
-def test_the_loss_of_a_job_that_was_begun_comes_with_its_map(pool: DecodingPool) -> None:
-    pool.begin(pool_jobs.kill_self, [signal.SIGKILL])
-    pool.begin(pool_jobs.lose, ["no_video"])
-    [killed] = outcomes(pool, pool_jobs.kill_self, [signal.SIGKILL])
-    [lost] = outcomes(pool, pool_jobs.lose, ["no_video"])
-    assert isinstance(killed, Loss)
-    assert isinstance(lost, Loss)
-    assert (killed.reason, lost.reason) == ("crashed", "no_video")
-
-
-def test_a_pool_ends_at_once_although_what_was_begun_would_go_on() -> None:
-    before = {process.pid for process in decoding_processes()}
-    with DecodingPool(2) as pool:
-        pool.begin(pool_jobs.hang, [3600.0 + number for number in range(20)])
-        wait_until(lambda: len({process.pid for process in decoding_processes()} - before) >= 2)
-    assert {process.pid for process in decoding_processes()} <= before
