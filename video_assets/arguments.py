@@ -23,9 +23,7 @@ def parser_of(commands: Commands) -> argparse.ArgumentParser:
     build = _command(parsers, "build", commands, "build or grow a dataset, and check it")
     _add_source(build)
     _add_settings(build)
-    build.add_argument(
-        "--workers", type=_positive, default=0, metavar="N", help="decoding processes; default: one a core"
-    )
+    _add_workers(build)
     _add_engine(build)
     plan = _command(parsers, "plan", commands, "a dry run: what would be built, bytes, minutes, shards")
     _add_source(plan)
@@ -36,9 +34,7 @@ def parser_of(commands: Commands) -> argparse.ArgumentParser:
         metavar="SIZE",
         help="choose the highest JPEG quality with which the dataset takes no more, such as 20GB",
     )
-    plan.add_argument(
-        "--workers", type=_positive, default=0, metavar="N", help="decoding processes; default: one a core"
-    )
+    _add_workers(plan)
     status = _command(parsers, "status", commands, "shards, checks and quarantine of a dataset")
     verify = _command(parsers, "verify", commands, "check what is on disk again")
     verify.add_argument("--all", action="store_true", help="look at every record instead of a sample")
@@ -49,21 +45,19 @@ def parser_of(commands: Commands) -> argparse.ArgumentParser:
         metavar="S",
         help="where the videos are now; default: where they were when it was built",
     )
-    repair.add_argument(
-        "--workers", type=_positive, default=0, metavar="N", help="decoding processes; default: one a core"
-    )
+    _add_workers(repair)
     for command in (build, plan, status, verify, repair):
         _add_root(command)
-        command.add_argument("--json", action="store_true", help="the last line of standard output is one JSON object")
+        _add_json(command)
     diff = _command(parsers, "diff", commands, "what changed between two version directories, in terms of clips")
     diff.add_argument("before", type=_address, metavar="A", help="a version directory, such as root/clips/1.0.0")
     diff.add_argument("after", type=_address, metavar="B", help="another")
-    diff.add_argument("--json", action="store_true", help="the last line of standard output is one JSON object")
+    _add_json(diff)
     doctor = _command(parsers, "doctor", commands, "look at the set-up, and say what to mend")
     doctor.add_argument("--source", type=Path, metavar="S", help="also see that these videos can be read")
     doctor.add_argument("--root", type=Path, metavar="R", help="also see that datasets can be written there")
     doctor.add_argument("--port", type=_positive, default=DEFAULT_PORT, help=f"of the UI; default: {DEFAULT_PORT}")
-    doctor.add_argument("--json", action="store_true", help="the last line of standard output is one JSON object")
+    _add_json(doctor)
     sample = _command(parsers, "sample", commands, "write a small labelled set of real encoded videos")
     sample.add_argument("directory", type=Path, metavar="DIR", help="where; made if it is not there")
     ui = _command(parsers, "ui", commands, "the Dagster UI of a dataset, on this machine only")
@@ -93,6 +87,16 @@ def _add_source(command: argparse.ArgumentParser) -> None:
 def _add_root(command: argparse.ArgumentParser) -> None:
     command.add_argument("--root", type=_address, required=True, metavar="R", help="the folder that holds datasets")
     command.add_argument("--name", default="clips", help="the dataset's name; default: clips")
+
+
+def _add_workers(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--workers", type=_positive, default=0, metavar="N", help="decoding processes; default: one a core"
+    )
+
+
+def _add_json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="the last line of standard output is one JSON object")
 
 
 def _add_engine(command: argparse.ArgumentParser) -> None:

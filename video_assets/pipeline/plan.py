@@ -15,9 +15,10 @@ from video_assets.domain.hashing import json_digest
 from video_assets.domain.losses import PASSING_REASONS
 from video_assets.domain.plan import ShardPlan, assign_shards, shard_fingerprint
 from video_assets.domain.splits import SPLITS, Split, split_named
+from video_assets.pipeline.label_sets import class_indices
 from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.pinned import PinnedSettings
-from video_assets.pipeline.planned_rows import class_indices, planned_clips, planned_rows
+from video_assets.pipeline.planned_rows import planned_clips, planned_rows
 from video_assets.pipeline.settings import ShardingSettings
 from video_assets.records.layouts import layout_codec
 from video_assets.storage.files import read_lines

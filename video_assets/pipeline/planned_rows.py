@@ -1,6 +1,6 @@
 """The rows of a plan before they have a place: every clip with all that its record depends on."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 
 import pandas as pd
@@ -9,6 +9,7 @@ from video_assets.domain.errors import BuildRefused
 from video_assets.domain.labels import label_indices, split_labels
 from video_assets.domain.plan import PlannedClip
 from video_assets.domain.splits import SPLITS
+from video_assets.pipeline.label_sets import class_indices
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import MANIFEST, PLAN, SPLIT
@@ -22,11 +23,6 @@ _MANIFEST_COLUMNS = [name for name in _CLIP_FIELDS if name != "label_index"] + [
     "width_px",
     "height_px",
 ]
-
-
-def class_indices(labels: Sequence[str]) -> Mapping[str, int]:
-    """The index of each class, by its name."""
-    return {name: index for index, name in enumerate(labels)}
 
 
 def planned_rows(paths: DatasetPaths, previous: pd.DataFrame, *, multi_label: bool) -> pd.DataFrame:
