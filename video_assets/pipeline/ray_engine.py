@@ -9,14 +9,15 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from video_assets.domain.errors import SettingsError, VideoAssetsError
 from video_assets.domain.limits import Limits
 from video_assets.domain.progress import Progress, silent
+from video_assets.media.kept_pools import lend_pool
 from video_assets.media.pool import DecodingPool
 from video_assets.pipeline.shards import (
     ShardPlace,
@@ -57,10 +58,13 @@ class RayEngine:
         """
         ray = _import_ray()
         with ExitStack() as ending:
-            _connect(ray, self.address, ending)
+            ending.enter_context(lend_pool(("ray", self.address), lambda: _connection(ray, self.address)))
             _refuse_small_nodes(ray, self.cpus_per_shard)
             build = ray.remote(_build_on_node).options(
-                num_cpus=self.cpus_per_shard, max_retries=MAX_RETRIES, retry_exceptions=[_AttemptFailed]
+                num_cpus=self.cpus_per_shard,
+                scheduling_strategy="SPREAD",  # Ray's own choice leaves other nodes idle for seconds
+                max_retries=MAX_RETRIES,
+                retry_exceptions=[_AttemptFailed],
             )
             shared = ray.put((place, encoder_versions()))
             pending = {build.remote(task, shared, self.cpus_per_shard): task for task in tasks}
@@ -85,16 +89,21 @@ def _import_ray() -> Any:
     return ray
 
 
-def _connect(ray: Any, address: str, ending: ExitStack) -> None:
+@contextmanager
+def _connection(ray: Any, address: str) -> Generator[None, None, None]:
     """Joins the cluster, or starts one; a connection that was there before is used and left as it is."""
     if ray.is_initialized():
+        yield
         return
     place = {"address": address} if address else {"_node_ip_address": "127.0.0.1", "include_dashboard": False}
     try:
         ray.init(**place, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise SettingsError(f"no Ray cluster answers at {address or 'this machine'}: {error}") from error
-    ending.callback(ray.shutdown)
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 def _refuse_small_nodes(ray: Any, cpus_per_shard: int) -> None:

@@ -3,8 +3,8 @@
     python -m video_assets_tests.benchmarks.bench_engines [--clips 500] [--rounds 3] [--json PATH]
 
 Whole shard stages of the same plan, in turn: on two processes of this machine, on a Ray node of two cores, on one of
-one core, and on two of one core each. The nodes run when the clock starts, as in a cluster; what starting one here
-costs is a figure of its own. Medians, with their spread, as ratios within a round.
+one core, and on two of one core each. Each node is kept to cores of its own. The nodes run when the clock starts, as
+in a cluster; what starting one here costs is a figure of its own. Medians, with their spread, as ratios within a round.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def _on_nodes(paths: DatasetPaths, cpus: list[int]) -> tuple[float, str]:
     """The second of two builds: the first one starts Ray's workers, which live as long as their driver."""
     import ray
 
-    with ray_nodes(cpus) as (address, _):
+    with ray_nodes(cpus, keep_apart=True) as (address, _):
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
         try:
             _seconds(paths, 1, RayEngine(address=address))

@@ -79,8 +79,9 @@ class Node:
         self.process.wait()
 
 
-def _start(folder: Path, number: int, *arguments: str) -> Node:
-    command = [Path(sys.executable).with_name("ray"), "start", *arguments, *_NODE]
+def _start(folder: Path, number: int, cores: Sequence[int], *arguments: str) -> Node:
+    kept_to = ["taskset", "--cpu-list", ",".join(map(str, cores))] if cores else []
+    command = [*kept_to, Path(sys.executable).with_name("ray"), "start", *arguments, *_NODE]
     log = folder / f"node{number}.log"
     with log.open("wb") as output:
         return Node(subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True), log)
@@ -116,18 +117,25 @@ def _wait_for_nodes(address: str, num_nodes: int) -> None:
 
 
 @contextlib.contextmanager
-def ray_nodes(cpus: Sequence[int]) -> Generator[tuple[str, list[Node]], None, None]:
-    """A cluster with a node for each number of cores; the first one is its head. Gives its address and its nodes."""
+def ray_nodes(cpus: Sequence[int], *, keep_apart: bool = False) -> Generator[tuple[str, list[Node]], None, None]:
+    """A cluster with a node for each number of cores; the first one is its head. Gives its address and its nodes.
+
+    With `keep_apart` no node uses another core of this machine than those that are its own, as if it were alone.
+    """
     # Not pytest's folder: Ray makes sockets in it, whose names may have 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="ray-"))
     address = f"127.0.0.1:{HEAD_PORT}"
     nodes: list[Node] = []
+    free = sorted(os.sched_getaffinity(0)) if keep_apart else []
+    if keep_apart and len(free) < sum(cpus):
+        raise RuntimeError(f"nodes of {sum(cpus)} cores in all cannot be kept apart on {len(free)}")
+    cores = [free[sum(cpus[:number]) : sum(cpus[: number + 1])] for number in range(len(cpus))]
     try:
         head = ("--head", f"--port={HEAD_PORT}", "--include-dashboard=false", f"--temp-dir={folder / 'r'}")
-        nodes.append(_start(folder, 0, *head, f"--num-cpus={cpus[0]}"))
+        nodes.append(_start(folder, 0, cores[0], *head, f"--num-cpus={cpus[0]}"))
         _wait_for_port(nodes[0], HEAD_PORT)
         for number, num_cpus in enumerate(cpus[1:], start=1):
-            nodes.append(_start(folder, number, f"--address={address}", f"--num-cpus={num_cpus}"))
+            nodes.append(_start(folder, number, cores[number], f"--address={address}", f"--num-cpus={num_cpus}"))
         _wait_for_nodes(address, len(cpus))
         yield address, nodes
     finally:
