@@ -36,7 +36,9 @@ _PRELOADED = (
     "pebble.pool.process",
     "video_assets.media.worker",
 )
-_DEFAULT_WINDOW_PER_WORKER = 4
+_LEAST_WINDOW_PER_WORKER, _MOST_WINDOW_PER_WORKER = 4, 32
+_WAITING_BYTES = 64 * 2**20
+"""What results behind one that takes long may take together: the others should not wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +112,9 @@ class DecodingPool:
     ) -> Generator[PoolResult[J, R], None, None]:
         """The results of `function(job)`, lazily and in the order of the jobs.
 
-        At most `window` jobs (default: 4 for each worker) are taken from `jobs` ahead of the result being
-        consumed, so that memory stays bounded while the consumer is slow; workers go on meanwhile.
+        At most `window` jobs are taken from `jobs` ahead of the result being consumed, so that memory stays
+        bounded while the consumer is slow; workers go on meanwhile. The default is 4 for each worker, or up to 32
+        of results so small that so many take no more than 64 MB.
 
         A `VideoLost` raised by the function becomes its loss. Past `clip_seconds` of work on the job it is a
         "timeout". Memory grown past `memory_bytes` is "out_of_memory"; it is tried again first if the process
@@ -128,8 +131,7 @@ class DecodingPool:
         Raises:
             BrokenProcessPool: processes end before they begin to work, three times in a row.
         """
-        window = _DEFAULT_WINDOW_PER_WORKER * self._num_workers if window is None else window
-        if window < 1:
+        if window is not None and window < 1:
             raise ValueError(f"window is {window}; at least 1 job must be under way")
         if self._closed:
             raise RuntimeError("this pool of decoding processes is closed")
@@ -167,25 +169,34 @@ class DecodingPool:
             self._idle_lanes.put(lane)
 
     def _results(
-        self, function: Callable[[J], R], jobs: Iterator[J], window: int
+        self, function: Callable[[J], R], jobs: Iterator[J], window: int | None
     ) -> Generator[PoolResult[J, R], None, None]:
         cancelled = threading.Event()
         pending: collections.deque[tuple[J, Future[Ending]]] = collections.deque()
+        largest_bytes = 0  # of a result that has come; nothing is known before the first
         try:
             while True:
-                for job in itertools.islice(jobs, window - len(pending)):
+                ahead = self._default_window(largest_bytes) if window is None else window
+                for job in itertools.islice(jobs, max(0, ahead - len(pending))):
                     request = pickle.dumps((function, job), pickle.HIGHEST_PROTOCOL)
                     pending.append((job, self._threads.submit(self._run, request, cancelled)))
                 if not pending:
                     return
                 job, future = pending.popleft()
-                yield self._result(function, job, future.result())
+                ending = future.result()
+                if ending.answer is not None:
+                    largest_bytes = max(largest_bytes, len(ending.answer.payload))
+                yield self._result(function, job, ending)
         finally:
             cancelled.set()
             for _, future in pending:
                 future.cancel()
             for lane in self._lanes:
                 lane.cancel(cancelled)
+
+    def _default_window(self, largest_bytes: int) -> int:
+        least, most = _LEAST_WINDOW_PER_WORKER * self._num_workers, _MOST_WINDOW_PER_WORKER * self._num_workers
+        return min(most, max(least, _WAITING_BYTES // largest_bytes)) if largest_bytes else least
 
     def _run(self, request: bytes, cancelled: threading.Event) -> Ending:
         """In one of the threads: take a lane, have the job done, give the lane back."""

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import av.logging
@@ -11,6 +12,7 @@ import cv2
 import numpy as np
 
 from video_assets.domain.losses import Loss, VideoLost
+from video_assets_tests.waiting import wait_until
 
 MEBIBYTE = 2**20
 
@@ -25,6 +27,15 @@ def process_id(_: object) -> int:
 
 def bytes_of_length(length: int) -> bytes:
     return bytes([length % 251]) * length
+
+
+def touch_or_wait_for(markers: Sequence[str], marker: str) -> str:
+    """Make a file; without a name, wait until others have made theirs."""
+    if marker:
+        Path(marker).touch()
+    else:
+        wait_until(lambda: all(Path(other).exists() for other in markers), seconds=30, what="the others", every=0.05)
+    return marker
 
 
 def kill_self(signal_number: int) -> int:

@@ -81,21 +81,33 @@ def test_results_of_several_megabytes_arrive_whole(pool: DecodingPool) -> None:
     assert outcomes(pool, pool_jobs.bytes_of_length, lengths) == [bytes([n % 251]) * n for n in lengths]
 
 
-@pytest.mark.parametrize(("window", "bound"), [(1, 1), (3, 3), (None, 8)])
-def test_jobs_are_taken_no_further_ahead_than_the_window(pool: DecodingPool, window: int | None, bound: int) -> None:
+@pytest.mark.parametrize(
+    ("window", "num_bytes", "bound"),
+    [(1, 1, 1), (3, 1, 3), (None, 1, 64), (None, 4 << 20, 15), (None, 9 << 20, 8)],
+)
+def test_jobs_are_taken_no_further_ahead_than_the_window(
+    pool: DecodingPool, window: int | None, num_bytes: int, bound: int
+) -> None:
     taken = 0
 
     def jobs() -> Iterator[int]:
         nonlocal taken
-        for number in range(30):
+        for _ in range(bound + 20):
             taken += 1
-            yield number
+            yield num_bytes
 
     ahead = []
-    for consumed, result in enumerate(pool.map(pool_jobs.double, jobs(), window=window)):
-        assert result.outcome == 2 * consumed
+    for consumed, result in enumerate(pool.map(pool_jobs.bytes_of_length, jobs(), window=window)):
+        assert isinstance(result.outcome, bytes) and len(result.outcome) == num_bytes
         ahead.append(taken - consumed)
+    assert ahead[0] == min(bound, 8)
     assert max(ahead) == bound
+
+
+def test_others_go_on_behind_a_job_that_takes_long(pool: DecodingPool, tmp_path: Path) -> None:
+    first, *others = [str(tmp_path / str(number)) for number in range(41)]
+    wait_for_others = functools.partial(pool_jobs.touch_or_wait_for, others)
+    assert outcomes(pool, wait_for_others, [first, "", *others]) == [first, "", *others]
 
 
 def test_workers_go_on_while_the_consumer_is_busy(pool: DecodingPool, tmp_path: Path) -> None:
