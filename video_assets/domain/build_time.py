@@ -5,20 +5,20 @@ from dataclasses import dataclass
 
 from video_assets.domain.estimates import Floats, pool_seconds
 
-START_SECONDS = 5.2
+START_SECONDS = 6.5
 """Dagster's import, the runs of `manifest` to `plan` and of `dataset`, with an empty plan. As all constants here:
-measured on builds of 4 to 1,000 clips, on a core on which `video_assets.pipeline.estimate.Slowness` is 1."""
-KERNELS_SECONDS = 0.6
+measured on builds of 4 to 1,000 clips, for a core on which `video_assets.pipeline.estimate.Slowness` is 1."""
+POOL_CORE_SECONDS = 1.0
+"""Decoding processes start on another core meanwhile."""
+KERNELS_SECONDS = 0.5
 """To load TensorFlow's kernels, for the checks of the first run of shards."""
-RUN_SECONDS = 0.35
-SHARD_SECONDS = 0.28
+RUN_SECONDS = 0.5
+SHARD_SECONDS = 0.25
 """Three checks, twice, and the events of one shard."""
-RECORD_SECONDS = 0.0012
-"""To read a record back through TensorFlow's kernels, in the checks of its run and before the commit."""
-STORE_SECONDS = 0.0015
+RECORD_SECONDS = 0.006
+"""To read a record back in the checks of its run and before the commit, and to show some of them on the card."""
+STORE_SECONDS = 0.003
 """To write a record and read it back, in the building process, while others decode."""
-NUM_COMPARISONS = 2
-"""How often a sample of a shard is decoded plainly: by its run's check, and before the commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,10 @@ class Workers:
 
 @dataclass(frozen=True, slots=True)
 class ShardRun:
-    """The shards of one run: seconds to encode each clip (N,), and to decode each compared clip of each shard."""
+    """The shards of one run: seconds to encode each clip (N,), and to decode each compared clip of each shard.
+
+    A sample of a shard is decoded plainly once: what the check of its run found is kept for the commit.
+    """
 
     encode_seconds: Floats
     compare_seconds: Sequence[Floats]
@@ -50,17 +53,17 @@ def build_seconds(runs: Sequence[ShardRun], workers: Workers, slowness: float) -
         encoding = run.encode_seconds
         seconds += max(pool_seconds(encoding, busy), main, (float(encoding.sum()) + main) / workers.num_cores)
         seconds += _checking_seconds(number, run) * slowness
-        seconds += NUM_COMPARISONS * sum(pool_seconds(shard, busy) for shard in run.compare_seconds)
+        seconds += sum(pool_seconds(shard, busy) for shard in run.compare_seconds)
     return seconds
 
 
 def build_core_seconds(runs: Sequence[ShardRun], slowness: float) -> float:
     """The same in seconds of a core, over all processes; the runs' seconds are those of a core too."""
-    seconds = START_SECONDS * slowness
+    seconds = (START_SECONDS + POOL_CORE_SECONDS) * slowness
     for number, run in enumerate(runs):
         seconds += (len(run.encode_seconds) * STORE_SECONDS + _checking_seconds(number, run)) * slowness
         seconds += float(run.encode_seconds.sum())
-        seconds += NUM_COMPARISONS * sum(float(shard.sum()) for shard in run.compare_seconds)
+        seconds += sum(float(shard.sum()) for shard in run.compare_seconds)
     return seconds
 
 

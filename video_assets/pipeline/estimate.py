@@ -1,7 +1,8 @@
 """What a planned build will take in bytes and time: some of its clips are really encoded."""
 
-import json
-import statistics
+import resource
+import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +38,11 @@ from video_assets.storage.tables import read_table
 
 _CANDIDATES = 20_000
 """Of the plan's first clips the tried ones are taken; a plan mixes its clips by a hash."""
-_REFERENCE_SECONDS = 0.0108
+_REFERENCE_SECONDS = 0.19
+_REFERENCE_MODULES = (
+    "asyncio, email.mime.text, http.server, json, logging.config, multiprocessing.pool, sqlite3, unittest.mock, "
+    "urllib.request, xml.dom.minidom"
+)
 _MAX_TRIED_IN_A_RUN, _MAX_SECONDS_IN_A_RUN = 16, 3.0
 
 
@@ -66,17 +71,15 @@ class Slowness:
 
     @classmethod
     def measure(cls) -> "Slowness":
-        """Does some ordinary work for a seventh of a second."""
-        times = [_reference_work() for _ in range(7)]
-        clock, core = (statistics.median(values) / _REFERENCE_SECONDS for values in zip(*times, strict=True))
-        return cls(clock, core)
+        """Starts Python once more, with some of its own modules: most of what a build costs is of that kind.
 
-
-def _reference_work() -> tuple[float, float]:
-    clock, core = time.perf_counter(), time.thread_time()
-    rows = [{"clip_id": f"class/{n}.mp4", "label": str(n % 7), "length": n * 1.5} for n in range(4000)]
-    sorted(json.loads(json.dumps(rows, sort_keys=True)), key=lambda row: row["label"])
-    return time.perf_counter() - clock, time.thread_time() - core
+        Arithmetic on a few numbers would say too much of a fast core: it waits neither for memory nor for the system.
+        """
+        clock, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-I", "-c", f"import {_REFERENCE_MODULES}"], check=True)
+        clock, after = time.perf_counter() - clock, resource.getrusage(resource.RUSAGE_CHILDREN)
+        core = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return cls(clock / _REFERENCE_SECONDS, core / _REFERENCE_SECONDS)
 
 
 @dataclass(frozen=True)

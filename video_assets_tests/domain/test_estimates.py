@@ -206,7 +206,7 @@ def test_a_build_of_nothing_costs_its_fixed_part_and_a_slower_machine_takes_long
     nothing = build_seconds([], Workers(2, 2), slowness=1.0)
     assert nothing > 0
     assert build_seconds([], Workers(2, 2), slowness=3.0) == pytest.approx(3 * nothing)
-    assert build_core_seconds([], slowness=1.0) == pytest.approx(nothing)
+    assert build_core_seconds([], slowness=1.0) > nothing
 
 
 def test_processes_share_the_clips_but_no_more_than_there_are_cores() -> None:
