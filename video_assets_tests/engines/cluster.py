@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 
 HEAD_PORT = 6380
-_ALONE = ("unshare", "--net", "--pid", "--fork", "--mount-proc", "--kill-child")
+ALONE = ("unshare", "--net", "--pid", "--fork", "--mount-proc", "--kill-child")
 _NODE = (
     "--node-ip-address=127.0.0.1",
     "--disable-usage-stats",
@@ -35,7 +35,7 @@ def why_no_cluster() -> str:
     """Empty, or why such a cluster cannot be made here."""
     if not all(map(shutil.which, ("unshare", "ip"))):
         return "needs unshare and ip (Debian: util-linux, iproute2)"
-    if subprocess.run([*_ALONE, "true"], capture_output=True, check=False).returncode:
+    if subprocess.run([*ALONE, "true"], capture_output=True, check=False).returncode:
         return "needs the right to make namespaces"
     return ""
 
@@ -44,7 +44,7 @@ def run_alone(module: str, *arguments: str | Path, timeout: float = 800) -> subp
     """Runs a module as a script in a network and a process namespace of its own, where loopback is up."""
     # The shell stays: as the first process of its namespace it buries what a killed node leaves behind.
     script = 'ip link set lo up && "$0" -m "$@"; exit $?'
-    command = [*_ALONE, "sh", "-c", script, sys.executable, module, *map(str, arguments)]
+    command = [*ALONE, "sh", "-c", script, sys.executable, module, *map(str, arguments)]
     # As in a real cluster, nodes and drivers know each other by a token.
     ray = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     environment = {**os.environ, **ray}
