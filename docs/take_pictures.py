@@ -95,28 +95,22 @@ def _take(page: Page, url: str) -> None:
 
     page.open(f"{url}/assets/train_shards?view=partitions&partition=train-00001", "sha256", "Missing (0)")
     _save(page, "partitions")
-    _open_picture(page)
+    page.open_picture()
     _save(page, "contact-sheet")
 
-    page.open(f"{url}/assets/train_shards?view=checks&checkDetail=shard_matches_source", "Evaluation result", "Passed")
-    page.click_last("Partitions")
-    page.wait_for("Skipped (0)", "train-00001")
-    page.click_last("train-00001")
+    page.open_check(
+        f"{url}/assets/train_shards?view=checks&checkDetail=shard_matches_source", "train-00001", "Failed (0)"
+    )
     page.wait_for("what_was_found")
     _save(page, "checks")
 
     page.open(f"{url}/assets/test_split?view=events", "balance_against_target")
-    _open_picture(page)
+    page.open_picture()
     _save(page, "balance")
 
     _resize(page, 2160)
     page.open(f"{url}/assets/manifest?view=events", "clips_by_class", "quarantine")
     _save(page, "manifest")
-
-
-def _open_picture(page: Page) -> None:
-    page.click_last("[Show Markdown]")
-    wait_until("the picture", lambda: page.elements("img[src^='data:image/']"))
 
 
 def _take_card(page: Page, root: Path) -> None:
@@ -147,18 +141,12 @@ def _take_failed_check(page: Page, ui: Ui, root: Path) -> None:
         page.open(f"{address}shard_is_complete", "Execute all")
         page.click_button("Execute all")
         ui.wait_for_runs(num_runs + 1)
-    page.open(f"{address}shard_is_complete", "Evaluation result")
-    page.click_last("Partitions")
-    page.wait_for("Failed (1)", "Skipped (0)", "train-00003")
-    page.click_last("train-00003")
+    page.open_check(f"{address}shard_is_complete", "train-00003", "Failed (1)")
     page.wait_for("what_was_found", "is the clip", "planned is")
     _save(page, "check-failed")
-    page.open(f"{address}shard_matches_source", "Evaluation result")
-    page.click_last("Partitions")
-    page.wait_for("Skipped (0)", turned)
-    page.click_last(turned)
+    page.open_check(f"{address}shard_matches_source", turned)
     page.wait_for("what_was_found", "[Show Markdown]")
-    _open_picture(page)
+    page.open_picture()
     _save(page, "wrong-frames")
 
 

@@ -236,6 +236,18 @@ class Page:
         """Clicks the last thing that is labelled so: a tab within a page may have the name of a tab of the page."""
         self.click(f"//*[normalize-space(text())={text!r}]", last=True)
 
+    def open_check(self, address: str, partition: str, *counts: str) -> None:
+        """Opens the page of an evaluated asset check, and there what it found in a partition."""
+        self.open(address, "Evaluation result")
+        self.click_last("Partitions")
+        self.wait_for("Skipped (0)", partition, *counts)
+        self.click_last(partition)
+
+    def open_picture(self) -> None:
+        """Opens the last picture among the metadata on the page."""
+        self.click_last("[Show Markdown]")
+        wait_until("the picture", lambda: self.elements("img[src^='data:image/']"))
+
     def write_config(self, yaml_text: str) -> None:
         """Replaces what the launchpad's editor holds."""
         wait_until("the launchpad's editor", lambda: self.driver.find_elements(By.CSS_SELECTOR, ".CodeMirror"))

@@ -10,7 +10,7 @@ pytest.importorskip("selenium", reason="selenium is not installed")
 
 from video_assets.media.sample import write_sample
 from video_assets.storage.paths import DatasetPaths
-from video_assets_tests.browser.browsing import LAUNCHPAD, Page, Ui, browse, browser_programs, serve, wait_until
+from video_assets_tests.browser.browsing import LAUNCHPAD, Page, Ui, browse, browser_programs, serve
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline.damage import rewrite_shard, with_frames_turned_round
 
@@ -81,11 +81,6 @@ def test_a_check_that_fails_tells_its_reason_and_shows_both_frames(desk: Desk) -
     page.click_button("Execute all")
     desk.ui.wait_for_runs(num_runs + 1)
 
-    page.open(address, "Evaluation result")
-    page.click_last("Partitions")
-    page.wait_for("Failed (1)", "Passed (3)")
-    page.click_last("train-00002")
-
+    page.open_check(address, "train-00002", "Failed (1)", "Passed (3)")
     page.wait_for("what_was_found", "dB from its source", "[Show Markdown]")
-    page.click_last("[Show Markdown]")
-    wait_until("the two frames", lambda: page.elements("img[src^='data:image/']"))
+    page.open_picture()

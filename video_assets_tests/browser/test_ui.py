@@ -244,18 +244,15 @@ def test_a_failed_check_shows_its_reason_and_the_two_frames(desk):
     damage.rewrite_shard(dataset, "test-00000", damage.with_frames_turned_round)
 
     page = desk.page
-    page.open(f"{desk.ui.url}/assets/test_shards?view=checks&checkDetail=shard_matches_source", "Execute all")
+    address = f"{desk.ui.url}/assets/test_shards?view=checks&checkDetail=shard_matches_source"
+    page.open(address, "Execute all")
     num_runs = len(desk.ui.runs())
     page.click_button("Execute all")
     desk.ui.wait_for_runs(num_runs + 1)
 
-    page.open(f"{desk.ui.url}/assets/test_shards?view=checks&checkDetail=shard_matches_source", "Evaluation result")
-    page.click_last("Partitions")
-    page.wait_for("Failed (1)", "Skipped (0)", "Execution Failed (0)")
-    page.click_last("test-00000")
+    page.open_check(address, "test-00000", "Failed (1)", "Execution Failed (0)")
     page.wait_for("what_was_found", "[Show Markdown]")
-    page.click_last("[Show Markdown]")
-    wait_until("the two frames", lambda: page.elements("img[src^='data:image/']"))
+    page.open_picture()
     assert_nothing_ran(page)
 
 
@@ -266,15 +263,13 @@ def test_a_damaged_shard_is_found_with_its_reason(desk):
     shard.write_bytes(content)
 
     page = desk.page
-    page.open(f"{desk.ui.url}/assets/train_shards?view=checks&checkDetail=shard_is_complete", "Execute all")
+    address = f"{desk.ui.url}/assets/train_shards?view=checks&checkDetail=shard_is_complete"
+    page.open(address, "Execute all")
     num_runs = len(desk.ui.runs())
     page.click_button("Execute all")
     desk.ui.wait_for_runs(num_runs + 1)
 
-    page.open(f"{desk.ui.url}/assets/train_shards?view=checks&checkDetail=shard_is_complete", "Evaluation result")
-    page.click_last("Partitions")
-    page.wait_for("Failed (1)", "Skipped (0)", "Execution Failed (0)")
-    page.click_last("train-00000")
+    page.open_check(address, "train-00000", "Failed (1)", "Execution Failed (0)")
     page.wait_for("what_was_found", "of clips-train-00000.tfrecord cannot be read")
 
 
