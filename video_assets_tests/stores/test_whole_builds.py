@@ -110,3 +110,38 @@ def test_parts_that_the_store_will_not_put_together_leave_nothing(bucket: Bucket
         write()
     assert bucket.names() == []
     assert bucket.client.list_multipart_uploads(Bucket=bucket.name).get("Uploads", []) == []
+
+
+def run_command(*arguments: str) -> tuple[int, dict[str, Any]]:
+    """Exit code, and the JSON that it prints."""
+    command = [sys.executable, "-m", "video_assets.cli", *arguments, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    assert done.stdout, done.stderr[-2000:]
+    return done.returncode, json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_what_was_damaged_in_the_store_is_found_and_repaired_to_the_same_bytes(
+    bucket: Bucket, built_once: Built
+) -> None:
+    source, root = f"s3://{bucket.name}/videos", f"s3://{bucket.name}/root"
+    bucket.put_tree(built_once.source, "videos")
+    with build(bucket) as process:
+        assert process.communicate(timeout=240) and process.returncode == 0
+    version = "root/clips/1.0.0"
+    shard = f"{version}/clips-train-00001.tfrecord"
+    whole = {name: bucket.at(name).read_bytes() for name in bucket.names() if name.startswith(version)}
+    damaged = bytearray(whole[shard])
+    damaged[len(damaged) // 2] ^= 1
+    bucket.put(shard, bytes(damaged))
+    bucket.client.delete_object(Bucket=bucket.name, Key=f"{version}/index.parquet")
+
+    exit_code, found = run_command("verify", "--root", root)
+    assert exit_code == 1
+    assert "clips-train-00001.tfrecord" in json.dumps(found)
+    exit_code, said = run_command("repair", "--root", root, "--source", source)
+    assert exit_code == 0, said
+    assert said["not_repaired"] == []
+    assert said["shards_rebuilt"] == ["train-00001"]
+    assert {name: bucket.at(name).read_bytes() for name in whole} == whole
+    assert run_command("verify", "--root", root)[0] == 0
