@@ -5,7 +5,6 @@ make bench ARGS="--json bench/today.json"
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,10 +14,9 @@ from video_assets_tests.benchmarks import bench_bookkeeping, bench_build, bench_
 
 
 def _decoding(folder: Path) -> dict[str, Any]:
-    """In a process of its own: in one that has loaded TensorFlow, what allocates much, which is ours, is slower."""
     file = folder / "decode.json"
-    done = subprocess.run([sys.executable, "-m", bench_decode.__name__, "--json", str(file)], check=False)
-    return json.loads(file.read_text("utf-8"))["groups"] if done.returncode == 0 else {}
+    code = bench_decode.main(["--json", str(file)])
+    return json.loads(file.read_text("utf-8"))["groups"] if code == 0 else {}
 
 
 def main() -> int:
