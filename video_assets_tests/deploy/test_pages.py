@@ -4,7 +4,6 @@ Places and names that a page invents are put in: `/srv/…`, `FIRST`, the databa
 deploy/kubernetes has needs Docker and a cluster, and is not run.
 """
 
-import secrets
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from video_assets_tests.deploy.postgres import postgres_server, server_programs
-from video_assets_tests.engines.cluster import ALONE, why_no_cluster
+from video_assets_tests.engines.cluster import run_shell_alone, why_no_cluster
 from video_assets_tests.test_docs import ROOT, answers, blocks_of, environment_of
 from video_assets_tests.waiting import end_process_group, free_port, wait_until
 
@@ -46,17 +45,9 @@ def test_the_page_on_ray_builds_on_two_nodes(videos: Path, tmp_path: Path, envir
     root = tmp_path / "datasets"
     script = script_of("ray", {"FIRST": "127.0.0.1", "/srv/videos": str(videos), "/srv/datasets": str(root)})
     script += ".venv/bin/ray status\n"
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     with tempfile.TemporaryDirectory(prefix="ray-") as folder:  # sockets in it have names of at most 107 characters
-        done = subprocess.run(
-            [*ALONE, "sh", "-c", f"ip link set lo up\nset -e\n{script}\nexit 0"],
-            cwd=ROOT,
-            env={**environment, **token, "RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": folder},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE_SECONDS,
-        )
+        environment = {**environment, "RAY_TMPDIR": folder}
+        done = run_shell_alone(script, timeout=PATIENCE_SECONDS, environment=environment, cwd=ROOT)
     said = f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     assert done.returncode == 0, said
     assert (root / "clips" / "1.0.0" / "dataset_info.json").exists(), said

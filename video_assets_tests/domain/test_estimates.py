@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video_assets.domain.build_time import ShardRun, Workers, build_core_seconds, build_seconds
+from video_assets.domain.build_time import POOL_CORE_SECONDS, ShardRun, Workers, build_core_seconds, build_seconds
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.estimates import (
     MAX_STRATA,
@@ -206,7 +206,7 @@ def test_a_build_of_nothing_costs_its_fixed_part_and_a_slower_machine_takes_long
     nothing = build_seconds([], Workers(2, 2), slowness=1.0)
     assert nothing > 0
     assert build_seconds([], Workers(2, 2), slowness=3.0) == pytest.approx(3 * nothing)
-    assert build_core_seconds([], slowness=1.0) > nothing
+    assert build_core_seconds([], slowness=1.0) == pytest.approx(nothing + POOL_CORE_SECONDS)
 
 
 def test_processes_share_the_clips_but_no_more_than_there_are_cores() -> None:

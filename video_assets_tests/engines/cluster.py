@@ -13,14 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 HEAD_PORT = 6380
-ALONE = ("unshare", "--net", "--pid", "--fork", "--mount-proc", "--kill-child")
+_ALONE = ("unshare", "--net", "--pid", "--fork", "--mount-proc", "--kill-child")
 _NODE = (
     "--node-ip-address=127.0.0.1",
     "--disable-usage-stats",
@@ -35,20 +35,26 @@ def why_no_cluster() -> str:
     """Empty, or why such a cluster cannot be made here."""
     if not all(map(shutil.which, ("unshare", "ip"))):
         return "needs unshare and ip (Debian: util-linux, iproute2)"
-    if subprocess.run([*ALONE, "true"], capture_output=True, check=False).returncode:
+    if subprocess.run([*_ALONE, "true"], capture_output=True, check=False).returncode:
         return "needs the right to make namespaces"
     return ""
 
 
 def run_alone(module: str, *arguments: str | Path, timeout: float = 800) -> subprocess.CompletedProcess[str]:
     """Runs a module as a script in a network and a process namespace of its own, where loopback is up."""
+    return run_shell_alone('"$0" -m "$@"', sys.executable, module, *map(str, arguments), timeout=timeout)
+
+
+def run_shell_alone(
+    script: str, *arguments: str, timeout: float, environment: Mapping[str, str] = os.environ, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs commands of a shell there, up to the first that fails."""
     # The shell stays: as the first process of its namespace it buries what a killed node leaves behind.
-    script = 'ip link set lo up && "$0" -m "$@"; exit $?'
-    command = [*ALONE, "sh", "-c", script, sys.executable, module, *map(str, arguments)]
+    command = [*_ALONE, "sh", "-ec", f"ip link set lo up\n{script}\nexit $?", *arguments]
     # As in a real cluster, nodes and drivers know each other by a token.
     ray = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    environment = {**os.environ, **ray}
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout, env=environment)
+    env = {**environment, **ray}
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout, env=env, cwd=cwd)
 
 
 @dataclass(slots=True)

@@ -92,13 +92,13 @@ def test_jobs_are_taken_no_further_ahead_than_the_window(
 
     def jobs() -> Iterator[int]:
         nonlocal taken
-        for _ in range(bound + 20):
+        for number in range(bound + 20):
             taken += 1
-            yield num_bytes
+            yield num_bytes + number
 
     ahead = []
     for consumed, result in enumerate(pool.map(pool_jobs.bytes_of_length, jobs(), window=window)):
-        assert isinstance(result.outcome, bytes) and len(result.outcome) == num_bytes
+        assert result.outcome == pool_jobs.bytes_of_length(num_bytes + consumed)
         ahead.append(taken - consumed)
     assert ahead[0] == min(bound, 8)
     assert max(ahead) == bound
