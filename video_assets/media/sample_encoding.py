@@ -51,8 +51,9 @@ def encode_clip(frames: Iterable[NDArray[np.uint8]], times: Iterable[Fraction], 
     """
     file = io.BytesIO()
     with av.open(file, "w", format=_FORMATS[clip.container], container_options={"fflags": "+bitexact"}) as container:
-        # With mbtree, this build of x264 gave other bytes in one run of eight for the very same frames.
-        options = {"crf": "23", "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
+        # With mbtree, this build of x264 gave other bytes in one run of eight for the very same frames; and left to
+        # itself, it takes other algorithms on other processors.
+        options = {"crf": "23", "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0:cpu-independent=1"}
         options["g"] = str(clip.keyframe_interval)
         stream = container.add_stream("libx264", rate=clip.rate, options=options)
         width, height = clip.size_px

@@ -46,6 +46,7 @@ def _one_group(num_frames: int) -> bytes:
             "g": str(num_frames),
             "bf": "0",
             "sc_threshold": "0",
+            "x264-params": "cpu-independent=1",
         }
         stream = container.add_stream("libx264", rate=FPS, options=options)
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
