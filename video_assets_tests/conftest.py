@@ -1,6 +1,7 @@
 """What all tests share: hypothesis profiles, and TensorFlow where a test asks for it."""
 
 import os
+import signal
 from types import ModuleType
 
 import pytest
@@ -24,6 +25,10 @@ __all__ = [  # fixtures
 # Before anything imports TensorFlow: its start-up messages would bury a failing test's own, and no test needs a GPU.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+# A shell that runs tests in the background has them ignore SIGINT, and Dagster then SIGTERM too; programs that tests
+# start would inherit both, and not end when they are told to.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadlines: a machine that is busy with decoding is slow, which says nothing about the code under test.
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])

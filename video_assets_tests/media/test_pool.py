@@ -283,8 +283,7 @@ def test_an_empty_window_is_refused(pool: DecodingPool) -> None:
 
 
 SCRIPT = """
-    import signal, sys
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored where tests run in the background
+    import sys
     sys.path.insert(0, {modules!r})
     import heavy_framework
     SECRET = "the parent's main module"
