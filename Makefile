@@ -9,11 +9,13 @@ ROOT = data/datasets
 NAME = clips
 CONFIG =
 ARGS =
+# More than two cores can use: many tests wait for servers, daemons and stores. Each takes up to 1.5 GB.
+TEST_PROCESSES = 3
 PORT = 3000
 TEST_TOOLS = yes
 
 # The recipes use the shell's "$$SOURCE" and not make's $(SOURCE): any path works, with spaces or quotes in it too.
-export PYTHON SOURCE ROOT NAME CONFIG PORT TEST_TOOLS
+export PYTHON SOURCE ROOT NAME CONFIG PORT TEST_PROCESSES TEST_TOOLS
 
 VENV = .venv
 RUN = $(VENV)/bin/python
@@ -29,7 +31,7 @@ help:
 	@echo 'make build                        the sample dataset, end to end (writes to data/)'
 	@echo 'make build SOURCE=DIR ROOT=DIR    the same on your videos; also NAME=clips CONFIG=run.yaml ARGS="--workers 4"'
 	@echo 'make ui [SOURCE=DIR ROOT=DIR]     the Dagster UI and its automation on 127.0.0.1, PORT=3000'
-	@echo 'make test [ARGS="-k splits"]      all tests; TEST_TOOLS=no keeps apt-get out of it'
+	@echo 'make test [ARGS="-k splits"]      all tests; TEST_TOOLS=no: without apt-get; TEST_PROCESSES=0: in one, for --pdb'
 	@echo 'make check                        lint, format, types, rooms (make -k check: all four whatever fails)'
 	@echo 'make format                       put imports and layout right'
 	@echo 'make bench [ARGS=…]               the benchmarks'
@@ -86,7 +88,7 @@ ui: sample
 	@exec $(VENV)/bin/video-assets ui --source "$$SOURCE" --root "$$ROOT" --name "$$NAME" --port "$$PORT" $(ARGS)
 
 test: setup test-tools
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest -n "$$TEST_PROCESSES" --dist worksteal $(ARGS)
 
 # What some tests use if it is there. It never fails: those tests are then skipped, each saying so.
 test-tools:

@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 import psutil
 import pytest
+import yaml
 
 from video_assets_tests.datasets import RUN_CONFIG, Built
 from video_assets_tests.deploy.postgres import postgres_server, server_programs
@@ -27,14 +28,17 @@ NUM_ARRIVALS = 12
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    """DAGSTER_HOME with the example's settings, and its server."""
+    """DAGSTER_HOME with the example's settings, and its server; what died is missed sooner than there."""
     pytest.importorskip("dagster_postgres", reason="needs dagster-postgres (pip install 'video_assets[postgres]')")
     programs = server_programs()
     if programs is None:
         pytest.skip("needs a PostgreSQL server (Debian: postgresql)")
     folder = tmp_path / "home"
     folder.mkdir()
-    shutil.copy(EXAMPLE, folder / "dagster.yaml")
+    settings = yaml.safe_load(EXAMPLE.read_text("utf-8"))
+    assert settings["run_monitoring"]["enabled"]
+    settings["run_monitoring"] |= {"start_timeout_seconds": 30, "poll_interval_seconds": 3}
+    (folder / "dagster.yaml").write_text(yaml.safe_dump(settings), "utf-8")
     with postgres_server(programs) as (url, password), pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_HOME", str(folder))
         patch.setenv("DAGSTER_POSTGRES_URL", url)
