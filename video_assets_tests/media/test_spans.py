@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from video_assets.domain.encoding import Encoding
@@ -120,6 +120,8 @@ def test_spans_of_a_damaged_video_are_what_each_is_by_itself_or_not_together(kin
 
     @settings(max_examples=15)
     @given(spans_by_chance, st.lists(st.tuples(st.integers(0, len(whole) - 1), st.integers(1, 255)), max_size=4))
+    @example([(1.2, 1.24)], [(44, 1)])
+    @example([(1.12, 1.16)], [(48, 1)])
     def check(spans: list[Span], damage: list[tuple[int, int]]) -> None:
         video = bytearray(whole)
         for place, change in damage:
@@ -139,7 +141,10 @@ def test_spans_of_a_damaged_video_are_what_each_is_by_itself_or_not_together(kin
 
 
 def is_as_in_a_full_decode(video: bytes, span: Span, decoded: DecodedFrames) -> bool:
-    truth = decode_plainly(video, choice(span), SIZE, Limits(), note="")
+    try:
+        truth = decode_plainly(video, choice(span), SIZE, Limits(), note="")
+    except VideoLost:  # without the frames that damage took, the span may lie behind the end
+        return False
     return truth.frames.shape == decoded.frames.shape and bool((truth.frames == decoded.frames).all())
 
 
