@@ -11,6 +11,11 @@ from video_assets.domain.geometry import round_half_up
 from video_assets.domain.timeline import Timeline
 
 _SECOND_US = 1_000_000
+_CLOCK_RESTARTS_US = 1_000_000
+"""A step back that is greater is a clock that starts again, and no fault of single times."""
+
+_MOST_REORDERED = 16
+"""How far a frame's packet may be from the frame's place: the most pictures that H.264 and HEVC let a decoder hold."""
 
 
 def ticks_to_us(ticks: NDArray[np.int64], time_base: Fraction) -> NDArray[np.int64]:
@@ -38,7 +43,9 @@ def frame_times(
 
     Where a frame has no presentation time, the decoding time of the packet that brought it out stands in (this is
     what the ffmpeg program shows for AVI); frames that come out only when the decoder is emptied follow at the frame
-    rate. A stream without any usable time, or whose frames mostly have the same one, is laid out by its frame rate.
+    rate. Some files (MXF, Matroska made from AVI) give the times in the order of the packets, which is not the order in
+    which frames are shown: these are sorted. A stream without any usable time, or whose frames mostly have the same
+    one, is laid out by its frame rate.
 
     Returns:
         (N,) int64 strictly increasing microseconds, and "" or a sentence.
@@ -52,6 +59,8 @@ def frame_times(
     filled = _filled(known, time_base, 1 / (frame_rate * time_base))
     start_us = int(filled[0])
     num_bad = int(np.count_nonzero(np.diff(filled) <= 0))
+    if num_bad and _is_in_packet_order(filled):
+        return np.sort(filled), "The frames' times came in the order of their packets; they were sorted."
     if 2 * num_bad > len(filled) - 1:
         note = "Most frames have the same time; they are laid out by the frame rate."
         return _by_rate(start_us, len(pts), frame_rate), note
@@ -99,6 +108,15 @@ def _filled(ticks: Sequence[int | None], time_base: Fraction, step_ticks: Fracti
     return np.array(filled, dtype=np.int64)
 
 
+def _is_in_packet_order(times_us: NDArray[np.int64]) -> bool:
+    """Whether the times differ, and each is near its place: a clock that starts again would be far from it."""
+    if np.diff(times_us).min() < -_CLOCK_RESTARTS_US:
+        return False
+    order = np.argsort(times_us, kind="stable")
+    is_near = np.abs(order - np.arange(len(order))) <= _MOST_REORDERED
+    return bool(is_near.all() and (np.diff(times_us[order]) > 0).all())
+
+
 def _made_increasing(times_us: NDArray[np.int64], step_us: int) -> NDArray[np.int64]:
     """Small steps back or repeated times become one microsecond; a jump back (a restarted clock) shifts the rest."""
     increasing = times_us.copy()
@@ -106,7 +124,7 @@ def _made_increasing(times_us: NDArray[np.int64], step_us: int) -> NDArray[np.in
     for index in range(1, len(times_us)):
         previous_us = int(increasing[index - 1])
         time_us = int(times_us[index]) + shift_us
-        if previous_us - time_us > _SECOND_US:
+        if previous_us - time_us > _CLOCK_RESTARTS_US:
             shift_us += previous_us + step_us - time_us
             time_us = previous_us + step_us
         increasing[index] = max(time_us, previous_us + 1)

@@ -21,7 +21,10 @@ class NamedBytes(io.BytesIO):
 
 
 def evident_format(file: BinaryIO) -> str | None:
-    """The demuxer that FFmpeg is certain to choose, by its full name; None: let FFmpeg ask all of them (65 us)."""
+    """The demuxer that FFmpeg is certain to choose, by its full name; None: let FFmpeg ask all of them (65 us).
+
+    Motion JPEG without a container begins as a still picture does, which is refused: there the name decides.
+    """
     head = file.read(64) or b""
     file.seek(0)
     if head[4:8] == b"ftyp":
@@ -30,4 +33,6 @@ def evident_format(file: BinaryIO) -> str | None:
         return "avi"
     if head[:4] == b"\x1aE\xdf\xa3" and (b"\x82\x84webm" in head or b"\x82\x88matroska" in head):
         return "matroska,webm"
+    if head[:3] == b"\xff\xd8\xff" and str(getattr(file, "name", "")).lower().endswith((".mjpeg", ".mjpg")):
+        return "mjpeg"
     return None

@@ -53,6 +53,18 @@ def test_a_repeated_time_moves_by_a_microsecond_and_the_others_stay() -> None:
     assert note == "1 frame times do not increase; they were moved."
 
 
+def test_times_in_the_order_of_the_packets_are_sorted() -> None:
+    """As MXF has them: the packets I P B b b bring frames that are shown as I b B b P."""
+    times, note = frame_times([0, 3, 2, 4, 1, 5, 8, 7, 9, 6], [None] * 10, TICK, Fraction(30))
+    assert times.tolist() == [round(number * 1e6 / 30) for number in range(10)]
+    assert note == "The frames' times came in the order of their packets; they were sorted."
+
+
+def test_a_clock_that_starts_again_soon_is_no_matter_of_order() -> None:
+    times, _ = frame_times([90, 93, 96, 0, 3, 6], [0] * 6, TICK, RATE)
+    assert times.tolist() == [3_000_000, 3_100_000, 3_200_000, 3_233_333, 3_333_333, 3_433_333]
+
+
 def test_a_clock_that_starts_again_goes_on_instead() -> None:
     times, _ = frame_times([0, 30, 60, 90, 0, 30], [0] * 6, TICK, RATE)
     assert times.tolist() == [0, 1_000_000, 2_000_000, 3_000_000, 3_033_333, 4_033_333]

@@ -1,9 +1,12 @@
 """Decoding by index gives the frames that a plain full decode gives, bit for bit, and the right ones."""
 
+import io
 import itertools
 import random
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from av.packet import Packet
@@ -224,6 +227,29 @@ def test_doubt_while_indexing_goes_on_with_the_packets_read_so_far(
     assert clip.timestamps_us.tolist() == truth.timestamps_us.tolist()
     assert (clip.frames == truth.frames).all()
     assert clip.num_frames_total == truth.num_frames_total
+
+
+def in_packet_order(video: bytes, container: str) -> bytes:
+    """The same packets with presentation times in the order in which they stand, as some writers have them."""
+    file = io.BytesIO()
+    with av.open(io.BytesIO(video), "r") as source, av.open(file, "w", format=container) as output:
+        stream = source.streams.video[0]
+        written = output.add_stream_from_template(stream)
+        for number, packet in enumerate(packet for packet in source.demux(stream) if packet.size):
+            packet.pts = packet.dts = number * 512
+            packet.time_base = Fraction(1, 25 * 512)
+            packet.stream = written
+            output.mux(packet)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("container", ["matroska", "nut"])
+def test_times_in_the_order_of_the_packets_give_each_frame_its_own(container: str, made: dict[str, bytes]) -> None:
+    video = in_packet_order(video_of("h264 b-frames mp4", made), container)
+    everything = decode_clip(video, every_start, SIZE)
+    assert [number_of(picture) for picture in everything.frames] == list(range(NUM_FRAMES))
+    assert everything.timestamps_us.tolist() == [40_000 * number for number in range(NUM_FRAMES)]
+    assert everything.note.endswith("The frames' times came in the order of their packets; they were sorted.")
 
 
 def test_what_choose_raises_comes_through(made: dict[str, bytes]) -> None:
