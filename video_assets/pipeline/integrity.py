@@ -9,7 +9,7 @@ from video_assets.domain.errors import FileDamaged, SettingsError
 from video_assets.pipeline.second_copies import encoding_by_plan, labels_by_manifest, table_copies
 from video_assets.records.framing import is_whole_frame
 from video_assets.storage.checksums import ABSENT, Checksums, read_checksums
-from video_assets.storage.files import file_sha256
+from video_assets.storage.files import sha256_if_there
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key, parse_shard_file_name
 from video_assets.storage.schemas import INDEX
 from video_assets.storage.seals import is_seal_whole
@@ -114,10 +114,11 @@ def _damaged_committed(paths: VersionPaths, checksums: Checksums | None) -> Iter
         return
     for name in checksums.files:
         path = paths.directory / name
-        if not path.is_file():
+        digest = sha256_if_there(path)
+        if digest is None:
             if not checksums.allows(name, ABSENT):
                 yield Damage(path, "is missing", paths.version)
-        elif not checksums.allows(name, file_sha256(path)):
+        elif not checksums.allows(name, digest):
             yield Damage(path, "is not as it was committed", paths.version, damaged_places(paths, path))
 
 
@@ -132,9 +133,10 @@ def _damaged_shards(paths: VersionPaths, known: Iterable[str]) -> Iterator[Damag
             yield Damage(sidecar_path, "is not as it was written", paths.version)
         if sidecar is None or shard.name in committed:
             continue
-        if not shard.is_file():
+        digest = sha256_if_there(shard)
+        if digest is None:
             yield Damage(shard, "is missing", paths.version)
-        elif file_sha256(shard) != sidecar.sha256:
+        elif digest != sidecar.sha256:
             yield Damage(shard, "is not as it was written", paths.version, damaged_places(paths, shard))
 
 

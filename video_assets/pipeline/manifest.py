@@ -124,9 +124,10 @@ def manifest_settings(paths: DatasetPaths) -> SourceSettings:
     Raises:
         BuildRefused: if there is no manifest.
     """
-    if not paths.manifest.exists():
-        raise BuildRefused(f"there is no manifest in {paths.directory}; materialize manifest first")
-    values = json.loads(read_notes(paths.manifest)["settings"])
+    try:
+        values = json.loads(read_notes(paths.manifest)["settings"])
+    except FileNotFoundError:
+        raise BuildRefused(f"there is no manifest in {paths.directory}; materialize manifest first") from None
     values["limits"], values["include"] = Limits(**values["limits"]), tuple(values["include"])
     values["table_limits"] = TableLimits(**values.get("table_limits", {}))  # manifests of before have none
     return SourceSettings(**values)

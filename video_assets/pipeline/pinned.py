@@ -57,9 +57,11 @@ class PinnedSettings:
         Raises:
             SettingsError: if the file cannot be understood.
         """
-        if not path.exists():
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError:
             return None
-        return _parsed(path.read_bytes(), path)
+        return _parsed(text, path)
 
     @classmethod
     def of_plan(cls, paths: DatasetPaths) -> "PinnedSettings | None":
@@ -72,9 +74,12 @@ class PinnedSettings:
             SettingsError: if `encoding.json`, or what the plan's file says, cannot be understood.
         """
         beside = cls.read(paths.encoding)
-        if beside is None or not paths.plan.exists():
+        if beside is None:
+            return None
+        try:
+            inside = read_notes(paths.plan).get(PINNED_NOTE)
+        except FileNotFoundError:
             return beside
-        inside = read_notes(paths.plan).get(PINNED_NOTE)
         return beside if inside is None else _parsed(inside, paths.plan)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from video_assets.domain.errors import SettingsError
 from video_assets.storage.addresses import ask_each
 from video_assets.storage.checksums import ABSENT, Checksums, read_checksums
-from video_assets.storage.files import file_sha256, write_if_changed
+from video_assets.storage.files import file_sha256, sha256_if_there, write_if_changed
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.sidecars import Sidecar
 
@@ -20,7 +20,7 @@ def publish(paths: VersionPaths, contents: Mapping[str, bytes], sidecars: Mappin
     wanted = {path: hashlib.sha256(data).hexdigest() for path, data in contents.items()}
     known = read_checksums(paths.checksums)
     places = {path: paths.directory / path for path in wanted}
-    now = {path: file_sha256(place) if place.exists() else ABSENT for path, place in places.items()}
+    now = {path: sha256_if_there(place) or ABSENT for path, place in places.items()}
     # What is there now may be allowed only if it was right: a commit must not bless damage.
     before = {
         path: digest

@@ -8,7 +8,7 @@ from video_assets.domain.errors import FileDamaged
 from video_assets.pipeline.manifest import LABELS_NOTE
 from video_assets.pipeline.pinned import PINNED_NOTE
 from video_assets.storage.checksums import read_checksums
-from video_assets.storage.files import file_sha256
+from video_assets.storage.files import sha256_if_there
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.tables import read_notes
 
@@ -31,8 +31,7 @@ def table_copies(paths: DatasetPaths) -> dict[Path, Path]:
                 paths.directory / place.relative_to(version_paths.tables): place
                 for name, digest in checksums.files.items()
                 if (place := version_paths.directory / name).is_relative_to(version_paths.tables)
-                and place.is_file()
-                and file_sha256(place) == digest
+                and sha256_if_there(place) == digest
             }
     return {}
 
@@ -53,6 +52,6 @@ def encoding_by_plan(paths: DatasetPaths) -> SecondCopy | None:
 
 def _note(table: Path, name: str) -> str | None:
     try:
-        return read_notes(table).get(name) if table.exists() else None
-    except FileDamaged:
+        return read_notes(table).get(name)
+    except (FileDamaged, FileNotFoundError):
         return None

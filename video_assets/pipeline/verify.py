@@ -82,13 +82,19 @@ class ShardAudit:
         return self._version_paths.shard(*parse_partition_key(self.key))
 
     @cached_property
-    def _local_shard(self) -> Path:
-        """The shard's file, or a copy of what is in a store, which goes with this object; TensorFlow needs files."""
+    def _local_shard(self) -> Path | None:
+        """The shard's file, or a copy of what is in a store, which goes with this object; TensorFlow needs files.
+
+        None if it is not there.
+        """
         if not is_remote(self._shard):
-            return self._shard
+            return self._shard if self._shard.is_file() else None
         folder = Path(tempfile.mkdtemp(prefix="video-assets-verify-"))
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        return local_copy(self._shard, folder)
+        try:
+            return local_copy(self._shard, folder)
+        except FileNotFoundError:
+            return None
 
     @cached_property
     def _version_paths(self) -> VersionPaths:
@@ -110,11 +116,12 @@ class ShardAudit:
 
         All are read, and their checksums compared; taking a record apart costs more than that.
         """
-        if not self._shard.is_file():
+        shard = self._local_shard
+        if shard is None:
             raise _Failed(f"{self._shard.name} is not there; materialize {self.key}")
         number = 0
         try:
-            for raw in read_records(self._local_shard, self._encoding.compression):
+            for raw in read_records(shard, self._encoding.compression):
                 if chosen is None or number in chosen:
                     yield number, parse_record(self._encoding.layout, raw, multi_label=self._encoding.multi_label)
                 number += 1
@@ -144,7 +151,7 @@ class ShardAudit:
         if not self._is_as_written:
             raise _Failed(f"the SHA-256 of {self._shard.name} is not that of its sidecar; the file was changed")
         description = f"{number} records are the planned clips, in order; {len(lost)} planned clips are lost"
-        return description, {"records": number, "lost": len(lost), "bytes": self._shard.stat().st_size}
+        return description, {"records": number, "lost": len(lost), "bytes": self._sidecar.bytes}
 
     def _compare(self, number: int, record: dict[str, Any], clip: PlannedClip, stored: dict[str, Any]) -> None:
         place = f"record {number} of {self._shard.name}"
@@ -163,7 +170,7 @@ class ShardAudit:
 
     @cached_property
     def _is_as_written(self) -> bool:
-        return self._shard.is_file() and file_sha256(self._local_shard) == self._sidecar.sha256
+        return self._local_shard is not None and file_sha256(self._local_shard) == self._sidecar.sha256
 
     def _sampled(self, costs: list[float], *, max_cost: float) -> set[int]:
         """Every record of a file that was changed after it was written; of another, a sample."""

@@ -148,15 +148,25 @@ def write_if_changed(path: Path, data: bytes) -> bool:
 
 def read_lines(path: Path) -> list[str]:
     """Lines of a UTF-8 file without their ends; none if the file is not there. Only newlines separate."""
-    if not path.exists():
+    try:
+        text = path.read_text("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return [line for line in path.read_text("utf-8").split("\n") if line]
+    return [line for line in text.split("\n") if line]
 
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_if_there(path: Path) -> str | None:
+    """The same, or None if there is no such file."""
+    try:
+        return file_sha256(path)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
 
 
 def remove_tree(directory: Path) -> None:

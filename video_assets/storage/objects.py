@@ -153,9 +153,9 @@ class ObjectPath(ProxyUPath):
         return target
 
     def read_bytes(self) -> bytes:
-        """The whole content."""
+        """The whole content, in one request: s3fs would first ask for the size, to read large ones in parts."""
         with store_failures(self, "read"):
-            return bytes(self.fs.cat_file(self.path))
+            return bytes(self.fs.cat_file(self.path, max_concurrency=1))
 
     def read_text(self, encoding: str | None = "utf-8", errors: str | None = None, newline: str | None = None) -> str:  # noqa: ARG002
         """The whole content as text; ends of lines stay as they are."""

@@ -42,9 +42,10 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = No
         FileDamaged: if the file is not the one that was written.
     """
     wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-    if not path.exists():
+    try:
+        source = _whole(path)
+    except (FileNotFoundError, NotADirectoryError):  # asked by reading it: in a store each question is a request
         return wanted.empty_table().to_pandas()
-    source = _whole(path)
     with _named_damage(path):
         return pq.read_table(source, columns=wanted.names).cast(wanted).to_pandas(self_destruct=True, split_blocks=True)
 
