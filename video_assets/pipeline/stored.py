@@ -12,6 +12,7 @@ from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.records.values import ClipRecord
 from video_assets.report.contact_sheet import SampledClip, evenly
+from video_assets.storage.files import read_part
 from video_assets.storage.paths import VersionPaths, parse_partition_key
 from video_assets.storage.sidecars import StoredClip
 
@@ -27,11 +28,9 @@ def read_stored(
     """
     codec, compression = layout_codec(layout), Encoding(layout=layout).compression
     for key, clip in places:
-        with paths.shard(*parse_partition_key(key)).open("rb") as file:
-            file.seek(clip.offset)
-            data = io.BytesIO(file.read(clip.length))
+        data = read_part(paths.shard(*parse_partition_key(key)), clip.offset, clip.length)
         try:
-            for framed in read_records(data, compression):
+            for framed in read_records(io.BytesIO(data), compression):
                 yield codec.decode_record(framed.data, labels)
         except ValueError:
             continue

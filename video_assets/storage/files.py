@@ -155,6 +155,16 @@ def read_lines(path: Path) -> list[str]:
     return [line for line in text.split("\n") if line]
 
 
+def read_part(path: Path, offset: int, num_bytes: int) -> bytes:
+    """Some bytes of a file; less where it ends before."""
+    if is_remote(path):
+        remote: Any = path
+        return remote.read_part(offset, num_bytes)
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(num_bytes)
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's content, in hex."""
     with path.open("rb") as file:

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Self
 
 from upath.extensions import ProxyUPath
 
+from video_assets.domain.errors import StorageFailed
 from video_assets.storage.failures import named_failures
 
 _ATTEMPTS = 8
@@ -156,6 +157,18 @@ class ObjectPath(ProxyUPath):
         """The whole content, in one request: s3fs would first ask for the size, to read large ones in parts."""
         with store_failures(self, "read"):
             return bytes(self.fs.cat_file(self.path, max_concurrency=1))
+
+    def read_part(self, offset: int, num_bytes: int) -> bytes:
+        """Some of the content, in one request; less where the object ends before."""
+        if num_bytes <= 0:
+            return b""
+        try:
+            with store_failures(self, "read"):
+                return bytes(self.fs.cat_file(self.path, start=offset, end=offset + num_bytes))
+        except StorageFailed:  # which is also what a part behind the end is to a store
+            if offset < self.stat().st_size:
+                raise
+            return b""
 
     def read_text(self, encoding: str | None = "utf-8", errors: str | None = None, newline: str | None = None) -> str:  # noqa: ARG002
         """The whole content as text; ends of lines stay as they are."""

@@ -18,7 +18,7 @@ try:
     from video_assets.storage import objects
     objects._OPTIONS["gs"]["token"] = "anon"  # the emulator asks for no credentials
     from video_assets.storage.addresses import open_address
-    from video_assets.storage.files import AtomicFile, write_if_changed
+    from video_assets.storage.files import AtomicFile, read_part, write_if_changed
     from video_assets.storage.listing import list_videos
     from video_assets.storage.locks import current_holder, hold_lock
     root = open_address("gs://bucket/root")
@@ -33,6 +33,8 @@ try:
     assert first != second
     assert video.stat().st_mtime_ns == second.mtime_ns
     assert video.read_bytes() == video.open("rb").read() == b"2"
+    write_if_changed(root / "long", b"0123456789")
+    assert read_part(root / "long", 3, 4) == b"3456"
     with AtomicFile(root / "b") as file:
         file.write(b"whole")
         assert not (root / "b").exists()

@@ -17,6 +17,7 @@ from video_assets.media.probe import probe_video
 from video_assets.pipeline.probing import ProbeJob, probe_file
 from video_assets.storage import object_listing, objects
 from video_assets.storage.addresses import stat_file
+from video_assets.storage.files import read_lines, read_part
 from video_assets.storage.listing import list_videos
 from video_assets.storage.remote_videos import WHOLE_BYTES, content_identity, locate_video
 from video_assets_tests.pipeline.videos import write_video
@@ -65,6 +66,21 @@ def test_a_small_video_is_fetched_by_one_request_and_hashed_as_a_local_one_is(bu
     assert facts.content_hash == hashlib.sha256(local.read_bytes()).hexdigest()
     assert facts.video == probe_video(local)
     assert [request.method for request in bucket.proxy.log].count("GET") == 1
+
+
+def test_whole_objects_and_parts_of_them_take_one_request_each(bucket: Bucket) -> None:
+    path = bucket.put("table", b"0123456789")
+    for read, found in (
+        (path.read_bytes, b"0123456789"),
+        (lambda: read_part(path, 3, 4), b"3456"),
+        (lambda: read_part(path, 8, 100), b"89"),
+        (lambda: read_lines(path), ["0123456789"]),
+        (lambda: read_lines(bucket.at("nothing")), []),
+    ):
+        before = len(bucket.proxy.log)
+        assert read() == found
+        assert [request.method for request in bucket.proxy.log[before:]] == ["GET"]
+    assert read_part(path, 3, 0) == read_part(path, 10, 5) == b""
 
 
 def test_a_large_video_is_named_by_the_checksum_that_it_was_uploaded_with_else_by_its_etag(bucket: Bucket) -> None:
