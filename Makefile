@@ -9,8 +9,8 @@ ROOT = data/datasets
 NAME = clips
 CONFIG =
 ARGS =
-# More than two cores can use: many tests wait for servers, daemons and stores. Each takes up to 1.5 GB.
-TEST_PROCESSES = 3
+# A file's tests stay in one process: some tell a story. Each process takes up to 1.5 GB.
+TEST_PROCESSES = 2
 PORT = 3000
 TEST_TOOLS = yes
 
@@ -88,7 +88,7 @@ ui: sample
 	@exec $(VENV)/bin/video-assets ui --source "$$SOURCE" --root "$$ROOT" --name "$$NAME" --port "$$PORT" $(ARGS)
 
 test: setup test-tools
-	@$(RUN) -m pytest -n "$$TEST_PROCESSES" --dist worksteal $(ARGS)
+	@$(RUN) -m pytest -n "$$TEST_PROCESSES" --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # What some tests use if it is there. It never fails: those tests are then skipped, each saying so.
 test-tools:

@@ -232,6 +232,23 @@ class Page:
         """Clicks the button that holds a text."""
         self.click(f"//button[contains(., {text!r}) and not(@disabled)]")
 
+    def click_until_gone(self, text: str) -> None:
+        """Clicks the button that holds a text until there is none to click: a page that is drawn anew may lose a click.
+
+        Raises:
+            AssertionError: if it is there after a third click; the message has what can be read then.
+        """
+        xpath = f"//button[contains(., {text!r}) and not(@disabled)]"
+        for clicks_left in (2, 1, 0):
+            self.click(xpath)
+            try:
+                wait_until(f"{text!r} to go", lambda: not self.driver.find_elements(By.XPATH, xpath), seconds=20)
+            except AssertionError as error:
+                if not clicks_left:
+                    raise AssertionError(f"{error}; the page reads:\n{self.text()}") from None
+            else:
+                return
+
     def click_last(self, text: str) -> None:
         """Clicks the last thing that is labelled so: a tab within a page may have the name of a tab of the page."""
         self.click(f"//*[normalize-space(text())={text!r}]", last=True)

@@ -59,7 +59,7 @@ def test_its_partitions_turn_green(desk: Desk) -> None:
     page.open(f"{desk.ui.url}/assets/train_shards?view=partitions", "Missing (4)", "Materialized (0)")
     page.click_button("Materialize…")
     page.click("//button[normalize-space(.)='All']")
-    page.click_button("Launch backfill")
+    page.click_until_gone("Launch backfill")
     test_run = desk.ui.launch(["test_shards"], {}, {"dagster/partition": "test-00000"})
     assert desk.ui.wait_for_run(test_run) == "SUCCESS"
 

@@ -64,7 +64,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Generator[Desk]:
         # Here, for a backfill starts only at the daemon's next tick, half a minute away: the last test looks at it.
         page.open(f"{fresh.url}/asset-groups/", *ASSETS)
         page.click_button("Materialize all")
-        page.click_button("Launch backfill")
+        page.click_until_gone("Launch backfill")
         fresh.wait_for_backfills(1)
         ui.wait_until_loaded()
         yield Desk(ui, fresh, page, root)
@@ -187,7 +187,7 @@ def test_shards_turn_green_with_their_checks_passed_in_a_run_of_one_and_in_backf
         page.open(f"{desk.ui.url}/assets/{split}_shards?view=partitions", key)
         page.click_button("Materialize…")
         page.click("//button[normalize-space(.)='All']")
-        page.click_button("Launch backfill")
+        page.click_until_gone("Launch backfill")
         desk.ui.wait_for_backfills(number)
     # While the backfills wait for the daemon's next tick.
     assert desk.ui.wait_for_run(single) == "SUCCESS"
