@@ -20,7 +20,7 @@ from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.lost_clips import without_bad_spans, without_conflicts
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.settings import SourceSettings
-from video_assets.storage.files import read_lines, remove_temporaries, write_if_changed
+from video_assets.storage.files import NOT_THERE, read_lines, remove_temporaries, write_if_changed
 from video_assets.storage.listing import NOT_LISTED
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, read_quarantine, replace_stage
@@ -126,7 +126,7 @@ def manifest_settings(paths: DatasetPaths) -> SourceSettings:
     """
     try:
         values = json.loads(read_notes(paths.manifest)["settings"])
-    except FileNotFoundError:
+    except NOT_THERE:
         raise BuildRefused(f"there is no manifest in {paths.directory}; materialize manifest first") from None
     values["limits"], values["include"] = Limits(**values["limits"]), tuple(values["include"])
     values["table_limits"] = TableLimits(**values.get("table_limits", {}))  # manifests of before have none

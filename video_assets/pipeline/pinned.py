@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from video_assets.domain.encoding import ENCODER_VERSION, Encoding
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.splits import SPLITS, Split
-from video_assets.storage.files import json_text, write_text
+from video_assets.storage.files import NOT_THERE, json_text, write_text
 from video_assets.storage.paths import DatasetPaths, parse_version
 from video_assets.storage.tables import read_notes
 
@@ -59,7 +59,7 @@ class PinnedSettings:
         """
         try:
             text = path.read_bytes()
-        except FileNotFoundError:
+        except NOT_THERE:
             return None
         return _parsed(text, path)
 
@@ -78,7 +78,7 @@ class PinnedSettings:
             return None
         try:
             inside = read_notes(paths.plan).get(PINNED_NOTE)
-        except FileNotFoundError:
+        except NOT_THERE:
             return beside
         return beside if inside is None else _parsed(inside, paths.plan)
 

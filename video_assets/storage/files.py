@@ -137,6 +137,10 @@ def json_text(value: object) -> str:
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+NOT_THERE = (FileNotFoundError, NotADirectoryError)
+"""What reading says where `exists()` would say no; in a store each question is a request, so files are just read."""
+
+
 def write_if_changed(path: Path, data: bytes) -> bool:
     """Writes only if the file does not hold these bytes already; says whether it wrote."""
     with contextlib.suppress(FileNotFoundError):
@@ -150,7 +154,7 @@ def read_lines(path: Path) -> list[str]:
     """Lines of a UTF-8 file without their ends; none if the file is not there. Only newlines separate."""
     try:
         text = path.read_text("utf-8")
-    except (FileNotFoundError, NotADirectoryError):
+    except NOT_THERE:
         return []
     return [line for line in text.split("\n") if line]
 
@@ -175,7 +179,7 @@ def sha256_if_there(path: Path) -> str | None:
     """The same, or None if there is no such file."""
     try:
         return file_sha256(path)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+    except (*NOT_THERE, IsADirectoryError):
         return None
 
 
@@ -197,7 +201,7 @@ def file_status(path: Path) -> os.stat_result | None:
         return remote.facts()
     try:
         status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
+    except NOT_THERE:
         return None
     return status if stat.S_ISREG(status.st_mode) else None
 

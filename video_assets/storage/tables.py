@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from video_assets.domain.errors import FileDamaged
-from video_assets.storage.files import write_bytes
+from video_assets.storage.files import NOT_THERE, write_bytes
 from video_assets.storage.seals import OPEN_SEAL, damage_sentence, refuse_broken_seal, sealed
 
 _SEAL = "seal"
@@ -44,7 +44,7 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = No
     wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
     try:
         source = _whole(path)
-    except (FileNotFoundError, NotADirectoryError):  # asked by reading it: in a store each question is a request
+    except NOT_THERE:
         return wanted.empty_table().to_pandas()
     with _named_damage(path):
         return pq.read_table(source, columns=wanted.names).cast(wanted).to_pandas(self_destruct=True, split_blocks=True)

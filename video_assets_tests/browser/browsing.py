@@ -181,6 +181,11 @@ def _end(server: subprocess.Popen[bytes]) -> None:
     server.wait(timeout=30)
 
 
+def _button(text: str) -> str:
+    """The XPath of the buttons that hold a text and can be clicked."""
+    return f"//button[contains(., {text!r}) and not(@disabled)]"
+
+
 @dataclass(frozen=True)
 class Page:
     """What the browser shows."""
@@ -230,7 +235,7 @@ class Page:
 
     def click_button(self, text: str) -> None:
         """Clicks the button that holds a text."""
-        self.click(f"//button[contains(., {text!r}) and not(@disabled)]")
+        self.click(_button(text))
 
     def click_until_gone(self, text: str) -> None:
         """Clicks the button that holds a text until there is none to click: a page that is drawn anew may lose a click.
@@ -238,11 +243,10 @@ class Page:
         Raises:
             AssertionError: if it is there after a third click; the message has what can be read then.
         """
-        xpath = f"//button[contains(., {text!r}) and not(@disabled)]"
         for clicks_left in (2, 1, 0):
-            self.click(xpath)
+            self.click_button(text)
             try:
-                wait_until(f"{text!r} to go", lambda: not self.driver.find_elements(By.XPATH, xpath), seconds=20)
+                wait_until(f"{text} to go", lambda: not self.driver.find_elements(By.XPATH, _button(text)), seconds=20)
             except AssertionError as error:
                 if not clicks_left:
                     raise AssertionError(f"{error}; the page reads:\n{self.text()}") from None

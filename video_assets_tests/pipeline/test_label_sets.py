@@ -186,7 +186,10 @@ def test_a_clip_that_gets_one_more_label_supersedes_its_own_shard(tensorflow: Mo
     assert stages.split_of() == split_of
     after = stages.plan()
     own = before.rows.set_index("clip_id").loc[JUMP]
-    assert partition_key(own["split"], own["shard_index"]) in after.superseded
+    key = partition_key(own["split"], own["shard_index"])
+    assert key in after.superseded
+    assert key in before.shards
+    assert key not in after.shards
     assert len(after.superseded) <= 2  # its own, and the last one if that was not full
     stages.shards()
     version_dir = Path(stages.commit(retired_grace_minutes=1e9).version_dir)
