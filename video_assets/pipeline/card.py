@@ -4,10 +4,13 @@ What is read is bounded: the records of 200 clips for motion, and of 96 for pict
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 
@@ -45,9 +48,11 @@ _CARD_VERSION = 1
 """Raised when the same values would be drawn in another way."""
 _MAX_STRIPS, _STRIP_FRAMES = 96, 4
 _MAX_MOTION_CLIPS = 200
+_AT_ONCE = 4
 _INPUTS = '<meta name="inputs" content="{}">'
 
 Place = tuple[str, StoredClip]
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +82,10 @@ def card_files(committed: Committed) -> dict[str, bytes]:
     known = _known_files(paths)
     if inputs.encode() in known.get(paths.card_html.name, b"")[:1000] and paths.card_markdown.name in known:
         return known
-    places = _by_content(committed.sidecars)
-    values = [motion_of(record) for record in _read(committed, islice(places, _MAX_MOTION_CLIPS))]
+    values = _of_each(committed, islice(_by_content(committed.sidecars), _MAX_MOTION_CLIPS), motion_of)
     motion = nice_histogram([value for value in values if value is not None], "grey levels")
     card = replace(card, motion=motion)
-    page = card_html(card, list(_sampled(committed))).replace("<head>\n", f"<head>\n{inputs}\n", 1)
+    page = card_html(card, _sampled(committed)).replace("<head>\n", f"<head>\n{inputs}\n", 1)
     texts = {paths.card_markdown: card_markdown(card), paths.card_html: page}
     return {path.name: text.encode("utf-8", "replace") for path, text in texts.items()}
 
@@ -191,7 +195,7 @@ def _by_content(sidecars: Mapping[str, Sidecar]) -> Iterator[Place]:
     return iter(places)
 
 
-def _sampled(committed: Committed) -> Iterator[SampledClip]:
+def _sampled(committed: Committed) -> list[SampledClip]:
     """Clips of each class, as many of each; of the first classes only where there are very many."""
     labels = committed.plan.labels
     most = max(1, min(STRIPS_OF_CLASS, _MAX_STRIPS // max(1, len(labels))))
@@ -202,9 +206,15 @@ def _sampled(committed: Committed) -> Iterator[SampledClip]:
         if any(wanted.get(name, 0) > 0 for name in names):
             wanted.update({name: wanted[name] - 1 for name in names if name in wanted})
             chosen.append((key, clip))
-    for record in _read(committed, chosen):
-        yield sampled_clip(record, _STRIP_FRAMES)
+    return _of_each(committed, chosen, partial(sampled_clip, num_frames=_STRIP_FRAMES))
 
 
-def _read(committed: Committed, places: Iterable[Place]) -> Iterator[ClipRecord]:
-    return read_stored(committed.version_paths, committed.plan.pinned.encoding.layout, committed.plan.labels, places)
+def _of_each(committed: Committed, places: Iterable[Place], what: Callable[[ClipRecord], Found]) -> list[Found]:
+    """What is found in the records at these places that can be read, in their order."""
+    paths, layout, labels = committed.version_paths, committed.plan.pinned.encoding.layout, committed.plan.labels
+
+    def look(place: Place) -> list[Found]:
+        return [what(record) for record in read_stored(paths, layout, labels, [place])]
+
+    with ThreadPoolExecutor(_AT_ONCE) as threads:  # reading and decoding let go of Python's lock
+        return [found for several in threads.map(look, places) for found in several]
