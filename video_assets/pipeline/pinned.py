@@ -77,10 +77,18 @@ class PinnedSettings:
         if beside is None:
             return None
         try:
-            inside = read_notes(paths.plan).get(PINNED_NOTE)
+            return beside.unless_noted(read_notes(paths.plan), paths.plan)
         except NOT_THERE:
             return beside
-        return beside if inside is None else _parsed(inside, paths.plan)
+
+    def unless_noted(self, notes: Mapping[str, str], plan: Path) -> "PinnedSettings":
+        """Those that the plan's own file has among its notes, or else these.
+
+        Raises:
+            SettingsError: if what the plan's file says cannot be understood.
+        """
+        inside = notes.get(PINNED_NOTE)
+        return self if inside is None else _parsed(inside, plan)
 
 
 _PINNED = TypeAdapter(PinnedSettings)

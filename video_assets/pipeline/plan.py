@@ -21,7 +21,7 @@ from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.planned_rows import planned_clips, planned_rows
 from video_assets.pipeline.settings import ShardingSettings
 from video_assets.records.layouts import layout_codec
-from video_assets.storage.files import read_lines
+from video_assets.storage.files import NOT_THERE, read_lines
 from video_assets.storage.paths import (
     FIRST_VERSION,
     DatasetPaths,
@@ -33,7 +33,7 @@ from video_assets.storage.paths import (
 from video_assets.storage.quarantine import read_quarantine
 from video_assets.storage.schemas import PLAN
 from video_assets.storage.sidecars import read_sidecar
-from video_assets.storage.tables import read_notes, read_table, write_table
+from video_assets.storage.tables import read_noted_table, read_notes, read_table, write_table
 
 
 @dataclass(slots=True, kw_only=True)
@@ -280,10 +280,15 @@ def read_plan(paths: DatasetPaths, columns: Sequence[str] | None = None) -> Read
     Raises:
         BuildRefused: if there is none.
     """
-    pinned = PinnedSettings.of_plan(paths)
-    if pinned is None or not paths.plan.exists():
+    beside = PinnedSettings.read(paths.encoding)
+    try:
+        found = None if beside is None else read_noted_table(paths.plan, PLAN, columns)
+    except NOT_THERE:
+        found = None
+    if beside is None or found is None:
         raise BuildRefused(f"there is no plan in {paths.directory}; materialize manifest, splits and plan first")
-    return ReadPlan(pinned, read_table(paths.plan, PLAN, columns), read_lines(paths.labels))
+    rows, notes = found
+    return ReadPlan(beside.unless_noted(notes, paths.plan), rows, read_lines(paths.labels))
 
 
 def plan_digest(plan: ReadPlan, fingerprints: Mapping[str, str]) -> str:

@@ -41,13 +41,13 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = No
     Raises:
         FileDamaged: if the file is not the one that was written.
     """
-    wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    wanted = _wanted(schema, columns)
     try:
         source = _whole(path)
     except NOT_THERE:
         return wanted.empty_table().to_pandas()
     with _named_damage(path):
-        return pq.read_table(source, columns=wanted.names).cast(wanted).to_pandas(self_destruct=True, split_blocks=True)
+        return _rows(source, wanted)
 
 
 def read_notes(path: Path) -> dict[str, str]:
@@ -55,10 +55,39 @@ def read_notes(path: Path) -> dict[str, str]:
 
     Raises:
         FileDamaged: if the file is not the one that was written.
+        OSError: one of `NOT_THERE`, if there is no file.
     """
     source = _whole(path)
     with _named_damage(path):
-        metadata = pq.read_metadata(source).metadata or {}
+        return _notes(source)
+
+
+def read_noted_table(
+    path: Path, schema: pa.Schema, columns: Sequence[str] | None = None
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """What `read_table` and `read_notes` give, of one and the same file.
+
+    Raises:
+        FileDamaged: if the file is not the one that was written.
+        OSError: one of `NOT_THERE`, if there is no file.
+    """
+    source = _whole(path)
+    with _named_damage(path):
+        notes = _notes(source)
+        source.seek(0)
+        return _rows(source, _wanted(schema, columns)), notes
+
+
+def _wanted(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
+    return schema if columns is None else pa.schema([schema.field(name) for name in columns])
+
+
+def _rows(source: pa.BufferReader, wanted: pa.Schema) -> pd.DataFrame:
+    return pq.read_table(source, columns=wanted.names).cast(wanted).to_pandas(self_destruct=True, split_blocks=True)
+
+
+def _notes(source: pa.BufferReader) -> dict[str, str]:
+    metadata = pq.read_metadata(source).metadata or {}
     found = {k.decode(): v.decode("utf-8") for k, v in metadata.items() if not k.startswith((b"ARROW:", b"pandas"))}
     return {name: text for name, text in found.items() if name != _SEAL}
 

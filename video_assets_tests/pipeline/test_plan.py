@@ -265,6 +265,26 @@ def test_a_new_version_that_was_killed_between_plan_and_pinned_settings_is_not_t
     assert (stages.paths.plan.read_bytes(), stages.paths.encoding.read_bytes()) == whole
 
 
+def test_a_plan_that_is_replaced_while_it_is_read_is_not_mixed_with_the_one_before(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows and its settings are of one read: the other plan comes just after the first one."""
+    before = stages.plan()
+    path, read = stages.paths.plan, Path.read_bytes
+
+    def replaced_after(self: Path) -> bytes:
+        data = read(self)
+        if self == path:
+            monkeypatch.setattr(Path, "read_bytes", read)
+            stages.plan(replace(ENCODING, num_frames=7))
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", replaced_after)
+    found = read_plan(stages.paths)
+    assert (found.pinned.encoding.num_frames, read_plan(stages.paths).pinned.encoding.num_frames) == (5, 7)
+    assert found.rows["row_digest"].tolist() == before.rows["row_digest"].tolist()
+
+
 def test_a_plan_of_an_earlier_version_has_its_settings_beside_it_only(stages: Stages) -> None:
     plan = read_plan(stages.paths)
     write_table(stages.paths.plan, plan.rows, PLAN)

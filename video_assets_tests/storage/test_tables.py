@@ -9,7 +9,7 @@ import pytest
 from video_assets.domain.errors import FileDamaged
 from video_assets.storage.schemas import CLIP_FIELDS, INDEX, MANIFEST, PLAN, QUARANTINE, SPLIT, SPLIT_HISTORY
 from video_assets.storage.seals import is_seal_whole
-from video_assets.storage.tables import read_notes, read_table, write_table
+from video_assets.storage.tables import read_noted_table, read_notes, read_table, write_table
 
 SCHEMA = pa.schema([("name", pa.string()), ("count", pa.int64()), ("seconds", pa.float64())])
 ROWS = pd.DataFrame({"count": [1, 2**60], "name": ["ü", None], "seconds": [None, 0.1], "unused": [0, 0]})
@@ -50,6 +50,16 @@ def test_notes_travel_with_the_table(tmp_path: Path) -> None:
     assert read_notes(tmp_path / "t.parquet") == {}
 
 
+def test_rows_and_notes_that_are_read_together_are_of_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    write_table(path, ROWS, SCHEMA, {"source": "/vidéos"})
+    frame, notes = read_noted_table(path, SCHEMA, ["count"])
+    assert frame.equals(read_table(path, SCHEMA, ["count"]))
+    assert notes == read_notes(path)
+    with pytest.raises(FileNotFoundError):
+        read_noted_table(tmp_path / "none.parquet", SCHEMA)
+
+
 def test_a_table_that_does_not_fit_its_schema_is_not_written(tmp_path: Path) -> None:
     with pytest.raises((pa.ArrowInvalid, pa.ArrowTypeError)):
         write_table(tmp_path / "t.parquet", ROWS.assign(count="many"), SCHEMA)
@@ -84,6 +94,8 @@ def test_a_flipped_bit_or_a_missing_half_is_refused_by_name_and_never_read(tmp_p
                 read_table(path, SCHEMA)
             with pytest.raises(FileDamaged, match="is damaged: its bytes are not those that were written"):
                 read_notes(path)
+            with pytest.raises(FileDamaged, match="is damaged: its bytes are not those that were written"):
+                read_noted_table(path, SCHEMA)
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(FileDamaged, match="is damaged"):
         read_table(path, SCHEMA)
