@@ -276,13 +276,13 @@ def test_a_plan_that_is_replaced_while_it_is_read_is_not_mixed_with_the_one_befo
         data = read(self)
         if self == path:
             monkeypatch.setattr(Path, "read_bytes", read)
-            stages.plan(replace(ENCODING, num_frames=7))
+            stages.plan(replace(ENCODING, num_frames=7), sharding=ShardingSettings(clips_per_shard=3))
         return data
 
     monkeypatch.setattr(Path, "read_bytes", replaced_after)
     found = read_plan(stages.paths)
     assert (found.pinned.encoding.num_frames, read_plan(stages.paths).pinned.encoding.num_frames) == (5, 7)
-    assert found.rows["row_digest"].tolist() == before.rows["row_digest"].tolist()
+    assert found.rows["shard_index"].tolist() == before.rows["shard_index"].tolist()
 
 
 def test_a_plan_of_an_earlier_version_has_its_settings_beside_it_only(stages: Stages) -> None:
