@@ -1,7 +1,9 @@
 """Stage 4: convert planned clips to shards; each shard appears whole, or not at all."""
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -14,7 +16,7 @@ from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss
 from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.domain.progress import Counter, Progress, silent
-from video_assets.media.pool import PoolMaker
+from video_assets.media.pool import DecodingPool, PoolMaker
 from video_assets.pipeline.known_timelines import KnownVideos, known_timelines
 from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, ReadPlan, read_plan
 from video_assets.records.framing import FramingError, read_records
@@ -156,21 +158,32 @@ def build_here(
 
     Clips of several shards are decoded at the same time, so that no process waits for the end of a shard.
     """
+    counter, todo = begin_encoding(progress, tasks), deque(tasks)
+    with make_pool() as pool:
+        while todo:
+            with closing(_encoded(pool, tuple(todo), place)) as results:
+                for task in tuple(todo):
+                    todo.popleft()
+                    try:
+                        yield _write_shard(task, place, islice(results, len(task.plan.clips)), counter)
+                    except (OSError, ShardFailed) as error:
+                        yield ShardReport(key=task.key, fingerprint=task.fingerprint, error=f"{task.key}: {error}")
+                        break  # what failed may have been the results; the next shard has its own
+
+
+def _encoded(
+    pool: DecodingPool, tasks: Sequence[ShardTask], place: ShardPlace
+) -> "Generator[EncodedClip | Loss, None, None]":
+    """The record of each clip of these shards, or its loss, in their order."""
     from video_assets.pipeline.encode import encode_clip
     from video_assets.pipeline.span_tasks import encode_in_order
 
-    counter, jobs = begin_encoding(progress, tasks), _jobs(tasks, place)
-    with make_pool() as pool:
-        has_spans = any(clip.is_span for task in tasks for clip in task.plan.clips)
-        results = encode_in_order(pool, jobs) if has_spans else (found.outcome for found in pool.map(encode_clip, jobs))
-        for task in tasks:
-            mine = islice(results, len(task.plan.clips))
-            try:
-                yield _write_shard(task, place, mine, counter)
-            except (OSError, ShardFailed) as error:
-                for _ in mine:  # the results that are left of this shard; the next one begins after them
-                    pass
-                yield ShardReport(key=task.key, fingerprint=task.fingerprint, error=f"{task.key}: {error}")
+    jobs = _jobs(tasks, place)
+    if any(clip.is_span for task in tasks for clip in task.plan.clips):
+        yield from encode_in_order(pool, jobs)
+    else:
+        for result in pool.map(encode_clip, jobs):
+            yield result.outcome
 
 
 def begin_encoding(progress: Progress, tasks: Sequence[ShardTask]) -> Counter:

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from video_assets.domain.errors import SettingsError
+from video_assets.domain.errors import SettingsError, StorageFailed
 from video_assets.media.pool import DecodingPool
+from video_assets.pipeline import encode
 from video_assets.pipeline.plan import read_plan
 from video_assets.pipeline.shards import build_shards, is_current, looks_current, shards_to_build
 from video_assets.storage.files import AtomicFile, file_sha256
@@ -164,6 +165,32 @@ def test_a_shard_that_cannot_be_written_does_not_stop_the_others(
     assert hashes(version(stages).directory) == expected
     assert [path for path in version(stages).directory.iterdir() if ".tmp-" in path.name] == []
     assert [report.key for report in stages.shards()] == [key]
+    assert hashes(version(stages).directory)[f"clips-{key}.tfrecord"] == missing
+
+
+@pytest.mark.parametrize("key", ["train-00000", "train-00002", "test-00001"])
+def test_a_shard_whose_videos_cannot_be_had_does_not_stop_the_others_and_costs_no_clip(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch, built_once: Built, key: str
+) -> None:
+    """A store that does not answer says nothing of a clip: the shard fails, and the next run builds it."""
+    wanted = damage.known_of(built_once, key).clips[1].clip_id
+    encode_clip = encode.encode_clip
+
+    def unanswered(job: Any) -> Any:
+        if job.clip.clip_id == wanted:
+            raise StorageFailed("the store does not answer")
+        return encode_clip(job)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encode, "encode_clip", unanswered)
+        reports = {report.key: report for report in stages.shards()}
+    assert {k: report.error for k, report in reports.items() if report.error} == {
+        key: f"{key}: the store does not answer"
+    }
+    expected = hashes(built_once.version.directory)
+    missing = expected.pop(f"clips-{key}.tfrecord")
+    assert hashes(version(stages).directory) == expected
+    assert [report.key for report in stages.shards() if not report.was_reused] == [key]
     assert hashes(version(stages).directory)[f"clips-{key}.tfrecord"] == missing
 
 
