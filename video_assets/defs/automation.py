@@ -1,23 +1,31 @@
 """What starts runs without anybody's click: two sensors and a schedule."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from video_assets.defs.config import PlanConfig, SourceConfig, SplitConfig
-from video_assets.defs.dead_runs import UNFINISHED, end_dead_runs
+from video_assets.defs.dead_runs import end_dead_runs
 from video_assets.defs.failures import shown_as_failure
-from video_assets.defs.jobs import COMMIT_JOB, PLAN_JOB, VERIFY_JOB, VERIFY_OP, shards_job_name
+from video_assets.defs.jobs import PLAN_JOB, VERIFY_JOB, VERIFY_OP
+from video_assets.defs.partitions import partition_order
+from video_assets.defs.requests import (
+    DATASET_TAG,
+    WORK_TAG,
+    is_under_way,
+    keys_in_flight,
+    request_commit,
+    request_shards,
+)
 from video_assets.defs.resources import Dataset, VideoSource
 from video_assets.domain.splits import Split
 from video_assets.pipeline.arrivals import LookCursor, look
-from video_assets.pipeline.backlog import Backlog, Chunk, chunk_shards, read_backlog
+from video_assets.pipeline.backlog import chunk_shards, read_backlog
 from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.pinned import PinnedSettings
-from video_assets.pipeline.plan import sequence_of
 from video_assets.pipeline.settings import SourceSettings
 from video_assets.pipeline.shard_runs import SHARDS_PER_RUN
 from video_assets.pipeline.splits import split_settings
@@ -25,11 +33,6 @@ from video_assets.pipeline.writing import writing_shards
 from video_assets.storage.locks import current_holder
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.sources import list_source
-
-DATASET_TAG, WORK_TAG = "video_assets/dataset", "video_assets/work"
-RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-MAX_ATTEMPTS = 3
-"""Runs that the same shards get before the sensor leaves them to a person."""
 
 
 def pinned_run_config(paths: DatasetPaths, *, only_settled: bool) -> dict[str, Any]:
@@ -115,87 +118,19 @@ def missing_shards_sensor(
                 return dg.SensorResult(skip_reason=f"{builder} is at work on the dataset")
             with writing_shards(paths, "missing_shards"):
                 end_dead_runs(context.instance, paths)
-            if _is_under_way(context.instance, PLAN_JOB):
+            if is_under_way(context.instance, PLAN_JOB):
                 return dg.SensorResult(skip_reason="a plan is being made")
             backlog = read_backlog(paths)
         if backlog.is_committed:
             return dg.SensorResult(skip_reason=f"all {backlog.num_shards} planned shards are committed")
-        orders: dict[Split, Sequence[str]] = {
-            split: context.instance.get_dynamic_partitions(str(definition.name))
-            for split, definition in partitions.items()
-        }
-        in_flight = _keys_in_flight(context.instance, orders)
+        orders = partition_order(context.instance, partitions)
+        in_flight = keys_in_flight(context.instance, orders)
         chunks = chunk_shards(backlog.missing, orders, in_flight, shards_per_run=shards_per_run)
         if backlog.missing:
-            return _request_shards(context.instance, paths, chunks, len(backlog.missing), len(in_flight))
-        return _request_commit(context.instance, paths, backlog)
+            return request_shards(context.instance, paths, chunks, len(backlog.missing), len(in_flight))
+        return request_commit(context.instance, paths, backlog)
 
     return missing_shards
-
-
-def _is_under_way(instance: dg.DagsterInstance, job_name: str) -> bool:
-    return bool(instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=UNFINISHED), limit=1))
-
-
-def _keys_in_flight(instance: dg.DagsterInstance, orders: Mapping[Split, Sequence[str]]) -> set[str]:
-    """Shards that an unfinished run covers, whoever launched it."""
-    keys: set[str] = set()
-    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED), limit=1000):
-        first = run.tags.get(RANGE_START_TAG, run.tags.get("dagster/partition"))
-        last = run.tags.get(RANGE_END_TAG, first)
-        for order in orders.values():
-            if first in order and last in order:
-                keys.update(order[order.index(first) : order.index(last) + 1])
-    return keys
-
-
-def _attempts(instance: dg.DagsterInstance, work: str) -> int:
-    return len(instance.get_runs(dg.RunsFilter(tags={WORK_TAG: work}), limit=MAX_ATTEMPTS + 1))
-
-
-def _request_shards(
-    instance: dg.DagsterInstance, paths: DatasetPaths, chunks: Iterable[Chunk], num_missing: int, num_in_flight: int
-) -> dg.SensorResult:
-    requests: list[dg.RunRequest] = []
-    given_up: list[str] = []
-    for chunk in chunks:
-        attempt = _attempts(instance, chunk.digest)
-        if attempt >= MAX_ATTEMPTS:
-            given_up += chunk.keys
-            continue
-        requests.append(
-            dg.RunRequest(
-                job_name=shards_job_name(chunk.split),
-                run_key=f"{chunk.digest}-{attempt}",
-                tags={
-                    RANGE_START_TAG: chunk.keys[0],
-                    RANGE_END_TAG: chunk.keys[-1],
-                    DATASET_TAG: paths.name,
-                    WORK_TAG: chunk.digest,
-                },
-            )
-        )
-    if requests:
-        return dg.SensorResult(requests)
-    reason = f"{num_missing} shards are missing, {num_in_flight} of them are being encoded"
-    if given_up:
-        named = sequence_of(given_up)
-        reason += f"; given up after {MAX_ATTEMPTS} runs: {named}; look at their runs, then materialize them"
-    return dg.SensorResult(skip_reason=reason)
-
-
-def _request_commit(instance: dg.DagsterInstance, paths: DatasetPaths, backlog: Backlog) -> dg.SensorResult:
-    if _is_under_way(instance, COMMIT_JOB):
-        return dg.SensorResult(skip_reason="the commit is under way")
-    work = f"commit {backlog.plan_digest}"
-    attempt = _attempts(instance, work)
-    if attempt >= MAX_ATTEMPTS:
-        reason = f"the commit was refused {MAX_ATTEMPTS} times; look at its runs, then materialize dataset"
-        return dg.SensorResult(skip_reason=reason)
-    request = dg.RunRequest(
-        job_name=COMMIT_JOB, run_key=f"{work}-{attempt}", tags={DATASET_TAG: paths.name, WORK_TAG: work}
-    )
-    return dg.SensorResult([request])
 
 
 def nightly_schedule(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:

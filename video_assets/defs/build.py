@@ -18,7 +18,7 @@ from video_assets.defs.dead_runs import BUILD_TAG, end_dead_runs
 from video_assets.defs.instance import dagster_home, open_instance
 from video_assets.defs.kept_storage import kept_storage
 from video_assets.defs.location import build_definitions
-from video_assets.defs.partitions import shard_partitions
+from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG, partition_order, shard_partitions
 from video_assets.defs.reporting import Reporting
 from video_assets.defs.resources import (
     NAME_VARIABLE,
@@ -34,6 +34,7 @@ from video_assets.media.kept_pools import kept_pools
 from video_assets.pipeline.commit import committed_counts
 from video_assets.pipeline.compared import kept_comparisons
 from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, live_shards, read_plan
+from video_assets.pipeline.shard_runs import runs_of_neighbours
 from video_assets.pipeline.shards import shards_to_build
 from video_assets.pipeline.writing import building
 from video_assets.report.escape import shown
@@ -45,7 +46,6 @@ from video_assets.storage.tables import read_table
 
 EXIT_BUILT, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 _PLANNING = ("manifest", "splits", "plan")
-_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -232,7 +232,7 @@ def _build(
     todo = _shards_to_run(paths, instance)
     for split, first, last in runs_of_shards(paths, instance, todo):
         try:
-            runner.run((f"{split}_shards",), {}, {_RANGE_START: first, _RANGE_END: last})
+            runner.run((f"{split}_shards",), {}, {RANGE_START_TAG: first, RANGE_END_TAG: last})
         except _Refused as refused:
             failed.append(refused)
     _count(paths, instance, todo, result)
@@ -254,15 +254,9 @@ def runs_of_shards(
     paths: DatasetPaths, instance: dg.DagsterInstance, todo: set[str]
 ) -> Iterator[tuple[Split, str, str]]:
     """Runs of neighbours among the partitions, as many in one as sensors take: split, first and last key."""
-    shards_per_run = shards_per_run_from_environment()
-    for split, definition in shard_partitions(str(paths.root), paths.name).items():
-        run: list[str] = []
-        for key in [*instance.get_dynamic_partitions(str(definition.name)), ""]:
-            if run and (key not in todo or len(run) == shards_per_run):
-                yield split, run[0], run[-1]
-                run = []
-            if key in todo:
-                run.append(key)
+    order = partition_order(instance, shard_partitions(str(paths.root), paths.name))
+    for split, keys in runs_of_neighbours(todo, order, shards_per_run_from_environment()):
+        yield split, keys[0], keys[-1]
 
 
 def _count(paths: DatasetPaths, instance: dg.DagsterInstance, todo: set[str], result: BuildResult) -> None:

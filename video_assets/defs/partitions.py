@@ -8,6 +8,8 @@ from video_assets.domain.splits import SPLITS, Split
 from video_assets.storage.addresses import open_address, place_digest
 from video_assets.storage.paths import parse_partition_key
 
+RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+"""By these Dagster knows the partitions of a run: from one to another, in the order in which they were added."""
 _BATCH = 10_000
 """Most keys that are registered at once."""
 
@@ -16,6 +18,13 @@ def shard_partitions(root: str, name: str) -> dict[Split, dg.DynamicPartitionsDe
     """The partition set of each split, named after the dataset and the place of its root."""
     place = place_digest(open_address(root))
     return {split: dg.DynamicPartitionsDefinition(name=f"{name}_{place}_{split}_shards") for split in SPLITS}
+
+
+def partition_order(
+    instance: dg.DagsterInstance, partitions: Mapping[Split, dg.DynamicPartitionsDefinition]
+) -> dict[Split, Sequence[str]]:
+    """The keys of each split's set, in the order that ranges go by."""
+    return {split: instance.get_dynamic_partitions(str(definition.name)) for split, definition in partitions.items()}
 
 
 def register_shards(

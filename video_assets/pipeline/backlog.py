@@ -1,12 +1,13 @@
 """What of the plan is still to do: shards to encode, or a commit."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from video_assets.domain.hashing import json_digest
-from video_assets.domain.splits import SPLITS, Split
+from video_assets.domain.splits import Split
 from video_assets.pipeline.commit import committed_plan_digest
 from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, plan_digest, read_plan
+from video_assets.pipeline.shard_runs import runs_of_neighbours
 from video_assets.pipeline.shards import missing_shards
 from video_assets.storage.paths import DatasetPaths
 
@@ -48,7 +49,7 @@ def read_backlog(paths: DatasetPaths) -> Backlog:
 def chunk_shards(
     missing: Mapping[str, str],
     partition_order: Mapping[Split, Sequence[str]],
-    in_flight: Collection[str],
+    in_flight: Set[str],
     *,
     shards_per_run: int,
 ) -> list[Chunk]:
@@ -59,17 +60,11 @@ def chunk_shards(
     >>> [chunk.keys for chunk in chunk_shards(missing, order, {"train-00000"}, shards_per_run=2)]
     [('train-00001',), ('train-00003',)]
     """
-    chunks: list[Chunk] = []
-    for split in SPLITS:
-        run: list[str] = []
-        for key in [*partition_order.get(split, ()), ""]:
-            is_wanted = key in missing and key not in in_flight
-            if run and (not is_wanted or len(run) == shards_per_run):
-                chunks.append(Chunk(split, tuple(run), json_digest([[k, missing[k]] for k in run])))
-                run = []
-            if is_wanted:
-                run.append(key)
-    return chunks
+    free = missing.keys() - in_flight
+    return [
+        Chunk(split, keys, json_digest([[key, missing[key]] for key in keys]))
+        for split, keys in runs_of_neighbours(free, partition_order, shards_per_run)
+    ]
 
 
 def rotating_sample(keys: Sequence[str], *, day_number: int, num_days: int) -> list[str]:

@@ -1,6 +1,6 @@
 """Planned shards as a build takes them up: which clips each holds, which runs they share, which clips are compared."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from video_assets.domain.audits import COMPARED_RECORDS, choose_sample, compared_cost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.plan import shard_fingerprint
-from video_assets.domain.splits import SPLITS
+from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.plan import partition_keys
 
 SHARDS_PER_RUN = 50
@@ -27,6 +27,27 @@ def shard_runs(
         mine = [number for number, name in enumerate(splits) if name == split]
         found += [mine[begin : begin + shards_per_run] for begin in range(0, len(mine), shards_per_run)]
     return found
+
+
+def runs_of_neighbours(
+    wanted: Container[str], partition_order: Mapping[Split, Sequence[str]], shards_per_run: int
+) -> Iterator[tuple[Split, tuple[str, ...]]]:
+    """The wanted shards in runs of neighbours among their split's partitions, at most so many in one.
+
+    >>> order = {"train": ["train-00000", "train-00001", "train-00002", "train-00003"]}
+    >>> list(runs_of_neighbours({"train-00001", "train-00002", "train-00003"}, order, 2))
+    [('train', ('train-00001', 'train-00002')), ('train', ('train-00003',))]
+    """
+    for split in SPLITS:
+        run: list[str] = []
+        for key in partition_order.get(split, ()):
+            if run and (key not in wanted or len(run) == shards_per_run):
+                yield split, tuple(run)
+                run = []
+            if key in wanted:
+                run.append(key)
+        if run:
+            yield split, tuple(run)
 
 
 def compared_clips(

@@ -9,11 +9,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from video_assets.defs import automation
+from video_assets.defs import automation, requests
 from video_assets.defs.dead_runs import BUILD_TAG
 from video_assets.defs.instance import open_instance
 from video_assets.defs.jobs import VERIFY_OP, dataset_jobs
-from video_assets.defs.partitions import register_shards, shard_partitions
+from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG, register_shards, shard_partitions
+from video_assets.defs.requests import MAX_ATTEMPTS
 from video_assets.defs.resources import Dataset, VideoSource
 from video_assets.domain.splits import Split
 from video_assets.pipeline.writing import building
@@ -104,7 +105,7 @@ def test_missing_shards_are_asked_for_in_ranges_of_neighbours(instance: dg.Dagst
     for key in ("train-00001", "train-00002", "train-00004", "test-00000"):
         built.shard(key).unlink()
     requests = look_at_shards(instance, built).run_requests or []
-    ranges = [(r.job_name, r.tags[automation.RANGE_START_TAG], r.tags[automation.RANGE_END_TAG]) for r in requests]
+    ranges = [(r.job_name, r.tags[RANGE_START_TAG], r.tags[RANGE_END_TAG]) for r in requests]
     assert ranges == [
         ("encode_train_shards", "train-00001", "train-00002"),
         ("encode_train_shards", "train-00004", "train-00004"),
@@ -116,10 +117,37 @@ def test_shards_of_an_unfinished_run_are_left_to_it(instance: dg.DagsterInstance
     built.version.dataset_info.unlink()
     for key in ("train-00001", "train-00002"):
         built.shard(key).unlink()
-    tags = {automation.RANGE_START_TAG: "train-00000", automation.RANGE_END_TAG: "train-00001"}
+    tags = {RANGE_START_TAG: "train-00000", RANGE_END_TAG: "train-00001"}
     instance.create_run_for_job(make_job(), tags=tags, status=dg.DagsterRunStatus.STARTED)
     [request] = look_at_shards(instance, built).run_requests or []
-    assert request.tags[automation.RANGE_START_TAG] == "train-00002"
+    assert request.tags[RANGE_START_TAG] == "train-00002"
+
+
+def test_shards_of_any_number_of_unfinished_runs_are_left_to_them(instance: dg.DagsterInstance, built: Built) -> None:
+    """Dagster gives runs newest first: the one that matters is the oldest of more than a thousand."""
+    built.version.dataset_info.unlink()
+    built.shard("train-00001").unlink()
+    job = make_job()
+    for number in range(1001):
+        tags = {} if number else {RANGE_START_TAG: "train-00001", RANGE_END_TAG: "train-00001"}
+        instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
+    assert not look_at_shards(instance, built).run_requests
+
+
+def test_one_look_asks_for_so_many_runs_at_most_and_the_next_goes_on(
+    instance: dg.DagsterInstance, built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "MAX_REQUESTS", 2)
+    built.version.dataset_info.unlink()
+    for key in ("train-00000", "train-00002", "train-00004", "test-00000"):
+        built.shard(key).unlink()
+    asked: list[list[str]] = []
+    for _ in range(3):
+        wanted = look_at_shards(instance, built).run_requests or []
+        asked.append([request.tags[RANGE_START_TAG] for request in wanted])
+        for request in wanted:
+            instance.create_run_for_job(make_job(), tags=request.tags, status=dg.DagsterRunStatus.STARTED)
+    assert asked == [["train-00000", "train-00002"], ["train-00004", "test-00000"], []]
 
 
 def test_runs_of_a_build_that_was_killed_are_ended_and_their_shards_asked_for(
@@ -127,13 +155,13 @@ def test_runs_of_a_build_that_was_killed_are_ended_and_their_shards_asked_for(
 ) -> None:
     built.version.dataset_info.unlink()
     built.shard("train-00001").unlink()
-    tags = {automation.RANGE_START_TAG: "train-00000", automation.RANGE_END_TAG: "train-00001"}
+    tags = {RANGE_START_TAG: "train-00000", RANGE_END_TAG: "train-00001"}
     mine, others = str(built.paths.directory), str(built.paths.directory.with_name("others"))
     for folder in (mine, others):
         dead = {**({} if folder == others else tags), BUILD_TAG: folder}
         instance.create_run_for_job(make_job(), tags=dead, status=dg.DagsterRunStatus.STARTED)
     [request] = look_at_shards(instance, built).run_requests or []
-    assert request.tags[automation.RANGE_START_TAG] == "train-00001"
+    assert request.tags[RANGE_START_TAG] == "train-00001"
     statuses = {run.tags[BUILD_TAG]: run.status for run in instance.get_runs()}
     assert statuses == {mine: dg.DagsterRunStatus.FAILURE, others: dg.DagsterRunStatus.STARTED}
 
@@ -160,11 +188,11 @@ def test_work_that_failed_is_asked_for_again_and_then_left_to_a_person(
     built.version.dataset_info.unlink()
     built.shard("train-00001").unlink()
     run_keys: list[str | None] = []
-    for _ in range(automation.MAX_ATTEMPTS):
+    for _ in range(MAX_ATTEMPTS):
         [request] = look_at_shards(instance, built).run_requests or []
         run_keys.append(request.run_key)
         instance.create_run_for_job(make_job(), tags=request.tags, status=dg.DagsterRunStatus.FAILURE)
-    assert len(set(run_keys)) == automation.MAX_ATTEMPTS
+    assert len(set(run_keys)) == MAX_ATTEMPTS
     result = look_at_shards(instance, built)
     assert not result.run_requests
     assert result.skip_reason is not None

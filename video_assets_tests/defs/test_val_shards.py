@@ -5,7 +5,7 @@ import dagster as dg
 from video_assets.defs import automation
 from video_assets.defs.check_status import check_statuses
 from video_assets.defs.jobs import dataset_jobs
-from video_assets.defs.partitions import shard_partitions
+from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG, shard_partitions
 from video_assets.defs.resources import Dataset
 from video_assets.pipeline.commit import committed_counts
 from video_assets.pipeline.verify import SHARD_CHECKS
@@ -26,7 +26,7 @@ def requests(location: Location) -> dict[str, list[str]]:
     result = automation.missing_shards_sensor(30, stopped, partitions, dataset_jobs())(context)
     assert isinstance(result, dg.SensorResult)
     return {
-        str(request.job_name): [request.tags[automation.RANGE_START_TAG], request.tags[automation.RANGE_END_TAG]]
+        str(request.job_name): [request.tags[RANGE_START_TAG], request.tags[RANGE_END_TAG]]
         for request in result.run_requests or []
     }
 

@@ -1,0 +1,92 @@
+"""Run requests for what a plan still lacks: its shards in runs of neighbours, then the commit; no work twice."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import dagster as dg
+
+from video_assets.defs.dead_runs import UNFINISHED
+from video_assets.defs.jobs import COMMIT_JOB, shards_job_name
+from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG
+from video_assets.domain.splits import Split
+from video_assets.pipeline.backlog import Backlog, Chunk
+from video_assets.pipeline.plan import sequence_of
+from video_assets.storage.paths import DatasetPaths
+
+DATASET_TAG, WORK_TAG = "video_assets/dataset", "video_assets/work"
+MAX_ATTEMPTS = 3
+"""Runs that the same shards get before the sensor leaves them to a person."""
+MAX_REQUESTS = 100
+"""Runs that one look asks for; each costs Dagster some queries, and a look has a minute."""
+
+
+def is_under_way(instance: dg.DagsterInstance, job_name: str) -> bool:
+    """Whether a run of this job has begun, or waits to."""
+    return bool(instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=UNFINISHED), limit=1))
+
+
+def keys_in_flight(instance: dg.DagsterInstance, orders: Mapping[Split, Sequence[str]]) -> set[str]:
+    """Shards that an unfinished run covers, whoever launched it."""
+    places: dict[str, tuple[Split, int]] = {
+        key: (split, number) for split, order in orders.items() for number, key in enumerate(order)
+    }
+    keys: set[str] = set()
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+        first = run.tags.get(RANGE_START_TAG, run.tags.get("dagster/partition", ""))
+        last = run.tags.get(RANGE_END_TAG, first)
+        if first in places and last in places:
+            split, begin = places[first]
+            keys.update(orders[split][begin : places[last][1] + 1])
+    return keys
+
+
+def _attempts(instance: dg.DagsterInstance, work: str) -> int:
+    return len(instance.get_runs(dg.RunsFilter(tags={WORK_TAG: work}), limit=MAX_ATTEMPTS + 1))
+
+
+def request_shards(
+    instance: dg.DagsterInstance, paths: DatasetPaths, chunks: Iterable[Chunk], num_missing: int, num_in_flight: int
+) -> dg.SensorResult:
+    """Runs for these shards, `MAX_REQUESTS` at most; none for those that had `MAX_ATTEMPTS`."""
+    requests: list[dg.RunRequest] = []
+    given_up: list[str] = []
+    for chunk in chunks:
+        if len(requests) == MAX_REQUESTS:
+            break
+        attempt = _attempts(instance, chunk.digest)
+        if attempt >= MAX_ATTEMPTS:
+            given_up += chunk.keys
+            continue
+        requests.append(
+            dg.RunRequest(
+                job_name=shards_job_name(chunk.split),
+                run_key=f"{chunk.digest}-{attempt}",
+                tags={
+                    RANGE_START_TAG: chunk.keys[0],
+                    RANGE_END_TAG: chunk.keys[-1],
+                    DATASET_TAG: paths.name,
+                    WORK_TAG: chunk.digest,
+                },
+            )
+        )
+    if requests:
+        return dg.SensorResult(requests)
+    reason = f"{num_missing} shards are missing, {num_in_flight} of them are being encoded"
+    if given_up:
+        named = sequence_of(given_up)
+        reason += f"; given up after {MAX_ATTEMPTS} runs: {named}; look at their runs, then materialize them"
+    return dg.SensorResult(skip_reason=reason)
+
+
+def request_commit(instance: dg.DagsterInstance, paths: DatasetPaths, backlog: Backlog) -> dg.SensorResult:
+    """A run of `dataset` for this plan, unless one is under way or it was refused `MAX_ATTEMPTS` times."""
+    if is_under_way(instance, COMMIT_JOB):
+        return dg.SensorResult(skip_reason="the commit is under way")
+    work = f"commit {backlog.plan_digest}"
+    attempt = _attempts(instance, work)
+    if attempt >= MAX_ATTEMPTS:
+        reason = f"the commit was refused {MAX_ATTEMPTS} times; look at its runs, then materialize dataset"
+        return dg.SensorResult(skip_reason=reason)
+    request = dg.RunRequest(
+        job_name=COMMIT_JOB, run_key=f"{work}-{attempt}", tags={DATASET_TAG: paths.name, WORK_TAG: work}
+    )
+    return dg.SensorResult([request])
