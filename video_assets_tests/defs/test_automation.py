@@ -11,8 +11,9 @@ import dagster as dg
 import pytest
 
 from video_assets.defs import automation, requests
+from video_assets.defs.calm_sqlite import calm_sqlite
 from video_assets.defs.dead_runs import BUILD_TAG
-from video_assets.defs.instance import open_instance
+from video_assets.defs.instance import dagster_home, open_instance
 from video_assets.defs.jobs import VERIFY_OP, dataset_jobs
 from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG, register_shards, shard_partitions
 from video_assets.defs.requests import MAX_ATTEMPTS
@@ -28,7 +29,7 @@ STOPPED = dg.DefaultSensorStatus.STOPPED
 def instance(built: Built, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
     """The dataset's own instance, with the plan's partitions."""
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
-    with open_instance(built.paths) as opened:
+    with calm_sqlite(dagster_home(built.paths)), open_instance(built.paths) as opened:
         register_shards(opened, partitions_of(built), built.keys)
         yield opened
 
