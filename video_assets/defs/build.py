@@ -38,6 +38,7 @@ from video_assets.pipeline.shard_runs import runs_of_neighbours
 from video_assets.pipeline.shards import shards_to_build
 from video_assets.pipeline.writing import building
 from video_assets.report.escape import shown
+from video_assets.storage.addresses import place_name
 from video_assets.storage.failures import failure_sentence, open_files_remedy
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import read_quarantine
@@ -128,7 +129,7 @@ class _Runner:
             instance=self.instance,
             asset_selection=[dg.AssetKey(name) for name in assets],
             run_config={**run_config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            tags={**(tags or {}), BUILD_TAG: str(self.paths.directory)},
+            tags={**(tags or {}), BUILD_TAG: place_name(self.paths.directory)},
             raise_on_error=False,
         )
         if not result.success:

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from video_assets.storage.addresses import place_name
 from video_assets.storage.paths import DatasetPaths
 
 BUILD_TAG = "video_assets/build_of"
@@ -20,7 +21,7 @@ def end_dead_runs(instance: dg.DagsterInstance, paths: DatasetPaths) -> list[str
 
     To be called while holding the dataset's build lock, so that no build is at work on them.
     """
-    runs = instance.get_runs(dg.RunsFilter(tags={BUILD_TAG: str(paths.directory)}, statuses=UNFINISHED))
+    runs = instance.get_runs(dg.RunsFilter(tags={BUILD_TAG: place_name(paths.directory)}, statuses=UNFINISHED))
     for run in runs:
         instance.report_run_failed(run, "the build that this run was part of ended without finishing it")
     return [run.run_id for run in runs]

@@ -74,9 +74,14 @@ def stat_file(path: Path, name: str) -> ListedFile:
     return ListedFile(name, status.st_size, status.st_mtime_ns)
 
 
+def place_name(place: Path) -> str:
+    """The one name of a place, whichever way it was spelled: whole, without `..` and symbolic links."""
+    return str(place.absolute() if is_remote(place) else place.resolve())
+
+
 def place_digest(place: Path) -> str:
     """Eight hexadecimal digits that stand for a place in names of other things."""
-    return hashlib.sha256(str(place.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return hashlib.sha256(place_name(place).encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
 
 def state_directory(place: Path) -> Path:

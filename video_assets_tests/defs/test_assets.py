@@ -300,14 +300,16 @@ def test_two_datasets_on_one_instance_share_no_partition(
     assert len(names) == 9
 
 
-def test_a_root_that_is_named_in_two_ways_has_one_set_of_partitions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("spelling", ["root", "./root", "other/../root", "link"])
+def test_a_root_has_one_set_of_partitions_however_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spelling: str
 ) -> None:
+    for folder in ("root", "other"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "link").symlink_to("root")
     monkeypatch.chdir(tmp_path)
-    assert (
-        shard_partitions("root", "clips")["train"].name
-        == shard_partitions(str(tmp_path / "root"), "clips")["train"].name
-    )
+    whole = str(tmp_path.resolve() / "root")
+    assert shard_partitions(spelling, "clips")["train"].name == shard_partitions(whole, "clips")["train"].name
 
 
 def test_a_build_takes_as_many_shards_a_run_as_it_is_told(planned: Location, monkeypatch: pytest.MonkeyPatch) -> None:
