@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from video_assets.domain.errors import SettingsError
+from video_assets.media.pool import num_cores
 from video_assets.media.sample_encoding import ClipFormat, Container, encode_clip, frame_times, without_index
 from video_assets.media.sample_scenes import MOTIONS, Motion, draw_frames, random_path, random_scene
 
@@ -85,7 +85,7 @@ def write_sample(directory: Path, *, seed: int = 7) -> SampleReport:
         (directory / path).unlink(missing_ok=True)
     missing = [clip for clip in clips if not _is_as_written(directory / clip.path, digests.get(clip.path, ""))]
     _write_marker(directory, seed, {clip.path: digests.get(clip.path, "") for clip in clips})
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as threads:  # encoding lets go of Python's lock
+    with ThreadPoolExecutor(min(num_cores(), 8)) as threads:  # encoding lets go of Python's lock
         written = dict(threads.map(lambda clip: (clip.path, _write_clip(directory, clip)), missing))
     _write_marker(directory, seed, {clip.path: written.get(clip.path) or digests[clip.path] for clip in clips})
     return _report(directory, clips, len(missing))

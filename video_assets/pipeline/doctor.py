@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from video_assets.domain.findings import Finding, ok, problem, warning
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss
-from video_assets.media.pool import DecodingPool
+from video_assets.media.pool import DecodingPool, num_cores
 from video_assets.pipeline.doctor_places import check_clock, check_disk, check_locks, check_root, check_source
 
 PYTHON_RANGE = ((3, 11), (3, 13))
@@ -114,9 +114,9 @@ def _tried_codecs(pool: DecodingPool) -> dict[str, str]:
     return {r.job.name: r.outcome.detail if isinstance(r.outcome, Loss) else r.outcome for r in results}
 
 
-def check_cores(cgroup: Path = _CGROUP, num_cores: int | None = None) -> Finding:
+def check_cores(cgroup: Path = _CGROUP, available: int | None = None) -> Finding:
     """As many cores may be used as there are processes by default."""
-    available = num_cores or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    available = available or num_cores()
     quota, _, period = _read(cgroup / "cpu.max").partition(" ")
     allowed = int(quota) / int(period) if quota.isdecimal() and period.strip().isdecimal() else float(available)
     if allowed < available - 0.5:

@@ -1,13 +1,14 @@
 """`video-assets repair` as a command: one writer at a time, its decoding processes, and what it prints."""
 
-import os
 import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from video_assets.domain.errors import SettingsError
-from video_assets.media.pool import DecodingPool, PoolMaker
+from video_assets.media.kept_pools import kept_pools
+from video_assets.media.pool import PoolMaker, num_cores
+from video_assets.pipeline.jobs import open_pool
 from video_assets.pipeline.repair import repair_dataset
 from video_assets.pipeline.settings import SourceSettings
 from video_assets.pipeline.writing import building
@@ -27,9 +28,9 @@ def run_repair(paths: DatasetPaths, source: Path | None, *, num_workers: int = 0
     begun = time.monotonic()
 
     def pools_for(settings: SourceSettings) -> PoolMaker:
-        return partial(DecodingPool, num_workers or os.cpu_count() or 1, settings.limits)
+        return partial(open_pool, num_workers or num_cores(), settings.limits)
 
-    with building(paths, "video-assets repair"):
+    with building(paths, "video-assets repair"), kept_pools():
         report = repair_dataset(paths, source, pools_for)
     return {
         "directory": str(paths.directory),

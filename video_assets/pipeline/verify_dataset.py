@@ -1,15 +1,17 @@
 """`video-assets verify`: every check again, on what is on disk."""
 
-import os
 import time
 from functools import partial
 from typing import Any
 
+from video_assets.domain.audits import COMPARED_RECORDS
 from video_assets.domain.checks import CheckOutcome
-from video_assets.media.pool import DecodingPool
+from video_assets.media.kept_pools import kept_pools
+from video_assets.media.pool import num_cores
 from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.commit import committed_counts
 from video_assets.pipeline.integrity import find_damage, integrity_outcomes
+from video_assets.pipeline.jobs import open_pool
 from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
 from video_assets.storage.paths import DatasetPaths
@@ -46,11 +48,13 @@ def _all_checks(paths: DatasetPaths, *, all_records: bool) -> tuple[str, list[Ch
     """The planned version, and what its checks say."""
     settings = manifest_settings(paths)
     audit = DatasetAudit(paths, settings.max_failed_fraction)
-    make_pool = partial(DecodingPool, os.cpu_count() or 1, settings.limits)
+    make_pool = partial(open_pool, num_cores(), settings.limits)
+    max_records = None if all_records else COMPARED_RECORDS
     outcomes: list[CheckOutcome] = []
-    for key in audit.plan.fingerprints():
-        shard = ShardAudit(paths, audit.plan, key, settings.limits, make_pool, None if all_records else 3)
-        outcomes += [shard.run(name) for name in SHARD_CHECKS]
+    with kept_pools():
+        for key in audit.plan.fingerprints():
+            shard = ShardAudit(paths, audit.plan, key, settings.limits, make_pool, max_records)
+            outcomes += [shard.run(name) for name in SHARD_CHECKS]
     outcomes += [audit.run(name) for name in DATASET_CHECKS]
     return audit.plan.pinned.version, outcomes
 

@@ -107,7 +107,7 @@ def test_a_container_that_may_use_few_cores_is_told_how_many_processes_to_take(
     tmp_path: Path, quota: str, state: str
 ) -> None:
     (tmp_path / "cpu.max").write_text(quota)
-    finding = check_cores(tmp_path, num_cores=4)
+    finding = check_cores(tmp_path, available=4)
     assert finding.state == state
     if state == "warning":
         assert finding.found == "4 cores, of which this container may use 1.5"

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from video_assets.domain.errors import BuildRefused
-from video_assets.pipeline import verify_dataset as module
+from video_assets.pipeline import jobs
 from video_assets.pipeline.audit import DATASET_CHECKS
 from video_assets.pipeline.integrity import CHECK
 from video_assets.pipeline.verify import SHARD_CHECKS
@@ -17,16 +17,25 @@ from video_assets_tests.pipeline.stages import InThisProcess
 
 
 @pytest.fixture(autouse=True)
-def _decode_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "DecodingPool", lambda *_: InThisProcess())
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[InThisProcess]:
+    """The pools that were opened; they decode here."""
+    pools: list[InThisProcess] = []
+
+    def open_here(*_: object) -> InThisProcess:
+        pools.append(InThisProcess())
+        return pools[-1]
+
+    monkeypatch.setattr(jobs, "DecodingPool", open_here)
+    return pools
 
 
 def failures(found: dict) -> set[tuple[str, str]]:
     return {(check["name"], check["target"]) for check in found["checks"] if not check["passed"]}
 
 
-def test_a_right_dataset_is_valid(built_once: Built) -> None:
+def test_a_right_dataset_is_valid(built_once: Built, opened: list[InThisProcess]) -> None:
     found = verify_dataset(built_once.paths, all_records=True)
+    assert len(opened) == 1  # for all shards: each would cost half a second of a core
     assert found["is_valid"] is True
     assert failures(found) == set()
     assert len(found["checks"]) == 1 + 7 * len(SHARD_CHECKS) + len(DATASET_CHECKS)
