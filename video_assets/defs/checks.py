@@ -1,8 +1,6 @@
 """Asset checks: of each shard, on its own partition, and of the dataset."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
-from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
@@ -37,23 +35,31 @@ def severity_of(outcome: CheckOutcome) -> dg.AssetCheckSeverity:
     return dg.AssetCheckSeverity.ERROR if outcome.severity == "ERROR" else dg.AssetCheckSeverity.WARN
 
 
-def shard_checks(split: Split, partitions: dg.DynamicPartitionsDefinition) -> list[dg.AssetChecksDefinition]:
-    """The checks of one split's shards."""
-    return [_shard_check(name, split, partitions) for name in SHARD_CHECKS]
-
-
-def _shard_check(name: str, split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg.AssetChecksDefinition:
+def shard_checks(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg.AssetChecksDefinition:
+    """The checks of one split's shards: one step, for each shard is fetched and read once for all of them."""
     asset = f"{split}_shards"
+    specs = [
+        dg.AssetCheckSpec(name, asset=asset, description=_DESCRIPTIONS[name], partitions_def=partitions, blocking=True)
+        for name in SHARD_CHECKS
+    ]
 
-    @dg.asset_check(asset=asset, name=name, description=_DESCRIPTIONS[name], partitions_def=partitions, blocking=True)
-    def check(context: dg.AssetCheckExecutionContext, dataset: Dataset, decoding: Decoding) -> Any:
+    @dg.multi_asset_check(name=f"{asset}_checks", specs=specs, can_subset=True)
+    def check(
+        context: dg.AssetCheckExecutionContext, dataset: Dataset, decoding: Decoding
+    ) -> Iterator[dg.AssetCheckEvaluation | dg.Output]:
+        selected = context.selected_asset_check_keys
         with shown_as_failure():
             paths = dataset.paths()
             limits = manifest_settings(paths).limits
             plan = read_plan(paths)
-            audit = partial(ShardAudit, paths, plan, limits=limits, make_pool=decoding.make_pool(limits))
-            keys = _selected_keys(context, [key for key in plan.fingerprints() if parse_partition_key(key)[0] == split])
-            yield from evaluate_partitions(context, asset, (audit(key=key).run(name) for key in keys))
+            for key in _selected_keys(context, [k for k in plan.fingerprints() if parse_partition_key(k)[0] == split]):
+                audit = ShardAudit(paths, plan, key, limits, decoding.make_pool(limits))
+                for spec in specs:
+                    if spec.key in selected:
+                        yield evaluation(context.instance, asset, audit.run(spec.name))
+        for spec in specs:
+            if spec.key in selected:
+                yield dg.Output(None, output_name=spec.get_python_identifier())
 
     return check
 
@@ -65,21 +71,12 @@ def _selected_keys(context: dg.AssetCheckExecutionContext, planned: Sequence[str
     return planned
 
 
-def evaluate_partitions(
-    context: dg.AssetCheckExecutionContext, asset: str, outcomes: Iterator[CheckOutcome]
-) -> Iterator[dg.AssetCheckEvaluation | dg.Output]:
-    """An evaluation for each outcome's own partition, in runs of one partition and of many.
+def evaluation(instance: dg.DagsterInstance, asset: str, outcome: CheckOutcome) -> dg.AssetCheckEvaluation:
+    """The outcome of a shard's check, tied to the shard's partition and its latest materialization.
 
     A returned AssetCheckResult is tied to its partition in runs of a single one only; in a range the UI would
     show every partition as skipped. Without its target an evaluation does not count as current.
     """
-    for outcome in outcomes:
-        yield evaluation(context.instance, asset, outcome)
-    yield dg.Output(None)
-
-
-def evaluation(instance: dg.DagsterInstance, asset: str, outcome: CheckOutcome) -> dg.AssetCheckEvaluation:
-    """The outcome of a shard's check, tied to the shard's partition and its latest materialization."""
     key, words = dg.AssetKey(asset), shown(outcome.description)
     return dg.AssetCheckEvaluation(
         asset_key=key,
@@ -107,23 +104,28 @@ def _latest_materialization(
     )
 
 
-def dataset_checks() -> list[dg.AssetChecksDefinition]:
-    """The checks of the committed dataset."""
-    return [_dataset_check(name) for name in DATASET_CHECKS]
+def dataset_checks() -> dg.AssetChecksDefinition:
+    """The checks of the committed dataset: one step, for they share what they read."""
+    specs = [dg.AssetCheckSpec(name, asset="dataset", description=_DESCRIPTIONS[name]) for name in DATASET_CHECKS]
 
-
-def _dataset_check(name: str) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset="dataset", name=name, description=_DESCRIPTIONS[name])
-    def check(dataset: Dataset) -> dg.AssetCheckResult:
+    @dg.multi_asset_check(name="dataset_checks", specs=specs, can_subset=True)
+    def check(context: dg.AssetCheckExecutionContext, dataset: Dataset) -> Iterator[dg.AssetCheckResult]:
         with shown_as_failure():
             settings = manifest_settings(dataset.paths())
-            outcome = DatasetAudit(dataset.paths(), settings.max_failed_fraction).run(name)
-        words = shown(outcome.description)
-        return dg.AssetCheckResult(
-            passed=outcome.passed,
-            severity=severity_of(outcome),
-            description=words,
-            metadata={"what_was_found": words, **outcome.facts, **check_pictures(outcome.pictures)},
-        )
+            audit = DatasetAudit(dataset.paths(), settings.max_failed_fraction)
+            for spec in specs:
+                if spec.key in context.selected_asset_check_keys:
+                    yield _result(audit.run(spec.name))
 
     return check
+
+
+def _result(outcome: CheckOutcome) -> dg.AssetCheckResult:
+    words = shown(outcome.description)
+    return dg.AssetCheckResult(
+        check_name=outcome.name,
+        passed=outcome.passed,
+        severity=severity_of(outcome),
+        description=words,
+        metadata={"what_was_found": words, **outcome.facts, **check_pictures(outcome.pictures)},
+    )

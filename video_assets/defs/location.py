@@ -49,10 +49,10 @@ def build_definitions(reporting: Reporting | None = None) -> dg.Definitions:
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
         shards = [shards_asset(split, partitions[split], shards_per_run) for split in SPLITS]
-        checks = [check for split in SPLITS for check in shard_checks(split, partitions[split])]
+        checks = [shard_checks(split, partitions[split]) for split in SPLITS]
     return dg.Definitions(
         assets=[videos, manifest, splits, plan_asset(partitions), *shards, dataset_asset],
-        asset_checks=[*checks, *dataset_checks()],
+        asset_checks=[*checks, dataset_checks()],
         jobs=[*jobs, verify_shards],
         sensors=[
             new_videos_sensor(seconds, sensor_status),
