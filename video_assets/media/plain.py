@@ -131,6 +131,11 @@ def _frames_while_few(frames: Iterable[VideoFrame]) -> list[VideoFrame] | None:
     return kept
 
 
+def is_decoded_twice(num_frames: NDArray[np.float64], num_pixels: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether videos of so many frames of so many pixels, (N,) each, are too large to keep until they are chosen."""
+    return num_frames * (_FRAME_BYTES + _PIXEL_BYTES * num_pixels) > KEPT_BYTES
+
+
 def plain_timeline(opened: OpenVideo) -> tuple[Timeline, str, int]:
     """The time line from decoding everything, a note on times that had to be made up, the number of keyframes."""
     seen = _Pass()

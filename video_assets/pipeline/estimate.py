@@ -124,7 +124,7 @@ class BuildTrial:
 
     def _plain_seconds(self, sizes: ClipSizes, *, of_core: bool) -> Floats:
         """Seconds to decode each clip's video plainly, (N,)."""
-        from video_assets.media.plain import KEPT_BYTES
+        from video_assets.media.plain import is_decoded_twice
 
         pixels = sizes.frame_pixels
         found = [(row, r.plain_frame) for row, r in zip(self.tried.rows, self.tried.results, strict=True)]
@@ -133,8 +133,7 @@ class BuildTrial:
         expected = frames * (pixels * 1.5e-9 + 2e-5)
         rows = [row for row, _ in known]
         seconds = extrapolate(expected, self.strata, rows, [frames[row] * cost for row, cost in known])
-        is_decoded_twice = frames * pixels * 1.5 > KEPT_BYTES
-        return seconds * np.where(is_decoded_twice, 2.0, 1.0)
+        return seconds * np.where(is_decoded_twice(frames, pixels), 2.0, 1.0)
 
     def _runs(
         self, encoding: Encoding, shards: Sequence[NDArray[np.int64]], seconds: Floats, plain: Floats
