@@ -15,6 +15,7 @@ from video_assets.domain.errors import SettingsError, VideoAssetsError
 
 if TYPE_CHECKING:
     from video_assets.report.terminal import Screen
+    from video_assets.storage.paths import DatasetPaths
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 _COLLECT_AFTER = 20_000
@@ -63,7 +64,7 @@ def _name_engine(options: argparse.Namespace) -> None:
     os.environ.update({name: str(value) for name, value in given.items() if value is not None})
 
 
-def _paths(options: argparse.Namespace):  # noqa: ANN202
+def _paths(options: argparse.Namespace) -> "DatasetPaths":
     from video_assets.storage.paths import DatasetPaths
 
     return DatasetPaths(options.root.absolute(), options.name)

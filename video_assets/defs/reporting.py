@@ -23,7 +23,7 @@ class Reporting(dg.ConfigurableResource):
         to_log = LineProgress(context.log.info)
         if self.terminal < 0:
             return to_log
-        stream = open(self.terminal, "w", encoding=sys.stderr.encoding, errors="backslashreplace", closefd=False)  # noqa: SIM115
+        stream = open(self.terminal, "w", encoding=sys.stderr.encoding, errors="backslashreplace", closefd=False)  # noqa: SIM115  (for the run)
         return _both(to_log, TerminalProgress(stream))
 
 

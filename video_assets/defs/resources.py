@@ -79,7 +79,7 @@ class Decoding(dg.ConfigurableResource):
     num_workers: int = Field(default=0, ge=0, description="Decoding processes; 0: one for each core.")
 
     @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["Decoding", None, None]:  # noqa: ARG002
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["Decoding", None, None]:  # noqa: ARG002  (the base class has it)
         """For one run: its assets and checks share one pool."""
         with kept_pools():
             yield self

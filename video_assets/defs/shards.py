@@ -19,8 +19,8 @@ from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.plan import read_plan
 from video_assets.pipeline.shard_runs import SHARDS_PER_RUN
 from video_assets.pipeline.shards import ShardReport, build_shards
-from video_assets.pipeline.verify import tensorflow_meanwhile
 from video_assets.pipeline.writing import writing_shards
+from video_assets.reader.kernels import kernels_meanwhile
 from video_assets.report.escape import shown
 from video_assets.storage.paths import VersionPaths
 
@@ -59,12 +59,12 @@ def shards_asset(
         with (
             shown_as_failure(),
             writing_shards(dataset.paths(), f"{split}_shards"),
-            tensorflow_meanwhile() as begin_import,
+            kernels_meanwhile() as begin_loading,
         ):
             limits = manifest_settings(dataset.paths()).limits
             keys = sorted(context.partition_keys)
             # The checks of this run need it. Not before the first clip is there: decoding processes start before that.
-            progress = after_first(begin_import, reporting.progress(context))
+            progress = after_first(begin_loading, reporting.progress(context))
             make_pool, shard_engine = decoding.make_pool(limits), engine.shard_engine()
             for report in build_shards(dataset.paths(), keys, limits, make_pool, progress, engine=shard_engine):
                 if report.error:

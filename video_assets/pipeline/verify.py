@@ -2,12 +2,9 @@
 
 import math
 import shutil
-import sys
 import tempfile
-import threading
 import weakref
-from collections.abc import Callable, Container, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -25,7 +22,7 @@ from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.compared import compare_all
 from video_assets.pipeline.plan import ReadPlan
-from video_assets.reader.kernels import ReadingError, decode_images, kernels, parse_record, read_records
+from video_assets.reader.kernels import ReadingError, decode_images, parse_record, read_records
 from video_assets.storage.addresses import is_remote, open_address
 from video_assets.storage.files import file_sha256
 from video_assets.storage.local_copies import local_copy
@@ -269,32 +266,3 @@ def _side_by_side(clip_id: str, record: dict[str, Any], result: "ComparisonResul
     seconds = int(record["timestamps_us"][result.frame_index]) / 1e6
     words = f"{clip_id}, frame {result.frame_index} at {seconds:.2f} s: {result.psnr_db:.1f} dB"
     return [CheckPicture(words, result.images, ("stored", "its source"))]
-
-
-@contextmanager
-def tensorflow_meanwhile() -> Generator[Callable[[], None], None, None]:
-    """Gives a function that begins to load TensorFlow's kernels in a thread of its own; its end waits for that thread.
-
-    Checks read shards through them. To load them takes a second of one core, which passes while this
-    process only waits for decoding processes. If it fails, the first check that needs it says why.
-    """
-    interval = sys.getswitchinterval()
-    importing = threading.Thread(target=_try_kernels, name="loading of kernels")
-
-    def begin() -> None:
-        if importing.ident is None:
-            # An import hardly ever lets go of the interpreter by itself; decoding processes wait for their next clip.
-            sys.setswitchinterval(interval / 20)
-            importing.start()
-
-    try:
-        yield begin
-    finally:
-        if importing.ident is not None:
-            importing.join()
-            sys.setswitchinterval(interval)
-
-
-def _try_kernels() -> None:
-    with suppress(Exception):  # they are loaded again, and that then raises, where they are needed
-        kernels()

@@ -14,7 +14,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -245,7 +245,7 @@ def _muted_standard_error() -> Generator[None]:
     python_stream = sys.stderr
     if python_stream is sys.__stderr__:
         # `kept` stays open: another thread may still hold this stream when it is no longer in place.
-        sys.stderr = open(kept, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+        sys.stderr = open(kept, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115  (stays open)
     try:
         os.dup2(nowhere, 2)
         yield
@@ -253,3 +253,32 @@ def _muted_standard_error() -> Generator[None]:
         os.dup2(kept, 2)
         os.close(nowhere)
         sys.stderr = python_stream
+
+
+@contextmanager
+def kernels_meanwhile() -> Generator[Callable[[], None], None, None]:
+    """Gives a function that begins to load the kernels in a thread of its own; its end waits for that thread.
+
+    Checks read shards through them. To load them takes a second of one core, which passes while this
+    process only waits for decoding processes. If it fails, the first check that needs it says why.
+    """
+    interval = sys.getswitchinterval()
+    importing = threading.Thread(target=_try_kernels, name="loading of kernels")
+
+    def begin() -> None:
+        if importing.ident is None:
+            # An import hardly ever lets go of the interpreter by itself; decoding processes wait for their next clip.
+            sys.setswitchinterval(interval / 20)
+            importing.start()
+
+    try:
+        yield begin
+    finally:
+        if importing.ident is not None:
+            importing.join()
+            sys.setswitchinterval(interval)
+
+
+def _try_kernels() -> None:
+    with suppress(Exception):  # they are loaded again, and that then raises, where they are needed
+        kernels()

@@ -103,15 +103,15 @@ class ObjectPath(ProxyUPath):
         """Whether there is such an object, or any below it."""
         return self.facts() is not None or self.is_dir(follow_symlinks=follow_symlinks)
 
-    def is_file(self, *, follow_symlinks: bool = True) -> bool:  # noqa: ARG002
+    def is_file(self, *, follow_symlinks: bool = True) -> bool:  # noqa: ARG002  (as pathlib has it)
         """Whether there is such an object."""
         return self.facts() is not None
 
-    def is_dir(self, *, follow_symlinks: bool = True) -> bool:  # noqa: ARG002
+    def is_dir(self, *, follow_symlinks: bool = True) -> bool:  # noqa: ARG002  (as pathlib has it)
         """Whether there is any object below it."""
         return next(self.iterdir(), None) is not None
 
-    def stat(self, *, follow_symlinks: bool = True) -> Any:  # noqa: ARG002
+    def stat(self, *, follow_symlinks: bool = True) -> Any:  # noqa: ARG002  (as pathlib has it)
         """The facts, under `os.stat_result`'s names.
 
         Raises:
@@ -170,7 +170,7 @@ class ObjectPath(ProxyUPath):
                 raise
             return b""
 
-    def read_text(self, encoding: str | None = "utf-8", errors: str | None = None, newline: str | None = None) -> str:  # noqa: ARG002
+    def read_text(self, encoding: str | None = "utf-8", errors: str | None = None, newline: str | None = None) -> str:  # noqa: ARG002  (as pathlib has it)
         """The whole content as text; ends of lines stay as they are."""
         return self.read_bytes().decode(encoding or "utf-8", errors or "strict")
 
