@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -56,16 +56,6 @@ class PoolResult(Generic[J, R]):
     attempts: int
 
 
-@dataclass(frozen=True, slots=True)
-class PoolStats:
-    """What a pool did so far. `peak_rss_bytes` is the largest resident memory of any one decoding process."""
-
-    num_results: int = 0
-    num_losses: int = 0
-    num_retries: int = 0
-    peak_rss_bytes: int = 0
-
-
 def start_ahead(modules: Sequence[str]) -> None:
     """Begin to load what decoding processes need, for the first pool of these `modules` that is opened."""
     start_server_ahead([*_PRELOADED, *modules])
@@ -91,17 +81,11 @@ class DecodingPool:
         self._num_workers = num_workers
         self._limits = limits
         self._modules = tuple(modules)
-        self._stats = PoolStats()
         self._closed = False
         self._lanes: list[Lane] = []
         self._idle_lanes: queue.SimpleQueue[Lane] = queue.SimpleQueue()
         self._context: DecodingContext | None = None
         self._threads = ThreadPoolExecutor(num_workers, thread_name_prefix="decoding")
-
-    @property
-    def stats(self) -> PoolStats:
-        """Counts over the results that were consumed so far."""
-        return self._stats
 
     def map(
         self,
@@ -215,13 +199,6 @@ class DecodingPool:
                 outcome.add_note(f"The job was {_name_of(function)}({job!r}).")
                 raise outcome
         peak_rss_bytes = answer.peak_rss_bytes if answer is not None else 0
-        self._stats = replace(
-            self._stats,
-            num_results=self._stats.num_results + 1,
-            num_losses=self._stats.num_losses + isinstance(outcome, Loss),
-            num_retries=self._stats.num_retries + ending.attempts - 1,
-            peak_rss_bytes=max(self._stats.peak_rss_bytes, peak_rss_bytes),
-        )
         return PoolResult(
             job,
             outcome,

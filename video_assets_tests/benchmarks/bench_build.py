@@ -154,11 +154,11 @@ def encode_all(jobs: Sequence[ClipJob], num_workers: int) -> Encoded:
         begun = time.perf_counter()
         results = list(pool.map(encode_clip, jobs))
         seconds = time.perf_counter() - begun
-        peak_bytes = pool.stats.peak_rss_bytes
     for result in results:
         if isinstance(result.outcome, Loss):
             raise TypeError(f"{result.job.path} is lost: {result.outcome.detail}")
     stored = [result.outcome for result in results if isinstance(result.outcome, EncodedClip)]
+    peak_bytes = max(result.peak_rss_bytes for result in results)
     num_total = sum(clip.num_frames_total for clip in stored)
     return Encoded(seconds, peak_bytes, sum(clip.num_frames_decoded for clip in stored) / max(1, num_total))
 

@@ -143,10 +143,8 @@ def test_a_process_that_ends_itself_is_a_crash(
 
 
 def test_a_crash_that_does_not_come_back_is_forgiven(pool: DecodingPool, tmp_path: Path) -> None:
-    before = pool.stats.num_retries
     (result,) = pool.map(pool_jobs.crash_once, [str(tmp_path / "marker")])
     assert (result.outcome, result.attempts) == ("passed", 2)
-    assert pool.stats.num_retries == before + 1
 
 
 def test_idle_processes_that_are_killed_from_outside_cost_nothing(pool: DecodingPool) -> None:
@@ -204,7 +202,6 @@ def test_the_largest_memory_of_a_process_is_reported() -> None:
     with DecodingPool(1) as pool:
         (result,) = pool.map(pool_jobs.allocate, [300])
         assert 300 * MEBIBYTE < result.peak_rss_bytes < 800 * MEBIBYTE
-        assert pool.stats.peak_rss_bytes == result.peak_rss_bytes
 
 
 def test_a_bug_is_raised_with_its_job_and_its_traceback(pool: DecodingPool) -> None:
