@@ -67,7 +67,8 @@ def encode_clip(job: ClipJob) -> EncodedClip:
     Raises:
         VideoLost: if the clip cannot be used, or its file is no longer the one that the plan is about.
     """
-    return encode_decoded(job, decode_job(job))
+    video = unchanged_video(job)
+    return encode_decoded(job, video, decode_job(job, video))
 
 
 def encode_spans(jobs: Sequence[ClipJob]) -> list[EncodedClip | Loss] | None:
@@ -81,7 +82,7 @@ def encode_spans(jobs: Sequence[ClipJob]) -> list[EncodedClip | Loss] | None:
     first, *others = jobs
     if not others:
         return [encode_clip(first)]
-    video = _unchanged_video(first)
+    video = unchanged_video(first)
     try:
         choices = [_choice(job) for job in jobs]
         found = decode_spans(video, choices, _frame_size(first.encoding), first.limits, joint_part(jobs))
@@ -90,17 +91,17 @@ def encode_spans(jobs: Sequence[ClipJob]) -> list[EncodedClip | Loss] | None:
     encoded: list[EncodedClip | Loss] = []
     images = KnownImages(first.encoding.image_format, first.encoding.jpeg_quality)
     for job, decoded in zip(jobs, found, strict=True):
-        encoded.append(decoded if isinstance(decoded, Loss) else encode_decoded(job, decoded, images))
+        encoded.append(decoded if isinstance(decoded, Loss) else encode_decoded(job, video, decoded, images))
     return encoded
 
 
-def decode_job(job: ClipJob) -> DecodedFrames:
-    """The frames of a clip, as the encoding wants them.
+def decode_job(job: ClipJob, video: Path | RemoteVideo) -> DecodedFrames:
+    """The frames of a clip, as the encoding wants them, from its `unchanged_video`.
 
     Raises:
-        VideoLost: as `encode_clip`.
+        VideoLost: if the clip cannot be used.
     """
-    return decode_clip(_unchanged_video(job), _choice(job), _frame_size(job.encoding), job.limits, job.part)
+    return decode_clip(video, _choice(job), _frame_size(job.encoding), job.limits, job.part)
 
 
 def joint_part(jobs: Sequence[ClipJob]) -> Part | None:
@@ -121,12 +122,19 @@ def _frame_size(encoding: Encoding) -> FrameSize:
     return FrameSize(encoding.resize, encoding.resolution)
 
 
-def encode_decoded(job: ClipJob, decoded: DecodedFrames, known: KnownImages | None = None) -> EncodedClip:
-    """The framed record of a clip whose frames were decoded."""
+def encode_decoded(
+    job: ClipJob, video: Path | RemoteVideo, decoded: DecodedFrames, known: KnownImages | None = None
+) -> EncodedClip:
+    """The framed record of a clip whose frames were decoded; its sound is read from `video` here.
+
+    Raises:
+        VideoLost: if its sound cannot be decoded.
+    """
     encoding = job.encoding
     record = clip_record(job.clip, decoded, encoding, known)
     if encoding.audio_sample_rate:
-        record = replace(record, audio=_sound(job, decoded.timeline), audio_sample_rate=encoding.audio_sample_rate)
+        sound = _sound(job, video, decoded.timeline)
+        record = replace(record, audio=sound, audio_sample_rate=encoding.audio_sample_rate)
     framed = frame_record(layout_codec(encoding.layout).encode_record(record), encoding.compression)
     return EncodedClip(
         framed=framed,
@@ -138,10 +146,10 @@ def encode_decoded(job: ClipJob, decoded: DecodedFrames, known: KnownImages | No
     )
 
 
-def _sound(job: ClipJob, timeline: Timeline) -> NDArray[np.float32]:
+def _sound(job: ClipJob, video: Path | RemoteVideo, timeline: Timeline) -> NDArray[np.float32]:
     """The clip's sound; empty where the video has none, which loses no clip and says what is so."""
     span = span_us(timeline, job.clip.start_seconds, job.clip.end_seconds)
-    sound = decode_audio(job.path, *span, job.encoding.audio_sample_rate, job.limits)
+    sound = decode_audio(video, *span, job.encoding.audio_sample_rate, job.limits)
     return np.zeros(0, np.float32) if sound is None else sound
 
 
@@ -170,7 +178,13 @@ def clip_record(
     )
 
 
-def _unchanged_video(job: ClipJob) -> Path | RemoteVideo:
+def unchanged_video(job: ClipJob) -> Path | RemoteVideo:
+    """What decoding opens: the clip's video, which is still the one that was hashed; a small one in a store is fetched.
+
+    Raises:
+        VideoLost: if it is gone, cannot be read, or is another one now.
+        StorageFailed: if its store does not answer.
+    """
     try:
         file = stat_file(job.path, job.clip.path)
         video = locate_video(job.path)

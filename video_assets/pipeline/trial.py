@@ -3,11 +3,13 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.losses import VideoLost
 from video_assets.media.reference import decode_beginning
-from video_assets.pipeline.encode import ClipJob, decode_job, encode_decoded
+from video_assets.pipeline.encode import ClipJob, decode_job, encode_decoded, unchanged_video
+from video_assets.storage.remote_videos import RemoteVideo
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +56,19 @@ def try_clip(job: TrialJob) -> TrialResult:
         VideoLost: if the clip cannot be used.
     """
     cost_of: dict[Encoding, TrialCost] = {}
+    clock = _Clock()
+    video = unchanged_video(job.clip)
+    fetching = clock.read()
     for encodings in _by_frames(job.encodings):
         clock = _Clock()
-        decoded = decode_job(replace(job.clip, encoding=encodings[0]))
+        decoded = decode_job(replace(job.clip, encoding=encodings[0]), video)
         decoding = clock.read()
         for encoding in encodings:
             clock = _Clock()
-            encoded = encode_decoded(replace(job.clip, encoding=encoding), decoded)
-            writing = clock.read()
-            cost_of[encoding] = TrialCost(decoding[0] + writing[0], decoding[1] + writing[1], len(encoded.framed))
-    return TrialResult(tuple(cost_of[encoding] for encoding in job.encodings), _plain_frame(job))
+            encoded = encode_decoded(replace(job.clip, encoding=encoding), video, decoded)
+            seconds, core_seconds = (sum(parts) for parts in zip(fetching, decoding, clock.read(), strict=True))
+            cost_of[encoding] = TrialCost(seconds, core_seconds, len(encoded.framed))
+    return TrialResult(tuple(cost_of[encoding] for encoding in job.encodings), _plain_frame(job, video))
 
 
 class _Clock:
@@ -85,12 +90,12 @@ def _by_frames(encodings: Iterable[Encoding]) -> list[list[Encoding]]:
     return list(groups.values())
 
 
-def _plain_frame(job: TrialJob) -> FrameCost | None:
+def _plain_frame(job: TrialJob, video: Path | RemoteVideo) -> FrameCost | None:
     if job.max_plain_seconds <= 0:
         return None
     clock = _Clock()
     try:
-        num_frames = decode_beginning(job.clip.path, job.max_plain_seconds, job.clip.limits)
+        num_frames = decode_beginning(video, job.max_plain_seconds, job.clip.limits)
     except VideoLost:
         return None
     seconds, core_seconds = clock.read()
