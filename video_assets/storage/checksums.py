@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from video_assets.storage.files import json_text
+from video_assets.storage.files import json_text, read_if_there
 from video_assets.storage.seals import OPEN_SEAL, is_seal_whole, sealed
 
 ABSENT = ""
@@ -33,12 +33,16 @@ class Checksums:
 
 
 def read_checksums(path: Path) -> Checksums | None:
-    """The checksums, or None where there are none, or the file is damaged."""
+    """The checksums, or None where there are none, or the file is damaged.
+
+    Raises:
+        StorageFailed: if it cannot be read. A commit that took it for missing would allow whatever is on disk.
+    """
+    data = read_if_there(path)
+    if data is None or not is_seal_whole(data):
+        return None
     try:
-        data = path.read_bytes()
-        if not is_seal_whole(data):
-            return None
         values = json.loads(data)
         return Checksums(values["files"], values["before"])
-    except (OSError, ValueError, KeyError):
+    except (ValueError, KeyError):
         return None

@@ -150,6 +150,19 @@ def write_if_changed(path: Path, data: bytes) -> bool:
     return True
 
 
+def read_if_there(path: Path) -> bytes | None:
+    """A file's content, or None if there is no such file. One that cannot be read now is no missing one.
+
+    Raises:
+        StorageFailed: if it cannot be read.
+    """
+    try:
+        with named_failures(path, "read", but=(*NOT_THERE, IsADirectoryError)):
+            return path.read_bytes()
+    except (*NOT_THERE, IsADirectoryError):
+        return None
+
+
 def read_lines(path: Path) -> list[str]:
     """Lines of a UTF-8 file without their ends; none if the file is not there. Only newlines separate."""
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from video_assets.storage.files import json_text, write_text
+from video_assets.storage.files import json_text, read_if_there, write_text
 from video_assets.storage.seals import OPEN_SEAL, is_seal_whole, sealed
 
 
@@ -71,14 +71,17 @@ def read_sidecar(path: Path) -> Sidecar | None:
     """The sidecar, or None where there is none or it is damaged: then its shard counts as missing.
 
     Types are checked: a number that damage turned into a text, or the other way round, must not come as far as a sum.
+
+    Raises:
+        StorageFailed: if it cannot be read. That says nothing of the shard: taken for missing, it would be made again.
     """
+    data = read_if_there(path)
+    if data is None or is_seal_whole(data) is False:
+        return None
     try:
-        data = path.read_bytes()
-        if is_seal_whole(data) is False:
-            return None
         sidecar = _SIDECAR.validate_json(data, strict=True, extra="ignore")  # the seal is one more
         for clip in sidecar.clips:
             bytes.fromhex(clip.signature)
-    except (OSError, ValueError):
+    except ValueError:
         return None
     return sidecar

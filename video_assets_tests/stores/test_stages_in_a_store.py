@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from video_assets.domain.errors import StorageFailed
+from video_assets.pipeline.publish import publish
+from video_assets.pipeline.shards import shards_to_build
+from video_assets.storage import objects
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline.stages import Stages
@@ -64,3 +68,22 @@ def test_a_dataset_in_a_store_grows_by_what_is_new_only(bucket: Bucket, videos: 
     put = {request.path for request in bucket.proxy.log[before:] if request.method == "PUT"}
     assert not {path for path in put if path.partition("root/")[2] in {key.partition("root/")[2] for key in shards}}
     assert sum("/videos/" in path and path.endswith(".mp4") for path in read) <= 6
+
+
+def test_a_store_that_does_not_answer_has_lost_neither_shards_nor_checksums(
+    bucket: Bucket, built_once: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.put_tree(built_once.paths.directory, "root/clips")
+    paths = DatasetPaths(bucket.at("root"), "clips")
+    assert shards_to_build(paths) == []
+    once = {"use_listings_cache": False, "config_kwargs": {"retries": {"mode": "standard", "max_attempts": 1}}}
+    monkeypatch.setitem(objects._OPTIONS, "s3", once)
+    paths = DatasetPaths(bucket.at("root"), "clips")
+    bucket.proxy.refused = r"GET .*shards/train-00001\.json"
+    with pytest.raises(StorageFailed, match=r"shards/train-00001\.json cannot be read: .*can be reached from here"):
+        shards_to_build(paths)
+    bucket.proxy.refused = r"GET .*/checksums\.json"
+    before = len(bucket.proxy.log)
+    with pytest.raises(StorageFailed, match=r"/checksums\.json cannot be read: "):
+        publish(paths.version("1.0.0"), {"README.md": b"another"}, {})
+    assert all(request.method == "GET" for request in bucket.proxy.log[before:])
