@@ -21,7 +21,7 @@ from video_assets.pipeline.lost_clips import without_bad_spans, without_conflict
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.settings import SourceSettings
 from video_assets.storage.files import NOT_THERE, read_lines, remove_temporaries, write_if_changed
-from video_assets.storage.listing import NOT_LISTED
+from video_assets.storage.listing import NOT_LISTED, NOT_SEEN
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, read_quarantine, replace_stage
 from video_assets.storage.schemas import FACTS_FIELDS, LEFT_OUT, MANIFEST
@@ -169,12 +169,13 @@ def _refuse_empty(source: Path, asked: SourceClips, previous: pd.DataFrame) -> N
 
 
 def _refuse_unlisted(asked: SourceClips, previous: pd.DataFrame) -> None:
-    """A folder that cannot be listed is not an empty one; one that no clip came from may be anybody's."""
-    for folder in [item for item in asked.left_out if item.reason.startswith(NOT_LISTED)]:
-        num_known = int(previous["path"].str.startswith(folder.source).sum())
+    """What cannot be listed or looked at is not gone; where no clip came from may be anybody's."""
+    for item in [item for item in asked.left_out if item.reason.startswith((NOT_LISTED, NOT_SEEN))]:
+        place = item.source.rstrip("/")
+        num_known = int(((previous["path"] == place) | previous["path"].str.startswith(f"{place}/")).sum())
         if num_known:
             raise BuildRefused(
-                f"of the source, {folder.source}: {folder.reason}; the dataset knows {num_known} clips in it, "
+                f"of the source, {item.source}: {item.reason}; the dataset knows {num_known} clips in it, "
                 "which are not taken for deleted: make it readable, or remove it"
             )
 

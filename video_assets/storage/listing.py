@@ -1,5 +1,6 @@
 """List a folder of videos: what is there, and what is left out by rule."""
 
+import errno
 import fnmatch
 import os
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,8 @@ VIDEO_SUFFIXES = frozenset((
 
 
 NOT_LISTED = "the folder cannot be listed"
+NOT_SEEN = "it cannot be looked at"
+_TO_NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 @dataclass(slots=True)
@@ -111,7 +114,8 @@ def _take(entry: os.DirEntry[str], relative: str, real_source: Path, include: Se
         status = entry.stat()
         is_file = entry.is_file()
     except OSError as error:
-        listing.left_out.append(LeftOut(name, f"a link to nothing: {error.strerror}"))
+        what = "a link to nothing" if error.errno in _TO_NOTHING else NOT_SEEN
+        listing.left_out.append(LeftOut(name, f"{what}: {error.strerror}"))
         return
     if not is_file:
         listing.left_out.append(LeftOut(name, "not a file"))

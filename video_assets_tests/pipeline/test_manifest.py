@@ -1,9 +1,12 @@
 """The manifest: what is opened, what is remembered, what is lost and why."""
 
 import csv
+import errno
 import os
+import re
 import shutil
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -244,6 +247,36 @@ def test_nothing_usable_is_refused_whatever_may_fail(tmp_path: Path) -> None:
     stages = Stages(tmp_path / "videos", DatasetPaths(tmp_path / "root", "clips"))
     with pytest.raises(BuildRefused, match=r"1 of 1 clips \(100.0%\) cannot be used"):
         stages.manifest(max_failed_fraction=1.0)
+
+
+def test_a_video_that_cannot_be_looked_at_is_not_taken_for_deleted(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that may be listed and not entered, or a disk that fails: scandir gives names, and stat an error."""
+    stages.manifest()
+    before = stages.paths.manifest.read_bytes()
+    scandir = os.scandir
+
+    class Unseen:
+        def __init__(self, entry: "os.DirEntry[str]") -> None:
+            self.name, self.path = entry.name, entry.path
+            self.is_dir, self.is_symlink = entry.is_dir, entry.is_symlink
+
+        def stat(self) -> os.stat_result:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    def without_rights(path: str) -> object:
+        entries = scandir(path)
+        return nullcontext([Unseen(entry) for entry in entries]) if path.endswith("jump") else entries
+
+    monkeypatch.setattr(os, "scandir", without_rights)
+    told = (
+        f"of the source, {FIRST}: it cannot be looked at: Permission denied; the dataset knows 1 clips in it, "
+        "which are not taken for deleted: make it readable, or remove it"
+    )
+    with pytest.raises(BuildRefused, match=f"^{re.escape(told)}$"):
+        stages.manifest()
+    assert stages.paths.manifest.read_bytes() == before
 
 
 def test_label_numbers_never_change_when_classes_come_and_go(stages: Stages) -> None:
