@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from video_assets.domain.errors import BuildRefused
+from video_assets.domain.errors import BuildRefused, StorageFailed
 from video_assets.domain.progress import Progress, silent
 from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.commit import commit_dataset, committed_plan_digest
@@ -47,6 +47,7 @@ def repair_dataset(
 
     Raises:
         BuildRefused: if nothing was planned yet.
+        StorageFailed: if the store of the dataset or of its source does not answer.
     """
     report = RepairReport(find_damage(paths))
     if not report.damaged:
@@ -186,6 +187,8 @@ class _Wanted:
         for path, content_hash in dict(zip(rows["path"], rows["content_hash"], strict=True)).items():
             try:
                 is_same, status = has_content(directory / path, content_hash), (directory / path).stat()
+            except StorageFailed:  # that its store does not answer now says nothing of the video
+                raise
             except OSError as error:
                 gone = f"its source {path} cannot be read in {directory} ({error.strerror})"
                 return f"{gone}: put it back, or name another place with --source"

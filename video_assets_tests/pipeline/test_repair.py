@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from video_assets.domain.errors import StorageFailed
 from video_assets.pipeline.integrity import find_damage
 from video_assets.pipeline.repair import RepairReport, repair_dataset
 from video_assets.storage.files import file_sha256
@@ -56,6 +57,20 @@ def test_only_the_damaged_shards_are_encoded_again(built: Built) -> None:
     )
     assert bytes_of(built) == before
     assert not built.paths.scratch.root.exists()
+
+
+def test_a_source_whose_store_does_not_answer_is_not_taken_for_gone(
+    built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = "s3://bucket/run/a.mp4 cannot be read: connection refused"
+
+    def no_answer(_path: Path, _identity: str) -> bool:
+        raise StorageFailed(told)
+
+    monkeypatch.setattr("video_assets.pipeline.repair.has_content", no_answer)
+    damage.flip_byte(built.shard(TRAIN_SHARDS[1]), 700)
+    with pytest.raises(StorageFailed, match=f"^{told}$"):
+        repair(built)
 
 
 def test_all_that_the_commit_writes_comes_back_at_once(built: Built) -> None:
