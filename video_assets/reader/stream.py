@@ -107,19 +107,19 @@ def _with_epoch(records: Any, epoch: Any) -> Any:
 
 
 def _epoch_records(stored: StoredRecords, shuffle: Shuffle | None, epoch: Any) -> Any:
-    """Serialized records of one epoch, for all workers."""
+    """Serialized records of one epoch, for all workers. A file is opened, and fetched, when its turn comes."""
 
-    def of_files(files: Any) -> Any:
-        if any("://" in file for file in stored.files):
-            files = tf.map_fn(_copied, files) if files.shape.rank else _copied(files)
-        return tf.data.TFRecordDataset(files, stored.compression, buffer_size=_READ_BYTES)
+    def of_file(file: Any) -> Any:
+        local = _copied(file) if is_stored_elsewhere else file
+        return tf.data.TFRecordDataset(local, stored.compression, buffer_size=_READ_BYTES)
 
+    is_stored_elsewhere = any("://" in file for file in stored.files)
     files = tf.constant(list(stored.files))
     if shuffle is None:
-        return of_files(files)
+        return tf.data.Dataset.from_tensor_slices(files).flat_map(of_file)
     seeds = epoch_seed(shuffle.seed, epoch)
     shards = tf.data.Dataset.from_tensor_slices(RANDOM.experimental.stateless_shuffle(files, seeds))
-    records = shards.interleave(of_files, cycle_length=min(_SHARDS_AT_ONCE, len(stored.files)), block_length=1)
+    records = shards.interleave(of_file, cycle_length=min(_SHARDS_AT_ONCE, len(stored.files)), block_length=1)
     return _shuffled(records, shuffle.buffer_size, seeds)
 
 
