@@ -15,14 +15,14 @@ from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.card import Committed, card_files, class_rows
 from video_assets.pipeline.changes import commit_notes
+from video_assets.pipeline.current_shards import is_as_planned
 from video_assets.pipeline.label_sets import indices_of_sets
 from video_assets.pipeline.plan import ReadPlan, plan_digest, sequence_of
 from video_assets.pipeline.publish import copied_tables, publish, text_indexes
-from video_assets.pipeline.shards import is_as_planned
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
 from video_assets.records.tfds import dataset_info_json, features_json
 from video_assets.storage.addresses import ask_each
-from video_assets.storage.files import remove_temporaries, was_written_after, write_text
+from video_assets.storage.files import file_status, remove_temporaries, was_written_after, write_text
 from video_assets.storage.paths import (
     FILEPATH_TEMPLATE,
     DatasetPaths,
@@ -124,10 +124,10 @@ def _sound_shards(audit: DatasetAudit, version_paths: VersionPaths) -> dict[str,
     fingerprints = audit.fingerprints
     if not fingerprints:
         raise BuildRefused("the plan has no shards; materialize manifest, splits and plan first")
-    found = audit.sidecars
+    found, committed = audit.sidecars, file_status(version_paths.dataset_info)
     are_planned = ask_each(
         version_paths.directory,
-        lambda item: is_as_planned(version_paths, *item, found[item[0]]),
+        lambda item: is_as_planned(version_paths, *item, found[item[0]], committed),
         fingerprints.items(),
     )
     missing = [key for key, is_there in zip(fingerprints, are_planned, strict=True) if not is_there]

@@ -2,7 +2,7 @@
 
 import zlib
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,14 +17,15 @@ from video_assets.domain.losses import Loss
 from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.domain.progress import Counter, Progress, silent
 from video_assets.media.pool import DecodingPool, PoolMaker
+from video_assets.pipeline.current_shards import is_current
 from video_assets.pipeline.known_timelines import KnownVideos, known_timelines
-from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, ReadPlan, read_plan
+from video_assets.pipeline.plan import ReadPlan, read_plan
 from video_assets.records.framing import FramingError, read_records
 from video_assets.records.layouts import layout_codec
-from video_assets.storage.addresses import ask_each, open_address
-from video_assets.storage.files import AtomicFile, file_sha256, file_status, remove_temporaries, was_written_after
+from video_assets.storage.addresses import open_address
+from video_assets.storage.files import AtomicFile, remove_temporaries
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
-from video_assets.storage.sidecars import LostClip, Sidecar, StoredClip, read_sidecar
+from video_assets.storage.sidecars import LostClip, Sidecar, StoredClip
 from video_assets.storage.sources import source_directory
 
 if TYPE_CHECKING:
@@ -85,18 +86,6 @@ class _Written:
     losses: list[LostClip] = field(default_factory=list)
     num_frames_decoded: int = 0
     num_frames_total: int = 0
-
-
-def is_current(paths: VersionPaths, key: str, fingerprint: str) -> Sidecar | None:
-    """The sidecar of a shard whose file already has this fingerprint, by name, size and content; else None."""
-    split, index = parse_partition_key(key)
-    sidecar = read_sidecar(paths.sidecar(split, index))
-    shard = paths.shard(split, index)
-    if sidecar is None or sidecar.fingerprint != fingerprint or not shard.is_file():
-        return None
-    if shard.stat().st_size != sidecar.bytes or file_sha256(shard) != sidecar.sha256:
-        return None
-    return sidecar
 
 
 def build_shards(
@@ -283,35 +272,3 @@ def _refuse_unsound(path: Path, plan: ShardPlan, done: _Written, labels: Sequenc
     wanted = [(c.clip_id, c.label, c.num_frames, c.offset, c.length) for c in done.clips]
     if found != wanted:
         raise ShardFailed(f"what was written holds {len(found)} records that are not the {len(wanted)} planned ones")
-
-
-def shards_to_build(paths: DatasetPaths) -> list[str]:
-    """Partition keys of planned shards that are missing or stale on disk, by fingerprint and size (not content)."""
-    plan = read_plan(paths, FINGERPRINT_COLUMNS)
-    return list(missing_shards(paths.version(plan.pinned.version), plan.fingerprints()))
-
-
-def missing_shards(paths: VersionPaths, fingerprints: Mapping[str, str]) -> dict[str, str]:
-    """Those of the planned shards, with their fingerprints, that do not look current."""
-    are_current = ask_each(paths.directory, lambda item: looks_current(paths, *item), fingerprints.items())
-    pairs = zip(fingerprints.items(), are_current, strict=True)
-    return {key: fingerprint for (key, fingerprint), is_there in pairs if not is_there}
-
-
-def looks_current(paths: VersionPaths, key: str, fingerprint: str) -> bool:
-    """Like `is_current`, but without reading the shard: by fingerprint, size, and no change since the commit."""
-    return is_as_planned(paths, key, fingerprint, read_sidecar(paths.sidecar(*parse_partition_key(key))))
-
-
-def is_as_planned(paths: VersionPaths, key: str, fingerprint: str, sidecar: Sidecar | None) -> bool:
-    """`looks_current` of a shard whose sidecar was read already."""
-    if sidecar is None or sidecar.fingerprint != fingerprint:
-        return False
-    shard, info = paths.shard(*parse_partition_key(key)), paths.dataset_info
-    status = file_status(shard)
-    if status is None or status.st_size != sidecar.bytes:
-        return False
-    committed = file_status(info)
-    if committed is not None and was_written_after(status, committed):
-        return file_sha256(shard) == sidecar.sha256  # written, or tampered with, after the commit
-    return True

@@ -21,12 +21,13 @@ from video_assets.domain.timeline import KnownTimeline
 from video_assets.media.decode import NotTogether
 from video_assets.media.pool import DecodingPool
 from video_assets.pipeline import encode, shards, span_tasks
+from video_assets.pipeline.current_shards import shards_to_build
 from video_assets.pipeline.encode import ClipJob, EncodedClip, encode_clip
 from video_assets.pipeline.known_timelines import known_timelines
 from video_assets.pipeline.plan import planned_clips, read_plan
 from video_assets.pipeline.probing import ProbeJob
 from video_assets.pipeline.settings import ShardingSettings
-from video_assets.pipeline.shards import ShardReport, build_shards, shards_to_build
+from video_assets.pipeline.shards import ShardReport, build_shards
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.corpus import require_corpus
 from video_assets_tests.media.making import numbered_video

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from video_assets.domain.errors import StorageFailed
+from video_assets.pipeline.current_shards import shards_to_build
 from video_assets.pipeline.publish import publish
-from video_assets.pipeline.shards import shards_to_build
 from video_assets.storage import objects
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import Built
@@ -68,6 +68,21 @@ def test_a_dataset_in_a_store_grows_by_what_is_new_only(bucket: Bucket, videos: 
     put = {request.path for request in bucket.proxy.log[before:] if request.method == "PUT"}
     assert not {path for path in put if path.partition("root/")[2] in {key.partition("root/")[2] for key in shards}}
     assert sum("/videos/" in path and path.endswith(".mp4") for path in read) <= 6
+
+
+def test_the_commit_is_looked_at_once_for_all_shards(bucket: Bucket, built_once: Built) -> None:
+    bucket.put_tree(built_once.paths.directory, "root/clips")
+    stages = Stages(built_once.source, DatasetPaths(bucket.at("root"), "clips"))
+
+    def num_looks() -> int:
+        heads = [request.path for request in bucket.proxy.log if request.method == "HEAD"]
+        bucket.proxy.log.clear()
+        return sum(path.endswith("/dataset_info.json") for path in heads)
+
+    assert shards_to_build(stages.paths) == []
+    assert num_looks() == 1
+    stages.commit()
+    assert num_looks() < len(built_once.keys)
 
 
 def test_a_store_that_does_not_answer_has_lost_neither_shards_nor_checksums(
