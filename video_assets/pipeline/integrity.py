@@ -125,9 +125,8 @@ def _damaged_committed(paths: VersionPaths, checksums: Checksums | None) -> Iter
 def _damaged_shards(paths: VersionPaths, known: Iterable[str]) -> Iterator[Damage]:
     """Shards that are not committed yet, and all of them where nothing says what was committed."""
     committed = set(known)
-    for sidecar_path in sorted(paths.directory.glob("shards/*.json")):
-        place = parse_partition_key(sidecar_path.stem)
-        shard = paths.shard(*place)
+    for place in paths.sidecars():
+        shard, sidecar_path = paths.shard(*place), paths.sidecar(*place)
         sidecar = read_sidecar(sidecar_path)
         if sidecar is None and str(sidecar_path.relative_to(paths.directory)) not in committed:
             yield Damage(sidecar_path, "is not as it was written", paths.version)

@@ -202,13 +202,20 @@ class VersionPaths:
         """What is known about a shard."""
         return self.directory / "shards" / f"{partition_key(split, shard_index)}.json"
 
+    def sidecars(self) -> list[tuple[Split, int]]:
+        """The shards that have a sidecar; other files there are none of ours."""
+        return self._shards_by_suffix(".json")
+
     def retired_marker(self, split: Split, shard_index: int) -> Path:
         """Stands for the sidecar of a shard that is no longer part of the dataset, as long as its file is there."""
         return self.directory / "shards" / f"{partition_key(split, shard_index)}.retired"
 
     def retired_markers(self) -> list[tuple[Split, int]]:
         """The shards that a marker stands for."""
-        names = sorted(path.stem for path in (self.directory / "shards").glob("*.retired"))
+        return self._shards_by_suffix(".retired")
+
+    def _shards_by_suffix(self, suffix: str) -> list[tuple[Split, int]]:
+        names = sorted(path.stem for path in (self.directory / "shards").glob(f"*{suffix}"))
         return [parse_partition_key(name) for name in names if _PARTITION_KEY.fullmatch(name)]
 
     @property

@@ -86,3 +86,9 @@ def test_amid_a_commit_the_files_before_and_after_it_are_right_and_no_others(bui
     assert find_damage(built.paths) == []
     damage.flip_byte(built.version.card_markdown, 3)
     assert [item.path for item in find_damage(built.paths)] == [built.version.card_markdown]
+
+
+def test_files_of_others_beside_the_sidecars_are_not_looked_at(built: Built) -> None:
+    for name in ("notes.json", "train-7.json", "val-00000.json.bak"):
+        (built.version.directory / "shards" / name).write_text("mine")
+    assert find_damage(built.paths) == []
