@@ -7,7 +7,7 @@ from video_assets.storage.locks import Holder, hold_lock
 from video_assets.storage.paths import DatasetPaths
 
 _BUILD_WAIT_SECONDS = 2.0
-"""A sensor looks at the dataset for some milliseconds."""
+"""A sensor looks at the dataset for some milliseconds, and who lets go of a shared lock holds it alone meanwhile."""
 _STAGE_WAIT_SECONDS = 600.0
 """Stages that write tables take seconds, the commit of a large dataset minutes."""
 
@@ -32,7 +32,7 @@ def writing_tables(paths: DatasetPaths, stage: str) -> Generator[None]:
         LockHeld: if a build is under way that this stage is not part of, or another stage takes very long.
     """
     with (
-        hold_lock(paths.build_lock, stage, shared=True),
+        hold_lock(paths.build_lock, stage, shared=True, wait_seconds=_BUILD_WAIT_SECONDS),
         hold_lock(paths.tables_lock, stage, wait_seconds=_STAGE_WAIT_SECONDS),
     ):
         yield
@@ -48,5 +48,5 @@ def writing_shards(paths: DatasetPaths, stage: str) -> Generator[None]:
     Raises:
         LockHeld: if a build is under way that this run is not part of.
     """
-    with hold_lock(paths.build_lock, stage, shared=True):
+    with hold_lock(paths.build_lock, stage, shared=True, wait_seconds=_BUILD_WAIT_SECONDS):
         yield
