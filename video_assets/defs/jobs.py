@@ -49,7 +49,7 @@ def verify_shards_op(
         committed = [key for key in plan.fingerprints() if _is_committed(lengths, key)]
         chosen = rotating_sample(committed, day_number=config.day_number, num_days=DAYS_PER_ROUND)
         audit = partial(ShardAudit, paths, plan, limits=limits, make_pool=decoding.make_pool(limits))
-        outcomes = [audit(key=key).run(name) for key in chosen for name in SHARD_CHECKS]
+        outcomes = [outcome for key in chosen for outcome in map(audit(key=key).run, SHARD_CHECKS)]
     for outcome in outcomes:
         asset = f"{parse_partition_key(outcome.target)[0]}_shards"
         context.log_event(evaluation(context.instance, asset, outcome))  # pyright: ignore[reportArgumentType]  (it takes them)

@@ -6,11 +6,12 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
-from video_assets.defs import automation, requests
+from video_assets.defs import automation, jobs, requests
 from video_assets.defs.calm_sqlite import calm_sqlite
 from video_assets.defs.dead_runs import BUILD_TAG
 from video_assets.defs.instance import dagster_home, open_instance
@@ -19,6 +20,7 @@ from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG, registe
 from video_assets.defs.requests import MAX_ATTEMPTS
 from video_assets.defs.resources import Dataset, VideoSource
 from video_assets.domain.splits import Split
+from video_assets.pipeline.verify import ShardAudit
 from video_assets.pipeline.writing import building
 from video_assets_tests.datasets import NAME, Built
 
@@ -241,6 +243,27 @@ def test_the_nightly_verification_finds_a_damaged_shard_and_shows_it_on_its_part
     assert "1 committed shards are damaged: train-00000" in str(failure.step_failure_data.user_failure_data.description)
     statuses = {(status.asset, status.name): status for status in check_statuses(instance, built.paths)}
     assert statuses["train_shards", "shard_is_complete"].failed_partitions == ("train-00000",)
+
+
+def test_the_nightly_verification_audits_each_shard_once_for_all_its_checks(
+    instance: dg.DagsterInstance, built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An audit keeps the copy that it made of a shard in a store; another one would fetch it again."""
+    from video_assets.defs.location import build_definitions
+
+    audited: list[str] = []
+
+    def noted(*arguments: Any, key: str, **options: Any) -> ShardAudit:
+        audited.append(key)
+        return ShardAudit(*arguments, key=key, **options)
+
+    monkeypatch.setattr(jobs, "ShardAudit", noted)
+    monkeypatch.setenv("VIDEO_ASSETS_SOURCE", str(built.source))
+    monkeypatch.setenv("VIDEO_ASSETS_ROOT", str(built.paths.root))
+    job = build_definitions().resolve_job_def("verify_shards")
+    run_config = {"ops": {VERIFY_OP: {"config": {"day_number": 0}}}}
+    assert job.execute_in_process(instance=instance, run_config=run_config).success
+    assert audited == ["train-00000"]
 
 
 def make_job(name: str = "encode_train_shards") -> dg.JobDefinition:
