@@ -31,7 +31,7 @@ from video_assets.defs.settings_file import config_for
 from video_assets.domain.errors import SettingsError, VideoAssetsError
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.media.kept_pools import kept_pools
-from video_assets.pipeline.commit import committed_counts
+from video_assets.pipeline.committed import committed_counts
 from video_assets.pipeline.compared import kept_comparisons
 from video_assets.pipeline.current_shards import shards_to_build
 from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, live_shards, read_plan

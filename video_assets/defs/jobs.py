@@ -12,7 +12,7 @@ from video_assets.defs.resources import Dataset, Decoding
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.backlog import rotating_sample
-from video_assets.pipeline.commit import committed_lengths
+from video_assets.pipeline.committed import committed_lengths
 from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.plan import read_plan
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit

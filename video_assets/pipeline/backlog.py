@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from video_assets.domain.hashing import json_digest
 from video_assets.domain.splits import Split
-from video_assets.pipeline.commit import committed_plan_digest
+from video_assets.pipeline.committed import committed_plan_digest
 from video_assets.pipeline.current_shards import missing_shards
 from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, plan_digest, read_plan
 from video_assets.pipeline.shard_runs import runs_of_neighbours

@@ -4,6 +4,7 @@ It stands twice, in the index's own file and in `dataset_info.json`, so that one
 other; and with the digest of its plan, so that committing the same again, or after a kill, says the same.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -14,9 +15,10 @@ import pandas as pd
 
 from video_assets.domain.errors import FileDamaged
 from video_assets.pipeline.diff import COMPARED_COLUMNS, DatasetDiff, diff_indices
+from video_assets.records.dataset_info import parse_dataset_info
 from video_assets.report.card import Change
 from video_assets.storage.checksums import read_checksums
-from video_assets.storage.files import file_sha256
+from video_assets.storage.files import read_if_there
 from video_assets.storage.paths import DatasetPaths, VersionPaths
 from video_assets.storage.schemas import INDEX
 from video_assets.storage.tables import read_notes, read_table
@@ -65,9 +67,11 @@ def _known_notes(version_paths: VersionPaths) -> CommitNotes | None:
         if version_paths.index.exists():
             return _parsed(json.loads(read_notes(version_paths.index)[_NOTE]))
     info, checksums = version_paths.dataset_info, read_checksums(version_paths.checksums)
-    with suppress(KeyError, FileNotFoundError):
-        if checksums is not None and checksums.allows(info.name, file_sha256(info)):
-            return _parsed(json.loads(json.loads(info.read_text("utf-8"))["configDescription"])[_NOTE])
+    data = read_if_there(info)
+    with suppress(FileDamaged, KeyError):
+        if data is not None and checksums is not None and checksums.allows(info.name, hashlib.sha256(data).hexdigest()):
+            notes = parse_dataset_info(data, info).notes
+            return None if notes is None else _parsed(notes)
     return None
 
 

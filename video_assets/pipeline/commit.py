@@ -1,8 +1,6 @@
 """Stage 5: the commit: check every planned shard, and swap the metadata that readers open."""
 
-import json
-import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -15,20 +13,22 @@ from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.card import Committed, card_files, class_rows
 from video_assets.pipeline.changes import commit_notes
+from video_assets.pipeline.committed import committed_lengths
 from video_assets.pipeline.current_shards import is_as_planned
 from video_assets.pipeline.label_sets import indices_of_sets
 from video_assets.pipeline.plan import ReadPlan, plan_digest, sequence_of
 from video_assets.pipeline.publish import copied_tables, publish, text_indexes
+from video_assets.pipeline.retired import remove_retired
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
-from video_assets.records.tfds import dataset_info_json, features_json
+from video_assets.records.dataset_info import dataset_info_json
+from video_assets.records.tfds import features_json
 from video_assets.storage.addresses import ask_each
-from video_assets.storage.files import file_status, remove_temporaries, was_written_after, write_text
+from video_assets.storage.files import file_status, remove_temporaries, was_written_after
 from video_assets.storage.paths import (
     FILEPATH_TEMPLATE,
     DatasetPaths,
     VersionPaths,
     parse_partition_key,
-    parse_shard_file_name,
     partition_key,
 )
 from video_assets.storage.quarantine import replace_stage
@@ -110,7 +110,7 @@ def commit_dataset(
         **_metadata(committed),
     }
     report.was_changed = publish(version_paths, contents, sidecars)
-    report.removed = _remove_retired(version_paths, sidecars.keys(), retired_grace_minutes)
+    report.removed = remove_retired(version_paths, sidecars.keys(), retired_grace_minutes)
     remove_temporaries(version_paths.directory)
     return report
 
@@ -143,11 +143,10 @@ def _sound_shards(audit: DatasetAudit, version_paths: VersionPaths) -> dict[str,
 
 def _uncommitted(version_paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -> list[str]:
     """Shards that the committed dataset does not hold, or that were written after it."""
-    info = version_paths.dataset_info
-    if not info.exists():
+    committed = file_status(version_paths.dataset_info)
+    if committed is None:
         return list(sidecars)
     lengths = committed_lengths(version_paths)
-    committed = info.stat()
 
     def is_fresh(item: tuple[str, Sidecar]) -> bool:
         split, index = parse_partition_key(item[0])
@@ -157,36 +156,6 @@ def _uncommitted(version_paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -
 
     are_fresh = ask_each(version_paths.directory, is_fresh, sidecars.items())
     return [key for key, fresh in zip(sidecars, are_fresh, strict=True) if fresh]
-
-
-def committed_lengths(version_paths: VersionPaths) -> dict[str, list[int]]:
-    """Records of each shard of the committed dataset by split; 0 for a retired one.
-
-    Empty without a commit, and where it is damaged: the next commit then checks everything and writes it again.
-    """
-    try:
-        info = json.loads(version_paths.dataset_info.read_text("utf-8"))
-        return {entry["name"]: [int(n) for n in entry["shardLengths"]] for entry in info["splits"]}
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def committed_plan_digest(version_paths: VersionPaths) -> str:
-    """The digest of the plan that was committed last; empty without a commit, and where it is damaged."""
-    try:
-        info = json.loads(version_paths.dataset_info.read_text("utf-8"))
-        return str(json.loads(info["configDescription"])["plan"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return ""
-
-
-def committed_counts(paths: DatasetPaths, version: str) -> dict[str, dict[str, int]]:
-    """Records and live shards of each split of a committed version; empty without a commit."""
-    lengths = committed_lengths(paths.version(version))
-    return {
-        split: {"records": sum(numbers), "shards": sum(1 for number in numbers if number)}
-        for split, numbers in lengths.items()
-    }
 
 
 def _refuse_unsound(
@@ -294,30 +263,3 @@ def _metadata(committed: Committed) -> dict[str, bytes]:
         )
     texts[version_paths.dataset_info] = info
     return {path.name: text.encode("utf-8") for path, text in texts.items()}
-
-
-def _remove_retired(version_paths: VersionPaths, live: Collection[str], grace_minutes: float) -> list[str]:
-    """Removes shard files that the plan no longer holds, once they have been retired for long enough.
-
-    The first commit without a shard replaces its sidecar by a marker, whose age counts. The marker goes last, and one
-    whose file is gone already (the commit before was killed) goes now.
-    """
-    removed: list[str] = []
-    for marker in version_paths.retired_markers():
-        if not version_paths.shard(*marker).exists():
-            version_paths.retired_marker(*marker).unlink()
-    for path in sorted(version_paths.directory.iterdir()):
-        parsed = parse_shard_file_name(path.name)
-        if parsed is None or parsed[0] != version_paths.name or partition_key(*parsed[1:]) in live:
-            continue
-        marker = version_paths.retired_marker(*parsed[1:])
-        version_paths.sidecar(*parsed[1:]).unlink(missing_ok=True)
-        if not marker.exists():
-            write_text(marker, "retired\n")
-        # The age whichever way the clock went: a marker of the future must not stay until then.
-        if abs(time.time() - marker.stat().st_mtime) >= grace_minutes * 60:
-            version_paths.text_index(*parsed[1:]).unlink(missing_ok=True)
-            path.unlink()
-            marker.unlink()
-            removed.append(partition_key(*parsed[1:]))
-    return removed

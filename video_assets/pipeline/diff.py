@@ -1,13 +1,14 @@
 """`video-assets diff`: what changed between two committed versions, in terms of clips."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from video_assets.domain.encoding import Encoding, changed_fields
 from video_assets.domain.errors import SettingsError
+from video_assets.pipeline.committed import read_commit
 from video_assets.storage.paths import VersionPaths, parse_version
 from video_assets.storage.schemas import INDEX
 from video_assets.storage.tables import read_table
@@ -39,13 +40,12 @@ def diff_versions(before_dir: Path, after_dir: Path) -> DatasetDiff:
 
     Raises:
         SettingsError: if one of them holds no committed dataset.
+        FileDamaged: if what one of them says is not what a commit writes.
     """
     before, old_encoding = _read(before_dir)
     after, new_encoding = _read(after_dir)
     diff = diff_indices(before, after)
-    names = sorted(old_encoding.keys() | new_encoding.keys())
-    pairs = {name: [old_encoding.get(name), new_encoding.get(name)] for name in names}
-    diff.encoding = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    diff.encoding = {name: list(pair) for name, pair in sorted(changed_fields(old_encoding, new_encoding).items())}
     if diff.encoding:
         diff.re_encoded = len(set(before["clip_id"]) & set(after["clip_id"]))
         diff.unchanged = 0
@@ -81,11 +81,11 @@ def _find_renamed(before: pd.DataFrame, after: pd.DataFrame, diff: DatasetDiff) 
     diff.added = sorted(set(diff.added).difference(new_names))
 
 
-def _read(version_dir: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _read(version_dir: Path) -> tuple[pd.DataFrame, Encoding]:
     if parse_version(version_dir.name) is None:
         raise SettingsError(f"{version_dir} is not a version directory, such as root/clips/1.0.0")
     paths = VersionPaths(version_dir, version_dir.parent.name, version_dir.name)
-    if not paths.dataset_info.exists() or not paths.index.exists():
+    info = read_commit(paths)
+    if info is None or not paths.index.exists():
         raise SettingsError(f"{version_dir} holds no committed dataset; build it first")
-    info = json.loads(paths.dataset_info.read_text("utf-8"))
-    return read_table(paths.index, INDEX), json.loads(info["configDescription"])["encoding"]
+    return read_table(paths.index, INDEX), info.encoding

@@ -7,7 +7,8 @@ from pathlib import Path
 from video_assets.domain.errors import BuildRefused, StorageFailed
 from video_assets.domain.progress import Progress, silent
 from video_assets.media.pool import PoolMaker
-from video_assets.pipeline.commit import commit_dataset, committed_plan_digest
+from video_assets.pipeline.commit import commit_dataset
+from video_assets.pipeline.committed import committed_plan_digest
 from video_assets.pipeline.integrity import Damage, find_damage, stored_places
 from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.plan import ReadPlan, plan_digest, read_plan

@@ -9,7 +9,7 @@ from video_assets.domain.checks import CheckOutcome
 from video_assets.media.kept_pools import kept_pools
 from video_assets.media.pool import num_cores
 from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
-from video_assets.pipeline.commit import committed_counts
+from video_assets.pipeline.committed import committed_counts
 from video_assets.pipeline.integrity import find_damage, integrity_outcomes
 from video_assets.pipeline.jobs import open_pool
 from video_assets.pipeline.manifest import manifest_settings

@@ -1,6 +1,5 @@
 """Read a dataset version for training."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.splits import Split, split_named
+from video_assets.records.dataset_info import parse_dataset_info
 from video_assets.storage.addresses import open_address
+from video_assets.storage.files import read_if_there
 from video_assets.storage.paths import VersionPaths, parse_version
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def load_dataset(
     Raises:
         SettingsError: if there is no committed dataset, or it has no such split, or no sound that is asked for, or an
             option is out of range.
+        FileDamaged: if its dataset_info.json is not what a commit writes.
     """
     import tensorflow as tf
 
@@ -137,6 +139,7 @@ def committed_shards(version_dir: Path, split: str) -> CommittedSplit:
 
     Raises:
         SettingsError: if there is no committed dataset, or it has no such split.
+        FileDamaged: if its dataset_info.json is not what a commit writes.
     """
     if parse_version(version_dir.name) is None:
         raise SettingsError(f"{version_dir} is not a version directory, such as root/clips/1.0.0")
@@ -145,22 +148,20 @@ def committed_shards(version_dir: Path, split: str) -> CommittedSplit:
         known = split_named(split)
     except ValueError as error:
         raise SettingsError(str(error)) from None
-    if not paths.dataset_info.exists():
+    data = read_if_there(paths.dataset_info)
+    if data is None:
         raise SettingsError(f"{version_dir} holds no committed dataset (no dataset_info.json); build it first")
-    info = json.loads(paths.dataset_info.read_text("utf-8"))
-    paths = VersionPaths(version_dir, info["name"], info["version"])
-    lengths = {entry["name"]: [int(n) for n in entry["shardLengths"]] for entry in info["splits"]}
-    if known not in lengths:
+    info = parse_dataset_info(data, paths.dataset_info)
+    paths = VersionPaths(version_dir, info.name, info.version)
+    if known not in info.lengths:
         raise SettingsError(
-            f"{version_dir} has no split {known}; it has {', '.join(lengths)} (splits.val_fraction asks for val)"
+            f"{version_dir} has no split {known}; it has {', '.join(info.lengths)} (splits.val_fraction asks for val)"
         )
-    files = [paths.shard(known, index) for index, length in enumerate(lengths[known]) if length]
-    described = json.loads(info["configDescription"])
-    encoding = Encoding(**described["encoding"])
+    lengths = info.lengths[known]
     return CommittedSplit(
-        files=files,
-        num_clips=sum(lengths[known]),
-        encoding=encoding,
-        has_captions="captions" in described,
-        num_classes=described.get("num_classes", 0),
+        files=[paths.shard(known, index) for index, length in enumerate(lengths) if length],
+        num_clips=sum(lengths),
+        encoding=info.encoding,
+        has_captions=info.has_captions,
+        num_classes=info.num_label_classes,
     )

@@ -1,13 +1,11 @@
 """The `tfds` layout: records and metadata that tensorflow-datasets opens as its own.
 
-Source: tensorflow-datasets 4.9, `core/features/video_feature.py` (a `Video` is a bytes_list of encoded images),
-`core/dataset_info.py` and `core/splits.py` (the JSON files).
+Source: tensorflow-datasets 4.9, `core/features/video_feature.py` (a `Video` is a bytes_list of encoded images).
 """
 
 import json
 from collections.abc import Mapping, Sequence
 
-from video_assets.domain.splits import Split
 from video_assets.records.features import read_images, read_integers, read_labels, read_text
 from video_assets.records.messages import parse_example, serialize_example
 from video_assets.records.values import ClipRecord, FeatureValue
@@ -57,54 +55,6 @@ def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
         )
     except (KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a record of the tfds layout: {error!r}") from error
-
-
-def dataset_info_json(
-    *,
-    name: str,
-    version: str,
-    description: str,
-    encoding: Mapping[str, object],
-    plan_digest: str,
-    filepath_template: str,
-    shard_lengths: Mapping[Split, Sequence[int]],
-    num_bytes: Mapping[Split, int],
-    notes: Mapping[str, object],
-    licence: str = "",
-    has_captions: bool = False,
-    num_label_classes: int = 0,
-) -> str:
-    """`dataset_info.json`: the shards that there are, by split, and how many records each holds (0: retired).
-
-    `licence` stands where tensorflow-datasets has it: `builder.info.redistribution_info.license`.
-    The encoding, the digest of the committed plan and what the commit says of itself (`notes`) go along as JSON in
-    `configDescription`, so that all that a reader needs changes in one step; of a dataset of several labels a clip also
-    the length of a label as a vector, `num_label_classes`.
-    """
-    splits = [
-        {
-            "name": split,
-            "filepathTemplate": filepath_template,
-            "shardLengths": [str(length) for length in lengths],
-            "numBytes": str(num_bytes[split]),
-        }
-        for split, lengths in shard_lengths.items()
-    ]
-    described: dict[str, object] = {"encoding": encoding, "plan": plan_digest, "commit": notes}
-    if has_captions:
-        described["captions"] = True
-    if num_label_classes:
-        described["num_classes"] = num_label_classes
-    info = {
-        "name": name,
-        "version": version,
-        "description": description,
-        "configDescription": json.dumps(described, sort_keys=True),
-        "fileFormat": "tfrecord",
-        "splits": splits,
-        **({"redistributionInfo": {"license": licence}} if licence else {}),
-    }
-    return json.dumps(info, indent=1, ensure_ascii=False) + "\n"
 
 
 def features_json(*, image_format: str, num_classes: int, has_captions: bool = False, multi_label: bool = False) -> str:

@@ -11,7 +11,7 @@ from video_assets.domain.splits import Split
 from video_assets.pipeline.manifest import LABELS_NOTE
 from video_assets.pipeline.plan import ReadPlan, planned_clips, read_plan
 from video_assets.pipeline.settings import SourceSettings
-from video_assets.records.tfds import dataset_info_json
+from video_assets.records.dataset_info import dataset_info_json
 from video_assets.storage.files import write_text
 from video_assets.storage.paths import FILEPATH_TEMPLATE, DatasetPaths, parse_partition_key
 from video_assets.storage.schemas import MANIFEST

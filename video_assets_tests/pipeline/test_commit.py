@@ -12,7 +12,7 @@ from video_assets.domain.errors import BuildRefused
 from video_assets.domain.near_duplicates import SIGNATURE_BYTES
 from video_assets.domain.splits import split_named
 from video_assets.pipeline import publish as module
-from video_assets.pipeline.commit import committed_counts, committed_lengths
+from video_assets.pipeline.committed import committed_counts, committed_lengths
 from video_assets.pipeline.integrity import find_damage
 from video_assets.pipeline.plan import read_plan
 from video_assets.storage.checksums import read_checksums

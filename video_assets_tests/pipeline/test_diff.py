@@ -1,20 +1,23 @@
 """What changed between two versions, in terms of clips."""
 
-import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from video_assets.domain.errors import SettingsError
+from video_assets.domain.encoding import Encoding
+from video_assets.domain.errors import FileDamaged, SettingsError
 from video_assets.pipeline.diff import diff_versions
+from video_assets.records.dataset_info import dataset_info_json
 from video_assets.report.screens import diff_screen
 from video_assets.report.terminal import as_text
+from video_assets.storage.paths import FILEPATH_TEMPLATE
 from video_assets.storage.schemas import INDEX
 from video_assets.storage.tables import write_table
 
 
-def write_version(root: Path, version: str, clips: list[tuple[str, str, str, str]], **encoding: object) -> Path:
+def write_version(root: Path, version: str, clips: list[tuple[str, str, str, str]], **encoding: Any) -> Path:
     """A version directory with an index of (clip_id, split, label, content) and a commit."""
     directory = root / "clips" / version
     rows = [
@@ -23,8 +26,18 @@ def write_version(root: Path, version: str, clips: list[tuple[str, str, str, str
     ]
     frame = pd.DataFrame(rows).reindex(columns=INDEX.names)
     write_table(directory / "index.parquet", frame, INDEX)
-    info = {"configDescription": json.dumps({"encoding": encoding, "plan": "p"})}
-    (directory / "dataset_info.json").write_text(json.dumps(info), "utf-8")
+    info = dataset_info_json(
+        name="clips",
+        version=version,
+        description="clips",
+        encoding=Encoding(**encoding).as_dict(),
+        plan_digest="p",
+        filepath_template=FILEPATH_TEMPLATE,
+        shard_lengths={},
+        num_bytes={},
+        notes={},
+    )
+    (directory / "dataset_info.json").write_text(info, "utf-8")
     return directory
 
 
@@ -91,3 +104,12 @@ def test_a_folder_without_a_committed_dataset_is_refused(tmp_path: Path, name: s
     folder.mkdir(parents=True)
     with pytest.raises(SettingsError, match=r"holds no committed dataset|is not a version directory"):
         diff_versions(folder, folder)
+
+
+def test_a_version_whose_commit_is_damaged_is_named_with_the_remedy(tmp_path: Path) -> None:
+    before = write_version(tmp_path, "1.0.0", [("a", "train", "run", "1")])
+    after = write_version(tmp_path, "2.0.0", [("a", "train", "run", "1")])
+    (after / "dataset_info.json").write_text('{"configDescription": null}')
+    told = f"^{after}/dataset_info.json is damaged: it is not what a commit writes .*; run `video-assets repair`"
+    with pytest.raises(FileDamaged, match=told):
+        diff_versions(before, after)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from video_assets.domain.encoding import Encoding
-from video_assets.domain.errors import SettingsError
+from video_assets.domain.errors import FileDamaged, SettingsError
 from video_assets.domain.splits import Split
 from video_assets.reader.load import committed_shards, load_dataset
 from video_assets_tests.records.test_tfds import (
@@ -97,6 +97,15 @@ def test_the_committed_shards_and_their_encoding_are_told_without_tensorflow(tmp
     committed = committed_shards(paths.directory, "train")
     assert [file.name for file in committed.files] == ["clips-train-00000.tfrecord", "clips-train-00002.tfrecord"]
     assert (committed.num_clips, committed.encoding) == (2, Encoding(image_format="png"))
+
+
+@pytest.mark.parametrize("text", ["", "null", '{"splits": []}'])
+def test_a_damaged_commit_is_named_with_the_remedy(tmp_path: Path, text: str) -> None:
+    paths = write_dataset(tmp_path, SMALL)
+    paths.dataset_info.write_text(text)
+    told = f"^{paths.dataset_info} is damaged: it is not what a commit writes .*; run `video-assets repair`"
+    with pytest.raises(FileDamaged, match=told):
+        committed_shards(paths.directory, "train")
 
 
 def test_a_moved_dataset_is_read_by_the_name_that_it_was_given(tensorflow: ModuleType, tmp_path: Path) -> None:
