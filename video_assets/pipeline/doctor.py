@@ -7,6 +7,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss
 from video_assets.media.pool import DecodingPool, num_cores
 from video_assets.pipeline.doctor_places import check_clock, check_disk, check_locks, check_root, check_source
+from video_assets.storage.addresses import is_remote
 
 PYTHON_RANGE = ((3, 11), (3, 13))
 MIN_OPEN_FILES = 1024
@@ -41,13 +43,27 @@ def examine(source: Path | None, root: Path | None, port: int, environment: Mapp
         lambda: check_temporary(Path(tempfile.gettempdir())),
     ]
     if root is not None:
-        place = root.absolute()
-        checks += [lambda: check_root(place), lambda: check_disk(place), lambda: check_locks(place)]
-        checks += [lambda: check_clock(place)]
+        checks += _checks_of_root(root.absolute())
     if source is not None:
-        origin = source.absolute()
-        checks += [lambda: check_source(origin)]
+        checks += [_check_of_source(source.absolute())]
     return [finding for check in checks for finding in _listed(check())]
+
+
+def _checks_of_root(root: Path) -> list[Callable[[], Finding | list[Finding]]]:
+    if not is_remote(root):
+        return [partial(check, root) for check in (check_root, check_disk, check_locks, check_clock)]
+    from video_assets.pipeline.doctor_stores import check_store_root
+
+    # What goes to a store is written to a local file first.
+    return [partial(check_store_root, root), partial(check_disk, Path(tempfile.gettempdir()))]
+
+
+def _check_of_source(source: Path) -> Callable[[], Finding | list[Finding]]:
+    if not is_remote(source):
+        return partial(check_source, source)
+    from video_assets.pipeline.doctor_stores import check_store_source
+
+    return partial(check_store_source, source)
 
 
 def _listed(found: Finding | list[Finding]) -> list[Finding]:
