@@ -15,6 +15,7 @@ from video_assets.pipeline.card import Committed, card_files, class_rows
 from video_assets.pipeline.changes import commit_notes
 from video_assets.pipeline.committed import committed_lengths
 from video_assets.pipeline.current_shards import is_as_planned
+from video_assets.pipeline.known_labels import refuse_damaged_labels
 from video_assets.pipeline.label_sets import indices_of_sets
 from video_assets.pipeline.plan import ReadPlan, plan_digest, sequence_of
 from video_assets.pipeline.publish import copied_tables, publish, text_indexes
@@ -70,7 +71,9 @@ def commit_dataset(
 
     Raises:
         BuildRefused: if a planned shard is missing or unsound, or a check of the dataset fails; it is named.
+        FileDamaged: if a table or `labels.txt`, which readers would get, is not as it was written.
     """
+    refuse_damaged_labels(paths)
     audit = DatasetAudit(paths, max_failed_fraction, near_duplicates_are_errors)
     plan = audit.plan
     version_paths = paths.version(plan.pinned.version)

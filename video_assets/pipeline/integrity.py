@@ -97,10 +97,13 @@ def _damaged_tables(paths: DatasetPaths) -> Iterator[Damage]:
         whole = is_seal_whole(path.read_bytes())
         if not whole:
             yield Damage(path, "has lost its checksum" if whole is None else "is not as it was written")
-    for original in table_copies(paths):
+    labels = labels_by_manifest(paths)
+    # A manifest never appears before its labels; `encoding.json` may come after its plan.
+    wanted = {*table_copies(paths)} | ({paths.labels} if labels is not None else set())
+    for original in sorted(wanted):
         if not original.exists():
             yield Damage(original, "is missing")
-    for path, second in ((paths.labels, labels_by_manifest(paths)), (paths.encoding, encoding_by_plan(paths))):
+    for path, second in ((paths.labels, labels), (paths.encoding, encoding_by_plan(paths))):
         if second is not None and path.exists() and path.read_bytes() != second.data:
             yield Damage(path, f"is not what {second.says} says")
 

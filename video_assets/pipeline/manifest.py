@@ -1,7 +1,7 @@
 """Stage 1: list the source, open what is new, and write down every clip that can be used."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,23 +16,23 @@ from video_assets.domain.losses import REMEMBERED_REASONS, Loss
 from video_assets.domain.progress import Progress, silent
 from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.arrivals import settled_files
+from video_assets.pipeline.known_labels import LABELS_NOTE, known_labels, labels_data
 from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.lost_clips import without_bad_spans, without_conflicts
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.settings import SourceSettings
-from video_assets.storage.files import NOT_THERE, read_lines, remove_temporaries, write_if_changed
+from video_assets.storage.files import NOT_THERE, remove_temporaries, write_if_changed
 from video_assets.storage.listing import NOT_LISTED, NOT_SEEN
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, read_quarantine, replace_stage
 from video_assets.storage.schemas import FACTS_FIELDS, LEFT_OUT, MANIFEST
 from video_assets.storage.sources import SourceClips, read_source
-from video_assets.storage.tables import read_notes, read_table, write_table
+from video_assets.storage.tables import read_noted_table, read_notes, write_table
 
 if TYPE_CHECKING:
     from video_assets.pipeline.probing import FileFacts
 
 FACTS_COLUMNS = [name for name, _ in FACTS_FIELDS]
-LABELS_NOTE = "labels"
 _FILE_COLUMNS = ["path", "size_bytes", "mtime_ns"]
 
 
@@ -70,6 +70,7 @@ def build_manifest(
         SettingsError: if the source cannot be read.
         BuildRefused: if the source asks for nothing, or more than the allowed fraction of its clips is lost;
             the quarantine, which names them, is written before.
+        FileDamaged: if the manifest before it or `labels.txt` is not as it was written.
     """
     asked = read_source(
         source,
@@ -94,7 +95,8 @@ def update_manifest(
     remove_temporaries(paths.directory)
     if settings.only_settled:
         asked = _without_moving(asked, settled_files(paths))
-    previous = read_table(paths.manifest, MANIFEST)
+    previous, previous_notes = _previous_manifest(paths)
+    known = known_labels(paths, previous_notes)
     _refuse_empty(source, asked, previous)
     _refuse_unlisted(asked, previous)
     clips, lost, report = _open_files(asked, previous, paths, settings, make_pool, progress)
@@ -110,12 +112,20 @@ def update_manifest(
     if report.failed_fraction > settings.max_failed_fraction or clips.empty:
         raise BuildRefused(_too_many_lost(report, settings.max_failed_fraction))
     report.multi_label = settings.multi_label
-    report.labels = append_labels(read_lines(paths.labels), class_counts(clips, multi_label=settings.multi_label))
-    write_if_changed(paths.labels, "".join(f"{label}\n" for label in report.labels).encode("utf-8"))
+    report.labels = append_labels(known, class_counts(clips, multi_label=settings.multi_label))
+    write_if_changed(paths.labels, labels_data(report.labels))  # before its second copy; see `known_labels`
     notes = {"source": str(source.absolute()), "settings": json.dumps(asdict(settings))}
-    notes[LABELS_NOTE] = json.dumps(report.labels)  # a second copy, against which `labels.txt` is verified
+    notes[LABELS_NOTE] = json.dumps(report.labels)
     write_table(paths.manifest, report.clips, MANIFEST, notes)
     return report
+
+
+def _previous_manifest(paths: DatasetPaths) -> tuple[pd.DataFrame, Mapping[str, str] | None]:
+    """The rows of the manifest before this one, and its notes; none where there is none."""
+    try:
+        return read_noted_table(paths.manifest, MANIFEST)
+    except NOT_THERE:
+        return MANIFEST.empty_table().to_pandas(), None
 
 
 def manifest_settings(paths: DatasetPaths) -> SourceSettings:

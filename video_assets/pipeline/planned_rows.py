@@ -9,11 +9,12 @@ from video_assets.domain.errors import BuildRefused
 from video_assets.domain.labels import label_indices, split_labels
 from video_assets.domain.plan import PlannedClip
 from video_assets.domain.splits import SPLITS
+from video_assets.pipeline.known_labels import known_labels
 from video_assets.pipeline.label_sets import class_indices
-from video_assets.storage.files import read_lines
+from video_assets.storage.files import NOT_THERE
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import MANIFEST, PLAN, SPLIT
-from video_assets.storage.tables import read_table
+from video_assets.storage.tables import read_noted_table, read_table
 
 _CLIP_FIELDS = [f.name for f in fields(PlannedClip) if f.name != "other_label_indices"]
 _MANIFEST_COLUMNS = [name for name in _CLIP_FIELDS if name != "label_index"] + [
@@ -29,14 +30,16 @@ def planned_rows(paths: DatasetPaths, previous: pd.DataFrame, *, multi_label: bo
     """Every clip of all splits; `label_index` is that of its first label.
 
     Raises:
-        BuildRefused: if there is no manifest, or `labels.txt` lacks a class.
+        BuildRefused: if there is no manifest.
+        FileDamaged: if a table or `labels.txt` is not as it was written.
     """
-    manifest = read_table(paths.manifest, MANIFEST, _MANIFEST_COLUMNS)
-    if manifest.empty:
-        raise BuildRefused("there is no manifest yet; materialize manifest and splits first")
+    try:
+        manifest, notes = read_noted_table(paths.manifest, MANIFEST, _MANIFEST_COLUMNS)
+    except NOT_THERE:
+        raise BuildRefused("there is no manifest yet; materialize manifest and splits first") from None
     splits = pd.concat([read_table(paths.split(s), SPLIT, ["clip_id"]).assign(split=s) for s in SPLITS])
     clips = manifest.merge(splits, on="clip_id")
-    indices = class_indices(read_lines(paths.labels))
+    indices = class_indices(known_labels(paths, notes))
     firsts = {stored: split_labels(stored, multi_label=multi_label)[0] for stored in clips["label"].unique()}
     clips["label_index"] = clips["label"].map(firsts).map(indices).astype("int64")
     clips["num_pixels"] = clips["width_px"] * clips["height_px"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from video_assets.domain.errors import FileDamaged
-from video_assets.pipeline.manifest import LABELS_NOTE
+from video_assets.pipeline.known_labels import LABELS_NOTE, labels_data
 from video_assets.pipeline.pinned import PINNED_NOTE
 from video_assets.storage.checksums import read_checksums
 from video_assets.storage.files import NOT_THERE, sha256_if_there
@@ -41,7 +41,7 @@ def labels_by_manifest(paths: DatasetPaths) -> SecondCopy | None:
     text = _note(paths.manifest, LABELS_NOTE)
     if text is None:
         return None
-    return SecondCopy(paths.manifest.name, "".join(f"{label}\n" for label in json.loads(text)).encode("utf-8"))
+    return SecondCopy(paths.manifest.name, labels_data(json.loads(text)))
 
 
 def encoding_by_plan(paths: DatasetPaths) -> SecondCopy | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from video_assets.domain.errors import BuildRefused
+from video_assets.domain.errors import BuildRefused, FileDamaged
 from video_assets.domain.near_duplicates import SIGNATURE_BYTES
 from video_assets.domain.splits import split_named
 from video_assets.pipeline import publish as module
@@ -65,6 +65,13 @@ def test_a_commit_makes_the_planned_shards_the_dataset(fresh: Built) -> None:
         "test": {"records": 6, "shards": 2},
     }
     assert fresh.version.label_names.read_text("utf-8") == "jump\nrun\nwalk\n"
+
+
+def test_damaged_labels_never_become_the_names_that_readers_see(fresh: Built) -> None:
+    fresh.paths.labels.write_text("jump\nrun\nwajk\n")
+    with pytest.raises(FileDamaged, match=r"labels\.txt of clips is damaged: .*run `video-assets repair`"):
+        stages_of(fresh).commit()
+    assert not fresh.version.label_names.exists()
 
 
 def test_the_index_tells_where_every_record_lies(fresh: Built) -> None:

@@ -8,16 +8,22 @@ import shutil
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from video_assets.domain.errors import BuildRefused, SettingsError
+from video_assets.domain.errors import BuildRefused, FileDamaged, SettingsError
 from video_assets.domain.limits import Limits
+from video_assets.pipeline.integrity import find_damage
+from video_assets.pipeline.known_labels import LABELS_NOTE
 from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.manifest import manifest_settings
+from video_assets.pipeline.repair import repair_dataset
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.schemas import MANIFEST
+from video_assets.storage.tables import read_noted_table, read_notes, write_table
 from video_assets_tests.pipeline.stages import InThisProcess, Stages, copied_source
 from video_assets_tests.pipeline.videos import CLASSES, NUM_CLIPS, clip_path, write_video
 
@@ -286,6 +292,76 @@ def test_label_numbers_never_change_when_classes_come_and_go(stages: Stages) -> 
     assert stages.manifest().labels == [*CLASSES, "climb", "sit"]
     shutil.rmtree(stages.source / "jump")
     assert stages.manifest().labels == [*CLASSES, "climb", "sit"]
+
+
+@pytest.fixture
+def grown(stages: Stages) -> Stages:
+    """A dataset whose class climb came last, so that its labels are not sorted."""
+    stages.manifest()
+    write_video(stages.source / "climb" / "a.mp4", seed=1)
+    assert stages.manifest().labels == [*CLASSES, "climb"]
+    return stages
+
+
+def refused_labels(stages: Stages) -> str:
+    with pytest.raises(FileDamaged) as refused:
+        stages.manifest()
+    assert str(refused.value).endswith("run `video-assets repair`, or put a copy from a backup in its place")
+    return str(refused.value)
+
+
+def test_labels_that_were_lost_are_never_numbered_anew(grown: Stages) -> None:
+    before = grown.paths.labels.read_bytes()
+    grown.paths.labels.unlink()
+    assert refused_labels(grown).startswith("labels.txt of clips, the numbers of its classes, is missing; ")
+    assert [item.sentence for item in find_damage(grown.paths)] == ["labels.txt is missing"]
+    with pytest.raises(BuildRefused, match="there is no plan"):  # all else that a repair would look at
+        repair_dataset(grown.paths, None, lambda _: InThisProcess())
+    assert grown.paths.labels.read_bytes() == before
+    assert grown.manifest().labels == [*CLASSES, "climb"]
+
+
+@pytest.mark.parametrize("mask", [1, 0x80])
+def test_no_flipped_bit_in_the_labels_makes_a_new_class(grown: Stages, mask: int) -> None:
+    whole, manifest = grown.paths.labels.read_bytes(), grown.paths.manifest.read_bytes()
+    for place in range(len(whole)):
+        grown.paths.labels.write_bytes(bytes([*whole[:place], whole[place] ^ mask, *whole[place + 1 :]]))
+        assert refused_labels(grown).startswith("labels.txt of clips is damaged: ")
+    assert grown.paths.manifest.read_bytes() == manifest
+
+
+def test_the_plan_is_not_made_with_damaged_labels_either(grown: Stages) -> None:
+    grown.splits()
+    grown.paths.labels.write_text("jump\nrun\nwajk\nclimb\n")
+    with pytest.raises(FileDamaged, match=r"its classes are not those of manifest\.parquet"):
+        grown.plan()
+
+
+def test_a_build_that_was_killed_between_labels_and_manifest_goes_on_with_its_numbers(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from video_assets.pipeline import manifest
+
+    def killed(path: Path, *_: Any) -> None:
+        if path == stages.paths.manifest:
+            raise KeyboardInterrupt
+
+    stages.manifest()
+    write_video(stages.source / "sit" / "a.mp4", seed=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest, "write_table", killed)
+        with pytest.raises(KeyboardInterrupt):
+            stages.manifest()
+    assert read_lines(stages.paths.labels) == [*CLASSES, "sit"]
+    write_video(stages.source / "climb" / "a.mp4", seed=2)
+    assert stages.manifest().labels == [*CLASSES, "sit", "climb"]
+
+
+def test_a_manifest_without_a_copy_of_the_labels_takes_the_file(grown: Stages) -> None:
+    rows, notes = read_noted_table(grown.paths.manifest, MANIFEST)
+    write_table(grown.paths.manifest, rows, MANIFEST, {"source": notes["source"], "settings": notes["settings"]})
+    assert grown.manifest().labels == [*CLASSES, "climb"]
+    assert LABELS_NOTE in read_notes(grown.paths.manifest)
 
 
 def test_spans_of_a_table_are_clips_that_share_one_opening(stages: Stages) -> None:
