@@ -7,7 +7,8 @@ LossReason = Literal[
     "missing_file",  # named by a table, not there
     "outside_source",  # a table's path leaves the source
     "empty_file",  # zero bytes
-    "unreadable",  # no known container could be opened, or it broke while being read
+    "read_failed",  # the system would not let it be read: a right, a disk, a lost mount
+    "unreadable",  # it could be read, but no known container was found in it, or the decoder broke on it
     "no_video",  # a container without a video stream
     "unsupported_codec",  # no decoder for the stream
     "encrypted",  # protected samples
@@ -37,10 +38,17 @@ REMEMBERED_REASONS: frozenset[LossReason] = frozenset(
 )
 """Reasons that lie in the file alone: as long as it is the same, it is not opened again."""
 
+DECODER_REASONS: frozenset[LossReason] = REMEMBERED_REASONS - {"empty_file"}
+"""Of these, the ones that another decoder may see otherwise: with another version of it they are opened again."""
+
 PASSING_REASONS: frozenset[LossReason] = frozenset(
-    {"timeout", "crashed", "out_of_memory", "missing_file", "unreadable"}
+    {"timeout", "crashed", "out_of_memory", "missing_file", "read_failed", "unreadable"}
 )
-"""Reasons that a busy machine or a lost mount may have caused; `plan.retry_lost` tries such clips again."""
+"""Reasons for which the encoding of a clip may have failed though its file is good: a busy machine, a lost mount.
+
+`plan.retry_lost` tries such clips again. `unreadable` is among them, for the file could be opened when it was probed,
+and earlier versions said so of files that the system would not read.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Opening one video so that it can reach nothing but its own bytes, and saying in words why it cannot be used."""
 
+import errno
 import io
 import os
 import stat
@@ -148,8 +149,7 @@ def losses_named(what: str) -> Generator[None]:
     except (av.error.DecoderNotFoundError, UnknownCodecError) as error:
         raise VideoLost(Loss("unsupported_codec", f"FFmpeg has no decoder for its video: {error}.")) from error
     except (
-        av.error.FFmpegError,
-        OSError,
+        av.error.FFmpegError,  # before OSError: some of them are both
         ValueError,
         ArithmeticError,
         LookupError,
@@ -159,6 +159,11 @@ def losses_named(what: str) -> Generator[None]:
         AssertionError,
     ) as error:
         raise VideoLost(Loss("unreadable", f"It broke while {what}: {_words(error)}.")) from error
+    except OSError as error:
+        # PyAV hands on what reading the file raised, so this is the system. Only a place that no file has to seek to
+        # (EINVAL) comes from the video.
+        reason: LossReason = "unreadable" if error.errno == errno.EINVAL else "read_failed"
+        raise VideoLost(Loss(reason, f"It broke while {what}: {_words(error)}.")) from error
 
 
 @contextmanager
@@ -170,7 +175,7 @@ def open_video(video: VideoSource, limits: Limits) -> Generator[OpenVideo]:
     track cannot make it open anything.
 
     Raises:
-        VideoLost: missing_file, empty_file, too_large, unreadable, encrypted, no_video, unsupported_codec,
+        VideoLost: missing_file, empty_file, too_large, read_failed, unreadable, encrypted, no_video, unsupported_codec,
             too_many_pixels.
     """
     keep_freed_memory()
@@ -250,7 +255,8 @@ def _open_file(video: VideoSource, limits: Limits) -> tuple[BinaryIO, int]:
 
 
 def _refuse_to_open(url: str, _flags: int, _options: dict[str, str]) -> NoReturn:
-    raise PermissionError(f"a video may not open anything else ({url[:80]!r})")
+    # Not an OSError, which would stand for a file that the system does not let be read.
+    raise ValueError(f"a video may not open anything else ({url[:80]!r})")
 
 
 def _open_container(file: BinaryIO, size_bytes: int, limits: Limits) -> OpenVideo:

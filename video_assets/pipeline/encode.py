@@ -193,7 +193,7 @@ def unchanged_video(job: ClipJob) -> Path | RemoteVideo:
     except StorageFailed:
         raise
     except OSError as error:
-        raise VideoLost(Loss("unreadable", f"the file cannot be read: {error.strerror}")) from error
+        raise VideoLost(Loss("read_failed", f"the file cannot be read: {error.strerror}")) from error
     if (file.size_bytes, file.mtime_ns) != (job.size_bytes, job.mtime_ns):
         raise VideoLost(Loss("changed", "the file changed after the manifest was made; materialize manifest again"))
     return video

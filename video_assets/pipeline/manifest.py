@@ -12,7 +12,7 @@ from video_assets.domain.clips import LeftOut, ListedFile, LostSource, WantedCli
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.labels import append_labels
 from video_assets.domain.limits import Limits, TableLimits
-from video_assets.domain.losses import REMEMBERED_REASONS, Loss
+from video_assets.domain.losses import Loss
 from video_assets.domain.progress import Progress, silent
 from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.arrivals import settled_files
@@ -20,11 +20,12 @@ from video_assets.pipeline.known_labels import LABELS_NOTE, known_labels, labels
 from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.lost_clips import without_bad_spans, without_conflicts
 from video_assets.pipeline.pinned import PinnedSettings
+from video_assets.pipeline.remembered_losses import decoder_notes, remembered_losses
 from video_assets.pipeline.settings import SourceSettings
 from video_assets.storage.files import NOT_THERE, remove_temporaries, write_if_changed
 from video_assets.storage.listing import NOT_LISTED, NOT_SEEN
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.quarantine import quarantine_rows, read_quarantine, replace_stage
+from video_assets.storage.quarantine import quarantine_rows, replace_stage
 from video_assets.storage.schemas import FACTS_FIELDS, LEFT_OUT, MANIFEST
 from video_assets.storage.sources import SourceClips, read_source
 from video_assets.storage.tables import read_noted_table, read_notes, write_table
@@ -103,7 +104,7 @@ def update_manifest(
     clips, conflicts = without_conflicts(clips, multi_label=settings.multi_label)
     files = {name: clip.file for clip in asked.clips for name in (clip.clip_id, clip.file.path)}
     report.lost = quarantine_rows([*asked.lost, *lost, *conflicts], files)
-    replace_stage(paths.quarantine, "manifest", report.lost)
+    replace_stage(paths.quarantine, "manifest", report.lost, decoder_notes())
     write_table(
         paths.left_out, pd.DataFrame([asdict(item) for item in asked.left_out], columns=LEFT_OUT.names), LEFT_OUT
     )
@@ -214,7 +215,7 @@ def _open_files(
     wanted = _wanted_frame(asked.clips)
     known = previous[[*_FILE_COLUMNS, "content_hash", *FACTS_COLUMNS]].drop_duplicates("path")
     clips = wanted.merge(known, on=_FILE_COLUMNS, how="left")
-    remembered = _remembered_losses(paths.quarantine)
+    remembered = remembered_losses(paths.quarantine)
     is_new = clips["content_hash"].isna()
     files = {clip.file.path: clip.file for clip in asked.clips}
     losses = {path: loss for path, loss in remembered.items() if files.get(path[0]) == ListedFile(*path)}
@@ -252,14 +253,6 @@ def _wanted_frame(clips: Sequence[WantedClip]) -> pd.DataFrame:
     frame = pd.DataFrame(columns).astype({**kinds, "end_seconds": kinds["start_seconds"]})
     texts = [name for name in frame.columns if frame[name].dtype == object]
     return frame.astype(dict.fromkeys(texts, "str"))
-
-
-def _remembered_losses(quarantine: Path) -> dict[tuple[str, int, int], Loss]:
-    rows = read_quarantine(quarantine)
-    rows = rows[(rows["stage"] == "manifest") & rows["reason"].isin(REMEMBERED_REASONS) & (rows["size_bytes"] >= 0)]
-    paths = (str(source).partition("#t=")[0] for source in rows["source"])
-    keys = zip(paths, rows["size_bytes"].tolist(), rows["mtime_ns"].tolist(), strict=True)
-    return {key: Loss(r, d) for key, r, d in zip(keys, rows["reason"], rows["detail"], strict=True)}
 
 
 def _probe(

@@ -54,7 +54,7 @@ def probe_file(job: ProbeJob) -> FileFacts:
     except StorageFailed:
         raise
     except OSError as error:
-        raise VideoLost(Loss("unreadable", f"the file cannot be read: {error.strerror or error}")) from error
+        raise VideoLost(Loss("read_failed", f"the file cannot be read: {error.strerror or error}")) from error
     if not is_same:
         raise VideoLost(Loss("changed", "the file changed while it was read; the next run takes it"))
     return FileFacts(content_hash, facts)

@@ -1,14 +1,15 @@
 """The quarantine: every clip that could not be used, with the stage that found it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
 from video_assets.domain.clips import ListedFile, LostSource
+from video_assets.storage.files import NOT_THERE
 from video_assets.storage.schemas import QUARANTINE
-from video_assets.storage.tables import read_table, write_table
+from video_assets.storage.tables import read_noted_table, read_table, write_table
 
 Stage = Literal["manifest", "splits", "shards"]
 
@@ -18,13 +19,16 @@ def read_quarantine(path: Path) -> pd.DataFrame:
     return read_table(path, QUARANTINE)
 
 
-def replace_stage(path: Path, stage: Stage, rows: pd.DataFrame) -> None:
-    """Replaces the rows of one stage, and leaves those of the others."""
-    others = read_quarantine(path)
+def replace_stage(path: Path, stage: Stage, rows: pd.DataFrame, notes: Mapping[str, str] | None = None) -> None:
+    """Replaces the rows of one stage, and leaves those of the others; `notes` are added to the table's own."""
+    try:
+        others, known = read_noted_table(path, QUARANTINE)
+    except NOT_THERE:
+        others, known = QUARANTINE.empty_table().to_pandas(), dict[str, str]()
     others = others[others["stage"] != stage]
     merged = pd.concat([others, rows.assign(stage=stage)]) if len(others) else rows.assign(stage=stage)
     merged = merged.sort_values(["source", "clip_id", "stage", "reason"], kind="stable", ignore_index=True)
-    write_table(path, merged, QUARANTINE)
+    write_table(path, merged, QUARANTINE, {**known, **(notes or {})})
 
 
 def quarantine_rows(lost: Iterable[LostSource], files: dict[str, ListedFile] | None = None) -> pd.DataFrame:

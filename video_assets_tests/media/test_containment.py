@@ -2,6 +2,8 @@
 
 import contextlib
 import ctypes
+import errno
+import io
 import os
 import socket
 import struct
@@ -16,6 +18,7 @@ import pytest
 
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.losses import VideoLost
+from video_assets.media import video
 from video_assets.media.decode import decode_clip
 from video_assets.media.probe import probe_video
 from video_assets.media.reference import reference_frames
@@ -244,6 +247,29 @@ def test_a_missing_and_an_empty_file_have_their_own_reasons(tmp_path: Path) -> N
         with pytest.raises(VideoLost) as lost:
             probe_video(tmp_path / name)
         assert lost.value.loss.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("number", "small", "reason"),
+    [(errno.EIO, True, "read_failed"), (errno.EIO, False, "read_failed"), (errno.EINVAL, False, "unreadable")],
+)
+def test_a_disk_that_fails_is_no_fault_of_the_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, reason: str, *, small: bool
+) -> None:
+    """EINVAL is what seeking to a place says that no file can have; the video gave it."""
+
+    class Failing(io.FileIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise OSError(number, os.strerror(number))
+
+    path = tmp_path / "a.mp4"
+    path.write_bytes(numbered_video(5))
+    monkeypatch.setattr(video.io, "FileIO", Failing)
+    monkeypatch.setattr(video, "SMALL_FILE_BYTES", 1 << 20 if small else 0)
+    with pytest.raises(VideoLost) as lost:
+        probe_video(path)
+    assert lost.value.loss.reason == reason
+    assert lost.value.loss.detail.endswith(f": {os.strerror(number)}.")
 
 
 def test_a_still_picture_is_not_a_video(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from video_assets.domain.errors import BuildRefused, FileDamaged, SettingsError
 from video_assets.domain.limits import Limits
+from video_assets.pipeline import probing, remembered_losses
 from video_assets.pipeline.integrity import find_damage
 from video_assets.pipeline.known_labels import LABELS_NOTE
 from video_assets.pipeline.label_sets import class_counts
@@ -22,7 +23,8 @@ from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.repair import repair_dataset
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.schemas import MANIFEST
+from video_assets.storage.quarantine import read_quarantine
+from video_assets.storage.schemas import MANIFEST, QUARANTINE
 from video_assets.storage.tables import read_noted_table, read_notes, write_table
 from video_assets_tests.pipeline.stages import InThisProcess, Stages, copied_source
 from video_assets_tests.pipeline.videos import CLASSES, NUM_CLIPS, clip_path, write_video
@@ -153,6 +155,44 @@ def test_a_loss_that_lies_in_the_machine_or_the_settings_is_tried_again(stages: 
     assert opened(stages, limits=limits) == [FIRST]
     assert opened(stages) == [FIRST]
     assert stages.quarantined() == {}
+
+
+def test_a_file_that_the_system_would_not_read_is_tried_again(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Giving a file its rights back changes neither its size nor its time."""
+
+    def forbidden(_: Path) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    (stages.source / "run" / "broken.mp4").unlink()
+    stages.manifest()
+    new = clip_path("run", 9, 1)
+    write_video(stages.source / new, seed=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(probing, "content_identity", forbidden)
+        stages.manifest()
+    assert stages.quarantined() == {new: ("read_failed", "the file cannot be read: Permission denied")}
+    assert opened(stages) == [new]
+    assert stages.quarantined() == {}
+
+
+def test_another_decoder_is_asked_once_about_what_the_one_before_could_not_read(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (stages.source / "run" / "nothing.mp4").touch()
+    stages.manifest()
+    monkeypatch.setattr(remembered_losses, "version", lambda _: "99.0")
+    assert opened(stages) == ["run/broken.mp4"]  # an empty file has no video for any decoder
+    assert opened(stages) == []
+    stages.splits()
+    assert opened(stages) == []
+
+
+def test_a_quarantine_that_notes_no_decoder_is_asked_once(stages: Stages) -> None:
+    """As earlier versions wrote it, which called a file unreadable that the system would not read."""
+    stages.manifest()
+    write_table(stages.paths.quarantine, read_quarantine(stages.paths.quarantine), QUARANTINE)
+    assert opened(stages) == ["run/broken.mp4"]
+    assert opened(stages) == []
 
 
 @pytest.mark.parametrize(
