@@ -24,7 +24,7 @@ LossReason = Literal[
     "bad_name",  # a file name that is not valid UTF-8
     "no_label",  # a video beside the class folders, in none of them
     "label_conflict",  # the same content under two labels
-    "split_conflict",  # its group is in one split, its content (or its official split) in another
+    "split_conflict",  # its group is in one split, its content or official split in another; or two rows put it apart
     "timeout",  # decoding took longer than the limit
     "crashed",  # the decoder took its process down
     "out_of_memory",  # decoding needed more memory than the limit

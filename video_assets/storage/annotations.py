@@ -28,7 +28,7 @@ _LIMITS: Final = TableLimits()
 
 @dataclass(slots=True)
 class AnnotatedClips:
-    """The clips that a table asks for, its rows that cannot be used, and rows that say what another said."""
+    """The clips that a table asks for, its rows that cannot be used, and rows that add nothing to another."""
 
     clips: list[WantedClip] = field(default_factory=list)
     lost: list[LostSource] = field(default_factory=list)
@@ -42,7 +42,8 @@ def read_annotations(
 
     Columns: `path`, `label`; optional `start`, `end` (seconds from the video's first frame), `split` (train,
     test, or val, which may be written validation), `group`, `caption`. Without a group, the path's name may tell one.
-    With `multi_label` a label may be several, `run|jump`, whose order says nothing.
+    With `multi_label` a label may be several, `run|jump`, whose order says nothing. A clip that two rows put into
+    different splits or groups is lost: the order of the rows must not decide what is tested on.
 
     Raises:
         SettingsError: if the table cannot be read as a whole, lacks a column, or holds more than the limits allow.
@@ -50,7 +51,8 @@ def read_annotations(
     annotated = AnnotatedClips()
     folder = table.parent
     files: dict[str, ListedFile] = {}
-    seen: dict[tuple[str, str], int] = {}
+    seen: dict[tuple[str, str], tuple[int, int]] = {}
+    contradicted: set[int] = set()
     for number, row in enumerate(read_rows(table, REQUIRED_COLUMNS, OPTIONAL_COLUMNS, limits), start=1):
         try:
             clip = _parse_row(row, folder, files, group_pattern, multi_label=multi_label)
@@ -58,12 +60,41 @@ def read_annotations(
             loss = Loss(lost.loss.reason, f"row {number} of {table.name}: {lost.loss.detail}")
             annotated.lost.append(LostSource(_storable(row.get("path")), loss, _storable(row.get("label"))))
             continue
-        first = seen.setdefault((clip.clip_id, clip.label), number)
+        first, place = seen.setdefault((clip.clip_id, clip.label), (number, len(annotated.clips)))
         if first == number:
             annotated.clips.append(clip)
+        elif place not in contradicted and (words := _contradiction(annotated.clips[place], clip, first, number)):
+            contradicted.add(place)
+            loss = Loss("split_conflict", f"{words} (rows of {table.name}); correct the table")
+            annotated.lost.append(LostSource(clip.clip_id, loss, clip.label))
         else:
-            annotated.left_out.append(LeftOut(clip.clip_id, f"row {number} repeats row {first}"))
+            annotated.left_out.append(LeftOut(clip.clip_id, _repetition(annotated.clips[place], clip, first, number)))
+    annotated.clips = [clip for place, clip in enumerate(annotated.clips) if place not in contradicted]
     return annotated
+
+
+def _contradiction(one: WantedClip, other: WantedClip, first: int, number: int) -> str:
+    """What two rows of one clip say against each other about where it belongs; empty if it is nothing."""
+    for what, said, says in (
+        ("split", one.official_split, other.official_split),
+        ("group", one.group, other.group),
+    ):
+        if said != says:
+            return f"row {number} puts it into {_called(what, says)}, row {first} into {_called(what, said)}"
+    return ""
+
+
+def _called(what: str, name: str | None) -> str:
+    return f"no {what}" if name is None else f"the {what} {name}"
+
+
+def _repetition(one: WantedClip, other: WantedClip, first: int, number: int) -> str:
+    """Why the second row of a clip is left out."""
+    if _contradiction(one, other, first, number):
+        return f"row {number} contradicts row {first}, as a row before it did"
+    if one.caption != other.caption:
+        return f"row {number} gives the clip of row {first} another caption; that of row {first} is kept"
+    return f"row {number} repeats row {first}"
 
 
 def _storable(value: object) -> str:

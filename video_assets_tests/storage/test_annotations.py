@@ -382,6 +382,38 @@ def test_a_row_that_says_the_same_again_is_left_out(folder: Path) -> None:
     assert [(item.source, item.reason) for item in annotated.left_out] == [("a.mp4#t=1", "row 3 repeats row 1")]
 
 
+@pytest.mark.parametrize(
+    ("column", "one", "other", "words"),
+    [
+        ("split", "train", "test", "row 3 puts it into the split test, row 1 into the split train"),
+        ("split", "", "test", "row 3 puts it into the split test, row 1 into no split"),
+        ("group", "mine", "yours", "row 3 puts it into the group yours, row 1 into the group mine"),
+        ("group", "mine", "", "row 3 puts it into no group, row 1 into the group mine"),
+    ],
+)
+def test_a_clip_that_two_rows_put_apart_is_lost_by_both_numbers(
+    folder: Path, column: str, one: str, other: str, words: str
+) -> None:
+    rows = f"a.mp4,x,{one}\nb.mp4,x,{one}\na.mp4,x,{other}\na.mp4,x,{one}\na.mp4,x,{other}\n"
+    annotated = read_csv(folder, f"path,label,{column}\n{rows}")
+    assert [clip.clip_id for clip in annotated.clips] == ["b.mp4"]
+    assert losses(annotated) == [("split_conflict", f"{words} (rows of clips.csv); correct the table")]
+    assert [(item.source, item.label) for item in annotated.lost] == [("a.mp4", "x")]
+    assert [(item.source, item.reason) for item in annotated.left_out] == [
+        ("a.mp4", "row 4 repeats row 1"),
+        ("a.mp4", "row 5 contradicts row 1, as a row before it did"),
+    ]
+
+
+def test_a_row_with_another_caption_is_left_out_and_says_so(folder: Path) -> None:
+    annotated = read_csv(folder, "path,label,caption\na.mp4,x,first\na.mp4,x,second\na.mp4,x,first\n")
+    assert [clip.caption for clip in annotated.clips] == ["first"]
+    assert [(item.source, item.reason) for item in annotated.left_out] == [
+        ("a.mp4", "row 2 gives the clip of row 1 another caption; that of row 1 is kept"),
+        ("a.mp4", "row 3 repeats row 1"),
+    ]
+
+
 def test_one_clip_under_two_labels_is_kept_for_the_stage_that_compares_contents(folder: Path) -> None:
     assert labels(read_csv(folder, "path,label\na.mp4,x\na.mp4,y\n")) == ["x", "y"]
 
