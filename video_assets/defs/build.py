@@ -53,6 +53,7 @@ _PLANNING = ("manifest", "splits", "plan")
 class BuildResult:
     """What a build did; `refused` is empty, or the sentence that says why there is no new dataset.
 
+    `official_ignored` are the first of the clips that stay in their split though an official list says otherwise now.
     `interrupted` names the build before this one if it was killed.
     """
 
@@ -63,6 +64,8 @@ class BuildResult:
     clips_reused: int = 0
     shards_written: int = 0
     shards_reused: int = 0
+    num_official_ignored: int = 0
+    official_ignored: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     checks: list[CheckStatus] = field(default_factory=list)
     seconds: float = 0.0
     refused: str = ""
@@ -92,6 +95,8 @@ class BuildResult:
             "shards_reused": self.shards_reused,
             "quarantined": lost[["source", "reason", "detail"]].to_dict("records"),
             "left_out": left_out.to_dict("records"),
+            "official_splits_ignored": self.num_official_ignored,
+            "clips_that_stay": self.official_ignored,
             "checks": [check.as_dict() for check in self.checks],
             "seconds": round(self.seconds, 3),
             "refused": self.refused,
@@ -226,7 +231,9 @@ def _build(
     paths: DatasetPaths, run_config: Mapping[str, Any], instance: dg.DagsterInstance, result: BuildResult, terminal: int
 ) -> None:
     runner = _Runner(build_definitions(Reporting(terminal=terminal)), instance, paths)
-    runner.run(("manifest", *(f"{split}_split" for split in SPLITS), "plan"), config_for(run_config, _PLANNING))
+    planning = ("manifest", *(f"{split}_split" for split in SPLITS), "plan")
+    planned = runner.run(planning, config_for(run_config, _PLANNING))
+    tell_official_ignored(planned, result)
     plan = read_plan(paths)
     result.version_dir = str(paths.version(plan.pinned.version).directory)
     failed: list[_Refused] = []
@@ -240,6 +247,15 @@ def _build(
     if failed:
         raise _Refused("; ".join(map(str, failed)), is_usage_error=any(r.is_usage_error for r in failed))
     runner.run(("dataset",), config_for(run_config, ("dataset",)))
+
+
+def tell_official_ignored(planned: dg.ExecuteInProcessResult, result: BuildResult) -> None:
+    """Takes over what the split stage reported; all of its assets report the same."""
+    said = planned.asset_materializations_for_node("splits")[0].metadata
+    result.num_official_ignored = int(str(said["official_splits_ignored"].value))
+    clips = said.get("clips_that_stay")
+    if isinstance(clips, dg.TableMetadataValue):
+        result.official_ignored = [{k: str(v) for k, v in record.data.items()} for record in clips.records]
 
 
 def _shards_to_run(paths: DatasetPaths, instance: dg.DagsterInstance) -> set[str]:

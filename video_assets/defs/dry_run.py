@@ -63,7 +63,7 @@ def run_plan(
         make_pool = decoding.make_pool(settings.limits)
         build_manifest(source.absolute(), copy, settings, make_pool, TerminalProgress(sys.stderr))
         listing_seconds = time.monotonic() - begun
-        build_splits(copy, SplitConfig(**ops.get("splits", {})).to_settings())
+        split = build_splits(copy, SplitConfig(**ops.get("splits", {})).to_settings())
         report = build_plan(
             copy,
             encoding,
@@ -97,6 +97,8 @@ def run_plan(
         "encoding": report.pinned.encoding.as_dict(),
         "clips_per_shard": report.pinned.clips_per_shard,
         "not_stored": report.not_stored,
+        "official_splits_ignored": len(split.official_ignored),
+        "clips_that_stay": split.clips_that_stay,
         "model_fit": fit_rows(fit.fits),
         "model_garden": fit.yaml,
         "quarantined": lost[["source", "reason", "detail"]].to_dict("records"),

@@ -97,6 +97,8 @@ def of_split(report: SplitReport, split: Split) -> Metadata:
         "target_val_fraction": report.val_fraction,
         "newly_assigned": report.num_new,
         "contradictions": len(report.lost),
+        "official_splits_ignored": len(report.official_ignored),
+        **({"clips_that_stay": _table(report.clips_that_stay)} if report.official_ignored else {}),
         "balance": _table(rows),
         **balance_picture(report),
     }

@@ -21,6 +21,18 @@ from video_assets.storage.quarantine import quarantine_rows, replace_stage
 from video_assets.storage.schemas import MANIFEST, SPLIT, SPLIT_HISTORY
 from video_assets.storage.tables import read_notes, read_table, write_table
 
+_MAX_NAMED = 200
+"""Clips that an event or a line of JSON names; the manifest and the splits hold all."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfficialIgnored:
+    """A clip whose official split came, or changed, after it was put into another; it stays there."""
+
+    clip_id: str
+    official: str
+    split: str
+
 
 @dataclass(slots=True)
 class SplitReport:
@@ -30,7 +42,7 @@ class SplitReport:
     test_fraction: float
     val_fraction: float = 0.0
     num_new: int = 0
-    num_official_ignored: int = 0
+    official_ignored: Sequence[OfficialIgnored] = ()
     multi_label: bool = False
     lost: list[LostSource] = field(default_factory=list)
 
@@ -38,6 +50,11 @@ class SplitReport:
     def has_val(self) -> bool:
         """Whether the third split was asked for, now or by an official list or a build before."""
         return self.val_fraction > 0 or len(self.splits["val"]) > 0
+
+    @property
+    def clips_that_stay(self) -> list[dict[str, str]]:
+        """The first of `official_ignored`, as rows for people."""
+        return [asdict(item) for item in self.official_ignored[:_MAX_NAMED]]
 
     def balance(self) -> pd.DataFrame:
         """Clips of each class in each split, and the shares of those that are held out.
@@ -63,14 +80,14 @@ def build_splits(paths: DatasetPaths, settings: SplitSettings) -> SplitReport:
     known = _known_splits(clips, history)
     clips, known, lost = _without_contradictions(clips, known)
     components = _components(clips)
-    splits, num_new, num_ignored, official_lost = _assign(clips, components, known, settings, multi_label=multi_label)
+    splits, num_new, ignored, official_lost = _assign(clips, components, known, settings, multi_label=multi_label)
     is_kept = ~clips["clip_id"].isin({item.source for item in official_lost}).to_numpy()
     clips, splits = clips[is_kept], splits[is_kept]
     lost += official_lost
     replace_stage(paths.quarantine, "splits", quarantine_rows(lost))
     notes = {"settings": json.dumps(asdict(settings))}
     write_table(paths.split_history, _extend_history(history, clips, splits), SPLIT_HISTORY, notes)
-    report = SplitReport({}, settings.test_fraction, settings.val_fraction, num_new, num_ignored, multi_label, lost)
+    report = SplitReport({}, settings.test_fraction, settings.val_fraction, num_new, ignored, multi_label, lost)
     for split in SPLITS:
         rows = clips.loc[splits == split, SPLIT.names].reset_index(drop=True)
         if split != "val" or len(rows) or paths.split(split).exists():
@@ -179,10 +196,10 @@ def _assign(
     settings: SplitSettings,
     *,
     multi_label: bool,
-) -> tuple[NDArray[np.object_], int, int, list[LostSource]]:
+) -> tuple[NDArray[np.object_], int, list[OfficialIgnored], list[LostSource]]:
     """The split of every clip, the number of new clips, and what the official lists have to say against it."""
     if clips.empty:
-        return np.zeros(0, object), 0, 0, []
+        return np.zeros(0, object), 0, [], []
     evidence = known["content"].fillna(known["group"])
     by_component = evidence.groupby(components).first()
     by_component = by_component.fillna(known["clip"].groupby(components).first())
@@ -207,7 +224,7 @@ def _assign(
     is_settled = (known["content"].notna() | known["clip"].notna()).to_numpy()
     disagrees = official.notna().to_numpy() & (official.to_numpy(dtype=object) != splits)
     lost = _official_conflicts(clips, splits, disagrees & ~is_settled)
-    return splits, int((~was_known).sum()), int((disagrees & is_settled).sum()), lost
+    return splits, int((~was_known).sum()), _official_ignored(clips, splits, disagrees & is_settled), lost
 
 
 def _majority(official: pd.Series, components: NDArray[np.int64]) -> pd.Series:
@@ -241,6 +258,14 @@ def _units(
         split = settled[component]
         units.append(Unit(keys[component], clips_by_class, None if pd.isna(split) else split_named(str(split))))
     return units
+
+
+def _official_ignored(
+    clips: pd.DataFrame, splits: NDArray[np.object_], is_ignored: NDArray[np.bool_]
+) -> list[OfficialIgnored]:
+    rows = clips[is_ignored]
+    columns = (rows["clip_id"], rows["official_split"], splits[is_ignored])
+    return [OfficialIgnored(*map(str, values)) for values in zip(*columns, strict=True)]
 
 
 def _official_conflicts(

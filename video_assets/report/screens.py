@@ -42,7 +42,7 @@ def build_screen(result: Result) -> Screen:
             f"{duration_words(result['seconds'])}"
         )
     )
-    parts += _losses(result) + _left_out(result) + _checks(result["checks"])
+    parts += _losses(result) + _left_out(result) + _official_ignored(result) + _checks(result["checks"])
     return [*parts, _after_build(result, has_failed=bool(failed))]
 
 
@@ -118,6 +118,18 @@ def _left_out(result: Result) -> list[RenderableType]:
     return [words(f"Left out, not videos: {len(left_out)}: {named}{more}")]
 
 
+def _official_ignored(result: Result) -> list[RenderableType]:
+    """Clips that stay though the table says otherwise now, for whoever takes its list for done."""
+    number = result.get("official_splits_ignored", 0)
+    if not number:
+        return []
+    clips = result["clips_that_stay"][:_EXAMPLES]
+    named = "; ".join(f"{item['clip_id']} ({item['split']}; the table says {item['official']})" for item in clips)
+    more = f"; and {number - len(clips)} more" if number > len(clips) else ""
+    stay = "stays in its split, for a clip" if number == 1 else "stay in their splits, for a clip"
+    return [words(f"{_count(number, 'clip')} {stay} that was assigned never moves: {named}{more}", "yellow")]
+
+
 def _checks(checks: Sequence[Result]) -> list[RenderableType]:
     if not checks:
         return []
@@ -157,7 +169,7 @@ def plan_screen(result: Result) -> Screen:
         parts.append(section("Size budget", words(chosen), *command))
     if result.get("not_stored"):
         parts.append(words(f"{result['not_stored']}.", "yellow"))
-    parts += _model_fit(result.get("model_fit", ())) + _losses(result)
+    parts += _official_ignored(result) + _model_fit(result.get("model_fit", ())) + _losses(result)
     command = (
         f"video-assets build --source {shlex.quote(result['source'])} --root {shlex.quote(result['root'])}"
         f"{_name_option(result)}"

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import dagster as dg
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from video_assets.defs.build import runs_of_shards
+from video_assets.defs.build import BuildResult, runs_of_shards, tell_official_ignored
 from video_assets.defs.partitions import shard_partitions
 from video_assets.storage.files import AtomicFile
 from video_assets.storage.paths import DatasetPaths
@@ -87,6 +88,26 @@ def test_tables_tell_their_rows_and_the_columns_that_their_files_have(planned: L
         columns = [(column.name, column.type) for column in schema.columns]
         assert columns == [(field.name, str(field.type)) for field in pq.read_schema(file)]
         assert metadata["dagster/row_count"].value == pq.read_metadata(file).num_rows
+
+
+def test_an_official_list_that_came_too_late_is_told_by_the_splits_and_the_build(
+    planned: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stays = min(pd.read_parquet(planned.paths.split("train"))["clip_id"])
+    (planned.source / "clips.csv").write_text(f"path,label,split\n{stays},{stays.partition('/')[0]},test\n")
+    late = open_location(monkeypatch, planned.instance, planned.source / "clips.csv", planned.paths)
+    found = late.run(*PLANNING, config=RUN_CONFIG)
+    assert found.success
+    built = BuildResult(paths=planned.paths)
+    tell_official_ignored(found, built)
+    told = {key: built.as_dict()[key] for key in ("official_splits_ignored", "clips_that_stay")}
+    stay = {"clip_id": stays, "official": "test", "split": "train"}
+    assert told == {"official_splits_ignored": 1, "clips_that_stay": [stay]}
+    for asset in ("train_split", "test_split"):
+        event = planned.instance.get_latest_materialization_event(dg.AssetKey(asset))
+        assert event is not None
+        assert event.asset_materialization is not None
+        assert event.asset_materialization.metadata["official_splits_ignored"].value == 1
 
 
 def test_a_run_of_one_partition_materializes_that_one_with_its_fingerprint(planned: Location) -> None:

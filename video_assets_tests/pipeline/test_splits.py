@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from video_assets.pipeline.settings import SplitSettings
+from video_assets.pipeline.splits import OfficialIgnored
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.stages import Stages, copied_source
 from video_assets_tests.pipeline.test_manifest import write_csv
@@ -210,7 +211,7 @@ def test_a_clip_whose_official_split_tears_its_group_is_lost_by_name(videos: Pat
     assert stages.quarantined()[paths[2]][0] == "split_conflict"
 
 
-def test_official_splits_that_change_later_move_nothing_and_are_counted(videos: Path, tmp_path: Path) -> None:
+def test_official_splits_that_change_later_move_nothing_and_are_named(videos: Path, tmp_path: Path) -> None:
     stages = Stages(copied_source(videos, tmp_path), DatasetPaths(tmp_path / "root", "clips"))
     first = {clip_path("run", group, 1): "test" if group == 1 else "train" for group in range(1, 5)}
     folder = stages
@@ -220,7 +221,8 @@ def test_official_splits_that_change_later_move_nothing_and_are_counted(videos: 
     stages.source = table_of(stages, dict.fromkeys(first, "test"))
     stages.manifest()
     report = stages.splits()
-    assert report.num_official_ignored == 3
+    stay = [OfficialIgnored(clip_id, "test", "train") for clip_id, split in first.items() if split == "train"]
+    assert report.official_ignored == stay
     assert stages.split_of() == first
 
 

@@ -101,6 +101,23 @@ def test_what_was_left_out_is_counted_and_named() -> None:
     assert "; and 1 more: left_out.parquet" in text
 
 
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (1, "1 clip stays in its split, for a clip that was assigned never moves: 0.mp4 (train; the table says test)"),
+        (
+            250,
+            "1.mp4 (train; the table says test); 2.mp4 (train; the table says test); and 247 more",
+        ),
+    ],
+)
+def test_an_official_list_that_came_too_late_is_told_on_both_screens(number: int, words: str) -> None:
+    clips = [{"clip_id": f"{n}.mp4", "official": "test", "split": "train"} for n in range(min(number, 200))]
+    told = {"official_splits_ignored": number, "clips_that_stay": clips}
+    assert words in flat(build_screen({**BUILT, **told}))
+    assert words in flat(plan_screen({**PLAN, **told}))
+
+
 def test_failed_checks_and_warnings_are_told_apart() -> None:
     checks = [
         {"name": "one_encoding", "passed": False, "severity": "ERROR", "description": "train-00000 is under another"},
