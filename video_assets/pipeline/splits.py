@@ -1,7 +1,6 @@
 """Stage 2: assign every group of clips to a split, and never move it again."""
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
@@ -78,8 +77,7 @@ def build_splits(paths: DatasetPaths, settings: SplitSettings) -> SplitReport:
     multi_label = paths.manifest.exists() and manifest_settings(paths).multi_label
     history = read_table(paths.split_history, SPLIT_HISTORY)
     known = _known_splits(clips, history)
-    clips, known, lost = _without_contradictions(clips, known)
-    components = _components(clips)
+    clips, known, components, lost = _without_contradictions(clips, known)
     splits, num_new, ignored, official_lost = _assign(clips, components, known, settings, multi_label=multi_label)
     is_kept = ~clips["clip_id"].isin({item.source for item in official_lost}).to_numpy()
     clips, splits = clips[is_kept], splits[is_kept]
@@ -122,18 +120,19 @@ def _known_splits(clips: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
 
 def _without_contradictions(
     clips: pd.DataFrame, known: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame, list[LostSource]]:
-    """Leaves out clips that would bring a group or a content into two splits.
+) -> tuple[pd.DataFrame, pd.DataFrame, NDArray[np.int64], list[LostSource]]:
+    """Leaves out clips that would bring a group or a content into two splits; gives the others, with their components.
 
     First those whose own content and group were put apart; then newcomers that join what was put apart, copies of
     clips that are still there included; and last, where a table now joins clips that were in several splits, the
     fewer of them.
     """
     lost: list[LostSource] = []
+    components = _components(clips)
     for rule in (_own_contradiction, _joining_newcomer, _joining_copy, _minority):
-        if clips.empty:
-            break
-        is_bad = rule(clips, known)
+        is_bad = rule(clips, known, components)
+        if not is_bad.any():
+            continue
         for clip_id, label, content, group in zip(
             clips.loc[is_bad, "clip_id"],
             clips.loc[is_bad, "label"],
@@ -151,42 +150,42 @@ def _without_contradictions(
             )
             lost.append(LostSource(clip_id, Loss("split_conflict", detail), label))
         clips, known = clips[~is_bad], known[~is_bad]
-    return clips, known, lost
+        components = _components(clips)  # without them others may hang together no more
+    return clips, known, components, lost
 
 
-def _own_contradiction(_clips: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
+def _own_contradiction(_clips: pd.DataFrame, known: pd.DataFrame, _components: NDArray[np.int64]) -> NDArray[np.bool_]:
     content, group = known["content"], known["group"]
     return (content.notna() & group.notna() & (content != group)).to_numpy(dtype=bool, na_value=False)
 
 
-def _torn(clips: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
+def _torn(known: pd.DataFrame, components: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Clips of components that hold evidence for several splits."""
     evidence = known["content"].fillna(known["group"])
-    num_splits = evidence.groupby(_components(clips)).transform("nunique")
+    num_splits = evidence.groupby(components).transform("nunique")
     return (num_splits > 1).to_numpy(dtype=bool)
 
 
-def _joining_newcomer(clips: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
-    return _torn(clips, known) & known["content"].isna().to_numpy(dtype=bool)
+def _joining_newcomer(_clips: pd.DataFrame, known: pd.DataFrame, components: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return _torn(known, components) & known["content"].isna().to_numpy(dtype=bool)
 
 
-def _joining_copy(clips: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
+def _joining_copy(clips: pd.DataFrame, known: pd.DataFrame, components: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Without this, two copies in one new group would push out the fewer of the clips that they are copies of."""
     is_new_name = known["clip"].isna()
     contents = clips.loc[~is_new_name, "content_hash"]
-    return _torn(clips, known) & (is_new_name & clips["content_hash"].isin(contents)).to_numpy(dtype=bool)
+    return _torn(known, components) & (is_new_name & clips["content_hash"].isin(contents)).to_numpy(dtype=bool)
 
 
-def _minority(clips: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
-    torn = _torn(clips, known)
-    is_bad = np.zeros(len(clips), bool)
-    components = _components(clips)
-    for component in np.unique(components[torn]):
-        members = components == component
-        counts = Counter(known.loc[members, "content"])
-        stays = max(SPLITS, key=lambda split: (counts[split], split))
-        is_bad |= members & (known["content"] != stays).to_numpy(dtype=bool)
-    return is_bad
+def _minority(_clips: pd.DataFrame, known: pd.DataFrame, components: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Of a torn component, the clips that are not in the split of most of them; of equals the last by name stays."""
+    torn = _torn(known, components)
+    if not torn.any():
+        return torn
+    counts = pd.crosstab(components[torn], known.loc[torn, "content"].to_numpy(dtype=object))
+    stays = counts.reindex(columns=sorted(SPLITS, reverse=True), fill_value=0).idxmax(axis=1)
+    there = stays.reindex(components).to_numpy(dtype=object)
+    return torn & (known["content"].to_numpy(dtype=object) != there)
 
 
 def _assign(

@@ -1,15 +1,26 @@
 """Splits: stratified by class, whole groups, and never moved by growth, renaming, change or loss."""
 
+import json
+import random
 import shutil
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
-from video_assets.pipeline.settings import SplitSettings
-from video_assets.pipeline.splits import OfficialIgnored
+from video_assets.domain.groups import join_components
+from video_assets.domain.splits import SPLITS
+from video_assets.pipeline import splits as module
+from video_assets.pipeline.settings import SourceSettings, SplitSettings
+from video_assets.pipeline.splits import OfficialIgnored, SplitReport, build_splits
 from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.schemas import MANIFEST, SPLIT_HISTORY
+from video_assets.storage.tables import write_table
 from video_assets_tests.pipeline.stages import Stages, copied_source
 from video_assets_tests.pipeline.test_manifest import write_csv
 from video_assets_tests.pipeline.videos import CLASSES, NUM_CLIPS, clip_path, write_class, write_video
@@ -161,6 +172,55 @@ def test_a_newcomer_that_would_join_both_splits_is_lost_and_nothing_else(stages:
     lost = {source for source, (reason, _) in stages.quarantined().items() if reason == "split_conflict"}
     assert lost == set(copies)
     assert groups_in_both(stages) == set()
+
+
+def build_tables(paths: DatasetPaths, groups: dict[str, list[str]], before: dict[str, str]) -> SplitReport:
+    """Splits of clips, each of its own content, of which `before` says where they were put."""
+    columns = [(clip_id, group) for group, members in groups.items() for clip_id in members]
+    rows = pd.DataFrame(columns, columns=["clip_id", "group"]).assign(label="x")
+    rows["path"], rows["content_hash"] = rows["clip_id"], "hash of " + rows["clip_id"]
+    notes = {"source": "videos", "settings": json.dumps(asdict(SourceSettings()))}
+    write_table(paths.manifest, rows.reindex(columns=MANIFEST.names), MANIFEST, notes)
+    kinds = {"clip": "", "content": "hash of "}
+    history = [(kind, prefix + key, split) for kind, prefix in kinds.items() for key, split in before.items()]
+    write_table(paths.split_history, pd.DataFrame(history, columns=SPLIT_HISTORY.names), SPLIT_HISTORY)
+    return build_splits(paths, SplitSettings())
+
+
+def test_of_clips_that_a_table_joins_now_the_fewer_are_lost_whatever_their_splits(tmp_path: Path) -> None:
+    drawn = random.Random(1)
+    clip_ids = [f"{number:03d}.mp4" for number in range(300)]
+    before = {clip_id: drawn.choice(SPLITS) for clip_id in clip_ids}
+    groups: dict[str, list[str]] = {}
+    for clip_id in clip_ids:
+        groups.setdefault(f"group {drawn.randrange(70)}", []).append(clip_id)
+    lost: set[str] = set()
+    for members in groups.values():
+        counts = Counter(before[clip_id] for clip_id in members)
+        stays = max(SPLITS, key=lambda split: (counts[split], split))
+        lost |= {clip_id for clip_id in members if before[clip_id] != stays}
+    report = build_tables(DatasetPaths(tmp_path, "clips"), groups, before)
+    assert {item.source for item in report.lost} == lost
+
+
+def test_clips_are_joined_once_and_again_only_after_some_were_taken_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Joining is the dearest part of the stage: seconds of a million clips."""
+    joined: list[int] = []
+
+    def counted(groups: Sequence[str | None], contents: Sequence[str]) -> NDArray[np.int64]:
+        joined.append(len(contents))
+        return join_components(groups, contents)
+
+    monkeypatch.setattr(module, "join_components", counted)
+    groups = {f"group {number}": [f"{number}a.mp4", f"{number}b.mp4"] for number in range(5)}
+    clip_ids = [clip_id for members in groups.values() for clip_id in members]
+    build_tables(DatasetPaths(tmp_path, "whole"), groups, dict.fromkeys(clip_ids, "train"))
+    assert joined == [10]
+    joined.clear()
+    build_tables(DatasetPaths(tmp_path, "torn"), groups, dict.fromkeys(clip_ids, "train") | {"3b.mp4": "test"})
+    assert joined == [10, 9]
 
 
 def table_of(stages: Stages, splits: dict[str, str], groups: dict[str, str] | None = None) -> Path:
