@@ -1,7 +1,7 @@
 """Stage 2: assign every group of clips to a split, and never move it again."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -133,25 +133,47 @@ def _without_contradictions(
         is_bad = rule(clips, known, components)
         if not is_bad.any():
             continue
-        for clip_id, label, content, group in zip(
-            clips.loc[is_bad, "clip_id"],
-            clips.loc[is_bad, "label"],
-            known.loc[is_bad, "content"],
-            known.loc[is_bad, "group"],
-            strict=True,
-        ):
-            places = ", ".join(
-                f"its {kind} is in {where}"
-                for kind, where in (("content", content), ("group", group))
-                if not pd.isna(where)
-            )
-            detail = (
-                f"it would put one group into both splits ({places or 'it joins clips of both'}); correct the group"
-            )
-            lost.append(LostSource(clip_id, Loss("split_conflict", detail), label))
+        lost += _torn_apart(clips, known, components, is_bad)
         clips, known = clips[~is_bad], known[~is_bad]
         components = _components(clips)  # without them others may hang together no more
     return clips, known, components, lost
+
+
+def _torn_apart(
+    clips: pd.DataFrame, known: pd.DataFrame, components: NDArray[np.int64], is_bad: NDArray[np.bool_]
+) -> list[LostSource]:
+    """These clips as losses: the splits that each would join, and of each split another clip that is there."""
+    there = _clips_there(clips, known, components, np.isin(components, components[is_bad]))
+    bad, own = clips[is_bad], known.loc[is_bad, ["content", "group"]]
+    lost: list[LostSource] = []
+    for component, clip_id, label, content, group in zip(
+        components[is_bad].tolist(), bad["clip_id"], bad["label"], own["content"], own["group"], strict=True
+    ):
+        places = {kind: split for kind, split in (("content", content), ("group", group)) if not pd.isna(split)}
+        others = there.get(component, {})
+        where = [split for split in SPLITS if split in others or split in places.values()]
+        told = [f"its {kind} is in {split}" for kind, split in places.items()]
+        named = ((split, clip) for split in where for clip in [c for c in others.get(split, ()) if c != clip_id][:1])
+        told += [f"{clip} is in {split}" for split, clip in named]
+        detail = f"it would put one group into {' and '.join(where)} ({', '.join(told)}); correct the group"
+        lost.append(LostSource(clip_id, Loss("split_conflict", detail), label))
+    return lost
+
+
+def _clips_there(
+    clips: pd.DataFrame, known: pd.DataFrame, components: NDArray[np.int64], is_wanted: NDArray[np.bool_]
+) -> Mapping[int, Mapping[str, Sequence[str]]]:
+    """The first two clips of each component in each split; two, for one may be the clip that is told of."""
+    evidence = known["content"].fillna(known["group"])
+    is_there = evidence.notna().to_numpy() & is_wanted
+    found: dict[int, dict[str, list[str]]] = {}
+    for component, split, clip_id in zip(
+        components[is_there].tolist(), evidence[is_there], clips.loc[is_there, "clip_id"], strict=True
+    ):
+        first_two = found.setdefault(component, {}).setdefault(str(split), [])
+        if len(first_two) < 2:
+            first_two.append(str(clip_id))
+    return found
 
 
 def _own_contradiction(_clips: pd.DataFrame, known: pd.DataFrame, _components: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ import json
 import random
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from video_assets.domain.groups import join_components
-from video_assets.domain.splits import SPLITS
+from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline import splits as module
 from video_assets.pipeline.settings import SourceSettings, SplitSettings
 from video_assets.pipeline.splits import OfficialIgnored, SplitReport, build_splits
@@ -153,10 +153,11 @@ def test_a_copy_of_a_clip_in_a_group_of_the_other_split_is_lost_by_name(stages: 
     copy = group.replace("_c01", "_c09")
     shutil.copy(stages.source / content, stages.source / copy)
     assert again(stages) == before
-    assert stages.quarantined()[copy] == (
-        "split_conflict",
-        "it would put one group into both splits (its content is in test, its group is in train); correct the group",
-    )
+    reason, detail = stages.quarantined()[copy]
+    own = "its content is in test, its group is in train"
+    others = f"{group} is in train, {content} is in test"
+    assert reason == "split_conflict"
+    assert detail == f"it would put one group into train and test ({own}, {others}); correct the group"
     (stages.source / copy).unlink()
     again(stages)
     assert copy not in stages.quarantined()
@@ -174,7 +175,7 @@ def test_a_newcomer_that_would_join_both_splits_is_lost_and_nothing_else(stages:
     assert groups_in_both(stages) == set()
 
 
-def build_tables(paths: DatasetPaths, groups: dict[str, list[str]], before: dict[str, str]) -> SplitReport:
+def build_tables(paths: DatasetPaths, groups: dict[str, list[str]], before: Mapping[str, str]) -> SplitReport:
     """Splits of clips, each of its own content, of which `before` says where they were put."""
     columns = [(clip_id, group) for group, members in groups.items() for clip_id in members]
     rows = pd.DataFrame(columns, columns=["clip_id", "group"]).assign(label="x")
@@ -201,6 +202,16 @@ def test_of_clips_that_a_table_joins_now_the_fewer_are_lost_whatever_their_split
         lost |= {clip_id for clip_id in members if before[clip_id] != stays}
     report = build_tables(DatasetPaths(tmp_path, "clips"), groups, before)
     assert {item.source for item in report.lost} == lost
+
+
+def test_a_group_of_three_splits_is_told_with_a_clip_of_each_other_one(tmp_path: Path) -> None:
+    before: dict[str, Split] = {"a.mp4": "train", "b.mp4": "train", "c.mp4": "test", "d.mp4": "val"}
+    report = build_tables(DatasetPaths(tmp_path, "clips"), {"one": list(before)}, before)
+    told = "it would put one group into train and test and val"
+    assert {item.source: item.loss.detail for item in report.lost} == {
+        "c.mp4": f"{told} (its content is in test, a.mp4 is in train, d.mp4 is in val); correct the group",
+        "d.mp4": f"{told} (its content is in val, a.mp4 is in train, c.mp4 is in test); correct the group",
+    }
 
 
 def test_clips_are_joined_once_and_again_only_after_some_were_taken_out(
