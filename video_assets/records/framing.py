@@ -77,8 +77,8 @@ def read_records(file: BinaryIO, compression: Compression = "") -> Iterator[Fram
     """Records of a TFRecord file in order, checksums checked.
 
     Raises:
-        FramingError: at the first record that is cut short or whose checksum is wrong; in a compressed file also at
-            the first GZIP member that does not hold exactly one record.
+        FramingError: at the first record that is cut short or too long, or whose checksum is wrong; in a compressed
+            file also at the first GZIP member that does not hold exactly one record.
     """
     if compression == "GZIP":
         yield from _read_members(file)
@@ -101,8 +101,10 @@ def _read_frame(file: BinaryIO, place: str) -> bytes | None:
     if len(header) < HEADER_BYTES:
         raise FramingError(f"{place}: the file ends within the record's header")
     size, size_crc = struct.unpack("<QI", header)
-    if size_crc != _masked_crc(header[:8]) or size > _MAX_RECORD_BYTES:
+    if size_crc != _masked_crc(header[:8]):
         raise FramingError(f"{place}: the checksum of the record's length is wrong")
+    if size > _MAX_RECORD_BYTES:  # as its writer meant it; nothing of that size is asked of memory
+        raise FramingError(f"{place}: the record has {size} bytes, {_MAX_RECORD_BYTES} are allowed")
     body = file.read(size + FOOTER_BYTES)
     if len(body) < size + FOOTER_BYTES:
         raise FramingError(f"{place}: the file ends within the record's {size} bytes")

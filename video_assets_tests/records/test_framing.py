@@ -120,6 +120,15 @@ def test_another_kind_of_file_is_noticed_at_its_first_byte(data: bytes) -> None:
         read(data)
 
 
+def test_a_record_that_is_too_long_is_told_from_one_whose_checksum_is_wrong() -> None:
+    """The header is right, as one without a fault would be for a record of 2 GiB and a byte."""
+    header = bytes.fromhex("0100008000000000 444266d8")
+    with pytest.raises(
+        FramingError, match=r"^record 0 at byte 0: the record has 2147483649 bytes, 2147483648 are allowed$"
+    ):
+        read(header)
+
+
 def test_an_empty_file_holds_no_records() -> None:
     assert read(b"") == []
 
