@@ -9,6 +9,7 @@ and neither is one that imports a package that is not installed: its test is ski
 """
 
 import ast
+import errno
 import importlib.util
 import os
 import re
@@ -23,6 +24,7 @@ from pathlib import Path
 
 import pytest
 
+from video_assets.domain.losses import PASSING_REASONS, REMEMBERED_REASONS
 from video_assets_tests.waiting import end_process_group, free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -253,3 +255,33 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8"))
     broken = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
     assert broken == []
+
+
+def written_sentences() -> list[str]:
+    """Every text in the package, with dots for what is filled in."""
+    found: list[str] = []
+    for path in sorted((ROOT / "video_assets").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                found.append("".join(str(v.value) if isinstance(v, ast.Constant) else "…" for v in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return found
+
+
+def test_every_error_that_is_explained_is_one_that_is_said() -> None:
+    page = (ROOT / "docs" / "OPERATING.md").read_text("utf-8")
+    rows = page.partition("| it says |")[2].partition("\n\n")[0].splitlines()[2:]
+    quoted = [quote for row in rows for quote in re.findall(r"\*([^*]+)\*", row.split("|")[1])]
+    assert len(quoted) > len(rows) > 5
+    said = [*written_sentences(), os.strerror(errno.ENOSPC)]
+    patterns = {quote: re.compile(".*".join(map(re.escape, quote.split("…"))), re.DOTALL) for quote in quoted}
+    assert [quote for quote, pattern in patterns.items() if not any(map(pattern.search, said))] == []
+
+
+def test_the_reasons_that_are_tried_again_are_those_of_the_code() -> None:
+    page = (ROOT / "docs" / "OPERATING.md").read_text("utf-8")
+    remembered = page.partition("lies in the file alone")[2].partition("A clip that was lost")[0]
+    passing = page.partition("may be the machine's doing:")[2].partition("All others")[0]
+    assert set(re.findall(r"`(\w+)`", remembered)) == REMEMBERED_REASONS
+    assert set(re.findall(r"`(\w+)`", passing)) == PASSING_REASONS

@@ -209,7 +209,9 @@ class PlanConfig(dg.Config):
         128.0, gt=0, le=100_000, description="Size of a shard in MB, about, if clips_per_shard is 0."
     )
     retry_lost: bool = Field(
-        default=False, description="Try clips again that were lost to a timeout, a crash, memory or a missing file."
+        default=False,
+        description="Encode clips again that were lost to a timeout, a crash, memory, or a file that was missing or "
+        "could not be read.",
     )
     new_version: bool = Field(
         default=False, description="Build the next version directory beside the old one if the encoding changed."
