@@ -322,7 +322,7 @@ def test_a_dataset_of_single_labels_gets_several_in_a_new_version(
     assert ids_of(old)[RUN] == 1
     assert ids_of(new)[RUN].tolist() == [0, 1, 0, 1, 1]
     diff = diff_versions(old, new)
-    assert diff.encoding == {"multi_label": [None, True]}
+    assert diff.encoding == {"multi_label": [False, True]}
     assert {"clip_id": RUN, "before": "run", "after": "fast|outdoor|run"} in diff.relabelled
 
 
