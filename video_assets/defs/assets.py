@@ -5,7 +5,14 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 
 from video_assets.defs import metadata
-from video_assets.defs.config import DatasetConfig, PlanConfig, SourceConfig, SplitConfig, check_run_config
+from video_assets.defs.config import (
+    DatasetConfig,
+    PlanConfig,
+    SourceConfig,
+    SplitConfig,
+    check_run_config,
+    given_fields,
+)
 from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.partitions import register_shards
 from video_assets.defs.reporting import Reporting
@@ -14,6 +21,7 @@ from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.commit import commit_dataset
 from video_assets.pipeline.estimate import estimate_new_shards
 from video_assets.pipeline.fit import plan_fit
+from video_assets.pipeline.kept_settings import kept_settings
 from video_assets.pipeline.manifest import build_manifest, manifest_settings
 from video_assets.pipeline.plan import build_plan
 from video_assets.pipeline.splits import build_splits
@@ -55,7 +63,8 @@ def manifest(
     """Lists, probes, hashes, labels."""
     with shown_as_failure():
         check_run_config(context.run.run_config)
-        settings = config.to_settings()
+        given = given_fields(context.run.run_config, "manifest")
+        settings = kept_settings(dataset.paths(), config.to_settings(), given)
         make_pool = decoding.make_pool(settings.limits)
         with writing_tables(dataset.paths(), "manifest"):
             report = build_manifest(source.path(), dataset.paths(), settings, make_pool, reporting.progress(context))

@@ -40,6 +40,7 @@ from video_assets.pipeline.writing import building
 from video_assets.report.escape import shown
 from video_assets.storage.addresses import place_name
 from video_assets.storage.failures import failure_sentence, open_files_remedy
+from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import read_quarantine
 from video_assets.storage.schemas import LEFT_OUT
@@ -53,7 +54,8 @@ _PLANNING = ("manifest", "splits", "plan")
 class BuildResult:
     """What a build did; `refused` is empty, or the sentence that says why there is no new dataset.
 
-    `official_ignored` are the first of the clips that stay in their split though an official list says otherwise now.
+    `gone_clips` are the first of the clips that the source no longer has, `official_ignored` the first of those that
+    stay in their split though an official list says otherwise now.
     `interrupted` names the build before this one if it was killed.
     """
 
@@ -66,6 +68,8 @@ class BuildResult:
     shards_reused: int = 0
     num_official_ignored: int = 0
     official_ignored: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    num_gone: int = 0
+    gone_clips: list[str] = field(default_factory=list[str])
     checks: list[CheckStatus] = field(default_factory=list)
     seconds: float = 0.0
     refused: str = ""
@@ -95,6 +99,9 @@ class BuildResult:
             "shards_reused": self.shards_reused,
             "quarantined": lost[["source", "reason", "detail"]].to_dict("records"),
             "left_out": left_out.to_dict("records"),
+            "classes": read_lines(self.paths.labels),
+            "gone": self.num_gone,
+            "gone_clips": self.gone_clips,
             "official_splits_ignored": self.num_official_ignored,
             "clips_that_stay": self.official_ignored,
             "checks": [check.as_dict() for check in self.checks],
@@ -233,7 +240,7 @@ def _build(
     runner = _Runner(build_definitions(Reporting(terminal=terminal)), instance, paths)
     planning = ("manifest", *(f"{split}_split" for split in SPLITS), "plan")
     planned = runner.run(planning, config_for(run_config, _PLANNING))
-    tell_official_ignored(planned, result)
+    tell_planned(planned, result)
     plan = read_plan(paths)
     result.version_dir = str(paths.version(plan.pinned.version).directory)
     failed: list[_Refused] = []
@@ -249,13 +256,20 @@ def _build(
     runner.run(("dataset",), config_for(run_config, ("dataset",)))
 
 
-def tell_official_ignored(planned: dg.ExecuteInProcessResult, result: BuildResult) -> None:
-    """Takes over what the split stage reported; all of its assets report the same."""
+def tell_planned(planned: dg.ExecuteInProcessResult, result: BuildResult) -> None:
+    """Takes over what manifest and splits reported; all assets of the splits report the same."""
+    said = planned.asset_materializations_for_node("manifest")[0].metadata
+    result.num_gone = int(str(said["gone"].value))
+    result.gone_clips = [row["clip"] for row in _rows(said.get("gone_clips"))]
     said = planned.asset_materializations_for_node("splits")[0].metadata
     result.num_official_ignored = int(str(said["official_splits_ignored"].value))
-    clips = said.get("clips_that_stay")
-    if isinstance(clips, dg.TableMetadataValue):
-        result.official_ignored = [{k: str(v) for k, v in record.data.items()} for record in clips.records]
+    result.official_ignored = _rows(said.get("clips_that_stay"))
+
+
+def _rows(value: object) -> list[dict[str, str]]:
+    if not isinstance(value, dg.TableMetadataValue):
+        return []
+    return [{name: str(cell) for name, cell in record.data.items()} for record in value.records]
 
 
 def _shards_to_run(paths: DatasetPaths, instance: dg.DagsterInstance) -> set[str]:

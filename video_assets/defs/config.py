@@ -1,7 +1,7 @@
 """Run config: what the launchpad, `--config` and `--set` can say, with descriptions, ranges and defaults."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeGuard
 
@@ -33,11 +33,13 @@ class SourceConfig(dg.Config):
     group_pattern: str = Field(
         UCF101_GROUP_PATTERN,
         description="Regular expression; what its groups match in a path, joined, is the clip's group. "
-        "Default: UCF101 names (v_Class_g01_c01.avi). Empty: no groups from names.",
+        "Default: UCF101 names (v_Class_g01_c01.avi); in a dataset that exists, as it was built. Empty: no groups from "
+        "names.",
     )
     include: list[str] = Field(
         default=[],
-        description="Glob patterns on paths relative to the source; a file must match one. Empty: all videos.",
+        description="Glob patterns on paths relative to the source; a file must match one. Empty: all videos. "
+        "Default: all; in a dataset that exists, as it was built.",
     )
     multi_label: bool = Field(
         default=False,
@@ -247,6 +249,11 @@ CONFIG_BY_OP: Mapping[str, type[dg.Config]] = {
     "plan": PlanConfig,
     "dataset": DatasetConfig,
 }
+
+
+def given_fields(run_config: Mapping[str, Any], op_name: str) -> Collection[str]:
+    """Names of the settings that the run gives to a step; the others are defaults."""
+    return ((run_config.get("ops", {}).get(op_name) or {}).get("config") or {}).keys()
 
 
 def check_run_config(run_config: Mapping[str, Any]) -> None:

@@ -15,8 +15,10 @@ from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.estimates import QUALITIES, lower_quality, quality_within, size_at_quality, smaller_frames
 from video_assets.pipeline.estimate import BuildTrial, Estimate, try_build
 from video_assets.pipeline.fit import plan_fit
+from video_assets.pipeline.kept_settings import kept_settings
 from video_assets.pipeline.manifest import build_manifest
 from video_assets.pipeline.plan import PlanReport, build_plan, planned_clips_per_shard
+from video_assets.pipeline.settings import MAX_NAMED
 from video_assets.pipeline.shard_runs import chunked_shards, shards_of
 from video_assets.pipeline.splits import build_splits
 from video_assets.pipeline.trial_clips import TrialSettings, with_clip_limit
@@ -45,7 +47,8 @@ def run_plan(
         SettingsError, BuildRefused: as the build would; or if no JPEG quality makes the dataset fit the budget.
     """
     ops = {name: entry.get("config") or {} for name, entry in run_config.get("ops", {}).items()}
-    settings = SourceConfig(**ops.get("manifest", {})).to_settings()
+    given = ops.get("manifest", {})
+    settings = kept_settings(paths, SourceConfig(**given).to_settings(), given)
     plan_config = PlanConfig(**ops.get("plan", {}))
     encoding = replace(plan_config.encoding.to_encoding(), multi_label=settings.multi_label)
     if budget_bytes is not None and encoding.image_format != "jpeg":
@@ -61,7 +64,7 @@ def run_plan(
         _copy_tables(paths, copy)
         begun = time.monotonic()
         make_pool = decoding.make_pool(settings.limits)
-        build_manifest(source.absolute(), copy, settings, make_pool, TerminalProgress(sys.stderr))
+        manifest = build_manifest(source.absolute(), copy, settings, make_pool, TerminalProgress(sys.stderr))
         listing_seconds = time.monotonic() - begun
         split = build_splits(copy, SplitConfig(**ops.get("splits", {})).to_settings())
         report = build_plan(
@@ -97,6 +100,9 @@ def run_plan(
         "encoding": report.pinned.encoding.as_dict(),
         "clips_per_shard": report.pinned.clips_per_shard,
         "not_stored": report.not_stored,
+        "classes": manifest.labels,
+        "gone": len(manifest.gone),
+        "gone_clips": list(manifest.gone[:MAX_NAMED]),
         "official_splits_ignored": len(split.official_ignored),
         "clips_that_stay": split.clips_that_stay,
         "model_fit": fit_rows(fit.fits),

@@ -16,6 +16,7 @@ from video_assets.pipeline.fit import FitReport
 from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.manifest import ManifestReport
 from video_assets.pipeline.plan import PlanReport
+from video_assets.pipeline.settings import MAX_NAMED
 from video_assets.pipeline.shards import ShardReport
 from video_assets.pipeline.splits import SplitReport
 from video_assets.report.escape import markdown_code, shown
@@ -61,11 +62,13 @@ def of_manifest(report: ManifestReport, paths: DatasetPaths) -> Metadata:
         "files_reused": report.num_files_reused,
         "quarantined": len(report.lost),
         "left_out": len(report.left_out),
+        "gone": len(report.gone),
         "clips_by_class": _table(classes),
         "clips_by_codec": _table(codecs),
         "clips_by_size": _table(_sizes(clips)),
         **durations_picture(clips),
         "quarantine": _table(lost),
+        **({"gone_clips": _table({"clip": clip_id} for clip_id in report.gone[:MAX_NAMED])} if report.gone else {}),
         "left_out_entries": _table({"source": item.source, "reason": item.reason} for item in report.left_out),
         "file": dg.MetadataValue.path(str(paths.manifest)),
     }

@@ -7,6 +7,18 @@ LABEL_SEPARATOR = "|"
 """Between the labels of one clip, in a table's cell and wherever they stand as one text."""
 
 
+_NAMES_OF_SPLITS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"})
+
+
+def are_names_of_splits(labels: Sequence[str]) -> bool:
+    """Whether all classes are called as splits are: then the folders of the classes lie one level below.
+
+    >>> are_names_of_splits(["Test", "train"]), are_names_of_splits(["test", "walk"])
+    (True, False)
+    """
+    return len(labels) > 1 and _NAMES_OF_SPLITS.issuperset(label.lower() for label in labels)
+
+
 def clean_label(text: str) -> str:
     r"""The label as it is stored: one line, no outer blanks, control characters spelled out; empty if nothing is left.
 

@@ -16,6 +16,7 @@ from video_assets.domain.losses import Loss
 from video_assets.domain.progress import Progress, silent
 from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.arrivals import settled_files
+from video_assets.pipeline.gone_clips import gone_clips, refuse_another_source
 from video_assets.pipeline.known_labels import LABELS_NOTE, known_labels, labels_data
 from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.lost_clips import without_bad_spans, without_conflicts
@@ -39,7 +40,7 @@ _FILE_COLUMNS = ["path", "size_bytes", "mtime_ns"]
 
 @dataclass(slots=True)
 class ManifestReport:
-    """What the stage did. `clips` is the manifest, one row a clip."""
+    """What the stage did. `clips` is the manifest, one row a clip; `gone` are the ids that only the one before has."""
 
     clips: pd.DataFrame
     labels: list[str]
@@ -48,6 +49,7 @@ class ManifestReport:
     num_files_reused: int = 0
     lost: pd.DataFrame = field(default_factory=pd.DataFrame)
     left_out: Sequence[LeftOut] = ()
+    gone: Sequence[str] = ()
 
     @property
     def failed_fraction(self) -> float:
@@ -69,8 +71,8 @@ def build_manifest(
 
     Raises:
         SettingsError: if the source cannot be read.
-        BuildRefused: if the source asks for nothing, or more than the allowed fraction of its clips is lost;
-            the quarantine, which names them, is written before.
+        BuildRefused: if the source asks for nothing, or for no clip that is known already; or if more than the
+            allowed fraction of its clips is lost, and the quarantine, which names them, is written before.
         FileDamaged: if the manifest before it or `labels.txt` is not as it was written.
     """
     asked = read_source(
@@ -101,6 +103,8 @@ def update_manifest(
     _refuse_empty(source, asked, previous)
     _refuse_unlisted(asked, previous)
     clips, lost, report = _open_files(asked, previous, paths, settings, make_pool, progress)
+    report.gone = gone_clips(previous, asked, clips)
+    refuse_another_source(source, previous, report.gone)
     clips, conflicts = without_conflicts(clips, multi_label=settings.multi_label)
     files = {name: clip.file for clip in asked.clips for name in (clip.clip_id, clip.file.path)}
     report.lost = quarantine_rows([*asked.lost, *lost, *conflicts], files)
@@ -249,10 +253,9 @@ def _wanted_frame(clips: Sequence[WantedClip]) -> pd.DataFrame:
         "size_bytes": [clip.file.size_bytes for clip in clips],
         "mtime_ns": [clip.file.mtime_ns for clip in clips],
     }
-    kinds = {name: MANIFEST.field(name).type.to_pandas_dtype() for name in ("size_bytes", "mtime_ns", "start_seconds")}
-    frame = pd.DataFrame(columns).astype({**kinds, "end_seconds": kinds["start_seconds"]})
-    texts = [name for name in frame.columns if frame[name].dtype == object]
-    return frame.astype(dict.fromkeys(texts, "str"))
+    numbers = ("size_bytes", "mtime_ns", "start_seconds", "end_seconds")
+    kinds = {name: MANIFEST.field(name).type.to_pandas_dtype() if name in numbers else "str" for name in columns}
+    return pd.DataFrame(columns).astype(kinds)
 
 
 def _probe(

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from video_assets.domain.clips import UCF101_GROUP_PATTERN
 from video_assets.domain.limits import Limits, TableLimits
 
+MAX_NAMED = 200
+"""Clips that an event or a line of JSON names; the tables hold all."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSettings:

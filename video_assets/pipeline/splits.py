@@ -14,14 +14,11 @@ from video_assets.domain.losses import Loss
 from video_assets.domain.splits import SPLITS, Split, Unit, assign_splits, split_named
 from video_assets.pipeline.label_sets import by_class
 from video_assets.pipeline.manifest import manifest_settings
-from video_assets.pipeline.settings import SplitSettings
+from video_assets.pipeline.settings import MAX_NAMED, SplitSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
 from video_assets.storage.schemas import MANIFEST, SPLIT, SPLIT_HISTORY
 from video_assets.storage.tables import read_notes, read_table, write_table
-
-_MAX_NAMED = 200
-"""Clips that an event or a line of JSON names; the manifest and the splits hold all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,7 @@ class SplitReport:
     @property
     def clips_that_stay(self) -> list[dict[str, str]]:
         """The first of `official_ignored`, as rows for people."""
-        return [asdict(item) for item in self.official_ignored[:_MAX_NAMED]]
+        return [asdict(item) for item in self.official_ignored[:MAX_NAMED]]
 
     def balance(self) -> pd.DataFrame:
         """Clips of each class in each split, and the shares of those that are held out.

@@ -9,12 +9,14 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from video_assets.domain.labels import are_names_of_splits
 from video_assets.domain.progress import duration_words
 from video_assets.domain.splits import SPLITS
 from video_assets.report.terminal import Screen, copyable, headline, section, table, words
 
 _EXAMPLES = 3
 _REASONS = 8
+_CLASSES = 8
 _DESCRIPTION = 300
 """Characters of a check's sentence; `--json` has all of it."""
 
@@ -42,6 +44,7 @@ def build_screen(result: Result) -> Screen:
             f"{duration_words(result['seconds'])}"
         )
     )
+    parts += _classes(result) + _gone(result)
     parts += _losses(result) + _left_out(result) + _official_ignored(result) + _checks(result["checks"])
     return [*parts, _after_build(result, has_failed=bool(failed))]
 
@@ -80,6 +83,32 @@ def _splits(splits: Mapping[str, Mapping[str, int]]) -> list[RenderableType]:
     order = [name for name in SPLITS if name in splits]
     rows = [(name, splits[name]["records"], splits[name]["shards"]) for name in order]
     return [table(("split", "clips", "shards"), rows)] if rows else []
+
+
+def _classes(result: Result) -> list[RenderableType]:
+    """How many there are and the first of them; a word if they seem to be none."""
+    labels = result.get("classes", ())
+    if not labels:
+        return []
+    more = ", …" if len(labels) > _CLASSES else ""
+    found: list[RenderableType] = [words(f"{len(labels)} classes: {', '.join(labels[:_CLASSES])}{more}")]
+    if are_names_of_splits(labels):
+        found.append(
+            words(
+                "These are names of splits, and the folders below them were not looked at: a class is a folder at the "
+                "top of the source. Put the classes there, or give a table with the columns path, label and split.",
+                "yellow",
+            )
+        )
+    return found
+
+
+def _gone(result: Result) -> list[RenderableType]:
+    """Clips that the dataset had and its source has no more."""
+    if not result.get("gone"):
+        return []
+    named = ", ".join(result["gone_clips"][:3]) + (", …" if result["gone"] > 3 else "")
+    return [words(f"{_count(result['gone'], 'clip')} of before left the source, and the dataset: {named}", "yellow")]
 
 
 def _losses(result: Result) -> list[RenderableType]:
@@ -169,7 +198,8 @@ def plan_screen(result: Result) -> Screen:
         parts.append(section("Size budget", words(chosen), *command))
     if result.get("not_stored"):
         parts.append(words(f"{result['not_stored']}.", "yellow"))
-    parts += _official_ignored(result) + _model_fit(result.get("model_fit", ())) + _losses(result)
+    parts += _classes(result) + _gone(result) + _official_ignored(result)
+    parts += _model_fit(result.get("model_fit", ())) + _losses(result)
     command = (
         f"video-assets build --source {shlex.quote(result['source'])} --root {shlex.quote(result['root'])}"
         f"{_name_option(result)}"

@@ -8,8 +8,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from video_assets.defs.build import BuildResult, runs_of_shards, tell_official_ignored
+from video_assets.defs.build import BuildResult, runs_of_shards, tell_planned
 from video_assets.defs.partitions import shard_partitions
+from video_assets.pipeline.manifest import manifest_settings
 from video_assets.storage.files import AtomicFile
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import RUN_CONFIG, TEST_SHARDS, TRAIN_SHARDS
@@ -99,7 +100,7 @@ def test_an_official_list_that_came_too_late_is_told_by_the_splits_and_the_build
     found = late.run(*PLANNING, config=RUN_CONFIG)
     assert found.success
     built = BuildResult(paths=planned.paths)
-    tell_official_ignored(found, built)
+    tell_planned(found, built)
     told = {key: built.as_dict()[key] for key in ("official_splits_ignored", "clips_that_stay")}
     stay = {"clip_id": stays, "official": "test", "split": "train"}
     assert told == {"official_splits_ignored": 1, "clips_that_stay": [stay]}
@@ -319,6 +320,13 @@ def test_two_datasets_on_one_instance_share_no_partition(
         names |= found
     assert {name: list(planned.instance.get_dynamic_partitions(name)) for name in before} == before
     assert len(names) == 9
+
+
+def test_a_group_pattern_that_a_later_run_does_not_give_stays_as_it_was(planned: Location) -> None:
+    given = {"ops": {"manifest": {"config": {"group_pattern": "_(g0.)_"}}}}
+    for config in (given, {}, {"ops": {"manifest": {"config": {"max_failed_fraction": 0.5}}}}):
+        assert planned.run("manifest", config=config).success
+        assert manifest_settings(planned.paths).group_pattern == "_(g0.)_"
 
 
 @pytest.mark.parametrize("spelling", ["root", "./root", "other/../root", "link"])

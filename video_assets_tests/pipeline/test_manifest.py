@@ -60,6 +60,14 @@ def touch(path: Path, seconds: int = 10) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + seconds * 10**9))
 
 
+def test_a_first_table_of_which_no_row_can_be_used_is_refused_with_its_first_reason(stages: Stages) -> None:
+    path = stages.source / FIRST
+    table = write_csv(stages.source / "labels.csv", {"path": str(path), "label": "jump"})
+    with pytest.raises(BuildRefused, match=r"^1 of 1 clips \(100.0%\) cannot be used \(outside_source 1\)"):
+        Stages(table, stages.paths).manifest()
+    assert read_quarantine(stages.paths.quarantine)["source"].tolist() == [str(path)]
+
+
 def test_every_usable_clip_has_one_row_with_what_opening_it_told(stages: Stages) -> None:
     report = stages.manifest()
     clips = report.clips.set_index("clip_id")

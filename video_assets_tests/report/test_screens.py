@@ -118,6 +118,24 @@ def test_an_official_list_that_came_too_late_is_told_on_both_screens(number: int
     assert words in flat(plan_screen({**PLAN, **told}))
 
 
+def test_classes_are_named_and_those_that_seem_to_be_splits_are_doubted() -> None:
+    many = [f"class{number}" for number in range(12)]
+    for screen, result in ((build_screen, BUILT), (plan_screen, PLAN)):
+        assert "12 classes: class0, class1, class2, class3, class4, class5, class6, class7, …" in flat(
+            screen({**result, "classes": many})
+        )
+        doubted = flat(screen({**result, "classes": ["test", "Train"]}))
+        assert "2 classes: test, Train" in doubted
+        assert "These are names of splits, and the folders below them were not looked at" in doubted
+
+
+def test_clips_that_left_the_source_are_counted_and_named_on_both_screens() -> None:
+    told = {"gone": 4, "gone_clips": ["run/a.mp4", "run/b.mp4", "run/c.mp4", "run/d.mp4"]}
+    for screen, result in ((build_screen, BUILT), (plan_screen, PLAN)):
+        text = flat(screen({**result, **told}))
+        assert "4 clips of before left the source, and the dataset: run/a.mp4, run/b.mp4, run/c.mp4, …" in text
+
+
 def test_failed_checks_and_warnings_are_told_apart() -> None:
     checks = [
         {"name": "one_encoding", "passed": False, "severity": "ERROR", "description": "train-00000 is under another"},
