@@ -5,6 +5,7 @@ import atexit
 import gc
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from video_assets.report.terminal import Screen
     from video_assets.storage.paths import DatasetPaths
 
-EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 _COLLECT_AFTER = 20_000
 """New objects between looks for garbage. Dagster and TensorFlow make hundreds of thousands that stay, and Python's 700
 mean looking at them over and over: a sixth of the time of their import."""
@@ -34,8 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say_error(str(error))
         return EXIT_USAGE if isinstance(error, SettingsError) else EXIT_FAILED
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever presses it again would stop just the words and the end
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # the cursor stands in a bar, behind ^C
         _say_error("interrupted; what is finished is kept, and the same command goes on from there")
-        return 130
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output has left; nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

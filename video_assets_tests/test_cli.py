@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -221,7 +222,12 @@ def test_an_interruption_says_that_nothing_finished_is_lost(
         raise KeyboardInterrupt
 
     monkeypatch.setitem(cli._COMMANDS, "sample", interrupt)
-    assert cli.main(["sample", "x"]) == 130
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert cli.main(["sample", "x"]) == 130
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "what is finished is kept, and the same command goes on from there" in stderr_of(capsys)
 
 

@@ -16,6 +16,7 @@ from video_assets.defs.calm_sqlite import calm_sqlite
 from video_assets.defs.check_status import CheckStatus, check_statuses
 from video_assets.defs.dead_runs import BUILD_TAG, end_dead_runs
 from video_assets.defs.instance import dagster_home, open_instance
+from video_assets.defs.interrupts import WasInterrupted, noted_interrupts, spare_capture
 from video_assets.defs.kept_storage import kept_storage
 from video_assets.defs.location import build_definitions
 from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG, partition_order, shard_partitions
@@ -127,6 +128,7 @@ class _Runner:
     definitions: dg.Definitions
     instance: dg.DagsterInstance
     paths: DatasetPaths
+    was_interrupted: WasInterrupted
 
     def run(
         self, assets: Sequence[str], run_config: Mapping[str, Any], tags: Mapping[str, str] | None = None
@@ -135,15 +137,22 @@ class _Runner:
 
         Raises:
             _Refused: if a step failed.
+            KeyboardInterrupt: if it was interrupted; the run is ended.
         """
         job = self.definitions.resolve_implicit_global_asset_job_def()
-        result = job.execute_in_process(
-            instance=self.instance,
-            asset_selection=[dg.AssetKey(name) for name in assets],
-            run_config={**run_config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            tags={**(tags or {}), BUILD_TAG: place_name(self.paths.directory)},
-            raise_on_error=False,
-        )
+        try:
+            result = job.execute_in_process(
+                instance=self.instance,
+                asset_selection=[dg.AssetKey(name) for name in assets],
+                run_config={**run_config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                tags={**(tags or {}), BUILD_TAG: place_name(self.paths.directory)},
+                raise_on_error=False,
+            )
+        except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as error:  # before or after its steps
+            end_dead_runs(self.instance, self.paths)
+            raise KeyboardInterrupt from error
+        if self.was_interrupted():
+            raise KeyboardInterrupt
         if not result.success:
             raise _failure_of(result)
         return result
@@ -172,7 +181,11 @@ def _failure_of(result: dg.ExecuteInProcessResult) -> _Refused:
 
 
 def run_build(source: Path, paths: DatasetPaths, run_config: Mapping[str, Any], *, num_workers: int = 0) -> BuildResult:
-    """Builds or grows a dataset, and says what was done."""
+    """Builds or grows a dataset, and says what was done.
+
+    Raises:
+        KeyboardInterrupt: if it was interrupted. What is finished is kept.
+    """
     begun = time.monotonic()
     result = BuildResult(paths=paths, source=str(source.absolute()))
     # The code location is configured by the environment, here as in the UI.
@@ -187,10 +200,13 @@ def run_build(source: Path, paths: DatasetPaths, run_config: Mapping[str, Any], 
             calm_sqlite(dagster_home(paths)),
             kept_storage(),
             open_instance(paths) as instance,
+            noted_interrupts() as was_interrupted,
         ):
             result.interrupted = str(killed or "")
             end_dead_runs(instance, paths)
-            _build_and_check(paths, run_config, instance, result, terminal)
+            spare_capture(instance)
+            runner = _Runner(build_definitions(Reporting(terminal=terminal)), instance, paths, was_interrupted)
+            _build_and_check(runner, run_config, result)
     except (VideoAssetsError, OSError, SQLAlchemyError, sqlite3.Error) as error:
         result.refused = "; ".join(filter(None, (result.refused, shown(_sentence_of(error, paths)))))
         result.is_usage_error |= isinstance(error, SettingsError)
@@ -198,15 +214,13 @@ def run_build(source: Path, paths: DatasetPaths, run_config: Mapping[str, Any], 
     return result
 
 
-def _build_and_check(
-    paths: DatasetPaths, run_config: Mapping[str, Any], instance: dg.DagsterInstance, result: BuildResult, terminal: int
-) -> None:
+def _build_and_check(runner: _Runner, run_config: Mapping[str, Any], result: BuildResult) -> None:
     try:
-        _build(paths, run_config, instance, result, terminal)
+        _build(runner, run_config, result)
     except _Refused as refused:
         result.refused, result.is_usage_error = str(refused), refused.is_usage_error
-    if paths.plan.exists():
-        result.checks = check_statuses(instance, paths)
+    if runner.paths.plan.exists():
+        result.checks = check_statuses(runner.instance, runner.paths)
 
 
 def _sentence_of(error: Exception, paths: DatasetPaths) -> str:
@@ -234,10 +248,8 @@ def _kept_standard_error() -> Generator[int]:
         os.close(descriptor)
 
 
-def _build(
-    paths: DatasetPaths, run_config: Mapping[str, Any], instance: dg.DagsterInstance, result: BuildResult, terminal: int
-) -> None:
-    runner = _Runner(build_definitions(Reporting(terminal=terminal)), instance, paths)
+def _build(runner: _Runner, run_config: Mapping[str, Any], result: BuildResult) -> None:
+    paths, instance = runner.paths, runner.instance
     planning = ("manifest", *(f"{split}_split" for split in SPLITS), "plan")
     planned = runner.run(planning, config_for(run_config, _PLANNING))
     tell_planned(planned, result)

@@ -26,6 +26,21 @@ def shown_as_failure() -> Generator[None]:
         raise _failure(error, failure_sentence(error, doing="opened")) from _tellable(error)
 
 
+@contextmanager
+def tried_again(context: dg.AssetExecutionContext, retries: dg.RetryPolicy) -> Generator[None]:
+    """Asks for another attempt where a step fails, as the policy says; never where it was interrupted.
+
+    As the asset's own policy it would also try again after Ctrl-C in a build and Terminate in the UI.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, dg.Failure) and not error.allow_retries:
+            raise
+        wait_seconds = retries.calculate_delay(context.retry_number + 1)
+        raise dg.RetryRequested(max_retries=retries.max_retries, seconds_to_wait=wait_seconds) from error
+
+
 def _failure(error: Exception, sentence: str) -> dg.Failure:
     sentence = shown(sentence)
     metadata = {"error": type(error).__name__, "what_happened": sentence}

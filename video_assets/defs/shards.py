@@ -9,7 +9,7 @@ import dagster as dg
 
 from video_assets.defs import metadata
 from video_assets.defs.assets import CODE_VERSION, CONVERSION, GROUP, OWNERS
-from video_assets.defs.failures import shown_as_failure
+from video_assets.defs.failures import shown_as_failure, tried_again
 from video_assets.defs.pictures import shard_sheet
 from video_assets.defs.reporting import Reporting
 from video_assets.defs.resources import Dataset, Decoding, Engine
@@ -25,6 +25,8 @@ from video_assets.report.escape import shown
 from video_assets.storage.paths import VersionPaths
 
 DATA_VERSION_TAG = "dagster/data_version"
+_RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
+"""What may pass (a full disk, a lost mount) is tried again; finished shards are not. A bad video never raises."""
 
 
 def shards_asset(
@@ -46,51 +48,61 @@ def shards_asset(
         tags=CONVERSION,
         code_version=CODE_VERSION,
         pool="video_shards",
-        # What may pass (a full disk, a lost mount) is tried again; finished shards are not. A bad video never raises.
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
     )
     def shards(
         context: dg.AssetExecutionContext, dataset: Dataset, decoding: Decoding, engine: Engine, reporting: Reporting
     ) -> Iterator[dg.MaterializeResult]:
         """Converts the planned clips of the selected shards."""
-        begun = time.monotonic()
-        done: list[ShardReport] = []
-        failed: list[ShardReport] = []
-        with (
-            shown_as_failure(),
-            writing_shards(dataset.paths(), f"{split}_shards"),
-            kernels_meanwhile() as begin_loading,
-        ):
-            limits = manifest_settings(dataset.paths()).limits
-            keys = sorted(context.partition_keys)
-            # The checks of this run need it. Not before the first clip is there: decoding processes start before that.
-            progress = after_first(begin_loading, reporting.progress(context))
-            make_pool, shard_engine = decoding.make_pool(limits), engine.shard_engine()
-            for report in build_shards(dataset.paths(), keys, limits, make_pool, progress, engine=shard_engine):
-                if report.error:
-                    context.log.error(shown(report.error))
-                    failed.append(report)
-                    continue
-                # At once, so that a run that fails or is killed later keeps what it finished.
-                context.log_event(_materialization(context, report))
-                done.append(report)
-        rate = _clips_per_second(done, time.monotonic() - begun)
-        plan = read_plan(dataset.paths(), ())
-        pictured = partial(_pictured, context, dataset.paths().version(plan.pinned.version), plan.labels, rate)
-        if failed:
-            for report in done:
-                context.log_event(pictured(report))
-            raise dg.Failure(
-                description=f"{len(failed)} of {len(keys)} shards failed; the others are stored. "
-                + "; ".join(shown(report.error) for report in failed[:5]),
-                metadata={"failed": [report.key for report in failed]},
-            )
-        yield dg.MaterializeResult()
-        # Dagster has just written an event of its own for each key, with one data version for all of them.
-        for report in done:
-            context.log_event(pictured(report))
+        with tried_again(context, _RETRIES):
+            yield from _converted(context, split, dataset, decoding, engine, reporting)
 
     return shards
+
+
+def _converted(
+    context: dg.AssetExecutionContext,
+    split: Split,
+    dataset: Dataset,
+    decoding: Decoding,
+    engine: Engine,
+    reporting: Reporting,
+) -> Iterator[dg.MaterializeResult]:
+    begun = time.monotonic()
+    done: list[ShardReport] = []
+    failed: list[ShardReport] = []
+    with (
+        shown_as_failure(),
+        writing_shards(dataset.paths(), f"{split}_shards"),
+        kernels_meanwhile() as begin_loading,
+    ):
+        limits = manifest_settings(dataset.paths()).limits
+        keys = sorted(context.partition_keys)
+        # The checks of this run need it. Not before the first clip is there: decoding processes start before that.
+        progress = after_first(begin_loading, reporting.progress(context))
+        make_pool, shard_engine = decoding.make_pool(limits), engine.shard_engine()
+        for report in build_shards(dataset.paths(), keys, limits, make_pool, progress, engine=shard_engine):
+            if report.error:
+                context.log.error(shown(report.error))
+                failed.append(report)
+                continue
+            # At once, so that a run that fails or is killed later keeps what it finished.
+            context.log_event(_materialization(context, report))
+            done.append(report)
+    rate = _clips_per_second(done, time.monotonic() - begun)
+    plan = read_plan(dataset.paths(), ())
+    pictured = partial(_pictured, context, dataset.paths().version(plan.pinned.version), plan.labels, rate)
+    if failed:
+        for report in done:
+            context.log_event(pictured(report))
+        raise dg.Failure(
+            description=f"{len(failed)} of {len(keys)} shards failed; the others are stored. "
+            + "; ".join(shown(report.error) for report in failed[:5]),
+            metadata={"failed": [report.key for report in failed]},
+        )
+    yield dg.MaterializeResult()
+    # Dagster has just written an event of its own for each key, with one data version for all of them.
+    for report in done:
+        context.log_event(pictured(report))
 
 
 def _clips_per_second(done: Sequence[ShardReport], seconds: float) -> float:

@@ -15,6 +15,7 @@ from multiprocessing import (
     forkserver,
     popen_forkserver,
     reduction,
+    resource_tracker,
     spawn,
     util,
 )
@@ -43,8 +44,24 @@ def start_server_ahead(preload: Sequence[str]) -> None:
         server.ensure_running()
 
 
+class _DeafServer(forkserver.ForkServer):
+    """A fork server that Ctrl-C never reaches; whoever started it ends it.
+
+    Multiprocessing's own ignores SIGINT only when its modules are loaded. Until then Ctrl-C, which goes to the whole
+    group, would end it with a traceback.
+    """
+
+    def ensure_running(self) -> None:
+        resource_tracker.ensure_running()  # here, for it unblocks the signal when it starts its process
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            super().ensure_running()  # the mask is inherited
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _new_server(preload: Sequence[str]) -> forkserver.ForkServer:
-    server = forkserver.ForkServer()
+    server = _DeafServer()
     server.set_forkserver_preload(list(preload))
     return server
 
