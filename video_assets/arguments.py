@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from video_assets.domain.errors import SettingsError
 
@@ -14,9 +14,29 @@ Commands = Mapping[str, Callable[[argparse.Namespace], int]]
 """What does each command; gives the exit code."""
 
 
-def parser_of(commands: Commands) -> argparse.ArgumentParser:
+class WrongUsage(Exception):
+    """The arguments cannot be read; carries the sentence and the usage of the command."""
+
+    def __init__(self, sentence: str, usage: str) -> None:
+        super().__init__(sentence)
+        self.usage = usage
+
+
+class Parser(argparse.ArgumentParser):
+    """One that leaves it to the caller how wrong usage is told."""
+
+    def error(self, message: str) -> NoReturn:
+        """Stops the reading.
+
+        Raises:
+            WrongUsage: always.
+        """
+        raise WrongUsage(f"{self.prog}: error: {message}", self.format_usage())
+
+
+def parser_of(commands: Commands) -> Parser:
     """The parser of all commands; each sets `run` to what does it."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="video-assets", description="From labelled videos to a training-ready, validated TFRecord dataset."
     )
     parsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

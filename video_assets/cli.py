@@ -7,11 +7,11 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from video_assets.arguments import parser_of, without_secrets
+from video_assets.arguments import WrongUsage, parser_of, without_secrets
 from video_assets.domain.errors import SettingsError, VideoAssetsError
 
 if TYPE_CHECKING:
@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     from video_assets.storage.paths import DatasetPaths
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+_INTERRUPTED = "interrupted; what is finished is kept, and the same command goes on from there"
+_NOTHING_BUILT: Mapping[str, Any] = {
+    "version_dir": "",
+    "splits": {},
+    "clips_encoded": 0,
+    "clips_reused": 0,
+    "shards_written": 0,
+    "shards_reused": 0,
+    "quarantined": [],
+    "checks": [],
+    "seconds": 0.0,
+}
+"""What `build --json` promises, of one whose settings were refused before it began."""
 _COLLECT_AFTER = 20_000
 """New objects between looks for garbage. Dagster and TensorFlow make hundreds of thousands that stay, and Python's 700
 mean looking at them over and over: a sixth of the time of their import."""
@@ -28,18 +41,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; gives its exit code: 0 done and valid, 1 refused or a check failed, 2 wrong usage or settings."""
     gc.set_threshold(_COLLECT_AFTER, 10, 10)
     atexit.register(gc.freeze)  # Python looks through all of them once more before it ends: a second, for nothing
-    options = parser_of(_COMMANDS).parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        options = parser_of(_COMMANDS).parse_args(given)
+    except WrongUsage as error:
+        print(f"{error.usage}{error}", file=sys.stderr)
+        if "--json" in given:
+            _print_json({"error": str(error), "exit_code": EXIT_USAGE})
+        raise SystemExit(EXIT_USAGE) from None
     try:
         return options.run(options)
     except VideoAssetsError as error:
-        _say_error(str(error))
-        return EXIT_USAGE if isinstance(error, SettingsError) else EXIT_FAILED
+        return _fail(options, str(error), EXIT_USAGE if isinstance(error, SettingsError) else EXIT_FAILED)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever presses it again would stop just the words and the end
         if sys.stderr.isatty():
             print(file=sys.stderr)  # the cursor stands in a bar, behind ^C
-        _say_error("interrupted; what is finished is kept, and the same command goes on from there")
-        return EXIT_INTERRUPTED
+        return _fail(options, _INTERRUPTED, EXIT_INTERRUPTED)
     except BrokenPipeError:
         # Whoever read the output has left; nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -47,8 +65,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         from video_assets.storage.failures import failure_sentence
 
-        _say_error(failure_sentence(error, doing="opened"))
-        return EXIT_FAILED
+        return _fail(options, failure_sentence(error, doing="opened"), EXIT_FAILED)
+    except Exception as error:
+        _tell_scripts(options, f"a bug: {type(error).__name__}: {error}", EXIT_FAILED)
+        raise
+
+
+def _fail(options: argparse.Namespace, sentence: str, exit_code: int) -> int:
+    """Says why a command could not be done, to people and to scripts; gives the exit code."""
+    _say_error(sentence)
+    _tell_scripts(options, sentence, exit_code)
+    return exit_code
+
+
+def _tell_scripts(options: argparse.Namespace, error: str, exit_code: int) -> None:
+    """The object that `--json` promises, where there is nothing else to tell."""
+    if not getattr(options, "json", False):
+        return
+    root = getattr(options, "root", None)
+    known = {"root": str(root.absolute())} if root is not None else {}
+    if options.run is _build and exit_code == EXIT_USAGE:
+        known |= _NOTHING_BUILT
+    _print_json({**known, "error": error, "exit_code": exit_code})
 
 
 def _say_error(sentence: str) -> None:
@@ -74,12 +112,28 @@ def _paths(options: argparse.Namespace) -> "DatasetPaths":
     return DatasetPaths(options.root.absolute(), options.name)
 
 
-def _print_result(result: dict[str, Any], screen: "Screen", *, as_json: bool) -> None:
+def _end(options: argparse.Namespace, result: Mapping[str, Any], screen: "Screen", error: str = "") -> int:
+    """Shows what a command found, and ends it: well, or with what makes it a failure."""
     from video_assets.report.terminal import show
 
-    show(screen, sys.stderr if as_json else sys.stdout)
-    if as_json:
-        print(without_secrets(json.dumps(result, ensure_ascii=True)))
+    exit_code = result.get("exit_code", EXIT_FAILED if error else EXIT_OK)
+    show(screen, sys.stderr if options.json else sys.stdout)
+    if options.json:
+        _print_json({**result, "error": error, "exit_code": exit_code})
+    return exit_code
+
+
+def _print_json(values: Mapping[str, Any]) -> None:
+    print(without_secrets(json.dumps(values, ensure_ascii=True)))
+
+
+def _failed_checks(checks: Sequence[Mapping[str, Any]]) -> str:
+    """The checks that make a dataset invalid, as a sentence; empty where there is none."""
+    failed = [
+        f"{c['name']} {c.get('target', '')}".strip() for c in checks if not c["passed"] and c["severity"] == "ERROR"
+    ]
+    more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
+    return f"checks failed: {', '.join(failed[:5])}{more}" if failed else ""
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -98,8 +152,7 @@ def _build(options: argparse.Namespace) -> int:
     _name_engine(options)
     result = run_build(options.source, paths, run_config, num_workers=options.workers)
     values = result.as_dict()
-    _print_result(values, build_screen(values), as_json=options.json)
-    return result.exit_code
+    return _end(options, values, build_screen(values), values["refused"] or _failed_checks(values["checks"]))
 
 
 def _refuse_missing(source: Path) -> None:
@@ -118,8 +171,7 @@ def _plan(options: argparse.Namespace) -> int:
         options.source, _paths(options), run_config, num_workers=options.workers, budget_bytes=options.budget
     )
     values |= {"config": str(options.config or ""), "set": list(options.assignments)}
-    _print_result(values, plan_screen(values), as_json=options.json)
-    return EXIT_OK
+    return _end(options, values, plan_screen(values))
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -127,8 +179,8 @@ def _status(options: argparse.Namespace) -> int:
     from video_assets.report.screens import status_screen
 
     values = dataset_status(_paths(options))
-    _print_result(values, status_screen(values), as_json=options.json)
-    return EXIT_OK if values["is_valid"] else EXIT_FAILED
+    error = "" if values["is_valid"] else _failed_checks(values["checks"]) or "the dataset is not up to date"
+    return _end(options, values, status_screen(values), error)
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -136,8 +188,7 @@ def _verify(options: argparse.Namespace) -> int:
     from video_assets.report.screens import verify_screen
 
     values = verify_dataset(_paths(options), all_records=options.all)
-    _print_result(values, verify_screen(values), as_json=options.json)
-    return EXIT_OK if values["is_valid"] else EXIT_FAILED
+    return _end(options, values, verify_screen(values), _failed_checks(values["checks"]))
 
 
 def _repair(options: argparse.Namespace) -> int:
@@ -147,8 +198,8 @@ def _repair(options: argparse.Namespace) -> int:
     if options.source is not None:
         _refuse_missing(options.source)
     values = run_repair(_paths(options), options.source, num_workers=options.workers)
-    _print_result(values, repair_screen(values), as_json=options.json)
-    return EXIT_FAILED if values["not_repaired"] else EXIT_OK
+    error = "; ".join(entry["reason"] for entry in values["not_repaired"])
+    return _end(options, values, repair_screen(values), error)
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -160,8 +211,9 @@ def _doctor(options: argparse.Namespace) -> int:
 
     findings = examine(options.source, options.root, options.port, os.environ)
     values = {"is_sound": is_sound(findings), "findings": [asdict(finding) for finding in findings]}
-    _print_result(values, doctor_screen(values), as_json=options.json)
-    return EXIT_OK if values["is_sound"] else EXIT_FAILED
+    problems = [finding for finding in findings if finding.state == "problem"]
+    error = "; ".join(f"{finding.check}: {finding.found}" for finding in problems)
+    return _end(options, values, doctor_screen(values), error)
 
 
 def _diff(options: argparse.Namespace) -> int:
@@ -171,8 +223,7 @@ def _diff(options: argparse.Namespace) -> int:
     from video_assets.report.screens import diff_screen
 
     values = asdict(diff_versions(options.before, options.after))
-    _print_result(values, diff_screen(values), as_json=options.json)
-    return EXIT_OK
+    return _end(options, values, diff_screen(values))
 
 
 def _sample(options: argparse.Namespace) -> int:

@@ -243,11 +243,58 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_json_is_the_last_line_of_standard_output_and_the_text_goes_elsewhere(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    cli._print_result({"root": "/vidéos"}, ["the summary\nof two lines"], as_json=True)
+    options = cli.parser_of(cli._COMMANDS).parse_args(["status", "--root", "r", "--json"])
+    assert cli._end(options, {"root": "/vidéos"}, ["the summary\nof two lines"]) == 0
     printed = capsys.readouterr()
-    assert json.loads(printed.out) == {"root": "/vidéos"}
+    assert json.loads(printed.out) == {"root": "/vidéos", "error": "", "exit_code": 0}
     assert printed.out.isascii()
     assert printed.out.count("\n") == 1
     assert printed.err == "the summary\nof two lines\n"
-    cli._print_result({"root": "/r"}, ["the summary"], as_json=False)
+    options.json = False
+    assert cli._end(options, {"root": "/r"}, ["the summary"], "a check failed") == 1
     assert capsys.readouterr() == ("the summary\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["status", "--root", "ROOT"], 2, "there is no dataset clips in ROOT"),
+        (["verify", "--root", "ROOT"], None, ""),
+        (["repair", "--root", "ROOT"], 2, "there is no dataset clips in ROOT"),
+        (["plan", "--source", "ROOT/none", "--root", "ROOT"], 2, "the source ROOT/none is not there"),
+        (["plan", "--source", "ROOT", "--root", "ROOT", "--set", "x=1"], 2, "--set 'x=1' must look like"),
+        (["build", "--source", "ROOT/none", "--root", "ROOT"], 2, "the source ROOT/none is not there"),
+        (["build", "--source", "ROOT", "--root", "ROOT", "--set", "x=1"], 2, "--set 'x=1' must look like"),
+        (["diff", "ROOT/1.0.0", "ROOT/2.0.0"], 2, "ROOT/1.0.0"),
+        (["status"], 2, "video-assets status: error: the following arguments are required: --root"),
+        (["build", "--source", "s", "--root", "r", "--workers", "0"], 2, "'0' is not a whole number above 0"),
+    ],
+)
+def test_whatever_fails_json_is_the_last_line_and_says_why(
+    arguments: list[str], code: int | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [argument.replace("ROOT", str(tmp_path)) for argument in arguments]
+    try:
+        found = cli.main([*given, "--json"])
+    except SystemExit as stop:
+        found = stop.code
+    printed = capsys.readouterr()
+    result = json.loads(printed.out.splitlines()[-1])
+    assert result["exit_code"] == found
+    assert code in (None, found)
+    assert said.replace("ROOT", str(tmp_path)) in result["error"]
+    assert "".join(result["error"].split()) in "".join(printed.err.split())
+    if "ROOT" in arguments:
+        assert result["root"] == str(tmp_path)
+    if arguments[0] == "build" and "root" in result:
+        assert {"version_dir", "splits", "clips_encoded", "clips_reused", "quarantined", "checks"} <= set(result)
+
+
+def test_a_bug_is_told_in_json_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def break_down(options: object) -> int:
+        raise ZeroDivisionError("no")
+
+    monkeypatch.setitem(cli._COMMANDS, "status", break_down)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["status", "--root", "r", "--json"])
+    assert json.loads(capsys.readouterr().out)["error"] == "a bug: ZeroDivisionError: no"
