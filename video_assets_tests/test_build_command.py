@@ -250,6 +250,10 @@ def test_a_build_that_is_refused_ends_with_1_and_keeps_its_runs_in_dagster_home(
     )
     assert [lost["reason"] for lost in done.result["quarantined"]] == ["unreadable"]
     assert (home / "history").is_dir()
+    status = run("status", "--root", root, "--json", DAGSTER_HOME=str(home))
+    assert status.code == 1
+    assert [lost["reason"] for lost in status.result["quarantined"]] == ["unreadable"]
+    assert (status.result["version_dir"], status.result["is_valid"]) == ("", False)
     assert not (root / "clips" / ".dagster").exists()
 
 

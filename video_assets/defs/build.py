@@ -92,6 +92,7 @@ class BuildResult:
         return {
             "source": self.source,
             "root": str(self.paths.root),
+            "name": self.paths.name,
             "version_dir": self.version_dir,
             "splits": committed_counts(self.paths, self.version_dir.rpartition("/")[2]) if self.version_dir else {},
             "clips_encoded": self.clips_encoded,

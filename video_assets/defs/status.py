@@ -1,15 +1,25 @@
 """`video-assets status`: how a dataset stands."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from video_assets.defs.check_status import check_statuses
 from video_assets.defs.instance import dagster_home, open_instance
-from video_assets.domain.errors import SettingsError
 from video_assets.pipeline.committed import committed_counts
 from video_assets.pipeline.current_shards import shards_to_build
 from video_assets.pipeline.plan import read_plan
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import read_quarantine
+
+_NOTHING_PLANNED: Mapping[str, Any] = {
+    "version_dir": "",
+    "splits": {},
+    "encoding": {},
+    "shards_planned": 0,
+    "shards_missing": [],
+    "checks": [],
+    "is_valid": False,
+}
 
 
 def dataset_status(paths: DatasetPaths) -> dict[str, Any]:
@@ -17,10 +27,17 @@ def dataset_status(paths: DatasetPaths) -> dict[str, Any]:
 
     Raises:
         SettingsError: if there is no such dataset.
-        BuildRefused: if nothing is planned yet.
     """
-    if not paths.directory.is_dir():
-        raise SettingsError(f"there is no dataset {paths.name} in {paths.root}; build it first, or name another root")
+    paths.refuse_missing()
+    lost = read_quarantine(paths.quarantine)
+    known: dict[str, Any] = {
+        "root": str(paths.root),
+        "name": paths.name,
+        "versions": paths.versions(),
+        "quarantined": lost[["source", "reason", "detail"]].to_dict("records"),
+    }
+    if not paths.plan.exists():  # the first build was refused, or ended before it had planned
+        return {**known, **_NOTHING_PLANNED}
     plan = read_plan(paths)
     missing = shards_to_build(paths)
     checks = []
@@ -28,17 +45,13 @@ def dataset_status(paths: DatasetPaths) -> dict[str, Any]:
         with open_instance(paths) as instance:
             checks = check_statuses(instance, paths)
     counts = committed_counts(paths, plan.pinned.version)
-    lost = read_quarantine(paths.quarantine)
     is_valid = bool(counts) and not missing and not any(not c.passed and c.severity == "ERROR" for c in checks)
-    return {
-        "root": str(paths.root),
+    return known | {
         "version_dir": str(paths.version(plan.pinned.version).directory),
-        "versions": paths.versions(),
         "splits": counts,
         "encoding": plan.pinned.encoding.as_dict(),
         "shards_planned": len(plan.fingerprints()),
         "shards_missing": missing,
-        "quarantined": lost[["source", "reason", "detail"]].to_dict("records"),
         "checks": [check.as_dict() for check in checks],
         "is_valid": is_valid,
     }

@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from video_assets.domain.errors import SettingsError
 from video_assets.media.kept_pools import kept_pools
 from video_assets.media.pool import PoolMaker, num_cores
 from video_assets.pipeline.jobs import open_pool
@@ -23,8 +22,7 @@ def run_repair(paths: DatasetPaths, source: Path | None, *, num_workers: int = 0
         LockHeld: if somebody else is writing it.
         BuildRefused: if nothing was planned yet.
     """
-    if not paths.directory.is_dir():
-        raise SettingsError(f"there is no dataset {paths.name} in {paths.root}; build it first, or name another root")
+    paths.refuse_missing()
     begun = time.monotonic()
 
     def pools_for(settings: SourceSettings) -> PoolMaker:

@@ -22,8 +22,10 @@ def verify_dataset(paths: DatasetPaths, *, all_records: bool) -> dict[str, Any]:
     """Compares every file with its checksum and runs all checks; gives the JSON object of `--json`.
 
     Raises:
+        SettingsError: if there is no such dataset.
         BuildRefused: if there is no plan.
     """
+    paths.refuse_missing()
     begun = time.monotonic()
     damage = find_damage(paths)
     outcomes = integrity_outcomes(damage, paths)

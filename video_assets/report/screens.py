@@ -75,7 +75,7 @@ def _after_build(result: Result, *, has_failed: bool) -> RenderableType:
 def _name_option(result: Result) -> str:
     """`--name`, where the dataset is not called as the commands take it to be."""
     parts = str(result.get("version_dir", "")).rsplit("/", 2)
-    name = parts[-2] if len(parts) == 3 else "clips"
+    name = parts[-2] if len(parts) == 3 else result.get("name", "clips")
     return "" if name == "clips" else f" --name {shlex.quote(name)}"
 
 
@@ -260,8 +260,10 @@ def status_screen(result: Result) -> Screen:
         parts: list[RenderableType] = [headline("Valid:", result["version_dir"], "green")]
     elif result["splits"]:
         parts = [headline("Not up to date, or not valid:", result["version_dir"], "red")]
-    else:
+    elif result["version_dir"]:
         parts = [headline("Nothing is committed yet:", result["version_dir"], "yellow")]
+    else:
+        parts = [headline("Nothing is planned yet:", f"{result['root']}/{result['name']}", "yellow")]
     parts += _splits(result["splits"])
     missing = result["shards_missing"]
     if missing:
@@ -271,7 +273,12 @@ def status_screen(result: Result) -> Screen:
     parts += _losses(result) + _checks(result["checks"])
     if result["is_valid"]:
         return [*parts, section("Next", words("read everything again:"), copyable([_verify(root, name)]))]
-    advice = "Build with the settings it was built with; what is finished is kept:"
+    if result["version_dir"]:
+        advice = "Build with the settings it was built with; what is finished is kept:"
+    elif result["quarantined"]:
+        advice = "Mend what is named above, or allow more to be lost (manifest.max_failed_fraction), and build:"
+    else:
+        advice = "Build it:"
     build = f"video-assets build --source DIR --root {root}{name}"
     return [*parts, section("Next", words(advice), copyable([build]))]
 

@@ -100,6 +100,15 @@ class DatasetPaths:
         """Holds everything."""
         return self.root / self.name
 
+    def refuse_missing(self) -> None:
+        """For what works on a dataset that is there.
+
+        Raises:
+            SettingsError: if it is not.
+        """
+        if not self.directory.is_dir():
+            raise SettingsError(f"there is no dataset {self.name} in {self.root}; build it first, or name another root")
+
     @property
     def manifest(self) -> Path:
         """One row a clip."""

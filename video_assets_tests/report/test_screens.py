@@ -250,6 +250,15 @@ def test_a_status_names_what_is_missing() -> None:
     assert flat(status_screen(STATUS)).endswith("video-assets verify --root /r --all")
 
 
+def test_a_status_before_any_plan_tells_what_was_lost_and_how_to_go_on() -> None:
+    lost = [{"source": "run/broken.mp4", "reason": "unreadable", "detail": "No known video container"}]
+    result = {**STATUS, "is_valid": False, "splits": {}, "version_dir": "", "name": "mine", "shards_missing": []}
+    text = flat(status_screen({**result, "quarantined": lost}))
+    assert text.startswith("Nothing is planned yet: /r/mine Lost: 1 clip unreadable: 1")
+    assert "Mend what is named above, or allow more to be lost (manifest.max_failed_fraction)" in text
+    assert text.endswith("video-assets build --source DIR --root /r --name mine")
+
+
 @pytest.mark.parametrize(("is_valid", "verdict"), [(True, "Valid"), (False, "INVALID")])
 def test_a_verification_names_the_shard_that_fails(*, is_valid: bool, verdict: str) -> None:
     check = {
