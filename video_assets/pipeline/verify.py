@@ -4,7 +4,7 @@ import math
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from video_assets.domain.audits import COMPARED_RECORDS, choose_sample, compared_cost
-from video_assets.domain.checks import CheckOutcome, CheckPicture
+from video_assets.domain.checks import CheckOutcome, CheckPicture, Severity
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss
@@ -35,13 +35,25 @@ if TYPE_CHECKING:
 
 SHARD_CHECKS = ("shard_is_complete", "shard_decodes", "shard_matches_source")
 
+MISSING_VIDEO = "missing_video"
+"""The fact of a failed check that names a video which is gone: nothing that is stored is damaged by that."""
+
 
 class _Failed(Exception):
     """Carries the sentence of a failed check, and what it is about."""
 
-    def __init__(self, sentence: str, pictures: Sequence[CheckPicture] = ()) -> None:
+    def __init__(
+        self,
+        sentence: str,
+        pictures: Sequence[CheckPicture] = (),
+        *,
+        severity: Severity = "ERROR",
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(sentence)
         self.pictures = pictures
+        self.severity: Severity = severity
+        self.facts: Mapping[str, str] = facts or {}
 
 
 @dataclass(frozen=True)
@@ -71,7 +83,13 @@ class ShardAudit:
         try:
             description, facts, *pictures = checks[name]()
         except _Failed as failed:
-            return outcome(passed=False, description=str(failed), pictures=failed.pictures)
+            return outcome(
+                passed=False,
+                description=str(failed),
+                pictures=failed.pictures,
+                severity=failed.severity,
+                facts=failed.facts,
+            )
         return outcome(passed=True, description=description, facts=facts, pictures=pictures)
 
     @cached_property
@@ -208,14 +226,26 @@ class ShardAudit:
             planned = _named(labels[clip_id]) if clip_id in labels else None
             raise _Failed(f"{place} has {_labels_in(record)}, planned is {planned}")
 
+    def _source_directory(self) -> Path:
+        """Where the videos were when the plan was made."""
+        directory = source_directory(open_address(self.plan.pinned.source))
+        if not directory.is_dir():  # moved, or not mounted: the shard is as right as before
+            raise _Failed(
+                f"the source {directory} is not there, so nothing could be compared with it; no shard is damaged by "
+                f"that. If it was moved, tell its new place: video-assets build --source NEW --root {self.paths.root} "
+                f"--name {self.paths.name}",
+                severity="WARN",
+            )
+        return directory
+
     def _matches_source(self) -> tuple[Any, ...]:
+        directory = self._source_directory()
         planned, rows = self._planned
         cost_by_id = dict(zip(rows["clip_id"], (rows["num_frames"] * rows["num_pixels"]).tolist(), strict=True))
         costs = [float(cost_by_id.get(clip.clip_id, 0.0)) for clip in self._sidecar.clips]
         chosen = self._sampled(costs, max_cost=compared_cost(costs))
         paths = {clip.clip_id: clip.path for clip in planned.clips}
         whole = {clip.clip_id for clip in planned.clips if clip.start_seconds is None and clip.end_seconds is None}
-        directory = source_directory(open_address(self.plan.pinned.source))
         from video_assets.pipeline.comparison import SourceComparison
 
         records = list(self._records(chosen))
@@ -234,6 +264,13 @@ class ShardAudit:
         for (number, record), result in zip(records, compare_all(jobs, self.make_pool), strict=True):
             clip_id = record["id"].decode("utf-8", "replace")
             place = f"record {number} of {self._shard.name}, clip {clip_id}"
+            if isinstance(result, Loss) and result.reason == "missing_file":
+                video = str(paths.get(clip_id, clip_id))
+                raise _Failed(
+                    f"{place}: its video {video} is not in the source {directory} any more; put it back, or build "
+                    "again, which takes the clip out of the dataset",
+                    facts={MISSING_VIDEO: video},
+                )
             if isinstance(result, Loss):
                 raise _Failed(f"{place}: its source cannot be decoded again: {result.detail}")
             pictures = _side_by_side(clip_id, record, result)

@@ -165,17 +165,22 @@ def _checks(checks: Sequence[Result]) -> list[RenderableType]:
     failed = [check for check in checks if not check["passed"]]
     colour = "red" if any(check["severity"] == "ERROR" for check in failed) else "yellow" if failed else "green"
     title = f"Checks: {len(checks) - len(failed)} of {len(checks)} passed"
-    return [section(title, *map(_failed_check, failed), style=f"bold {colour}")]
+    alike: dict[tuple[str, str], list[Result]] = defaultdict(list)
+    for check in failed:
+        alike[check["severity"], str(check.get("description", ""))].append(check)
+    return [section(title, *map(_failed_check, alike.values()), style=f"bold {colour}")]
 
 
-def _failed_check(check: Result) -> RenderableType:
+def _failed_check(checks: Sequence[Result]) -> RenderableType:
+    """Checks that say the same, such as those of all shards whose source is not there."""
+    check, more = checks[0], f" and {len(checks) - 1} more" if len(checks) > 1 else ""
     is_error = check["severity"] == "ERROR"
     sentence = str(check.get("description", ""))
     if len(sentence) > _DESCRIPTION:
         sentence = f"{sentence[:_DESCRIPTION].rsplit(' ', 1)[0]} … (all of it: --json)"
     return Text.assemble(
         ("FAILED" if is_error else "warning", "bold red" if is_error else "yellow"),
-        words(f": {check['name']}: {sentence}"),
+        words(f": {check['name']}{more}: {sentence}"),
     )
 
 
@@ -296,8 +301,14 @@ def verify_screen(result: Result) -> Screen:
     parts += [*_checks(checks), words(f"Read in {duration_words(result['seconds'])}.")]
     if result["is_valid"]:
         return parts
-    advice = "Rebuild just what is damaged:"
-    return [*parts, section("Next", words(advice), copyable([f"video-assets repair --root {root}{name}"]))]
+    failed = [check for check in checks if not check["passed"] and check["severity"] == "ERROR"]
+    if any("missing_video" in check["facts"] for check in failed):
+        again = "Put the videos back that are gone, or build again without them:"
+        parts.append(section("Next", words(again), copyable([f"video-assets build --source DIR --root {root}{name}"])))
+    if not all("missing_video" in check["facts"] for check in failed):
+        advice = "Rebuild just what is damaged:"
+        parts.append(section("Next", words(advice), copyable([f"video-assets repair --root {root}{name}"])))
+    return parts
 
 
 def repair_screen(result: Result) -> Screen:

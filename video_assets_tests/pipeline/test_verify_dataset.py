@@ -1,19 +1,20 @@
 """`verify` runs every check again on what is on disk, and names all that is wrong, not only the first."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
-from video_assets.domain.errors import BuildRefused
+from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.pipeline import jobs
 from video_assets.pipeline.audit import DATASET_CHECKS
 from video_assets.pipeline.integrity import CHECK
-from video_assets.pipeline.verify import SHARD_CHECKS
+from video_assets.pipeline.verify import MISSING_VIDEO, SHARD_CHECKS
 from video_assets.pipeline.verify_dataset import verify_dataset
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS, Built
 from video_assets_tests.pipeline import damage
-from video_assets_tests.pipeline.stages import InThisProcess
+from video_assets_tests.pipeline.stages import InThisProcess, Stages
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +70,49 @@ def test_every_damage_is_named_at_its_own_shard(
     }
 
 
+def moved_source(built: Built, tmp_path: Path) -> Path:
+    """A place of its own for the source, which the dataset knows."""
+    source = tmp_path / "videos"
+    shutil.copytree(built.source, source)
+    Stages(source, built.paths).everything()
+    return source
+
+
+def test_a_source_that_was_moved_is_a_warning_that_names_the_remedy(built: Built, tmp_path: Path) -> None:
+    source = moved_source(built, tmp_path)
+    shutil.move(source, tmp_path / "elsewhere")
+    found = verify_dataset(built.paths, all_records=False)
+    assert found["is_valid"] is True
+    warnings = [check for check in found["checks"] if not check["passed"]]
+    assert [(check["name"], check["target"]) for check in warnings] == [
+        ("shard_matches_source", key) for key in built.keys
+    ]
+    assert {check["severity"] for check in warnings} == {"WARN"}
+    assert warnings[0]["description"] == (
+        f"the source {source} is not there, so nothing could be compared with it; no shard is damaged by that. If it "
+        f"was moved, tell its new place: video-assets build --source NEW --root {built.paths.root} "
+        "--name clips"
+    )
+    before = built.shard(TRAIN_SHARDS[0]).stat().st_mtime_ns
+    Stages(tmp_path / "elsewhere", built.paths).everything()  # what the sentence advises
+    assert failures(verify_dataset(built.paths, all_records=False)) == set()
+    assert built.shard(TRAIN_SHARDS[0]).stat().st_mtime_ns == before
+
+
+def test_a_video_that_is_gone_is_an_error_that_no_repair_would_mend(built: Built, tmp_path: Path) -> None:
+    source = moved_source(built, tmp_path)
+    clip = damage.known_of(built, TRAIN_SHARDS[0]).clips[0]
+    (source / clip.source).unlink()
+    found = verify_dataset(built.paths, all_records=True)
+    assert failures(found) == {("shard_matches_source", TRAIN_SHARDS[0])}
+    (check,) = (check for check in found["checks"] if not check["passed"])
+    assert check["facts"] == {MISSING_VIDEO: clip.source}
+    assert check["description"].endswith(
+        f"its video {clip.source} is not in the source {source} any more; put it back, or build again, which takes the "
+        "clip out of the dataset"
+    )
+
+
 def test_with_a_damaged_table_only_the_damage_is_told(built: Built) -> None:
     damage.flip_byte(built.paths.plan, 200)
     damage.flip_byte(built.shard(TRAIN_SHARDS[0]), 700)
@@ -87,5 +131,8 @@ def test_a_shard_that_vanished_is_named(built: Built) -> None:
 
 def test_what_was_never_planned_cannot_be_verified(tmp_path_factory: pytest.TempPathFactory) -> None:
     paths = DatasetPaths(tmp_path_factory.mktemp("empty"), "clips")
+    with pytest.raises(SettingsError, match=r"there is no dataset clips in .*; build it first"):
+        verify_dataset(paths, all_records=False)
+    paths.directory.mkdir()
     with pytest.raises(BuildRefused, match=r"there is no manifest in .*; materialize manifest first"):
         verify_dataset(paths, all_records=False)

@@ -267,11 +267,38 @@ def test_a_verification_names_the_shard_that_fails(*, is_valid: bool, verdict: s
         "passed": is_valid,
         "severity": "ERROR",
         "description": "…",
+        "facts": {},
     }
     text = as_text(verify_screen({**STATUS, "is_valid": is_valid, "checks": [check], "seconds": 2.0}))
     assert text.startswith(f"{verdict}: /r/clips/1.0.0\n")
     assert ("FAILED: shard_decodes train-00001: …" in text) == (not is_valid)
     assert "Read in 2 s." in text
+
+
+def test_a_verification_recommends_a_repair_only_for_what_it_would_mend() -> None:
+    gone = {
+        "name": "shard_matches_source",
+        "target": "train-00001",
+        "passed": False,
+        "severity": "ERROR",
+        "description": "…",
+        "facts": {"missing_video": "run/1.mp4"},
+    }
+    damaged = {**gone, "name": "shard_decodes", "facts": {}}
+    result = {**STATUS, "is_valid": False, "seconds": 2.0}
+    text = flat(verify_screen({**result, "checks": [gone]}))
+    assert "repair" not in text
+    assert text.endswith(
+        "Put the videos back that are gone, or build again without them: video-assets build --source DIR --root /r"
+    )
+    assert "video-assets repair --root /r" in flat(verify_screen({**result, "checks": [gone, damaged]}))
+
+
+def test_checks_that_say_the_same_take_one_line() -> None:
+    check = {"name": "c", "passed": False, "severity": "WARN", "description": "the source is not there", "facts": {}}
+    checks = [{**check, "target": f"train-{index:05d}"} for index in range(40)]
+    text = flat(verify_screen({**STATUS, "checks": checks, "seconds": 2.0}))
+    assert "Checks: 0 of 40 passed warning: c train-00000 and 39 more: the source is not there" in text
 
 
 def test_a_repair_says_what_is_whole_again_and_what_is_not() -> None:
@@ -309,7 +336,7 @@ HOSTILE = "evil\x1b[31mred\x1b[2J\x07\u202e[bold]markup[/bold]\nline\udcff"
 
 def test_no_name_reaches_the_screen_as_more_than_a_name() -> None:
     lost = {"source": HOSTILE, "reason": "unreadable", "detail": HOSTILE * 5}
-    check = {"name": "c", "target": HOSTILE, "passed": False, "severity": "ERROR", "description": HOSTILE}
+    check = {"name": "c", "target": HOSTILE, "passed": False, "severity": "ERROR", "description": HOSTILE, "facts": {}}
     hostile = {
         **BUILT,
         "version_dir": f"/r/{HOSTILE}",
