@@ -17,7 +17,7 @@ from video_assets.pipeline.estimate import BuildTrial, Estimate, try_build
 from video_assets.pipeline.fit import plan_fit
 from video_assets.pipeline.kept_settings import kept_settings
 from video_assets.pipeline.manifest import build_manifest
-from video_assets.pipeline.plan import PlanReport, build_plan, planned_clips_per_shard
+from video_assets.pipeline.plan import PlanReport, build_plan, needs_new_version, planned_clips_per_shard
 from video_assets.pipeline.settings import MAX_NAMED
 from video_assets.pipeline.shard_runs import chunked_shards, shards_of
 from video_assets.pipeline.splits import build_splits
@@ -186,14 +186,14 @@ class _Forecast:
         """What `--set` takes, to get from the plan to this encoding."""
         changed = changed_fields(self._encoding, encoding)
         assignments = [f"plan.encoding.{name}={new}" for name, (_, new) in changed.items()]
-        has_shards = any(self.paths.version(version).dataset_info.exists() for version in self.paths.versions())
-        return [*assignments, "plan.new_version=true"] if changed and has_shards else assignments
+        return [*assignments, "plan.new_version=true"] if changed and needs_new_version(self.paths) else assignments
 
 
 def _copy_tables(paths: DatasetPaths, copy: DatasetPaths) -> None:
     for file in (
         paths.manifest,
         paths.quarantine,
+        paths.arrivals,
         paths.labels,
         paths.plan,
         paths.encoding,

@@ -211,15 +211,32 @@ def _pin(
     if not _has_shards(built, before.version):
         return pinned, False  # nothing was written under the old settings
     if not new_version:
-        named = ", ".join(f"{name} {old} → {new}" for name, (old, new) in changes.items())
-        place = "manifest and plan.encoding" if "multi_label" in changes else "plan.encoding"
-        raise BuildRefused(
-            f"the dataset {paths.name} {before.version} exists under another encoding ({named}). Set these fields of "
-            f"{place} back, or set plan.new_version: true to build the next version beside it."
-        )
+        raise BuildRefused(_another_encoding(built.version(before.version), changes))
     versions = [before.version, *built.versions()]
     pinned.version = next_version(max(versions, key=lambda v: [int(n) for n in v.split(".")]))
     return pinned, False
+
+
+def _another_encoding(paths: VersionPaths, changes: Mapping[str, tuple[object, object]]) -> str:
+    """Why a version that has shards cannot go on under other settings."""
+    named = ", ".join(f"{name} {old} → {new}" for name, (old, new) in changes.items())
+    place = "manifest and plan.encoding" if "multi_label" in changes else "plan.encoding"
+    if paths.dataset_info.exists():
+        return (
+            f"the dataset {paths.name} {paths.version} exists under another encoding ({named}). Set these fields of "
+            f"{place} back, or set plan.new_version: true to build the next version beside it."
+        )
+    return (
+        f"the dataset {paths.name} {paths.version} is not committed yet, but shards of its unfinished build are there "
+        f"under another encoding ({named}). Set these fields of {place} back to go on with them; or remove "
+        f"{paths.directory} to begin again under the new ones."
+    )
+
+
+def needs_new_version(paths: DatasetPaths) -> bool:
+    """Whether another encoding than the pinned one is refused without `new_version`: it has shards."""
+    before = PinnedSettings.of_plan(paths)
+    return before is not None and _has_shards(paths, before.version)
 
 
 def planned_clips_per_shard(sharding: ShardingSettings, encoding: Encoding) -> int:

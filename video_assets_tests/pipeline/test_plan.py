@@ -1,6 +1,7 @@
 """The plan: what is placed stays; what is new, changed or gone touches its own shards only; one encoding for all."""
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from video_assets.domain.errors import BuildRefused, SettingsError
-from video_assets.pipeline.plan import PlanReport, read_plan
+from video_assets.pipeline.plan import PlanReport, needs_new_version, read_plan
 from video_assets.pipeline.settings import ShardingSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import PLAN
@@ -38,10 +39,11 @@ def shard_of(stages: Stages, clip_id: str) -> str:
 
 
 def pretend_built(stages: Stages) -> None:
-    """A file under a shard's name is all that a plan looks for."""
+    """Files of these names are all that a plan looks for."""
     version = stages.paths.version("1.0.0")
     version.directory.mkdir(parents=True)
     version.shard("train", 0).touch()
+    version.dataset_info.touch()
 
 
 def test_every_clip_is_in_exactly_one_shard_of_its_split(stages: Stages) -> None:
@@ -166,6 +168,23 @@ def test_another_encoding_of_a_built_dataset_is_refused_by_the_names_of_the_fiel
         "Set these fields of plan.encoding back, or set plan.new_version: true to build the next version beside it."
     )
     assert (stages.paths.plan.read_bytes(), stages.paths.encoding.read_bytes()) == before
+
+
+def test_another_encoding_of_a_build_that_never_ended_is_refused_with_what_is_there(stages: Stages) -> None:
+    assert needs_new_version(stages.paths) is False
+    pretend_built(stages)
+    version = stages.paths.version("1.0.0")
+    version.dataset_info.unlink()
+    assert needs_new_version(stages.paths) is True
+    with pytest.raises(BuildRefused) as refused:
+        stages.plan(replace(ENCODING, resolution=64))
+    assert str(refused.value) == (
+        "the dataset clips 1.0.0 is not committed yet, but shards of its unfinished build are there under another "
+        "encoding (resolution 32 → 64). Set these fields of plan.encoding back to go on with them; or remove "
+        f"{version.directory} to begin again under the new ones."
+    )
+    shutil.rmtree(version.directory)  # as it says
+    assert stages.plan(replace(ENCODING, resolution=64)).pinned.version == "1.0.0"
 
 
 def test_a_new_version_begins_beside_the_old_one_with_the_same_splits(stages: Stages) -> None:
