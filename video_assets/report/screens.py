@@ -144,7 +144,7 @@ def _left_out(result: Result) -> list[RenderableType]:
         return []
     named = "; ".join(f"{item['source']} ({item['reason']})" for item in left_out[:_EXAMPLES])
     more = f"; and {len(left_out) - _EXAMPLES} more: left_out.parquet" if len(left_out) > _EXAMPLES else ""
-    return [words(f"Left out, not videos: {len(left_out)}: {named}{more}")]
+    return [words(f"Left out, each with its reason: {len(left_out)}: {named}{more}")]
 
 
 def _official_ignored(result: Result) -> list[RenderableType]:
