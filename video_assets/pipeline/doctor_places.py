@@ -9,8 +9,10 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
+from video_assets.domain.errors import SettingsError
 from video_assets.domain.findings import Finding, ok, problem, warning
 from video_assets.storage.failures import failure_sentence
+from video_assets.storage.sources import is_table, read_source
 
 MIN_FREE_BYTES, GOOD_FREE_BYTES = 500e6, 5e9
 _MAX_SKEW_SECONDS = 2.0
@@ -106,6 +108,8 @@ def check_source(source: Path, clock: Callable[[], float] = time.time) -> list[F
         named = ", ".join(str(path) for path in closed[:3])
         remedy = f"Give user {os.geteuid()} the right to read: chmod -R a+rX {source}"
         return [problem("source", f"{len(closed)} files or folders cannot be read: {named}", remedy)]
+    if is_table(source):
+        return [check_table(source)]
     files = [path for path in found if path.is_file()]
     if not files:
         return [problem("source", f"{source} holds no file", "Put videos there, a folder for each class.")]
@@ -115,6 +119,24 @@ def check_source(source: Path, clock: Callable[[], float] = time.time) -> list[F
         return [warning("source", found_words, "Sensors wait until then: set the clock, or `touch` these files.")]
     more = " or more" if len(found) == _FILES_LOOKED_AT else ""
     return [ok("source", f"{len(files)}{more} files can be read")]
+
+
+def check_table(table: Path) -> Finding:
+    """A build would take the table, and finds the videos that its rows name."""
+    try:
+        asked = read_source(table)
+    except SettingsError as error:
+        return problem("source", str(error), "Write it in UTF-8, with commas: path,label and a row for each clip.")
+    num_lost, num_rows = len(asked.lost), len(asked.clips) + len(asked.lost) + len(asked.left_out)
+    if not num_lost:
+        return ok("source", f"{num_rows} rows, whose videos are there")
+    named = "; ".join(item.loss.detail for item in asked.lost[:3])
+    more = f"; and {num_lost - 3} more" if num_lost > 3 else ""
+    found = f"{num_lost} of {num_rows} rows of {table.name} cannot be used: {named}{more}"
+    remedy = (
+        f"Mend these rows; paths are relative to {table.parent}. Otherwise a build leaves their clips out, or refuses."
+    )
+    return warning("source", found, remedy) if asked.clips else problem("source", found, remedy)
 
 
 def _walk(source: Path) -> Iterator[Path]:

@@ -231,6 +231,27 @@ def test_a_source_is_there_readable_and_not_of_the_future(tmp_path: Path, monkey
     assert f"chmod -R a+rX {tmp_path}" in closed.remedy
 
 
+def test_a_table_is_read_as_a_build_would(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    table = tmp_path / "clips.csv"
+    table.write_text("path,label\na.mp4,run\n")
+    assert check_source(table) == [ok("source", "1 rows, whose videos are there")]
+    table.write_text(f"path,label\na.mp4,run\n{tmp_path}/a.mp4,run\n" + "".join(f"{n}.mp4,run\n" for n in range(5)))
+    (some,) = check_source(table)
+    assert some.state == "warning"
+    assert some.found == (
+        f"6 of 7 rows of clips.csv cannot be used: row 2 of clips.csv: the path {tmp_path}/a.mp4 leads out of the "
+        "table's folder; paths are relative to it; row 3 of clips.csv: 0.mp4 cannot be found: No such file or "
+        "directory; row 4 of clips.csv: 1.mp4 cannot be found: No such file or directory; and 3 more"
+    )
+    table.write_text("path,label\nb.mp4,run\n")
+    assert check_source(table)[0].state == "problem"
+    table.write_text("path;label\na.mp4;run\n")
+    (columns,) = check_source(table)
+    assert (columns.state, "has no column path and no label" in columns.found) == ("problem", True)
+    assert "with commas" in columns.remedy
+
+
 # --- the command ----------------------------------------------------------------------------------
 
 

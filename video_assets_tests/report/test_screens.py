@@ -97,7 +97,10 @@ def test_very_many_reasons_do_not_fill_the_screen() -> None:
 def test_what_was_left_out_is_counted_and_named() -> None:
     left_out = [{"source": f"{number}.txt", "reason": "not a video by its name"} for number in range(4)]
     text = flat(build_screen({**BUILT, "left_out": left_out}))
-    assert "Left out, each with its reason: 4: 0.txt (not a video by its name); 1.txt (not a video by its name); 2.txt" in text
+    assert (
+        "Left out, each with its reason: 4: 0.txt (not a video by its name); 1.txt (not a video by its name); 2.txt"
+        in text
+    )
     assert "; and 1 more: left_out.parquet" in text
 
 
