@@ -52,7 +52,7 @@ def parser_of(commands: Commands) -> Parser:
         "--budget",
         type=num_bytes,
         metavar="SIZE",
-        help="choose the highest JPEG quality with which the dataset takes no more, such as 20GB",
+        help="choose the highest JPEG quality with which the dataset takes no more, such as 20GB; without unit: bytes",
     )
     _add_workers(plan)
     status = _command(parsers, "status", commands, "shards, checks and quarantine of a dataset")
@@ -173,6 +173,8 @@ def num_bytes(text: str) -> float:
 def _address(text: str) -> Path:
     from video_assets.storage.addresses import open_address
 
+    if not text.strip():  # it would mean the folder that the shell is in
+        raise argparse.ArgumentTypeError("it is empty, as of a variable of the shell that is not set")
     try:
         return open_address(text)
     except SettingsError as error:

@@ -112,6 +112,8 @@ def test_the_commands_are_pinned(capsys: pytest.CaptureFixture[str]) -> None:
         (["build", "--source", "s", "--root", "r", "--workers", "-1"], "argument --workers: "),
         (["build", "--source", "s", "--root", "r", "--workers", "two"], "'two' is not a whole number above 0"),
         (["build", "--source", "s", "--root", "r", "--workers", "²"], "'²' is not a whole number above 0"),
+        (["build", "--source", "", "--root", "r"], "--source: it is empty, as of a variable of the shell"),
+        (["plan", "--source", "s", "--root", ""], "--root: it is empty, as of a variable of the shell that is not set"),
         (["ui", "--source", "s", "--root", "r", "--port", "http"], "--port: 'http' is not a whole number above 0"),
     ],
 )  # fmt: skip

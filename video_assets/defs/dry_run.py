@@ -23,6 +23,7 @@ from video_assets.pipeline.shard_runs import chunked_shards, shards_of
 from video_assets.pipeline.splits import build_splits
 from video_assets.pipeline.trial_clips import TrialSettings, with_clip_limit
 from video_assets.report.model_garden import fit_rows
+from video_assets.report.screens import size_words
 from video_assets.report.terminal import TerminalProgress
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import read_quarantine
@@ -160,8 +161,8 @@ class _Forecast:
         quality = quality_within(budget_bytes, sizes)
         if quality is None:
             raise BuildRefused(
-                f"no JPEG quality brings the dataset under {budget_bytes / 1e6:.1f} MB: at quality {min(sizes)} it "
-                f"takes {sizes[min(sizes)] / 1e6:.1f} MB. Take smaller or fewer frames: plan.encoding.resolution is "
+                f"no JPEG quality brings the dataset under {size_words(budget_bytes)}: at quality {min(sizes)} it "
+                f"takes {size_words(sizes[min(sizes)])}. Take smaller or fewer frames: plan.encoding.resolution is "
                 f"{self._encoding.resolution}, plan.encoding.num_frames {self._encoding.num_frames}."
             )
         return {

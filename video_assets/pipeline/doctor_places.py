@@ -128,6 +128,8 @@ def check_table(table: Path) -> Finding:
     except SettingsError as error:
         return problem("source", str(error), "Write it in UTF-8, with commas: path,label and a row for each clip.")
     num_lost, num_rows = len(asked.lost), len(asked.clips) + len(asked.lost) + len(asked.left_out)
+    if not num_rows:
+        return problem("source", f"{table} has no rows", "Write one for each clip, below the names of the columns.")
     if not num_lost:
         return ok("source", f"{num_rows} rows, whose videos are there")
     named = "; ".join(item.loss.detail for item in asked.lost[:3])

@@ -28,7 +28,7 @@ from video_assets.storage.listing import NOT_LISTED, NOT_SEEN
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
 from video_assets.storage.schemas import FACTS_FIELDS, LEFT_OUT, MANIFEST
-from video_assets.storage.sources import SourceClips, read_source
+from video_assets.storage.sources import SourceClips, is_table, read_source
 from video_assets.storage.tables import read_noted_table, read_notes, write_table
 
 if TYPE_CHECKING:
@@ -178,9 +178,10 @@ def _refuse_empty(source: Path, asked: SourceClips, previous: pd.DataFrame) -> N
         if len(previous)
         else ""
     )
-    raise BuildRefused(
-        f"no videos in the source {source}{why}.{known} Put videos into a folder per class, or name a table."
-    )
+    remedy = "Put videos into a folder per class, or name a table."
+    if is_table(source):
+        remedy = "The table has no rows; write one for each clip."
+    raise BuildRefused(f"no videos in the source {source}{why}.{known} {remedy}")
 
 
 def _refuse_unlisted(asked: SourceClips, previous: pd.DataFrame) -> None:

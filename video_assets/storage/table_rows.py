@@ -27,6 +27,8 @@ _BATCH_ROWS: Final = 1024
 _NAMED_COLUMNS: Final = 50
 """In a sentence about a missing one."""
 
+_OTHER_SEPARATORS: Final = {";": "semicolons", "\t": "tabs"}
+
 Row = Mapping[str, object]
 
 
@@ -49,6 +51,8 @@ def read_rows(table: Path, required: Sequence[str], optional: Sequence[str], lim
         reading.require()
     except _Refused as refused:
         raise SettingsError(f"the annotation table {table} {refused}") from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"the annotation table {table} is not in UTF-8 ({error}); save it in UTF-8") from None
     except (ValueError, OSError, OverflowError, RuntimeError, pa.ArrowException) as error:
         words = " ".join(str(error).split())[:300]
         raise SettingsError(f"the annotation table {table} cannot be read: {words}") from error
@@ -119,7 +123,15 @@ class _Reading:
         missing = [name for name in self.required if name not in self.columns]
         if missing:
             has = ", ".join(name[:60] for name in self.columns) or "none"
-            raise _Refused(f"has no column {' and no '.join(missing)}; it has {has}")
+            raise _Refused(
+                f"has no column {' and no '.join(missing)}; it has {has}{_separated_otherwise(self.columns)}"
+            )
+
+
+def _separated_otherwise(columns: Sequence[str]) -> str:
+    """What to do where a header is one column only because its names are not separated by commas."""
+    found = [name for separator, name in _OTHER_SEPARATORS.items() if len(columns) == 1 and separator in columns[0]]
+    return f". Its columns are separated by {found[0]}; save it with commas, in UTF-8" if found else ""
 
 
 # --- text -------------------------------------------------------------------------------------------------------------

@@ -246,6 +246,8 @@ def test_a_table_is_read_as_a_build_would(tmp_path: Path) -> None:
     )
     table.write_text("path,label\nb.mp4,run\n")
     assert check_source(table)[0].state == "problem"
+    table.write_text("path,label\n")
+    assert check_source(table)[0].found == f"{table} has no rows"
     table.write_text("path;label\na.mp4;run\n")
     (columns,) = check_source(table)
     assert (columns.state, "has no column path and no label" in columns.found) == ("problem", True)

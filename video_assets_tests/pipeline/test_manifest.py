@@ -279,6 +279,15 @@ def test_an_empty_source_is_refused_and_says_what_was_left_out(tmp_path: Path) -
         stages.manifest()
 
 
+def test_a_table_without_rows_is_told_so(stages: Stages, tmp_path: Path) -> None:
+    table = tmp_path / "clips.csv"
+    table.write_text("path,label\n")
+    with pytest.raises(
+        BuildRefused, match=r"no videos in the source .*clips.csv. The table has no rows; write one for"
+    ):
+        Stages(table, DatasetPaths(tmp_path / "other", "clips")).manifest()
+
+
 def test_a_source_that_became_empty_does_not_mean_that_all_is_deleted(stages: Stages) -> None:
     stages.manifest()
     before = stages.paths.manifest.read_bytes()

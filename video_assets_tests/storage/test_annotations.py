@@ -12,6 +12,7 @@ from video_assets.domain.clips import UCF101_GROUP_PATTERN
 from video_assets.domain.errors import SettingsError
 from video_assets.storage.annotations import AnnotatedClips, read_annotations
 
+NO_COLUMNS = "has no column path and no label"
 VIDEOS = ("a.mp4", "b.mp4", "run/c d.mp4", "v_Biking_g01_c01.avi")
 
 
@@ -156,7 +157,14 @@ def test_a_column_may_be_in_any_place(folder: Path) -> None:
     ("text", "message"),
     [
         ("path,class\na.mp4,x\n", "has no column label; it has path, class"),
-        ("path;label\na.mp4;x\n", "has no column path and no label; it has path;label"),
+        (
+            "path;label\na.mp4;x\n",
+            f"{NO_COLUMNS}; it has path;label. Its columns are separated by semicolons; save it with commas, in UTF-8",
+        ),
+        (
+            "path\tlabel\na.mp4\tx\n",
+            f"{NO_COLUMNS}; it has path\tlabel. Its columns are separated by tabs; save it with commas, in UTF-8",
+        ),
         ("path,label,label\na.mp4,x,y\n", "has the column label twice"),
         ("path, label,label \na.mp4,x,y\n", "has the column label twice"),
         ("", "cannot be read: it is empty; its first line names the columns"),
@@ -171,7 +179,7 @@ def test_a_table_that_cannot_be_understood_is_an_error_that_says_why(folder: Pat
 
 
 def test_a_table_in_another_encoding_is_an_error_that_says_why(folder: Path) -> None:
-    with pytest.raises(SettingsError, match=r"clips\.csv cannot be read: 'utf-8' codec can't decode byte 0xfc"):
+    with pytest.raises(SettingsError, match=r"clips\.csv is not in UTF-8 \(.* 0xfc .*; save it in UTF-8"):
         read_csv(folder, "path,label\na.mp4,über\n", "latin-1")
 
 

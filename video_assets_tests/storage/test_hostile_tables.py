@@ -238,7 +238,9 @@ def test_a_number_of_hundreds_of_digits_is_no_time(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
 def test_a_text_table_in_another_encoding_is_refused(folder: Path, name: str, encoding: str) -> None:
     text = "path,label\na.mp4,ü\n" if name == "t.csv" else '{"path": "a.mp4", "label": "ü"}\n'
-    assert refusal(folder, name, text.encode(encoding)).startswith("cannot be read: ")
+    refused = refusal(folder, name, text.encode(encoding))
+    assert refused.startswith("is not in UTF-8 (")
+    assert refused.endswith("; save it in UTF-8")
 
 
 def test_parquet_bytes_are_text_where_they_are_utf8_and_cost_their_row_where_not(folder: Path) -> None:
