@@ -21,13 +21,12 @@ from video_assets.defs.resources import (
     DEFAULT_NAME,
     NAME_VARIABLE,
     ROOT_VARIABLE,
-    SENSOR_SECONDS_VARIABLE,
     SOURCE_VARIABLE,
-    WORKERS_VARIABLE,
     Dataset,
-    Decoding,
     VideoSource,
+    decoding_from_environment,
     engine_from_environment,
+    sensor_seconds_from_environment,
     shards_per_run_from_environment,
 )
 from video_assets.defs.shards import shards_asset
@@ -39,7 +38,7 @@ def build_definitions(reporting: Reporting | None = None) -> dg.Definitions:
     name = os.environ.get(NAME_VARIABLE, DEFAULT_NAME)
     is_automatic = os.environ.get(AUTOMATION_VARIABLE) == "on"
     shards_per_run = shards_per_run_from_environment()
-    seconds = int(os.environ.get(SENSOR_SECONDS_VARIABLE, "30"))
+    seconds = sensor_seconds_from_environment()
     sensor_status = dg.DefaultSensorStatus.RUNNING if is_automatic else dg.DefaultSensorStatus.STOPPED
     schedule_status = dg.DefaultScheduleStatus.RUNNING if is_automatic else dg.DefaultScheduleStatus.STOPPED
     partitions = shard_partitions(os.environ.get(ROOT_VARIABLE, ""), name)
@@ -64,7 +63,7 @@ def build_definitions(reporting: Reporting | None = None) -> dg.Definitions:
             "dataset": Dataset(root=dg.EnvVar(ROOT_VARIABLE), name=name),
             "reporting": reporting or Reporting(),
             "engine": engine_from_environment(),
-            "decoding": Decoding(num_workers=int(os.environ.get(WORKERS_VARIABLE, "0"))),
+            "decoding": decoding_from_environment(),
         },
         # Parallelism is the pool of decoding processes; a process for each step would pay for its imports.
         executor=dg.in_process_executor,

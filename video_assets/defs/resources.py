@@ -32,6 +32,7 @@ SHARDS_PER_RUN_VARIABLE = "VIDEO_ASSETS_SHARDS_PER_RUN"
 AUTOMATION_VARIABLE = "VIDEO_ASSETS_AUTOMATION"
 """`on` starts sensors and schedules with the daemon; otherwise they wait for somebody to turn them on."""
 SENSOR_SECONDS_VARIABLE = "VIDEO_ASSETS_SENSOR_SECONDS"
+_SENSOR_SECONDS = 30
 DEFAULT_NAME = "clips"
 EngineKind = Literal["local", "ray"]
 
@@ -137,8 +138,26 @@ def shards_per_run_from_environment() -> int:
     return _whole_number(SHARDS_PER_RUN_VARIABLE, SHARDS_PER_RUN)
 
 
-def _whole_number(variable: str, default: int) -> int:
+def sensor_seconds_from_environment() -> int:
+    """How long sensors wait between two looks.
+
+    Raises:
+        SettingsError: if the environment names no such number.
+    """
+    return _whole_number(SENSOR_SECONDS_VARIABLE, _SENSOR_SECONDS)
+
+
+def decoding_from_environment() -> Decoding:
+    """As many decoding processes as the environment names; 0, or nothing: one for each core.
+
+    Raises:
+        SettingsError: if it names no such number.
+    """
+    return Decoding(num_workers=_whole_number(WORKERS_VARIABLE, 0, least=0))
+
+
+def _whole_number(variable: str, default: int, *, least: int = 1) -> int:
     text = os.environ.get(variable) or str(default)
-    if not text.isdecimal() or int(text) < 1:
-        raise SettingsError(f"{variable} is {text!r}; it must be a whole number from 1")
+    if not text.isdecimal() or int(text) < least:
+        raise SettingsError(f"{variable} is {text!r}; it must be a whole number from {least}")
     return int(text)

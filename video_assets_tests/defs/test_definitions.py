@@ -152,3 +152,16 @@ def test_every_setting_has_a_description() -> None:
     for model in (*CONFIG_BY_OP.values(), EncodingConfig):
         for name, field in model.model_fields.items():
             assert field.description, f"{model.__name__}.{name}"
+
+
+@pytest.mark.parametrize(("variable", "least"), [("VIDEO_ASSETS_SENSOR_SECONDS", 1), ("VIDEO_ASSETS_WORKERS", 0)])
+def test_a_number_in_the_environment_that_is_none_is_named(
+    variable: str, least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from video_assets.defs.location import build_definitions
+
+    monkeypatch.setenv(variable, "30s")
+    with pytest.raises(SettingsError, match=f"{variable} is '30s'; it must be a whole number from {least}"):
+        build_definitions()
+    monkeypatch.setenv(variable, str(least))
+    build_definitions()
