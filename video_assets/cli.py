@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from video_assets.arguments import WrongUsage, parser_of, without_secrets
@@ -52,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.run(options)
     except VideoAssetsError as error:
-        return _fail(options, str(error), EXIT_USAGE if isinstance(error, SettingsError) else EXIT_FAILED)
+        exit_code = EXIT_USAGE if isinstance(error, SettingsError) else EXIT_FAILED
+        lost = getattr(error, "quarantined", None)  # of a dry run, whose tables are gone
+        return _fail(options, str(error), exit_code, {} if lost is None else {"quarantined": lost})
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever presses it again would stop just the words and the end
         if sys.stderr.isatty():
@@ -71,14 +74,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise
 
 
-def _fail(options: argparse.Namespace, sentence: str, exit_code: int) -> int:
+def _fail(
+    options: argparse.Namespace, sentence: str, exit_code: int, more: Mapping[str, Any] = MappingProxyType({})
+) -> int:
     """Says why a command could not be done, to people and to scripts; gives the exit code."""
     _say_error(sentence)
-    _tell_scripts(options, sentence, exit_code)
+    _tell_scripts(options, sentence, exit_code, more)
     return exit_code
 
 
-def _tell_scripts(options: argparse.Namespace, error: str, exit_code: int) -> None:
+def _tell_scripts(
+    options: argparse.Namespace, error: str, exit_code: int, more: Mapping[str, Any] = MappingProxyType({})
+) -> None:
     """The object that `--json` promises, where there is nothing else to tell."""
     if not getattr(options, "json", False):
         return
@@ -86,7 +93,7 @@ def _tell_scripts(options: argparse.Namespace, error: str, exit_code: int) -> No
     known = {"root": str(root.absolute())} if root is not None else {}
     if options.run is _build and exit_code == EXIT_USAGE:
         known |= _NOTHING_BUILT
-    _print_json({**known, "error": error, "exit_code": exit_code})
+    _print_json({**known, **more, "error": error, "exit_code": exit_code})
 
 
 def _say_error(sentence: str) -> None:

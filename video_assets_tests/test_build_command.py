@@ -257,6 +257,16 @@ def test_a_build_that_is_refused_ends_with_1_and_keeps_its_runs_in_dagster_home(
     assert not (root / "clips" / ".dagster").exists()
 
 
+def test_a_plan_that_is_refused_names_all_that_is_lost_in_json(source: Path, config: Path, tmp_path: Path) -> None:
+    arguments = ("plan", "--source", source, "--root", tmp_path / "root", "--json", *settings(config))
+    done = run(*arguments, "--set", "manifest.max_failed_fraction=0")
+    assert done.code == done.result["exit_code"] == 1
+    assert done.result["error"].endswith(
+        "All are named by --json; mend or remove them, or raise manifest.max_failed_fraction."
+    )
+    assert [lost["reason"] for lost in done.result["quarantined"]] == ["unreadable"]
+
+
 @pytest.mark.parametrize(
     ("assignment", "words"),
     [

@@ -3,7 +3,8 @@
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,14 @@ from video_assets.storage.quarantine import read_quarantine
 
 MAX_TRIED_CLIPS = 64
 MAX_TRIAL_SECONDS = 20.0
+
+
+class DryRunRefused(BuildRefused):
+    """A build would be refused; `quarantined` is what `--json` tells of the clips that it is about."""
+
+    def __init__(self, sentence: str, quarantined: Sequence[Mapping[str, str]]) -> None:
+        super().__init__(sentence)
+        self.quarantined = quarantined
 
 
 def run_plan(
@@ -65,7 +74,8 @@ def run_plan(
         _copy_tables(paths, copy)
         begun = time.monotonic()
         make_pool = decoding.make_pool(settings.limits)
-        manifest = build_manifest(source.absolute(), copy, settings, make_pool, TerminalProgress(sys.stderr))
+        with _quarantine_told(copy):
+            manifest = build_manifest(source.absolute(), copy, settings, make_pool, TerminalProgress(sys.stderr))
         listing_seconds = time.monotonic() - begun
         split = build_splits(copy, SplitConfig(**ops.get("splits", {})).to_settings())
         report = build_plan(
@@ -77,7 +87,7 @@ def run_plan(
             version_source=paths,
         )
         fit = plan_fit(copy, report, root=str(paths.root))
-        lost = read_quarantine(copy.quarantine)
+        lost = _lost(copy)
         limits = with_clip_limit(settings.limits, trial_settings)
         trial_pool = decoding.make_pool(limits)
         encodings = list(dict.fromkeys(_encodings(encoding, with_budget=budget_bytes is not None)))
@@ -108,7 +118,7 @@ def run_plan(
         "clips_that_stay": split.clips_that_stay,
         "model_fit": fit_rows(fit.fits),
         "model_garden": fit.yaml,
-        "quarantined": lost[["source", "reason", "detail"]].to_dict("records"),
+        "quarantined": lost,
     }
 
 
@@ -188,6 +198,24 @@ class _Forecast:
         changed = changed_fields(self._encoding, encoding)
         assignments = [f"plan.encoding.{name}={new}" for name, (_, new) in changed.items()]
         return [*assignments, "plan.new_version=true"] if changed and needs_new_version(self.paths) else assignments
+
+
+@contextmanager
+def _quarantine_told(copy: DatasetPaths) -> Generator[None]:
+    """A refusal takes the quarantine along, for its table goes with the temporary folder."""
+    try:
+        yield
+    except BuildRefused as error:
+        sentence = str(error)
+        if copy.quarantine.name not in sentence:
+            raise
+        raise DryRunRefused(
+            sentence.replace(f"named in {copy.quarantine.name}", "named by --json"), _lost(copy)
+        ) from error
+
+
+def _lost(paths: DatasetPaths) -> list[dict[str, Any]]:
+    return read_quarantine(paths.quarantine)[["source", "reason", "detail"]].to_dict("records")
 
 
 def _copy_tables(paths: DatasetPaths, copy: DatasetPaths) -> None:

@@ -111,8 +111,8 @@ def _gone(result: Result) -> list[RenderableType]:
     return [words(f"{_count(result['gone'], 'clip')} of before left the source, and the dataset: {named}", "yellow")]
 
 
-def _losses(result: Result) -> list[RenderableType]:
-    """How many were lost for which reason, with examples."""
+def _losses(result: Result, place: str = ", or quarantine.parquet beside the version") -> list[RenderableType]:
+    """How many were lost for which reason, with examples; `place` is where else all of them are."""
     lost = result["quarantined"]
     if not lost:
         return []
@@ -134,7 +134,7 @@ def _losses(result: Result) -> list[RenderableType]:
         parts.append(Group(*lines))
     if len(ordered) > _REASONS:
         parts.append(Text(f"and {len(ordered) - _REASONS} other reasons"))
-    parts.append(words("All of them, with their whole sentences: --json, or quarantine.parquet beside the version."))
+    parts.append(words(f"All of them, with their whole sentences: --json{place}."))
     return [section(f"Lost: {_count(len(lost), 'clip')}", *parts, style="bold yellow")]
 
 
@@ -204,7 +204,7 @@ def plan_screen(result: Result) -> Screen:
     if result.get("not_stored"):
         parts.append(words(f"{result['not_stored']}.", "yellow"))
     parts += _classes(result) + _gone(result) + _official_ignored(result)
-    parts += _model_fit(result.get("model_fit", ())) + _losses(result)
+    parts += _model_fit(result.get("model_fit", ())) + _losses(result, place="")
     command = (
         f"video-assets build --source {shlex.quote(result['source'])} --root {shlex.quote(result['root'])}"
         f"{_name_option(result)}"

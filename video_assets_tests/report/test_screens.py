@@ -242,6 +242,12 @@ STATUS: dict[str, Any] = {
 }
 
 
+def test_a_plan_names_no_table_for_its_losses_for_none_of_its_tables_is_left() -> None:
+    lost = [{"source": "run/broken.mp4", "reason": "unreadable", "detail": "No known video container"}]
+    assert "with their whole sentences: --json. " in flat(plan_screen({**PLAN, "quarantined": lost}))
+    assert "--json, or quarantine.parquet beside the version." in flat(build_screen({**BUILT, "quarantined": lost}))
+
+
 def test_a_status_names_what_is_missing() -> None:
     missing = [f"train-{index:05d}" for index in range(7)]
     text = flat(status_screen({**STATUS, "is_valid": False, "shards_missing": missing}))
