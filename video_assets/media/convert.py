@@ -54,11 +54,36 @@ _BT2020: Final = 9
 
 def orientation_of(frame: VideoFrame) -> Orientation:
     """How the frame has to be turned, from its display matrix."""
-    for data in cast("Iterator[SideData]", iter(frame.side_data)):  # PyAV's stubs say that it gives strings
+    for data in _side_data(frame):
         if data.type is SideDataType.DISPLAYMATRIX:
             matrix = np.frombuffer(memoryview(data), dtype=np.int32)
             return orientation_from_matrix([int(value) for value in matrix]) if len(matrix) == 9 else UPRIGHT
     return UPRIGHT
+
+
+def _side_data(frame: VideoFrame) -> Iterator[SideData]:
+    """What FFmpeg attached to the frame. Kinds that PyAV has no name for have a `type` named after their number.
+
+    PyAV names all kinds of a frame before it gives any, and gives none where it knows no name: pictures with EXIF
+    (31), spatial video (29). There is no other way to a mirroring display matrix.
+    """
+    try:
+        found = frame.side_data
+    except ValueError:
+        _name_every_kind()
+        found = frame.side_data
+    return cast("Iterator[SideData]", iter(found))  # PyAV's stubs say that it gives strings
+
+
+def _name_every_kind() -> None:
+    """Let PyAV's enumeration make up a member for a number that it does not know, instead of raising."""
+
+    def unknown(value: object) -> SideDataType:
+        kind = object.__new__(SideDataType)
+        kind._name_, kind._value_ = f"UNKNOWN_{value}", value
+        return kind
+
+    SideDataType._missing_ = unknown
 
 
 _kept = threading.local()

@@ -1,10 +1,13 @@
 """Colours, sizes and turns of stored frames."""
 
+import io
 import itertools
+import struct
 
 import av
 import numpy as np
 import pytest
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
@@ -13,6 +16,9 @@ from video_assets.domain.geometry import FrameSize, Orientation
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import VideoLost
 from video_assets.media.convert import FrameConverter, turn
+from video_assets.media.decode import decode_frames
+from video_assets.media.probe import probe_video
+from video_assets_tests.media.making import number_of, numbered_video
 
 MATRICES = {2: (0.299, 0.114), 1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
 LIMITED, FULL = 1, 2
@@ -131,6 +137,48 @@ def test_turning_and_mirroring_put_the_corners_where_they_belong() -> None:
     assert turn(corners, Orientation(270)).ravel().tolist() == [2, 4, 1, 3]
     assert turn(corners, Orientation(0, is_mirrored=True)).ravel().tolist() == [2, 1, 4, 3]
     assert turn(corners, Orientation(90, is_mirrored=True)).ravel().tolist() == [4, 2, 3, 1]
+
+
+def with_exif_orientation(video: bytes, orientation: int) -> bytes:
+    """A motion JPEG video, with an EXIF segment in each picture that says how it was held."""
+    entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
+    exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
+    segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    file = io.BytesIO()
+    with av.open(io.BytesIO(video), "r") as source, av.open(file, "w", format="avi") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                data = bytes(packet)
+                changed = Packet(data[:2] + segment + data[2:])
+                changed.pts, changed.dts, changed.time_base = packet.pts, packet.dts, packet.time_base
+                changed.stream, changed.is_keyframe = stream, True
+                output.mux(changed)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("exif", "orientation"),
+    [
+        (1, Orientation(0)),
+        (2, Orientation(0, is_mirrored=True)),
+        (3, Orientation(180)),
+        (5, Orientation(270, is_mirrored=True)),
+        (6, Orientation(90)),
+        (8, Orientation(270)),
+    ],
+)
+def test_pictures_with_side_data_that_pyav_has_no_name_for_are_turned_as_exif_says(
+    exif: int, orientation: Orientation
+) -> None:
+    plain = numbered_video(4, codec="mjpeg", container="avi", pix_fmt="yuvj420p")
+    video = with_exif_orientation(plain, exif)
+    facts = probe_video(video)
+    assert (facts.rotation_degrees, facts.is_mirrored) == (orientation.turn_degrees, orientation.is_mirrored)
+    size = FrameSize("short_side", 64)
+    picture, upright = (decode_frames(one, [80_000], size).frames[0] for one in (video, plain))
+    assert number_of(upright) == 2
+    assert np.abs(picture.astype(int) - turn(upright, orientation)).max() <= 1
 
 
 def test_a_ribbon_of_a_video_is_refused_before_it_fills_the_memory() -> None:
