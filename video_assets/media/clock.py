@@ -14,6 +14,11 @@ _SECOND_US = 1_000_000
 _CLOCK_RESTARTS_US = 1_000_000
 """A step back that is greater is a clock that starts again, and no fault of single times."""
 
+_LONG_FRAME_US = 10_000_000
+_MOST_TIMES_LONGER = 100
+"""A last frame that is longer than both, this many times the longest other one, is a broken number. A picture that
+stands for a while at the end of a recording or a GIF is no longer; a number that went wrong means minutes or days."""
+
 _MOST_REORDERED = 16
 """How far a frame's packet may be from the frame's place: the most pictures that H.264 and HEVC let a decoder hold."""
 
@@ -70,10 +75,24 @@ def frame_times(
 
 
 def timeline_of(starts_us: NDArray[np.int64], last_duration_us: int) -> Timeline:
-    """The time line of frames that start at `starts_us`; the last one lasts as given, or as long as the one before."""
-    if last_duration_us <= 0:
+    """The time line of frames that start at `starts_us`.
+
+    The last one lasts as given. Where that is unknown, or so long that it must be wrong, it lasts as long as the one
+    before: else times chosen over the whole video would nearly all fall into its last frame.
+
+    >>> timeline_of(np.array([0, 40_000]), 167_772_160_000).end_us
+    80000
+    """
+    if last_duration_us <= 0 or _is_beyond_reason(starts_us, last_duration_us):
         last_duration_us = int(starts_us[-1] - starts_us[-2]) if len(starts_us) > 1 else 40_000
     return Timeline(starts_us, int(starts_us[-1]) + last_duration_us)
+
+
+def _is_beyond_reason(starts_us: NDArray[np.int64], last_duration_us: int) -> bool:
+    """Never of a single frame: nothing says how long it may be, and it is what every time shows."""
+    if last_duration_us <= _LONG_FRAME_US or len(starts_us) < 2:
+        return False
+    return last_duration_us > _MOST_TIMES_LONGER * int(np.diff(starts_us).max())
 
 
 def shown_at(starts_us: NDArray[np.int64], wanted_us: Sequence[int]) -> NDArray[np.int64]:

@@ -153,8 +153,9 @@ def _timeline(opened: OpenVideo, ticks: NDArray[np.int64], last_duration: int) -
     starts_us = ticks_to_us(ticks, opened.time_base)
     if not len(starts_us) or (starts_us[1:] <= starts_us[:-1]).any():
         raise IndexNotTrusted("Its packets' times repeat.")
-    check_length(len(starts_us), int(starts_us[-1] - starts_us[0]), opened.limits)
-    return timeline_of(starts_us, round_half_up(last_duration * opened.time_base * 1_000_000))
+    timeline = timeline_of(starts_us, round_half_up(last_duration * opened.time_base * 1_000_000))
+    check_length(timeline.num_frames, timeline.duration_us, opened.limits)
+    return timeline
 
 
 def _demux(opened: OpenVideo) -> Packets:

@@ -96,8 +96,8 @@ def decode_opened_plainly(
     with losses_named("all of it was decoded"):
         seen = _Pass()
         frames = _frames_while_few(_all_frames(opened, seen))
-        starts_us, time_note = _times(opened, seen)
-    timeline = timeline_of(starts_us, _last_duration_us(opened, seen))
+        timeline, time_note = _timeline(opened, seen)
+    starts_us = timeline.starts_us
     wanted_us = list(choose(timeline))
     places = shown_at(starts_us, wanted_us)
     _check_not_corrupt(seen, places)
@@ -141,8 +141,7 @@ def plain_timeline(opened: OpenVideo) -> tuple[Timeline, str, int]:
     seen = _Pass()
     for _ in _all_frames(opened, seen):
         pass
-    starts_us, note = _times(opened, seen)
-    return timeline_of(starts_us, _last_duration_us(opened, seen)), note, seen.num_keyframes
+    return *_timeline(opened, seen), seen.num_keyframes
 
 
 def all_frames(opened: OpenVideo) -> Iterator[VideoFrame]:
@@ -178,14 +177,15 @@ def _all_frames(opened: OpenVideo, seen: _Pass) -> Iterator[VideoFrame]:
             yield frame
 
 
-def _times(opened: OpenVideo, seen: _Pass) -> tuple[NDArray[np.int64], str]:
+def _timeline(opened: OpenVideo, seen: _Pass) -> tuple[Timeline, str]:
     if not seen.pts:
         _lose_without_frames(opened, seen)
     starts_us, note = frame_times(seen.pts, seen.dts, opened.time_base, opened.frame_rate)
-    check_length(len(starts_us), int(starts_us[-1] - starts_us[0]), opened.limits)
+    timeline = timeline_of(starts_us, round_half_up(seen.last_duration * opened.time_base * 1_000_000))
+    check_length(timeline.num_frames, timeline.duration_us, opened.limits)
     if seen.num_errors:
         note = f"{note} {seen.num_errors} packets did not decode.".strip()
-    return starts_us, note
+    return timeline, note
 
 
 def _lose_without_frames(opened: OpenVideo, seen: _Pass) -> None:
@@ -198,10 +198,6 @@ def _lose_without_frames(opened: OpenVideo, seen: _Pass) -> None:
             f"None of its packets decoded to a frame; {seen.num_errors} gave errors.",
         )
     lose("no_frames", "Its video stream holds not one frame.")
-
-
-def _last_duration_us(opened: OpenVideo, seen: _Pass) -> int:
-    return round_half_up(seen.last_duration * opened.time_base * 1_000_000)
 
 
 def _check_not_corrupt(seen: _Pass, places: NDArray[np.int64]) -> None:

@@ -83,5 +83,15 @@ def test_the_last_frame_lasts_as_its_packet_says_or_as_the_one_before() -> None:
     assert timeline_of(np.array([7]), 0).end_us == 40_007
 
 
+def test_a_last_frame_that_lasts_beyond_reason_lasts_as_the_one_before() -> None:
+    steady, slides = np.arange(3) * 40_000, np.arange(3) * 5_000_000
+    assert timeline_of(steady, 167_772_160_000).end_us == 120_000
+    assert timeline_of(steady, 10_000_001).end_us == 120_000
+    assert timeline_of(steady, 10_000_000).end_us == 10_080_000, "a pause at the end of a GIF"
+    assert timeline_of(slides, 500_000_000).end_us == 510_000_000
+    assert timeline_of(slides, 500_000_001).end_us == 15_000_000
+    assert timeline_of(np.array([0]), 600_000_000).end_us == 600_000_000, "one picture with ten minutes of sound"
+
+
 def test_a_frame_is_shown_from_its_start_to_the_next_one() -> None:
     assert shown_at(np.array([0, 40, 80]), [-5, 0, 39, 40, 500]).tolist() == [0, 0, 0, 1, 2]

@@ -3,6 +3,7 @@
 import io
 import itertools
 import random
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -260,6 +261,46 @@ def test_times_in_the_order_of_the_packets_give_each_frame_its_own(container: st
     assert [number_of(picture) for picture in everything.frames] == list(range(NUM_FRAMES))
     assert everything.timestamps_us.tolist() == [40_000 * number for number in range(NUM_FRAMES)]
     assert everything.note.endswith("The frames' times came in the order of their packets; they were sorted.")
+
+
+def with_last_duration(video: bytes, ticks: int) -> bytes:
+    """The same packets, the last of which is said to be shown for so long."""
+    file = io.BytesIO()
+    with av.open(io.BytesIO(video), "r") as source, av.open(file, "w", format="mp4") as output:
+        stream = source.streams.video[0]
+        written = output.add_stream_from_template(stream)
+        packets = [packet for packet in source.demux(stream) if packet.size]
+        packets[-1].duration = ticks
+        for packet in packets:
+            packet.stream = written
+            output.mux(packet)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("by_table", [False, True], ids=["by packets", "by the table"])
+def test_a_broken_last_duration_does_not_stretch_the_clip(
+    by_table: bool, made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if by_table:
+        monkeypatch.setattr(sample_table, "WORTH_IT_SAMPLES", 4)
+        monkeypatch.setattr(sample_table, "_NUM_CHECKED", 8)
+    video = with_last_duration(video_of("h264 no b-frames mp4", made), 0x7FFFFFFF)
+    with open_video(video, Limits()) as opened:
+        assert list(opened.container.demux(video=0))[NUM_FRAMES - 1].duration == 0x7FFFFFFF
+    clip = decode_clip(video, lambda timeline: every_start(timeline)[::13], SIZE)
+    truth = reference_frames(video, [0], SIZE)
+    assert (clip.note, clip.timeline.end_us, truth.timeline.end_us) == ("", 1_600_000, 1_600_000)
+    assert probe_video(video).duration_us == 1_600_000
+
+
+@pytest.mark.parametrize("look", [probe_video, lambda v, limits: reference_frames(v, [0], SIZE, limits)])
+def test_the_limit_of_length_counts_how_long_the_last_frame_lasts(
+    look: Callable[[bytes, Limits], object], made: dict[str, bytes]
+) -> None:
+    video = with_last_duration(video_of("h264 no b-frames mp4", made), 9 * 12_800)
+    look(video, Limits(max_duration_seconds=10.6))
+    with pytest.raises(VideoLost, match=r"Its frames span 10\.6 s; the limit \(max_duration_seconds\) is 10 s"):
+        look(video, Limits(max_duration_seconds=10))
 
 
 def test_what_choose_raises_comes_through(made: dict[str, bytes]) -> None:
