@@ -297,25 +297,22 @@ def _open_container(file: BinaryIO, size_bytes: int, limits: Limits) -> OpenVide
         raise
 
 
-def _choose_stream(
-    container: av.container.InputContainer,
-) -> av.video.stream.VideoStream:
-    """The stream that the ffmpeg program would take: the largest, default ones first, cover art last."""
-    streams = container.streams.video
-    if not streams:
+def _choose_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream:
+    """The stream that the ffmpeg program would take: the largest, default ones first, never cover art."""
+    if not container.streams.video:
         lose("no_video", "It holds no video stream.")
-
-    if len(streams) == 1 and streams[0].codec_context is not None:  # pyright: ignore[reportUnnecessaryComparison]  (it is None without a decoder)
-        return streams[0]
+    streams = [
+        stream for stream in container.streams.video if not stream.disposition & av.stream.Disposition.attached_pic
+    ]
+    if not streams:
+        lose("no_video", "Its only pictures are cover art, or those of chapters; it holds no video.")
 
     def rank(stream: av.video.stream.VideoStream) -> int:
         codec = cast("av.video.codeccontext.VideoCodecContext | None", stream.codec_context)
         if codec is None:
             return -1
-        if stream.disposition & av.stream.Disposition.attached_pic:
-            return 0
         is_default = bool(stream.disposition & av.stream.Disposition.default)
-        return 1 + codec.width * codec.height + 5_000_000 * is_default
+        return codec.width * codec.height + 5_000_000 * is_default
 
     stream = max(streams, key=rank)  # the first among equals
     if rank(stream) < 0:
