@@ -57,6 +57,7 @@ SMALL_FILE_BYTES = 1 << 20
 """Files up to this size are read whole, at once."""
 
 _DISCARD_ALL = av.stream.Discard.all
+_FULLY_INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "avi"})
 _GENERATE_PTS = 0x0001  # AVFMT_FLAG_GENPTS
 
 
@@ -298,7 +299,7 @@ def _open_container(file: BinaryIO, size_bytes: int, limits: Limits) -> OpenVide
 
 
 def _choose_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream:
-    """The stream that the ffmpeg program would take: the largest, default ones first, never cover art."""
+    """The stream that the ffmpeg program would take: the largest, default ones first, without packets last."""
     if not container.streams.video:
         lose("no_video", "It holds no video stream.")
     streams = [
@@ -307,17 +308,23 @@ def _choose_stream(container: av.container.InputContainer) -> av.video.stream.Vi
     if not streams:
         lose("no_video", "Its only pictures are cover art, or those of chapters; it holds no video.")
 
-    def rank(stream: av.video.stream.VideoStream) -> int:
+    def rank(stream: av.video.stream.VideoStream) -> tuple[bool, bool, int]:
         codec = cast("av.video.codeccontext.VideoCodecContext | None", stream.codec_context)
-        if codec is None:
-            return -1
+        if codec is None:  # without a decoder
+            return (False, False, 0)
         is_default = bool(stream.disposition & av.stream.Disposition.default)
-        return codec.width * codec.height + 5_000_000 * is_default
+        return (True, not _is_known_to_be_empty(container, stream), codec.width * codec.height + 5_000_000 * is_default)
 
     stream = max(streams, key=rank)  # the first among equals
-    if rank(stream) < 0:
+    if not rank(stream)[0]:
         lose("unsupported_codec", "FFmpeg has no decoder for its video stream.")
     return stream
+
+
+def _is_known_to_be_empty(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> bool:
+    """Whether an mp4's or AVI's index lists no packet of the stream; elsewhere an index need not list every stream."""
+    has_full_index = container.format.name in _FULLY_INDEXED
+    return has_full_index and not stream.frames and not len(stream.index_entries)
 
 
 def _explain_failure(file: BinaryIO, error: av.error.FFmpegError) -> NoReturn:

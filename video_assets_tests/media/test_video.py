@@ -11,7 +11,8 @@ from av.stream import Disposition
 
 from video_assets.domain.losses import VideoLost
 from video_assets.media.probe import probe_video
-from video_assets_tests.media.making import numbered_picture, numbered_video
+from video_assets_tests.media.making import HEIGHT_PX, WIDTH_PX, numbered_picture, numbered_video
+from video_assets_tests.pipeline.mutations import mp4_boxes
 
 
 def add_picture(output: OutputContainer, *, is_cover: bool) -> None:
@@ -48,6 +49,52 @@ def video_with_cover_art() -> bytes:
             packet.stream = stream
             output.mux(packet)
     return file.getvalue()
+
+
+def two_videos(container: str, num_large_frames: int = 2) -> bytes:
+    """Some frames of 256x128, and five of 128x64 beside them."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as output:
+        streams = [output.add_stream("mpeg4", rate=25) for _ in range(2)]
+        for stream, scale in zip(streams, (2, 1), strict=True):
+            stream.width, stream.height = WIDTH_PX * scale, HEIGHT_PX * scale
+        for stream, num_frames in zip(streams, (num_large_frames, 5), strict=True):
+            for number in range(num_frames):
+                frame = av.VideoFrame.from_ndarray(numbered_picture(number), format="rgb24")
+                frame = frame.reformat(width=stream.width, height=stream.height)
+                frame.pts = number
+                output.mux(stream.encode(frame))
+            if num_frames:
+                output.mux(stream.encode(None))
+    return file.getvalue()
+
+
+def without_first_samples(video: bytes) -> bytes:
+    """An mp4 whose first track's tables say that it holds nothing."""
+    changed = bytearray(video)
+    boxes = mp4_boxes(video)
+    track = next(box for box in boxes if box.kind == b"trak")
+    counts = {b"stts": 12, b"stss": 12, b"stsc": 12, b"stco": 12, b"ctts": 12, b"stsz": 16}
+    for box in boxes:
+        if track.start in box.parents and box.kind in counts:
+            place = box.start + counts[box.kind]
+            changed[place : place + 4] = bytes(4)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("container", ["mp4", "avi"])
+def test_the_largest_of_several_videos_is_taken_unless_the_index_lists_nothing_of_it(container: str) -> None:
+    larger = probe_video(two_videos(container))
+    empty = without_first_samples(two_videos("mp4")) if container == "mp4" else two_videos(container, 0)
+    smaller = probe_video(empty)
+    assert (larger.width_px, larger.num_frames) == (2 * WIDTH_PX, 2)
+    assert (smaller.width_px, smaller.num_frames) == (WIDTH_PX, 5)
+
+
+@pytest.mark.parametrize("container", ["matroska", "mpegts", "nut"])
+def test_the_largest_of_several_videos_is_taken_where_the_index_need_not_list_it(container: str) -> None:
+    facts = probe_video(two_videos(container))
+    assert (facts.width_px, facts.num_frames) == (2 * WIDTH_PX, 2)
 
 
 def test_sound_with_cover_art_is_no_video() -> None:
