@@ -14,7 +14,7 @@ from video_assets.storage.addresses import is_remote
 
 # fmt: off
 VIDEO_SUFFIXES = frozenset((
-    ".3g2", ".3gp", ".264", ".265", ".asf", ".av1", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif",
+    ".3g2", ".3gp", ".264", ".265", ".asf", ".av1", ".avi", ".cine", ".divx", ".dv", ".f4v", ".flv", ".gif",
     ".h264", ".h265", ".hevc", ".ivf", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv",
     ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".obu", ".ogm", ".ogv", ".qt",
     ".rm", ".rmvb", ".ts", ".vob", ".webm", ".webp", ".wmv", ".y4m",

@@ -1,6 +1,7 @@
 """What a file's first bytes give away is what FFmpeg finds by asking every demuxer."""
 
 import io
+import struct
 from pathlib import Path
 
 import av
@@ -77,6 +78,30 @@ def test_what_a_camera_sends_over_http_is_a_video_to_its_last_boundary(begin: st
     clip = decode_frames(video, [0, 160_000], FrameSize("stretch", 64))
     assert [number_of(picture) for picture in clip.frames] == [0, 4]
     assert clip.num_frames_total == 5
+
+
+def cine(num_frames: int, frames_per_second: int) -> bytes:
+    """What Phantom's high-speed cameras write: a header, a bitmap's header, their settings, places, raw pictures."""
+    num_bytes = WIDTH_PX * HEIGHT_PX * 3
+    bitmap = struct.pack("<IiiHHIIiiII", 40, WIDTH_PX, HEIGHT_PX, 1, 24, 0, num_bytes, 0, 0, 0, 0)
+    settings = bytearray(8192)
+    struct.pack_into("<HH", settings, 140, 0x5453, 0x163C)
+    struct.pack_into("<I", settings, 768, frames_per_second)
+    off_settings, off_places = 44 + len(bitmap), 44 + len(bitmap) + len(settings)
+    begin = off_places + 8 * num_frames
+    places = [begin + number * (8 + num_bytes) for number in range(num_frames)]
+    head = struct.pack("<2sHHHiIiIIIIQ", b"CI", 44, 0, 1, 0, num_frames, 0, num_frames, 44, off_settings, off_places, 0)
+    pictures = [numbered_picture(number)[::-1, :, ::-1].tobytes() for number in range(num_frames)]
+    data = b"".join(struct.pack("<II", 8, num_bytes) + picture for picture in pictures)
+    return head + bitmap + bytes(settings) + struct.pack(f"<{num_frames}Q", *places) + data
+
+
+def test_a_high_speed_cameras_recording_is_a_video() -> None:
+    video = cine(8, 1000)
+    clip = decode_frames(video, [0, 3_000, 6_500], FrameSize("stretch", 64))
+    assert [number_of(picture) for picture in clip.frames] == [0, 3, 6]
+    assert clip.timestamps_us.tolist() == [0, 3_000, 6_000]
+    assert (probe_video(video).container, clip.num_frames_total) == ("cine", 8)
 
 
 @pytest.mark.parametrize("head", [b"", b"RIFF", b"RIFF\x00\x00\x00\x00WEBP", b"\x1aE\xdf\xa3\x93", b"#EXTM3U\nftyp"])
