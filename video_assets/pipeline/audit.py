@@ -1,7 +1,7 @@
 """Checks of the dataset as a whole, from what is on disk."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -9,7 +9,7 @@ from itertools import combinations
 import pandas as pd
 
 from video_assets.domain.checks import CheckOutcome, CheckPicture
-from video_assets.domain.near_duplicates import near_duplicates
+from video_assets.domain.near_duplicates import MAX_PAIRS, NearDuplicate, near_duplicates
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.label_sets import rows_by_class
 from video_assets.pipeline.plan import ReadPlan, read_plan, sequence_of
@@ -23,6 +23,7 @@ from video_assets.storage.tables import read_table
 
 DATASET_CHECKS = ("no_leakage", "classes_covered", "one_encoding", "nothing_lost")
 _MAX_PICTURES = 4
+_MAX_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -105,21 +106,22 @@ class DatasetAudit:
     def _look_alikes(self) -> CheckOutcome:
         found: list[str] = []
         num_pairs = 0
+        alike: set[str] = set()
         nearest: list[set[str]] = []
         for one, other in combinations(self.plan.pinned.splits, 2):
             pairs = near_duplicates(self._signatures(one), self._signatures(other))
             num_pairs += len(pairs)
             nearest += [{pair.a, pair.b} for pair in pairs[:_MAX_PICTURES]]
+            alike |= {pair.a for pair in pairs} | {pair.b for pair in pairs}
             if pairs:
-                named = "; ".join(f"{pair.a} and {pair.b}" for pair in pairs[:10])
-                found.append(f"{len(pairs)} clips of {one} look like clips of {other}: {named}")
+                found.append(_described(pairs, one, other))
         if found:
             return CheckOutcome(
                 name="no_leakage",
                 passed=False,
                 severity="ERROR" if self.near_duplicates_are_errors else "WARN",
                 description="; ".join(found),
-                facts={"near_duplicate_pairs": num_pairs},
+                facts={"near_duplicate_clips": len(alike), "near_duplicate_pairs": num_pairs},
                 pictures=self._pictures_of(nearest[:_MAX_PICTURES]),
             )
         return CheckOutcome(
@@ -254,6 +256,14 @@ class DatasetAudit:
         if not passed:
             description += "; the quarantine names each; raise manifest.max_failed_fraction to accept them"
         return CheckOutcome(name="nothing_lost", passed=passed, description=description, facts=facts)
+
+
+def _described(pairs: Sequence[NearDuplicate], one: Split, other: Split) -> str:
+    """How many clips of a split look like any of the other, and the nearest pairs; a clip may be in many of them."""
+    at_least = "at least " if len(pairs) >= MAX_PAIRS else ""
+    named = "; ".join(f"{pair.a} and {pair.b}" for pair in pairs[:_MAX_NAMED])
+    more = f"; and {at_least}{len(pairs) - _MAX_NAMED} more pairs" if len(pairs) > _MAX_NAMED else ""
+    return f"{at_least}{len({pair.a for pair in pairs})} clips of {one} look like clips of {other}: {named}{more}"
 
 
 def _members(places: pd.DataFrame, column: str, value: str) -> tuple[Iterable[str], Iterable[str]]:

@@ -113,6 +113,25 @@ def test_clips_that_look_alike_in_two_splits_are_a_warning_and_by_setting_an_err
     assert outcome.description == f"1 clips of train look like clips of test: {names[0]} and {names[1]}"
 
 
+def test_a_clip_that_looks_like_many_is_counted_once(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    signature = (bytes(range(108)) + b"\xff" * (SIGNATURE_BYTES - 108)).hex()
+    num_clips = {"train": 0, "test": 0}
+    for key in (*TRAIN_SHARDS, *TEST_SHARDS):
+        clips = [asdict(clip) | {"signature": signature} for clip in damage.known_of(built, key).clips]
+        damage.edit_sidecar(built, key, clips=clips)
+        num_clips[key.partition("-")[0]] += len(clips)
+    num_train, num_test = num_clips["train"], num_clips["test"]
+    num_pairs = num_train * num_test
+    outcome = audit(built)["no_leakage"]
+    assert outcome.description.startswith(f"{num_train} clips of train look like clips of test: ")
+    assert outcome.description.endswith(f"; and {num_pairs - 10} more pairs")
+    assert outcome.facts == {"near_duplicate_clips": num_train + num_test, "near_duplicate_pairs": num_pairs}
+    monkeypatch.setattr("video_assets.pipeline.audit.MAX_PAIRS", num_pairs)
+    description = audit(built)["no_leakage"].description
+    assert description.startswith(f"at least {num_train} clips of train look like clips of test: ")
+    assert description.endswith(f"; and at least {num_pairs - 10} more pairs")
+
+
 def test_look_alikes_within_one_split_are_nobodys_business(built: Built) -> None:
     signature = (bytes(range(108)) + b"\xff" * (SIGNATURE_BYTES - 108)).hex()
     for key in TRAIN_SHARDS[:2]:
