@@ -40,7 +40,8 @@ from video_assets.domain.geometry import (
     orientation_from_matrix,
 )
 from video_assets.domain.limits import Limits
-from video_assets.media.video import check_pixels
+from video_assets.media.images import LONGEST_SIDE_PX
+from video_assets.media.video import check_pixels, lose
 
 _EXACT: Final = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
 _AREA: Final = int(Interpolation.AREA | _EXACT)  # when enlarging, swscale's AREA is bilinear
@@ -161,6 +162,7 @@ class FrameConverter:
         orientation = orientation_of(frame)
         fit = fit_frame(display_size(coded, self._sample_aspect_ratio, orientation), self._frame_size)
         check_pixels(fit.scaled.width_px, fit.scaled.height_px, self._limits)
+        _check_sides(fit.frame)
         self._coded, self._fit = coded, fit
         self._orientation = orientation if orientation != UPRIGHT else UPRIGHT
         self._is_direct = self._orientation is UPRIGHT and fit.scaled == fit.frame
@@ -188,6 +190,16 @@ class FrameConverter:
         is_smaller = width_px <= picture.shape[1] and height_px <= picture.shape[0]
         method = cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(picture, (width_px, height_px), interpolation=method), dtype=np.uint8)
+
+
+def _check_sides(stored: Size) -> None:
+    """Refuse the stored frame of a ribbon of a video that no image could hold, however few its pixels are."""
+    if max(stored.width_px, stored.height_px) > LONGEST_SIDE_PX:
+        lose(
+            "too_many_pixels",
+            f"Its stored frames would be {stored.width_px}x{stored.height_px}; "
+            f"the longest side of a JPEG is {LONGEST_SIDE_PX:,} pixels.",
+        )
 
 
 def turn(picture: NDArray[np.uint8], orientation: Orientation) -> NDArray[np.uint8]:

@@ -1,12 +1,16 @@
 """Frames as JPEG or PNG bytes, and back."""
 
 from collections.abc import Iterable
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from video_assets.domain.encoding import ImageFormat
+
+LONGEST_SIDE_PX: Final = 65_500
+"""The longest side that libjpeg writes; the format itself ends at 65,535."""
 
 _PNG_PARAMETERS = [cv2.IMWRITE_PNG_COMPRESSION, 6, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT]
 

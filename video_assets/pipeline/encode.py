@@ -156,12 +156,12 @@ def _sound(job: ClipJob, video: Path | RemoteVideo, timeline: Timeline) -> NDArr
 def clip_record(
     clip: PlannedClip, decoded: DecodedFrames, encoding: Encoding, known: KnownImages | None = None
 ) -> ClipRecord:
-    """The record of a clip whose frames were decoded; `known` are images of other clips of its video."""
-    images: Sequence[bytes] = ()
-    if encoding.stores_images and known is not None:
-        images = known.encode(decoded.frames, decoded.timestamps_us)
-    elif encoding.stores_images:
-        images = encode_images(decoded.frames, encoding.image_format, encoding.jpeg_quality)
+    """The record of a clip whose frames were decoded; `known` are images of other clips of its video.
+
+    Raises:
+        VideoLost: its frames cannot be stored as images.
+    """
+    images = _images(decoded, encoding, known) if encoding.stores_images else ()
     return ClipRecord(
         clip_id=clip.clip_id,
         source=clip.path,
@@ -176,6 +176,15 @@ def clip_record(
         note=decoded.note,
         caption=clip.caption or "",
     )
+
+
+def _images(decoded: DecodedFrames, encoding: Encoding, known: KnownImages | None) -> Sequence[bytes]:
+    try:
+        if known is not None:
+            return known.encode(decoded.frames, decoded.timestamps_us)
+        return encode_images(decoded.frames, encoding.image_format, encoding.jpeg_quality)
+    except ValueError as error:  # whatever its frames are like, no other clip suffers for it
+        raise VideoLost(Loss("unreadable", f"Its frames cannot be stored: {error}.")) from error
 
 
 def unchanged_video(job: ClipJob) -> Path | RemoteVideo:

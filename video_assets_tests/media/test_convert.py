@@ -17,6 +17,7 @@ from video_assets.domain.limits import Limits
 from video_assets.domain.losses import VideoLost
 from video_assets.media.convert import FrameConverter, turn
 from video_assets.media.decode import decode_frames
+from video_assets.media.images import LONGEST_SIDE_PX, decode_image, encode_image
 from video_assets.media.probe import probe_video
 from video_assets_tests.media.making import number_of, numbered_video
 
@@ -185,6 +186,21 @@ def test_a_ribbon_of_a_video_is_refused_before_it_fills_the_memory() -> None:
     with pytest.raises(VideoLost) as lost:
         FrameConverter(FrameSize("short_side", 1024), None, Limits()).convert(av.VideoFrame(4000, 2, "yuv420p"))
     assert lost.value.loss.reason == "too_many_pixels"
+
+
+@pytest.mark.parametrize(("width_px", "height_px"), [(2000, 4), (4, 2000)])
+def test_a_ribbon_that_no_jpeg_could_hold_is_refused_though_its_pixels_are_few(width_px: int, height_px: int) -> None:
+    frame = av.VideoFrame(width_px, height_px, "yuv420p")
+    sides = f"{width_px * 56}x{height_px * 56}"
+    with pytest.raises(VideoLost, match=f"would be {sides}; the longest side of a JPEG is 65,500 pixels") as lost:
+        FrameConverter(FrameSize("short_side", 224), None, Limits()).frame_shape(frame)
+    assert lost.value.loss.reason == "too_many_pixels"
+    assert converted(frame, FrameSize("center_crop", 224)).shape == (224, 224, 3)
+
+
+def test_the_longest_side_that_is_not_refused_can_be_stored() -> None:
+    frame = np.zeros((2, LONGEST_SIDE_PX, 3), np.uint8)
+    assert decode_image(encode_image(frame, "jpeg", 90)).shape == frame.shape
 
 
 def test_kept_scalers_give_the_same_pixels_as_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.losses import VideoLost
 from video_assets.domain.plan import PlannedClip
 from video_assets.media.images import decode_image
-from video_assets.pipeline.encode import ClipJob, encode_clip
+from video_assets.pipeline.encode import ClipJob, encode_clip, encode_spans
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.records.values import ClipRecord
@@ -106,6 +106,19 @@ def test_a_file_that_vanished_is_lost_as_missing(video: Path) -> None:
     video.unlink()
     with pytest.raises(VideoLost, match="missing_file: the file vanished after the manifest was made"):
         encode_clip(job)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_frames_that_cannot_be_stored_are_the_loss_of_their_clip(
+    video: Path, together: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> bytes:
+        raise ValueError("a frame of 3x3 pixels cannot be stored as jpeg")
+
+    monkeypatch.setattr("video_assets.media.images.encode_image", refuse)
+    job = job_of(video)
+    with pytest.raises(VideoLost, match="unreadable: Its frames cannot be stored: a frame of 3x3 pixels cannot be"):
+        encode_spans([job, job]) if together else encode_clip(job)
 
 
 def test_a_layout_that_does_not_exist_is_named(video: Path) -> None:
