@@ -39,9 +39,9 @@ def starts_cleanly(codec: str, packet: Packet, extradata: bytes | None) -> bool:
     intra picture. VP8, VP9, AV1: the container's word is taken; their decoders refuse to start anywhere else.
     """
     if codec == "h264":
-        return _h264_starts(_nal_units(bytes(packet), _avc_length_size(extradata)))
+        return _h264_starts(nal_units(bytes(packet), avc_length_size(extradata)))
     if codec == "hevc":
-        return _hevc_starts(_nal_units(bytes(packet), _hevc_length_size(extradata)))
+        return _hevc_starts(nal_units(bytes(packet), hevc_length_size(extradata)))
     if codec == "mpeg4":
         data = bytes(packet)
         place = data.find(_MPEG4_VOP)
@@ -83,15 +83,17 @@ def is_packed(packet: Packet) -> bool:
     return _PACKED_DIVX.search(bytes(packet)) is not None
 
 
-def _avc_length_size(extradata: bytes | None) -> int:
+def avc_length_size(extradata: bytes | None) -> int:
+    """How many bytes stand before each H.264 NAL unit for its length; 0 where start codes do."""
     return (extradata[4] & 3) + 1 if extradata and len(extradata) > 6 and extradata[0] == 1 else 0
 
 
-def _hevc_length_size(extradata: bytes | None) -> int:
+def hevc_length_size(extradata: bytes | None) -> int:
+    """The same of HEVC."""
     return (extradata[21] & 3) + 1 if extradata and len(extradata) > 22 and extradata[0] == 1 else 0
 
 
-def _nal_units(data: bytes, length_size: int) -> Iterator[bytes]:
+def nal_units(data: bytes, length_size: int) -> Iterator[bytes]:
     """The NAL units of a packet: with length prefixes (mp4, mkv), or after start codes (`length_size` 0)."""
     if length_size:
         place = 0
@@ -101,8 +103,8 @@ def _nal_units(data: bytes, length_size: int) -> Iterator[bytes]:
             yield data[place : place + length]
             place += length
         return
-    starts = [match.end() for match in _START_CODE.finditer(data)]
-    for start, stop in itertools.pairwise([*starts, len(data) + 3]):
+    starts = (match.end() for match in _START_CODE.finditer(data))  # whoever needs the first units finds those alone
+    for start, stop in itertools.pairwise(itertools.chain(starts, [len(data) + 3])):
         yield data[start : stop - 3]
 
 

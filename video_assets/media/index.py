@@ -17,6 +17,7 @@ from video_assets.media.bitstream import (
     starts_cleanly,
 )
 from video_assets.media.clock import ticks_to_us, timeline_of
+from video_assets.media.parameters import ParameterKey, ParametersInForce, carried_parameters
 from video_assets.media.sample_table import SampleTable, read_sample_table
 from video_assets.media.video import OpenVideo, check_length, lose
 
@@ -25,6 +26,12 @@ NO_TICK: Final = -(2**63)
 
 HELD_BYTES: Final = 48 * 2**20
 """Packets of videos up to this size are kept from indexing to decoding: no second reading, no seek to get wrong."""
+
+_EXTRADATA_CHANGES: Final = frozenset({"flv", "mov,mp4,m4a,3gp,3g2,mj2"})
+"""Containers that may give another header with a packet in the middle. Asking every packet costs 0.4 us each."""
+
+_PARTS_ARE_SOUGHT: Final = frozenset({"h264", "hevc"})
+"""If a keyframe lacks parameters, not even the rest may be trusted: who decodes a part reads nothing before it."""
 
 _NOT_CODED_BYTES: Final = 8  # an MPEG-4 packet that small codes nothing: a placeholder after packed pictures
 
@@ -35,9 +42,10 @@ class PacketIndex:
 
     `pts`, `dts`, `sizes`: (N,) int64 a packet, times in ticks or NO_TICK. `restarts`: (K,) numbers of the packets
     at which decoding may begin, the first of the stream included (`is_from_table`: not yet seen, but
-    flagged as keyframes). Of a part of a video that does not begin where the stream does (`begins_stream`), packets are
-    numbered from the part's first on. `frame_ticks`: (F,) int64, when each frame appears,
-    in display order; `frame_packets`: (F,) the number of the packet that brings it.
+    flagged as keyframes; `carried_at_first`: the parameters that the first packet carries, and each of them has to). Of
+    a part of a video that does not begin where the stream does (`begins_stream`), packets are numbered from the part's
+    first on. `frame_ticks`: (F,) int64, when each frame appears, in display order; `frame_packets`: (F,) the number of
+    the packet that brings it.
     """
 
     pts: NDArray[np.int64]
@@ -51,6 +59,7 @@ class PacketIndex:
     has_pts: bool
     held: list[av.packet.Packet] | None
     is_from_table: bool = False
+    carried_at_first: frozenset[ParameterKey] = frozenset()
     begins_stream: bool = True
 
     @property
@@ -133,7 +142,8 @@ def _index_of_table(opened: OpenVideo, table: SampleTable) -> PacketIndex:
         raise TableNotTrusted("Frames are shown before its first keyframe.")
     if (pts[order][1:] == pts[order][:-1]).any():
         raise TableNotTrusted("Its packets' times repeat.")
-    can_restart = opened.codec.codec.canonical_name in RESTARTABLE
+    codec = opened.codec.codec.canonical_name
+    can_restart = codec in RESTARTABLE
     return PacketIndex(
         pts=pts,
         dts=table.dts + (first.dts - int(table.dts[0])),
@@ -146,6 +156,7 @@ def _index_of_table(opened: OpenVideo, table: SampleTable) -> PacketIndex:
         has_pts=True,
         held=None,
         is_from_table=True,
+        carried_at_first=frozenset(carried_parameters(codec, first, opened.codec.extradata)),
     )
 
 
@@ -158,11 +169,33 @@ def _timeline(opened: OpenVideo, ticks: NDArray[np.int64], last_duration: int) -
     return timeline
 
 
+class _Beginnings:
+    """Tells at which keyframes decoding may begin, looking at all of them in turn."""
+
+    def __init__(self, codec: str, extradata: bytes | None) -> None:
+        self._codec = codec
+        self._extradata = extradata
+        self._parameters = ParametersInForce(codec, extradata)
+
+    def are_at(self, keyframe: av.packet.Packet, number: int) -> bool:
+        """Whether it may at this packet; at the first it has to."""
+        has_parameters = self._parameters.are_brought_by(keyframe, is_first=number == 0)
+        if number == 0:
+            return True
+        if self._codec not in RESTARTABLE or not starts_cleanly(self._codec, keyframe, self._extradata):
+            return False
+        if not has_parameters and self._codec in _PARTS_ARE_SOUGHT:
+            raise IndexNotTrusted("Its codec's parameters change, and a keyframe does not repeat them.")
+        return has_parameters
+
+
 def _demux(opened: OpenVideo) -> Packets:
     """Every packet of the stream; their data is kept while it is small."""
     found = Packets()
     codec = opened.codec.codec.canonical_name
     extradata = opened.codec.extradata
+    beginnings = _Beginnings(codec, extradata)
+    may_change = opened.container_name in _EXTRADATA_CHANGES
     held_bytes = 0
     latest = NO_TICK
     for packet in opened.container.demux(opened.stream):
@@ -181,9 +214,11 @@ def _demux(opened: OpenVideo) -> Packets:
         found.shown.append(not packet.is_discard and is_shown(codec, packet))
         if packet.is_corrupt:
             raise IndexNotTrusted("A packet is cut short.")
+        if may_change and number and _changes_extradata(packet, extradata):
+            raise IndexNotTrusted("Its codec's header changes in the middle.")
         if packet.is_keyframe:
             found.num_keyframes += 1
-            if number == 0 or (codec in RESTARTABLE and starts_cleanly(codec, packet, extradata)):
+            if beginnings.are_at(packet, number):
                 found.restarts.append(number)
         if codec == "mpeg4" and found.held is not None:
             found.num_vops.append(count_vops(packet))
@@ -197,6 +232,11 @@ def _demux(opened: OpenVideo) -> Packets:
                 found.held = opened.packets_read = None
     opened.is_read_to_end = True
     return found
+
+
+def _changes_extradata(packet: av.packet.Packet, extradata: bytes | None) -> bool:
+    """Whether the container gives another header with this packet; FLV may repeat the same one."""
+    return packet.has_sidedata("new_extradata") and bytes(packet.get_sidedata("new_extradata")) != extradata
 
 
 def _frames_by_pts(pts: NDArray[np.int64], shown: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -2,9 +2,10 @@
 
 FFmpeg has read the table to open the file but does not hand it out whole (its index lacks presentation times), so it
 is read here once more: run-length tables of durations, time offsets, sizes and keyframes. Only the plain kind is
-taken: not fragmented, at most one edit besides leading emptiness. What is read is checked against FFmpeg's index
-(number of samples, and at a few dozen places time, size, keyframe and nothing cut away), and each packet that is
-decoded later is checked against it again. Whenever anything differs, all packets are read instead.
+taken: not fragmented, one description for all samples, at most one edit besides leading emptiness. What is read is
+checked against FFmpeg's index (number of samples, and at a few dozen places time, size, keyframe and nothing cut away),
+and each packet that is decoded later is checked against it again. Whenever anything differs, all packets are read
+instead.
 """
 
 import struct
@@ -78,7 +79,7 @@ def _track_table(opened: OpenVideo, track: memoryview, num_samples: int) -> Samp
     if samples is None or not _has_plain_edits(_path(track, b"edts", b"elst")):
         return None
     stts, stsz, ctts, stss = (_child(samples, kind) for kind in (b"stts", b"stsz", b"ctts", b"stss"))
-    if stts is None or stsz is None:
+    if stts is None or stsz is None or not _has_one_description(_child(samples, b"stsd")):
         return None
     check_length(num_samples, 0, opened.limits)
     sizes = _sizes(stsz, num_samples)
@@ -181,6 +182,11 @@ def _has_plain_edits(elst: memoryview | None) -> bool:
     edits = [struct.unpack_from(layout, elst, 8 + number * size) for number in range(min(count, 4))]
     real = [edit for edit in edits if edit[1] != -1]
     return count < 4 and len(real) == 1 and edits[-1] is real[0] and real[0][2] == 1 << 16
+
+
+def _has_one_description(stsd: memoryview | None) -> bool:
+    """Whether all samples share one header of the codec: which of several a sample has, FFmpeg says with its packet."""
+    return stsd is not None and int(struct.unpack_from(">I", stsd, _FULL_HEADER_BYTES)[0]) == 1
 
 
 def _words(box: memoryview) -> NDArray[np.int64]:

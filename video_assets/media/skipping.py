@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 
 from video_assets.media.bitstream import INTRA_ONLY, NEEDS_FIRST_PACKET, may_skip_unreferenced, starts_cleanly
 from video_assets.media.index import NO_TICK, IndexNotTrusted, PacketIndex
+from video_assets.media.parameters import carried_parameters
 from video_assets.media.plain import FrameStack
 from video_assets.media.reading import PacketReader
 from video_assets.media.video import OpenVideo
@@ -154,8 +155,8 @@ class _Decoding:
         not_before = int(index.pts[run.start]) if index.has_pts and (run.start or not index.begins_stream) else NO_TICK
         number = run.start
         for packet in self._reader.packets(run.start, run.stop):
-            if number == run.start > 0 and index.is_from_table:
-                self._check_start(packet)
+            if number and index.is_from_table and packet.is_keyframe:
+                self._check_keyframe(packet, is_start=number == run.start)
             self._take(self._send(packet, may_skip=number not in exempt), wanted, not_before)
             number += 1
         if not wanted and run.stop == 1 + max(int(index.frame_packets[place]) for place in run.places):
@@ -164,9 +165,18 @@ class _Decoding:
         if wanted:
             raise IndexNotTrusted(f"{len(wanted)} frames that its index lists did not come out of the decoder.")
 
-    def _check_start(self, packet: av.packet.Packet) -> None:
-        if not starts_cleanly(self._codec_name, packet, self._opened.codec.extradata):
+    def _check_keyframe(self, packet: av.packet.Packet, *, is_start: bool) -> None:
+        """Indexing by the table has not looked at it. Those that carry other parameters than the first may change them.
+
+        Where only keyframes change them that nobody decodes, that is not seen. No header should allow this (avc1,
+        hvc1: none in the samples), and to look at the beginning of each keyframe is to read all over the file.
+        """
+        extradata = self._opened.codec.extradata
+        carried = carried_parameters(self._codec_name, packet, extradata).keys()
+        if is_start and not starts_cleanly(self._codec_name, packet, extradata):
             raise IndexNotTrusted("Decoding cannot begin at one of its keyframes.")
+        if carried - self._index.carried_at_first or (is_start and self._index.carried_at_first - carried):
+            raise IndexNotTrusted("One of its keyframes does not carry the parameters that the first one does.")
 
     def _exempt(self, run: Run) -> set[int]:
         """Packets whose pictures must come out. Without presentation times a picture may come a packet or two late."""

@@ -1,0 +1,88 @@
+"""Videos whose codec's parameters change in the middle, as those are that somebody joined from two."""
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.packet import Packet, PacketSideData
+from av.video.stream import VideoStream
+
+NEW_EXTRADATA = 1  # AV_PKT_DATA_NEW_EXTRADATA
+UNIT = re.compile(rb"\x00\x00\x01")
+
+Edit = Callable[[bytes, int, int], bytes]
+"""Another packet instead: given its bytes, the number of its part, and its own number in that part."""
+
+
+def joined_video(
+    parts: Sequence[bytes],
+    container: str,
+    edit: Edit = lambda data, _part, _number: data,
+    *,
+    starts: Sequence[int] = (),
+    new_headers: bool = False,
+) -> bytes:
+    """The packets of one video after another, in `container`, with the header of the first; 25 frames a second.
+
+    Args:
+        parts: videos without B pictures.
+        starts: number of the frame at which each part begins on the time line; else one follows another.
+        new_headers: let the first packet of each further part bring the header of its video.
+    """
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as output:
+        written: VideoStream | None = None
+        place = 0
+        for part, video in enumerate(parts):
+            place = starts[part] if starts else place
+            with av.open(io.BytesIO(video), "r") as source:
+                stream = source.streams.video[0]
+                written = written or output.add_stream_from_template(stream)
+                for number, old in enumerate(packet for packet in source.demux(stream) if packet.size):
+                    packet = Packet(edit(bytes(old), part, number))
+                    packet.pts = packet.dts = place
+                    packet.time_base, packet.duration = Fraction(1, 25), 1
+                    packet.is_keyframe, packet.stream = old.is_keyframe, written
+                    if new_headers and part and not number:
+                        _attach_header(packet, stream.codec_context.extradata or b"")
+                    output.mux(packet)
+                    place += 1
+    return file.getvalue()
+
+
+def _attach_header(packet: Packet, extradata: bytes) -> None:
+    make: Any = PacketSideData.__new__  # PyAV's stubs do not know its arguments
+    data = make(PacketSideData, NEW_EXTRADATA, len(extradata))
+    data.update(extradata)
+    data.to_packet(packet)
+
+
+def without_repeated_units(kinds: range) -> Edit:
+    """Leaves parameter sets in the first packet of each part only. `kinds`: of their first bytes."""
+
+    def edit(data: bytes, _part: int, number: int) -> bytes:
+        units = UNIT.split(data)[1:]
+        kept = units if not number else [unit for unit in units if unit[0] not in kinds]
+        return b"".join(b"\0\0\0\1" + unit.rstrip(b"\0") for unit in kept)
+
+    return edit
+
+
+def with_another_matrix(data: bytes, part: int, number: int) -> bytes:
+    """In the second part of MPEG-2, a flat intra matrix, said once; later keyframes lack their sequence header."""
+    begin, end = data.find(b"\0\0\1\xb3"), data.find(b"\0\0\1\xb8")
+    if begin < 0 or not part:
+        return data
+    if number:
+        return data[end:]
+    fixed = int.from_bytes(data[begin + 4 : begin + 12])  # ends with "no intra matrix", "no other matrix"
+    header = ((fixed >> 2 << 1 | 1) << 512 | int.from_bytes(b"\x60" * 64)) << 1
+    return data[: begin + 4] + header.to_bytes(72) + data[begin + 12 :]
+
+
+def without_repeated_layer(data: bytes, _part: int, number: int) -> bytes:
+    """MPEG-4 whose object layer stands in the first packet of each part only."""
+    return data[data.index(b"\0\0\1\xb6") :] if number else data

@@ -1,0 +1,166 @@
+"""A video whose codec's parameters change in the middle gives the frames of a full decode, wherever one asks."""
+
+import pytest
+
+from video_assets.domain.limits import Limits
+from video_assets.media import sample_table
+from video_assets.media.decode import DecodedFrames, decode_clip
+from video_assets.media.parameters import parameters_of_header
+from video_assets.media.probe import probe_video
+from video_assets.media.reference import reference_frames
+from video_assets.media.video import open_video
+from video_assets_tests.media.joining import (
+    Edit,
+    joined_video,
+    with_another_matrix,
+    without_repeated_layer,
+    without_repeated_units,
+)
+from video_assets_tests.media.making import numbered_video
+from video_assets_tests.media.test_decode import SIZE, every_start
+
+H264_SETS = without_repeated_units(range(0x67, 0x69))
+HEVC_SETS = without_repeated_units(range(0x40, 0x46))
+HEADER = "Its codec's header changes in the middle."
+REPEAT = "Its codec's parameters change, and a keyframe does not repeat them."
+
+
+def h264_parts(container: str) -> list[bytes]:
+    """The quantiser stands in the PPS, so that the other part's gives wrong pictures and no error."""
+    fixed = "keyint=10:scenecut=0:bframes=0:cabac=0:cpu-independent=1"
+    return [numbered_video(40, container=container, options={"x264-params": f"{fixed}:qp={qp}"}) for qp in (18, 38)]
+
+
+def hevc_parts() -> list[bytes]:
+    fixed = "keyint=10:scenecut=0:bframes=0:log-level=none"
+    changed = ("cbqpoffs=-10", "cbqpoffs=10:crqpoffs=10")
+    options = [{"x265-params": f"{fixed}:{one}"} for one in changed]
+    return [numbered_video(40, codec="libx265", container="hevc", options=one) for one in options]
+
+
+def mpeg2_parts() -> list[bytes]:
+    return [numbered_video(40, codec="mpeg2video", container="mpegts", options={"g": "10"})] * 2
+
+
+def mpeg4_parts() -> list[bytes]:
+    options = [{"g": "10"}, {"g": "10", "mpeg_quant": "1"}]
+    return [numbered_video(40, codec="mpeg4", container="avi", options=one) for one in options]
+
+
+def changed_video(kind: str) -> bytes:
+    codec, container, *_ = kind.split()
+    if codec == "header":
+        return joined_video(h264_parts("flv"), container, new_headers=True)
+    edits: dict[str, tuple[list[bytes], Edit]] = {
+        "h264": (h264_parts("h264"), H264_SETS),
+        "hevc": (hevc_parts(), HEVC_SETS),
+        "mpeg2": (mpeg2_parts(), with_another_matrix),
+        "mpeg4": (mpeg4_parts(), without_repeated_layer),
+    }
+    return joined_video(edits[codec][0], container, edits[codec][1])
+
+
+def assert_as_in_a_full_decode(video: bytes) -> DecodedFrames:
+    """Gives the last frame's clip, which needs to jump the farthest."""
+    clip = decode_clip(video, every_start, SIZE)
+    truth = reference_frames(video, clip.timestamps_us.tolist(), SIZE)
+    assert clip.timestamps_us.tolist() == truth.timestamps_us.tolist()
+    assert (clip.frames == truth.frames).all()
+    for number in (-1, -15, 41, 30):
+        clip = decode_clip(video, lambda timeline, number=number: [every_start(timeline)[number]], SIZE)
+        assert (clip.frames[0] == truth.frames[number]).all(), f"frame {number}"
+    return decode_clip(video, lambda timeline: [timeline.end_us], SIZE)
+
+
+KINDS = {
+    "header flv": HEADER,
+    "header mp4": HEADER,
+    "header mp4 by its table": HEADER,
+    "h264 matroska": REPEAT,
+    "h264 mp4": REPEAT,
+    "h264 mp4 by its table": REPEAT,
+    "hevc matroska": REPEAT,
+    "hevc mp4": REPEAT,
+    "hevc mp4 by its table": REPEAT,
+    "mpeg2 matroska": "",
+    "mpeg2 mpegts": "",
+    "mpeg2 mp4 by its table": "",
+    "mpeg4 matroska": "",
+    "mpeg4 avi": "",
+    "mpeg4 mp4 by its table": "",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_frames_behind_a_change_of_parameters_are_those_of_a_full_decode(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind.endswith("table"):
+        monkeypatch.setattr(sample_table, "WORTH_IT_SAMPLES", 4)
+        monkeypatch.setattr(sample_table, "_NUM_CHECKED", 8)
+    video = changed_video(kind)
+    last = assert_as_in_a_full_decode(video)
+    assert KINDS[kind] in last.note
+    assert bool(last.note) == bool(KINDS[kind])
+    facts = probe_video(video)
+    if "table" not in kind:
+        assert facts.index_trusted == (not last.note), "else a part of it would be decoded without what is before"
+
+
+@pytest.mark.parametrize("container", ["matroska", "mpegts", "mp4"])
+def test_keyframes_that_repeat_changed_parameters_are_where_decoding_begins(container: str) -> None:
+    last = assert_as_in_a_full_decode(joined_video(h264_parts("h264"), container))
+    assert last.note == ""
+    assert last.num_frames_decoded == 10
+
+
+def test_a_header_that_is_only_repeated_changes_nothing() -> None:
+    parts = h264_parts("flv")
+    headers = [header_of(part) for part in parts]
+    video = joined_video(parts, "flv", new_headers=True)
+    assert len(headers[0]) == len(headers[1]) and headers[1] in video
+    last = assert_as_in_a_full_decode(video.replace(headers[1], headers[0]))
+    assert last.note == ""
+    assert last.num_frames_decoded == 10
+
+
+def header_of(video: bytes) -> bytes:
+    with open_video(video, Limits()) as opened:
+        return opened.codec.extradata or b""
+
+
+@pytest.mark.parametrize("is_long", [False, True])
+def test_parameters_of_the_first_packet_that_are_not_the_headers_are_needed_by_all(
+    is_long: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_long:
+        monkeypatch.setattr(sample_table, "WORTH_IT_SAMPLES", 4)
+        monkeypatch.setattr(sample_table, "_NUM_CHECKED", 8)
+    one, other = h264_parts("mp4")
+    (pps,) = (unit for key, unit in parameters_of_header("h264", header_of(one)).items() if key[0] == 8)
+
+    def carry_its_own(data: bytes, _part: int, number: int) -> bytes:
+        return data if number else len(pps).to_bytes(4) + pps + data
+
+    video = joined_video([other], "mp4", carry_its_own)
+    last = decode_clip(video, lambda timeline: [timeline.end_us], SIZE)
+    assert (last.frames == reference_frames(video, [10**9], SIZE).frames).all()
+    assert last.note == f"All of it was decoded. {REPEAT}"
+
+
+def test_the_sets_of_a_header_are_those_of_the_packets() -> None:
+    for codec, raw, encoder, container in [("h264", "h264", "libx264", "mp4"), ("hevc", "hevc", "libx265", "matroska")]:
+        options = {"x265-params": "log-level=none"} if codec == "hevc" else {}
+        in_packets = numbered_video(3, codec=encoder, container=raw, options=options)
+        in_header = numbered_video(3, codec=encoder, container=container, options=options)
+        found = [parameters_of_header(codec, header_of(video)) for video in (in_packets, in_header)]
+        assert found[0] == found[1]
+        assert len(found[0]) == (2 if codec == "h264" else 3)
+
+
+def test_a_header_that_is_cut_short_is_no_error() -> None:
+    whole = header_of(numbered_video(3))
+    assert len(whole) > 30
+    for codec in ("h264", "hevc", "mpeg4", "mpeg2video", "mjpeg", "vp9"):
+        for length in range(len(whole)):
+            parameters_of_header(codec, whole[:length])
