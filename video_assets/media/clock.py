@@ -19,8 +19,8 @@ _MOST_TIMES_LONGER = 100
 """A last frame that is longer than both, this many times the longest other one, is a broken number. A picture that
 stands for a while at the end of a recording or a GIF is no longer; a number that went wrong means minutes or days."""
 
-_MOST_REORDERED = 16
-"""How far a frame's packet may be from the frame's place: the most pictures that H.264 and HEVC let a decoder hold."""
+MOST_REORDERED = 16
+"""Pictures that may come before one that is shown earlier: the most in H.264 (7.4.2.1.1) and HEVC (A.4)."""
 
 
 def ticks_to_us(ticks: NDArray[np.int64], time_base: Fraction) -> NDArray[np.int64]:
@@ -132,7 +132,7 @@ def _is_in_packet_order(times_us: NDArray[np.int64]) -> bool:
     if np.diff(times_us).min() < -_CLOCK_RESTARTS_US:
         return False
     order = np.argsort(times_us, kind="stable")
-    is_near = np.abs(order - np.arange(len(order))) <= _MOST_REORDERED
+    is_near = np.abs(order - np.arange(len(order))) <= MOST_REORDERED
     return bool(is_near.all() and (np.diff(times_us[order]) > 0).all())
 
 

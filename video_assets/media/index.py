@@ -16,7 +16,7 @@ from video_assets.media.bitstream import (
     is_shown,
     starts_cleanly,
 )
-from video_assets.media.clock import ticks_to_us, timeline_of
+from video_assets.media.clock import MOST_REORDERED, ticks_to_us, timeline_of
 from video_assets.media.parameters import ParameterKey, ParametersInForce, carried_parameters
 from video_assets.media.sample_table import SampleTable, read_sample_table
 from video_assets.media.video import OpenVideo, check_length, lose
@@ -32,6 +32,8 @@ _EXTRADATA_CHANGES: Final = frozenset({"flv", "mov,mp4,m4a,3gp,3g2,mj2"})
 
 _PARTS_ARE_SOUGHT: Final = frozenset({"h264", "hevc"})
 """If a keyframe lacks parameters, not even the rest may be trusted: who decodes a part reads nothing before it."""
+
+_JUMP_BACK: Final = "Its packets' times jump back."
 
 _NOT_CODED_BYTES: Final = 8  # an MPEG-4 packet that small codes nothing: a placeholder after packed pictures
 
@@ -114,13 +116,20 @@ def _index_of_packets(opened: OpenVideo, packets: Packets) -> PacketIndex:
     if not packets.restarts or packets.restarts[0] != 0:
         raise IndexNotTrusted("Its first packet is not a keyframe.")
     shown = np.flatnonzero(np.array(packets.shown, dtype=bool))
+    known_dts = dts[dts != NO_TICK]
+    if (known_dts[1:] < known_dts[:-1]).any():
+        raise IndexNotTrusted(_JUMP_BACK)
     has_pts = bool((pts[shown] != NO_TICK).all())
-    ticks, brought_by = _frames_by_pts(pts, shown) if has_pts else _frames_by_dts(opened, packets, dts)
+    restarts = np.array(packets.restarts, dtype=np.int64)
+    if has_pts:
+        ticks, brought_by = _frames_by_pts(pts, shown, restarts)
+    else:
+        ticks, brought_by = _frames_by_dts(opened, packets, dts)
     return PacketIndex(
         pts=pts,
         dts=dts,
         sizes=np.array(packets.sizes, dtype=np.int64),
-        restarts=np.array(packets.restarts, dtype=np.int64),
+        restarts=restarts,
         num_keyframes=packets.num_keyframes,
         frame_ticks=ticks,
         frame_packets=brought_by,
@@ -143,12 +152,16 @@ def _index_of_table(opened: OpenVideo, table: SampleTable) -> PacketIndex:
     if (pts[order][1:] == pts[order][:-1]).any():
         raise TableNotTrusted("Its packets' times repeat.")
     codec = opened.codec.codec.canonical_name
-    can_restart = codec in RESTARTABLE
+    restarts = table.keyframes if codec in RESTARTABLE else table.keyframes[:1]
+    try:
+        _check_order(pts, order, np.arange(len(pts)), restarts)
+    except IndexNotTrusted as error:
+        raise TableNotTrusted(str(error)) from error
     return PacketIndex(
         pts=pts,
         dts=table.dts + (first.dts - int(table.dts[0])),
         sizes=table.sizes,
-        restarts=table.keyframes if can_restart else table.keyframes[:1],
+        restarts=restarts,
         num_keyframes=len(table.keyframes),
         frame_ticks=pts[order],
         frame_packets=order,
@@ -239,11 +252,30 @@ def _changes_extradata(packet: av.packet.Packet, extradata: bytes | None) -> boo
     return packet.has_sidedata("new_extradata") and bytes(packet.get_sidedata("new_extradata")) != extradata
 
 
-def _frames_by_pts(pts: NDArray[np.int64], shown: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    order = shown[np.argsort(pts[shown], kind="stable")]
+def _frames_by_pts(
+    pts: NDArray[np.int64], shown: NDArray[np.int64], restarts: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    places = np.argsort(pts[shown], kind="stable")
+    order = shown[places]
     if len(order) and pts[order[0]] < pts[0] and shown[0] == 0:
         raise IndexNotTrusted("Frames are shown before its first keyframe.")
+    _check_order(pts, places, shown, restarts)
     return pts[order], order
+
+
+def _check_order(
+    pts: NDArray[np.int64], places: NDArray[np.int64], shown: NDArray[np.int64], restarts: NDArray[np.int64]
+) -> None:
+    """A decoder holds back so many pictures, and none at a keyframe: frames of more distant packets come in turn.
+
+    Where a clock went back in the middle, frames of two parts would stand among one another.
+    """
+    is_held_too_long = places - np.arange(len(places)) > MOST_REORDERED
+    num_before = np.searchsorted(shown, restarts)
+    restarts, num_before = restarts[num_before > 0], num_before[num_before > 0]
+    is_passed = np.maximum.accumulate(pts[shown])[num_before - 1] > pts[restarts]
+    if is_held_too_long.any() or is_passed.any():
+        raise IndexNotTrusted(_JUMP_BACK)
 
 
 def _frames_by_dts(

@@ -19,15 +19,11 @@ import numpy as np
 
 from video_assets.domain.timeline import KnownTimeline, Timeline
 from video_assets.media.bitstream import is_shown, starts_cleanly
-from video_assets.media.clock import ticks_to_us, timeline_of
+from video_assets.media.clock import MOST_REORDERED, ticks_to_us, timeline_of
 from video_assets.media.index import HELD_BYTES, NO_TICK, IndexNotTrusted, PacketIndex
 from video_assets.media.video import OpenVideo, check_length
 
 _CODECS: Final = frozenset({"h264", "hevc", "vp8", "vp9", "av1"})
-
-_MOST_REORDERED: Final = 16
-"""Pictures that may come before one that is shown earlier: the most in H.264 (7.4.2.1.1) and HEVC (A.4)."""
-
 
 _MOST_LOST: Final = 1 / 5000
 """Frames that may be missing, by the rate; recorders drop some, and damage costs at least a cluster."""
@@ -127,7 +123,7 @@ def _read_packets(opened: OpenVideo, part: Part) -> _PartPackets:
         num_after += packet.pts >= end_tick and is_shown(codec, packet)
         if num_bytes > HELD_BYTES:
             raise IndexNotTrusted("The part is too large.")
-        if num_after > _MOST_REORDERED + 1:
+        if num_after > MOST_REORDERED + 1:
             break
     else:
         found.is_at_end = True

@@ -29,7 +29,8 @@ def joined_video(
 
     Args:
         parts: videos without B pictures.
-        starts: number of the frame at which each part begins on the time line; else one follows another.
+        starts: when each part begins to be shown, in half frames, though all packets are decoded in turn; else one
+            part follows another.
         new_headers: let the first packet of each further part bring the header of its video.
     """
     file = io.BytesIO()
@@ -37,14 +38,14 @@ def joined_video(
         written: VideoStream | None = None
         place = 0
         for part, video in enumerate(parts):
-            place = starts[part] if starts else place
+            delay = 200 + starts[part] - 2 * place if starts else 0
             with av.open(io.BytesIO(video), "r") as source:
                 stream = source.streams.video[0]
                 written = written or output.add_stream_from_template(stream)
                 for number, old in enumerate(packet for packet in source.demux(stream) if packet.size):
                     packet = Packet(edit(bytes(old), part, number))
-                    packet.pts = packet.dts = place
-                    packet.time_base, packet.duration = Fraction(1, 25), 1
+                    packet.pts, packet.dts = 2 * place + delay, 2 * place
+                    packet.time_base, packet.duration = Fraction(1, 50), 2
                     packet.is_keyframe, packet.stream = old.is_keyframe, written
                     if new_headers and part and not number:
                         _attach_header(packet, stream.codec_context.extradata or b"")

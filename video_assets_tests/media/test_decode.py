@@ -3,7 +3,7 @@
 import io
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from video_assets.media.probe import probe_video
 from video_assets.media.reading import PacketReader
 from video_assets.media.reference import reference_frames
 from video_assets.media.video import open_video
+from video_assets_tests.media.joining import joined_video
 from video_assets_tests.media.making import number_of, numbered_video
 
 SIZE = FrameSize("stretch", 64)
@@ -348,3 +349,57 @@ def test_probing_says_what_is_there(made: dict[str, bytes]) -> None:
     assert (facts.rotation_degrees, facts.is_mirrored, facts.has_audio) == (0, False, False)
     assert (facts.index_trusted, facts.index_note, facts.num_keyframes) == (True, "", 4)
     assert np.isclose(facts.frame_rate, 25)
+
+
+@pytest.mark.parametrize("container", ["matroska", "mp4", "mp4 by its table", "mpegts"])
+@pytest.mark.parametrize("late", [5, 25, 38])
+def test_parts_whose_times_overlap_are_not_laid_among_one_another(
+    late: int, container: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 40 frames each; the second part begins behind frame `late` of the first."""
+    if container.endswith("table"):
+        monkeypatch.setattr(sample_table, "WORTH_IT_SAMPLES", 4)
+        monkeypatch.setattr(sample_table, "_NUM_CHECKED", 8)
+    part = numbered_video(40, options={"x264-params": "keyint=10:bframes=0:cpu-independent=1"}, container="h264")
+    video = joined_video([part, part], container.split(maxsplit=1)[0], starts=[0, 2 * late + 1])
+    for choose in (every_start, lambda timeline: [timeline.end_us], lambda timeline: every_start(timeline)[-30:]):
+        clip = decode_clip(video, choose, SIZE)
+        truth = reference_frames(video, clip.timestamps_us.tolist(), SIZE)
+        assert clip.timeline.starts_us.tolist() == truth.timeline.starts_us.tolist()
+        assert (clip.frames == truth.frames).all()
+        assert clip.note.startswith("All of it was decoded. Its packets' times jump back.")
+
+
+def test_a_frame_that_comes_later_than_any_decoder_holds_one_back_is_of_another_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    part = numbered_video(40, options={"x264-params": "keyint=40:bframes=0:cpu-independent=1"}, container="h264")
+    monkeypatch.setattr(index, "starts_cleanly", lambda *_: False)  # as where the second part begins with no keyframe
+    for late, is_seen in [(24, False), (22, True)]:  # 15 and 17 frames of the first part are shown behind it
+        video = joined_video([part, part], "mp4", starts=[0, 2 * late + 1])
+        with open_video(video, Limits()) as opened:
+            if is_seen:
+                with pytest.raises(index.IndexNotTrusted, match="times jump back"):
+                    index.read_index(opened)
+            else:
+                assert index.read_index(opened).timeline.num_frames == 80
+
+
+def test_decoding_times_that_jump_back_are_a_clock_that_restarts(made: dict[str, bytes]) -> None:
+    video = bytearray(video_of("h264 flv", made))
+    tags = list(flv_video_tags(video))
+    assert len(tags) > NUM_FRAMES
+    for place in tags[-15:]:  # time stamps in milliseconds: three bytes, then their highest one
+        time_ms = int.from_bytes(video[place + 4 : place + 7]) - 330
+        video[place + 4 : place + 7] = time_ms.to_bytes(3)
+    clip = decode_clip(bytes(video), every_start, SIZE)
+    assert clip.note.startswith("All of it was decoded. Its packets' times jump back.")
+    assert clip.num_frames_total == NUM_FRAMES
+
+
+def flv_video_tags(video: bytes | bytearray) -> Iterator[int]:
+    place = 13
+    while place + 11 < len(video):
+        if video[place] == 9:
+            yield place
+        place += 11 + int.from_bytes(video[place + 1 : place + 4]) + 4
