@@ -34,6 +34,7 @@ _PARTS_ARE_SOUGHT: Final = frozenset({"h264", "hevc"})
 """If a keyframe lacks parameters, not even the rest may be trusted: who decodes a part reads nothing before it."""
 
 _JUMP_BACK: Final = "Its packets' times jump back."
+_PALETTE: Final = "Its palette comes with one packet, once."
 
 _NOT_CODED_BYTES: Final = 8  # an MPEG-4 packet that small codes nothing: a placeholder after packed pictures
 
@@ -90,6 +91,7 @@ class Packets:
     num_keyframes: int = 0
     num_vops: list[int] = field(default_factory=list)  # MPEG-4 only: pictures in each packet
     is_packed: bool = False
+    has_palette: bool = False  # colours that came with a packet, beside its data
     last_duration: int = 0
     held: list[av.packet.Packet] | None = field(default_factory=list)
 
@@ -121,6 +123,10 @@ def _index_of_packets(opened: OpenVideo, packets: Packets) -> PacketIndex:
         raise IndexNotTrusted(_JUMP_BACK)
     has_pts = bool((pts[shown] != NO_TICK).all())
     restarts = np.array(packets.restarts, dtype=np.int64)
+    if packets.has_palette:  # given once: to who reads the packet again, no more
+        if packets.held is None:
+            raise IndexNotTrusted(_PALETTE)
+        restarts = restarts[:1]
     if has_pts:
         ticks, brought_by = _frames_by_pts(pts, shown, restarts)
     else:
@@ -145,6 +151,8 @@ def _index_of_table(opened: OpenVideo, table: SampleTable) -> PacketIndex:
     first = next(iter(opened.container.demux(opened.stream)))
     if first.pts is None or first.dts is None or first.size != int(table.sizes[0]):
         raise TableNotTrusted("Its first packet is not the one of its sample table.")
+    if first.has_sidedata("palette"):
+        raise TableNotTrusted(_PALETTE)
     pts = table.pts + (first.pts - int(table.pts[0]))
     order = np.argsort(pts, kind="stable")
     if order[0] != 0:
@@ -189,9 +197,12 @@ class _Beginnings:
         self._codec = codec
         self._extradata = extradata
         self._parameters = ParametersInForce(codec, extradata)
+        self.has_palette = False
 
     def are_at(self, keyframe: av.packet.Packet, number: int) -> bool:
         """Whether it may at this packet; at the first it has to."""
+        if number == 0 or self._codec == "rawvideo":
+            self.has_palette = self.has_palette or keyframe.has_sidedata("palette")
         has_parameters = self._parameters.are_brought_by(keyframe, is_first=number == 0)
         if number == 0:
             return True
@@ -244,6 +255,7 @@ def _demux(opened: OpenVideo) -> Packets:
             if held_bytes > HELD_BYTES:
                 found.held = opened.packets_read = None
     opened.is_read_to_end = True
+    found.has_palette = beginnings.has_palette
     return found
 
 

@@ -87,3 +87,12 @@ def with_another_matrix(data: bytes, part: int, number: int) -> bytes:
 def without_repeated_layer(data: bytes, _part: int, number: int) -> bytes:
     """MPEG-4 whose object layer stands in the first packet of each part only."""
     return data[data.index(b"\0\0\1\xb6") :] if number else data
+
+
+def without_repeated_tables(data: bytes, _part: int, number: int) -> bytes:
+    """MJPEG whose quantisation tables stand in the first picture of each part only."""
+    place = data.find(b"\xff\xdb")
+    while number and place >= 0:
+        data = data[:place] + data[place + 2 + int.from_bytes(data[place + 2 : place + 4]) :]
+        place = data.find(b"\xff\xdb", 0, data.index(b"\xff\xda"))
+    return data

@@ -1,9 +1,14 @@
 """A video whose codec's parameters change in the middle gives the frames of a full decode, wherever one asks."""
 
+import io
+from fractions import Fraction
+
+import av
+import numpy as np
 import pytest
 
 from video_assets.domain.limits import Limits
-from video_assets.media import sample_table
+from video_assets.media import index, sample_table
 from video_assets.media.decode import DecodedFrames, decode_clip
 from video_assets.media.parameters import parameters_of_header
 from video_assets.media.probe import probe_video
@@ -14,9 +19,10 @@ from video_assets_tests.media.joining import (
     joined_video,
     with_another_matrix,
     without_repeated_layer,
+    without_repeated_tables,
     without_repeated_units,
 )
-from video_assets_tests.media.making import numbered_video
+from video_assets_tests.media.making import HEIGHT_PX, WIDTH_PX, number_of, numbered_picture, numbered_video
 from video_assets_tests.media.test_decode import SIZE, every_start
 
 H264_SETS = without_repeated_units(range(0x67, 0x69))
@@ -47,6 +53,11 @@ def mpeg4_parts() -> list[bytes]:
     return [numbered_video(40, codec="mpeg4", container="avi", options=one) for one in options]
 
 
+def mjpeg_parts() -> list[bytes]:
+    options = [{"qmin": quantiser, "qmax": quantiser, "huffman": "default"} for quantiser in ("3", "20")]
+    return [numbered_video(40, codec="mjpeg", container="avi", pix_fmt="yuvj420p", options=one) for one in options]
+
+
 def changed_video(kind: str) -> bytes:
     codec, container, *_ = kind.split()
     if codec == "header":
@@ -55,6 +66,7 @@ def changed_video(kind: str) -> bytes:
         "h264": (h264_parts("h264"), H264_SETS),
         "hevc": (hevc_parts(), HEVC_SETS),
         "mpeg2": (mpeg2_parts(), with_another_matrix),
+        "mjpeg": (mjpeg_parts(), without_repeated_tables),
         "mpeg4": (mpeg4_parts(), without_repeated_layer),
     }
     return joined_video(edits[codec][0], container, edits[codec][1])
@@ -88,6 +100,9 @@ KINDS = {
     "mpeg4 matroska": "",
     "mpeg4 avi": "",
     "mpeg4 mp4 by its table": "",
+    "mjpeg avi": "",
+    "mjpeg mov": "",
+    "mjpeg mov by its table": "",
 }
 
 
@@ -164,3 +179,35 @@ def test_a_header_that_is_cut_short_is_no_error() -> None:
     for codec in ("h264", "hevc", "mpeg4", "mpeg2video", "mjpeg", "vp9"):
         for length in range(len(whole)):
             parameters_of_header(codec, whole[:length])
+
+
+def video_with_a_palette(container: str) -> bytes:
+    """Raw pictures with colours of a palette, which stands in the video once."""
+    file = io.BytesIO()
+    palette = np.stack([np.full(256, 255), *[np.arange(256)] * 3], axis=1).astype(np.uint8)
+    with av.open(file, "w", format=container) as output:
+        stream = output.add_stream("rawvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = WIDTH_PX, HEIGHT_PX, "pal8"
+        for number in range(60):
+            grey = numbered_picture(number)[..., 0]
+            frame = av.VideoFrame.from_ndarray((grey, palette), format="pal8")  # pyright: ignore[reportArgumentType]  (its stubs know no palette)
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+@pytest.mark.parametrize("container", ["avi", "mov", "mov by its table", "nut"])
+def test_raw_pictures_get_the_palette_that_came_with_the_first(
+    container: str, is_held: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not is_held:
+        monkeypatch.setattr(index, "HELD_BYTES", -1)
+    if container.endswith("table"):
+        monkeypatch.setattr(sample_table, "WORTH_IT_SAMPLES", 4)
+        monkeypatch.setattr(sample_table, "_NUM_CHECKED", 8)
+    last = assert_as_in_a_full_decode(video_with_a_palette(container.split(maxsplit=1)[0]))
+    assert number_of(last.frames[0]) == 59
+    assert last.note in ("", "All of it was decoded. Its palette comes with one packet, once.")
+    assert (last.num_frames_decoded == 1) == (container == "nut"), "there each packet holds it"
