@@ -10,7 +10,7 @@ from video_assets.domain.losses import Loss, VideoLost
 from video_assets.domain.timeline import Timeline
 from video_assets.media.clock import shown_at
 from video_assets.media.convert import FrameConverter, OrientationChanged
-from video_assets.media.index import IndexNotTrusted, PacketIndex, TableNotTrusted, read_index
+from video_assets.media.index import FrameDamaged, IndexNotTrusted, PacketIndex, TableNotTrusted, read_index
 from video_assets.media.part_index import Part, read_part_index
 from video_assets.media.plain import DecodedFrames, FrameStack, decode_opened_plainly, decode_plainly
 from video_assets.media.skipping import decode_indexed
@@ -200,7 +200,9 @@ def _decode(opened: OpenVideo, index: PacketIndex, wanted_us: Sequence[int], fra
     try:
         return _decoded(opened, index, FrameStack(places, converter, frame_size), places, [places])
     except IndexNotTrusted as error:
-        raise TableNotTrusted(str(error)) if index.is_from_table else error from error
+        if index.is_from_table and not isinstance(error, FrameDamaged):
+            raise TableNotTrusted(str(error)) from error
+        raise
 
 
 def _decode_jointly(

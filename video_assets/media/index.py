@@ -75,6 +75,10 @@ class IndexNotTrusted(Exception):
     """The packets do not tell which frames there are; the message says why, as a sentence for `note`."""
 
 
+class FrameDamaged(IndexNotTrusted):
+    """What was decoded has errors. Another index would not mend them."""
+
+
 class TableNotTrusted(IndexNotTrusted):
     """The sample table does not; reading all packets may."""
 

@@ -17,7 +17,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from video_assets.media.bitstream import INTRA_ONLY, NEEDS_FIRST_PACKET, may_skip_unreferenced, starts_cleanly
-from video_assets.media.index import NO_TICK, IndexNotTrusted, PacketIndex
+from video_assets.media.index import NO_TICK, FrameDamaged, IndexNotTrusted, PacketIndex
 from video_assets.media.parameters import carried_parameters
 from video_assets.media.plain import FrameStack
 from video_assets.media.reading import PacketReader
@@ -196,7 +196,7 @@ class _Decoding:
         try:
             return codec.decode(packet)
         except av.error.FFmpegError as error:
-            raise IndexNotTrusted(f"A packet did not decode ({error.strerror}).") from error
+            raise FrameDamaged(f"A packet did not decode ({error.strerror}).") from error
 
     def _take(self, frames: Sequence[VideoFrame], wanted: dict[int, int], not_before: int) -> None:
         for frame in frames:
@@ -205,7 +205,7 @@ class _Decoding:
             if tick < not_before:  # pictures that lead into an open GOP lack what they refer to
                 continue
             if frame.is_corrupt:
-                raise IndexNotTrusted("A frame came out damaged.")
+                raise FrameDamaged("A frame came out damaged.")
             place = wanted.pop(tick, None)
             if place is not None:
                 self._stack.put(place, frame)

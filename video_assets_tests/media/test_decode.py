@@ -22,7 +22,7 @@ from video_assets.media.decode import decode_clip, decode_frames
 from video_assets.media.probe import probe_video
 from video_assets.media.reading import PacketReader
 from video_assets.media.reference import reference_frames
-from video_assets.media.video import open_video
+from video_assets.media.video import OpenVideo, open_video
 from video_assets_tests.media.joining import joined_video
 from video_assets_tests.media.making import number_of, numbered_video
 
@@ -215,6 +215,28 @@ def test_estimates_know_which_videos_are_decoded_twice(num_frames: int, width: i
     frames = (VideoFrame(width, height, "yuv420p") for _ in range(num_frames))
     is_twice = plain.is_decoded_twice(np.array([float(num_frames)]), np.array([float(width * height)]))
     assert is_twice.tolist() == [plain._frames_while_few(frames) is None]
+
+
+def test_a_damaged_frame_of_a_long_mp4_is_no_reason_to_index_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sample_table, "WORTH_IT_SAMPLES", 4)
+    monkeypatch.setattr(sample_table, "_NUM_CHECKED", 8)
+    video = bytearray(numbered_video(40, options={"x264-params": "keyint=40:bframes=0:cpu-independent=1"}))
+    with open_video(bytes(video), Limits()) as opened:
+        place, size = opened.stream.index_entries[30].pos, opened.stream.index_entries[30].size
+    video[place + size // 2 : place + size // 2 + 8] = bytes(8)
+    readings: list[bool] = []
+    read_index = decode.read_index
+
+    def read(opened: OpenVideo, *, allow_table: bool) -> index.PacketIndex:
+        readings.append(allow_table)
+        return read_index(opened, allow_table=allow_table)
+
+    monkeypatch.setattr(decode, "read_index", read)
+    clip = decode_frames(bytes(video), [400_000], SIZE)
+    assert (clip.note, readings) == ("", [True])
+    with pytest.raises(VideoLost, match="corrupt_frames"):
+        decode_frames(bytes(video), [1_200_000], SIZE)
+    assert readings == [True, True]
 
 
 @pytest.mark.parametrize("kept_bytes", [0, plain.KEPT_BYTES], ids=["decoded twice", "kept"])
