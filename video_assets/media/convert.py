@@ -98,29 +98,13 @@ def _scalers() -> tuple[VideoReformatter, VideoReformatter]:
     return scalers
 
 
-class OrientationChanged(Exception):
-    """A frame is to be turned otherwise than the first one of its size."""
-
-
 class FrameConverter:
-    """Makes stored frames of one video's decoded frames; keeps its sums from frame to frame.
+    """Makes stored frames of one video's decoded frames; keeps its sums while size and turn stay the same."""
 
-    All frames of a size are turned as the first one is. With `keeps_orientation` it makes sure that this is how each
-    is to be turned, so that it does not matter which came first.
-    """
-
-    def __init__(
-        self,
-        frame_size: FrameSize,
-        sample_aspect_ratio: Fraction | None,
-        limits: Limits,
-        *,
-        keeps_orientation: bool = False,
-    ) -> None:
+    def __init__(self, frame_size: FrameSize, sample_aspect_ratio: Fraction | None, limits: Limits) -> None:
         self._frame_size = frame_size
         self._sample_aspect_ratio = sample_aspect_ratio
         self._limits = limits
-        self._keeps_orientation = keeps_orientation
         self._reformatter, self._same_size = _scalers()
         self._coded = Size(0, 0)
         self._orientation = UPRIGHT
@@ -132,12 +116,8 @@ class FrameConverter:
 
         Raises:
             VideoLost: too_many_pixels, for the decoded picture or (a ribbon of a video) for the stored one.
-            OrientationChanged: with `keeps_orientation`.
         """
-        if (frame.width, frame.height) != (self._coded.width_px, self._coded.height_px):
-            self._measure(frame)
-        elif self._keeps_orientation and orientation_of(frame) != self._orientation:
-            raise OrientationChanged("its frames change their orientation in the middle")
+        self._measure(frame)
         if self._is_direct and into is not None:
             return self._scale(frame, into)
         picture = self._scale(frame, None)
@@ -151,15 +131,17 @@ class FrameConverter:
         Raises:
             VideoLost: too_many_pixels.
         """
-        if (frame.width, frame.height) != (self._coded.width_px, self._coded.height_px):
-            self._measure(frame)
+        self._measure(frame)
         return (self._fit.frame.height_px, self._fit.frame.width_px, 3)
 
     def _measure(self, frame: VideoFrame) -> None:
-        """What has to be done to frames of this size; the first one tells how they are turned."""
-        check_pixels(frame.width, frame.height, self._limits)
-        coded = Size(frame.width, frame.height)
-        orientation = orientation_of(frame)
+        """What has to be done to this frame, unless it is what was done to the one before; each tells its own turn."""
+        width_px, height_px, orientation = frame.width, frame.height, orientation_of(frame)
+        is_same_size = width_px == self._coded.width_px and height_px == self._coded.height_px
+        if is_same_size and (orientation is self._orientation or orientation == self._orientation):
+            return
+        check_pixels(width_px, height_px, self._limits)
+        coded = Size(width_px, height_px)
         fit = fit_frame(display_size(coded, self._sample_aspect_ratio, orientation), self._frame_size)
         check_pixels(fit.scaled.width_px, fit.scaled.height_px, self._limits)
         _check_sides(fit.frame)

@@ -9,7 +9,7 @@ from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss, VideoLost
 from video_assets.domain.timeline import Timeline
 from video_assets.media.clock import shown_at
-from video_assets.media.convert import FrameConverter, OrientationChanged
+from video_assets.media.convert import FrameConverter
 from video_assets.media.index import FrameDamaged, IndexNotTrusted, PacketIndex, TableNotTrusted, read_index
 from video_assets.media.part_index import Part, read_part_index
 from video_assets.media.plain import DecodedFrames, FrameStack, decode_opened_plainly, decode_plainly
@@ -210,11 +210,11 @@ def _decode_jointly(
 ) -> DecodedFrames:
     """What is wrong for one span may not be so for another: no conclusion is drawn from it here."""
     places = shown_at(index.timeline.starts_us, wanted_us).tolist()
-    converter = FrameConverter(frame_size, opened.stream.sample_aspect_ratio, opened.limits, keeps_orientation=True)
+    converter = FrameConverter(frame_size, opened.stream.sample_aspect_ratio, opened.limits)
     spans = [places[part] for part in choice.spans]
     try:
         return _decoded(opened, index, FrameStack(places, converter, frame_size), places, spans)
-    except (IndexNotTrusted, OrientationChanged) as error:
+    except IndexNotTrusted as error:
         raise NotTogether(str(error)) from error
 
 

@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from video_assets.domain.encoding import Encoding
+from video_assets.domain.geometry import FrameSize, Orientation
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss, VideoLost
 from video_assets.domain.sampling import choose_timestamps
@@ -20,6 +21,7 @@ from video_assets.media.plain import decode_plainly
 from video_assets.media.skipping import Run, join_runs, plan_runs
 from video_assets.media.video import VideoSource, open_video
 from video_assets_tests.corpus import corpus_files, require_corpus
+from video_assets_tests.media.joining import UNIT, joined_video
 from video_assets_tests.media.making import numbered_video
 from video_assets_tests.media.test_decode import KINDS, NUM_FRAMES, SIZE, X264, every_start, video_of
 from video_assets_tests.media.test_real_videos import GOOD, LABELLED, needs_corpus
@@ -210,13 +212,31 @@ def test_runs_of_two_spans_are_cut_where_the_second_begins(made: dict[str, bytes
     assert [(run.start, run.stop, run.places) for run in joined] == [(0, 20, [0]), (20, 36, [20, 29, 35])]
 
 
-def test_spans_that_are_turned_differently_are_not_decoded_together(
+def test_frames_of_one_size_that_are_turned_differently_are_each_turned_as_they_say() -> None:
+    part = numbered_video(40, options={"x264-params": "keyint=10:bframes=0:cpu-independent=1"}, container="h264")
+
+    def turned_by_180(data: bytes, part: int, _number: int) -> bytes:
+        orientation = bytes.fromhex("00000001 06 2f03100014 80")  # H.264, D.2.27
+        return UNIT.sub(orientation + b"\0\0\1", data, count=1) if part else data
+
+    upright, turned = (joined_video([part, part], "matroska", *edit) for edit in ([], [turned_by_180]))
+    everything = decode_clip(turned, every_start, SIZE)
+    as_coded = decode_clip(upright, every_start, SIZE).frames
+    assert everything.note == ""
+    assert (everything.frames[:40] == as_coded[:40]).all()
+    assert (everything.frames[40:] == as_coded[40:, ::-1, ::-1]).all()
+    spans = [(0, 1), (2, 3), (1.4, 1.8)]
+    for one, span in zip(together(turned, spans), spans, strict=True):
+        assert_same(one, by_itself(turned, span))
+
+
+def test_spans_whose_frames_come_out_in_different_shapes_are_not_decoded_together(
     made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turns = itertools.cycle([convert.UPRIGHT, convert.Orientation(turn_degrees=90)])
-    monkeypatch.setattr(convert, "orientation_of", lambda _: next(turns))
-    with pytest.raises(NotTogether, match="change their orientation"):
-        together(video_of("h264 b-frames mp4", made), [(0, 0.5), (0.5, 1)])
+    monkeypatch.setattr(convert, "orientation_of", lambda frame: Orientation(90 if frame.time > 0.8 else 0))
+    wide = FrameSize("short_side", 32)
+    with pytest.raises(VideoLost, match="change their shape in the middle"):
+        decode_spans(video_of("h264 b-frames mp4", made), [choice(span) for span in [(0, 0.5), (1, 1.5)]], wide)
 
 
 def test_frames_of_a_long_gap_between_spans_are_not_decoded() -> None:
