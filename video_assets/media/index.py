@@ -24,6 +24,8 @@ from video_assets.media.video import OpenVideo, check_length, lose
 NO_TICK: Final = -(2**63)
 """A time that the container does not give (FFmpeg's AV_NOPTS_VALUE)."""
 
+OTHER_FIRST_FRAME: Final = "The first frame is not the one that its index lists."
+
 HELD_BYTES: Final = 48 * 2**20
 """Packets of videos up to this size are kept from indexing to decoding: no second reading, no seek to get wrong."""
 
@@ -166,6 +168,7 @@ def _index_of_table(opened: OpenVideo, table: SampleTable) -> PacketIndex:
     codec = opened.codec.codec.canonical_name
     restarts = table.keyframes if codec in RESTARTABLE else table.keyframes[:1]
     try:
+        _check_beginning(codec, first, opened.codec.extradata)
         _check_order(pts, order, np.arange(len(pts)), restarts)
     except IndexNotTrusted as error:
         raise TableNotTrusted(str(error)) from error
@@ -194,6 +197,12 @@ def _timeline(opened: OpenVideo, ticks: NDArray[np.int64], last_duration: int) -
     return timeline
 
 
+def _check_beginning(codec: str, first: av.packet.Packet, extradata: bytes | None) -> None:
+    """FFmpeg shows nothing of H.264 that was cut inside a refresh until the pictures are whole again."""
+    if codec == "h264" and not starts_cleanly(codec, first, extradata):
+        raise IndexNotTrusted("Its first packet is not a clean beginning.")
+
+
 class _Beginnings:
     """Tells at which keyframes decoding may begin, looking at all of them in turn."""
 
@@ -209,6 +218,7 @@ class _Beginnings:
             self.has_palette = self.has_palette or keyframe.has_sidedata("palette")
         has_parameters = self._parameters.are_brought_by(keyframe, is_first=number == 0)
         if number == 0:
+            _check_beginning(self._codec, keyframe, self._extradata)
             return True
         if self._codec not in RESTARTABLE or not starts_cleanly(self._codec, keyframe, self._extradata):
             return False

@@ -11,7 +11,7 @@ from video_assets.domain.geometry import Size, display_size, usable_pixel_aspect
 from video_assets.domain.limits import Limits
 from video_assets.domain.timeline import Timeline
 from video_assets.media.convert import orientation_of
-from video_assets.media.index import IndexNotTrusted, PacketIndex, TableNotTrusted, read_index
+from video_assets.media.index import OTHER_FIRST_FRAME, IndexNotTrusted, PacketIndex, TableNotTrusted, read_index
 from video_assets.media.plain import plain_timeline
 from video_assets.media.reading import PacketReader
 from video_assets.media.video import (
@@ -49,6 +49,8 @@ def _probe_by_index(video: VideoSource, limits: Limits, *, allow_table: bool) ->
         first = _first_frame(opened, _packets(opened, index))
         if first is None:
             raise IndexNotTrusted("None of its first packets decoded to a frame.")
+        if index.has_pts and first.pts != index.frame_ticks[0]:
+            raise IndexNotTrusted(OTHER_FIRST_FRAME)
         return _facts(opened, first, index.timeline, index.num_keyframes, note="")
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from video_assets.media.bitstream import INTRA_ONLY, NEEDS_FIRST_PACKET, may_skip_unreferenced, starts_cleanly
-from video_assets.media.index import NO_TICK, FrameDamaged, IndexNotTrusted, PacketIndex
+from video_assets.media.index import NO_TICK, OTHER_FIRST_FRAME, FrameDamaged, IndexNotTrusted, PacketIndex
 from video_assets.media.parameters import carried_parameters
 from video_assets.media.plain import FrameStack
 from video_assets.media.reading import PacketReader
@@ -133,6 +133,7 @@ class _Decoding:
         self._is_skipping = False
         self._num_frames_decoded = 0
         self._latest_tick = NO_TICK
+        self._is_at_first = False
 
     def decode(self, runs: Sequence[Run]) -> int:
         """Decode run after run; how many frames came out."""
@@ -152,6 +153,7 @@ class _Decoding:
         wanted = {int(index.frame_ticks[place]): place for place in run.places}
         exempt = self._exempt(run)
         self._latest_tick = NO_TICK
+        self._is_at_first = index.has_pts and index.begins_stream and not run.start
         not_before = int(index.pts[run.start]) if index.has_pts and (run.start or not index.begins_stream) else NO_TICK
         number = run.start
         for packet in self._reader.packets(run.start, run.stop):
@@ -202,6 +204,9 @@ class _Decoding:
         for frame in frames:
             self._num_frames_decoded += 1
             tick = self._tick(frame)
+            if self._is_at_first and tick != self._index.frame_ticks[0]:
+                raise IndexNotTrusted(OTHER_FIRST_FRAME)
+            self._is_at_first = False
             if tick < not_before:  # pictures that lead into an open GOP lack what they refer to
                 continue
             if frame.is_corrupt:

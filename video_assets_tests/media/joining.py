@@ -14,7 +14,7 @@ NEW_EXTRADATA = 1  # AV_PKT_DATA_NEW_EXTRADATA
 UNIT = re.compile(rb"\x00\x00\x01")
 
 Edit = Callable[[bytes, int, int], bytes]
-"""Another packet instead: given its bytes, the number of its part, and its own number in that part."""
+"""Another packet instead, or none: given its bytes, the number of its part, and its own number in that part."""
 
 
 def joined_video(
@@ -43,7 +43,10 @@ def joined_video(
                 stream = source.streams.video[0]
                 written = written or output.add_stream_from_template(stream)
                 for number, old in enumerate(packet for packet in source.demux(stream) if packet.size):
-                    packet = Packet(edit(bytes(old), part, number))
+                    data = edit(bytes(old), part, number)
+                    if not data:
+                        continue
+                    packet = Packet(data)
                     packet.pts, packet.dts = 2 * place + delay, 2 * place
                     packet.time_base, packet.duration = Fraction(1, 50), 2
                     packet.is_keyframe, packet.stream = old.is_keyframe, written

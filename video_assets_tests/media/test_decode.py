@@ -165,6 +165,30 @@ def test_intra_refresh_is_never_entered_in_the_middle(made: dict[str, bytes]) ->
     assert number_of(clip.frames[0]) == NUM_FRAMES - 1
 
 
+@pytest.mark.parametrize("is_seen_by", ["beginning", "frames"])
+@pytest.mark.parametrize("container", ["matroska", "mp4 by its table"])
+def test_frames_that_a_cut_inside_a_refresh_took_are_not_counted(
+    container: str, is_seen_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if container.endswith("table"):
+        monkeypatch.setattr(sample_table, "WORTH_IT_SAMPLES", 4)
+        monkeypatch.setattr(sample_table, "_NUM_CHECKED", 8)
+    if is_seen_by == "frames":
+        monkeypatch.setattr(index, "_check_beginning", lambda *_: None)
+    options = {"x264-params": "keyint=10:intra-refresh=1:bframes=0:cpu-independent=1"}
+    whole = numbered_video(60, options=options, container="h264")
+    video = joined_video([whole], container.split(maxsplit=1)[0], lambda data, _, number: data if number >= 20 else b"")
+    truth = reference_frames(video, [0], SIZE)
+    assert 0 < truth.num_frames_total < 40
+    clip = decode_clip(video, every_start, SIZE)
+    assert clip.timeline.starts_us.tolist() == truth.timeline.starts_us.tolist()
+    assert "clean beginning" in clip.note if is_seen_by == "beginning" else "first frame is not" in clip.note
+    assert probe_video(video).num_frames == truth.num_frames_total
+    if is_seen_by == "beginning":
+        last = decode_clip(video, lambda timeline: [timeline.end_us], SIZE)
+        assert last.num_frames_total == truth.num_frames_total
+
+
 def test_repeats_are_allowed_and_the_order_is_kept(made: dict[str, bytes]) -> None:
     clip = decode_frames(video_of("h264 b-frames mp4", made), [800_000, 0, 0, 1_560_000, 40_000], SIZE)
     assert [number_of(picture) for picture in clip.frames] == [20, 0, 0, 39, 1]
