@@ -420,7 +420,7 @@ def test_a_frame_that_comes_later_than_any_decoder_holds_one_back_is_of_another_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     part = numbered_video(40, options={"x264-params": "keyint=40:bframes=0:cpu-independent=1"}, container="h264")
-    monkeypatch.setattr(index, "starts_cleanly", lambda *_: False)  # as where the second part begins with no keyframe
+    monkeypatch.setattr(index, "RESTARTABLE", frozenset())  # as where the second part begins with no keyframe
     for late, is_seen in [(24, False), (22, True)]:  # 15 and 17 frames of the first part are shown behind it
         video = joined_video([part, part], "mp4", starts=[0, 2 * late + 1])
         with open_video(video, Limits()) as opened:
