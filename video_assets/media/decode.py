@@ -10,7 +10,8 @@ from video_assets.domain.losses import Loss, VideoLost
 from video_assets.domain.timeline import Timeline
 from video_assets.media.clock import shown_at
 from video_assets.media.convert import FrameConverter
-from video_assets.media.index import FrameDamaged, IndexNotTrusted, PacketIndex, TableNotTrusted, read_index
+from video_assets.media.index import PacketIndex, read_index
+from video_assets.media.packets import FrameDamaged, IndexNotTrusted, TableNotTrusted
 from video_assets.media.part_index import Part, read_part_index
 from video_assets.media.plain import DecodedFrames, FrameStack, decode_opened_plainly, decode_plainly
 from video_assets.media.skipping import decode_indexed

@@ -1,6 +1,6 @@
 """The packet index: what a video holds, frame by frame, without decoding any."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import av.packet
@@ -9,20 +9,13 @@ from numpy.typing import NDArray
 
 from video_assets.domain.geometry import round_half_up
 from video_assets.domain.timeline import Timeline
-from video_assets.media.bitstream import (
-    RESTARTABLE,
-    count_vops,
-    is_packed,
-    is_shown,
-    starts_cleanly,
-)
-from video_assets.media.clock import MOST_REORDERED, ticks_to_us, timeline_of
+from video_assets.media.bitstream import RESTARTABLE, count_vops, is_packed, is_shown, starts_cleanly
+from video_assets.media.clock import ticks_to_us, timeline_of
+from video_assets.media.frame_order import JUMP_BACK, check_order, frames_by_dts, frames_by_pts
+from video_assets.media.packets import NO_TICK, IndexNotTrusted, Packets, TableNotTrusted
 from video_assets.media.parameters import ParameterKey, ParametersInForce, carried_parameters
 from video_assets.media.sample_table import SampleTable, read_sample_table
 from video_assets.media.video import OpenVideo, check_length, lose
-
-NO_TICK: Final = -(2**63)
-"""A time that the container does not give (FFmpeg's AV_NOPTS_VALUE)."""
 
 OTHER_FIRST_FRAME: Final = "The first frame is not the one that its index lists."
 
@@ -35,10 +28,7 @@ _EXTRADATA_CHANGES: Final = frozenset({"flv", "mov,mp4,m4a,3gp,3g2,mj2"})
 _PARTS_ARE_SOUGHT: Final = frozenset({"h264", "hevc"})
 """If a keyframe lacks parameters, not even the rest may be trusted: who decodes a part reads nothing before it."""
 
-_JUMP_BACK: Final = "Its packets' times jump back."
 _PALETTE: Final = "Its palette comes with one packet, once."
-
-_NOT_CODED_BYTES: Final = 8  # an MPEG-4 packet that small codes nothing: a placeholder after packed pictures
 
 
 @dataclass(slots=True)
@@ -73,35 +63,6 @@ class PacketIndex:
         return len(self.pts)
 
 
-class IndexNotTrusted(Exception):
-    """The packets do not tell which frames there are; the message says why, as a sentence for `note`."""
-
-
-class FrameDamaged(IndexNotTrusted):
-    """What was decoded has errors. Another index would not mend them."""
-
-
-class TableNotTrusted(IndexNotTrusted):
-    """The sample table does not; reading all packets may."""
-
-
-@dataclass(slots=True)
-class Packets:
-    """What demuxing has collected so far."""
-
-    pts: list[int] = field(default_factory=list)
-    dts: list[int] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
-    shown: list[bool] = field(default_factory=list)
-    restarts: list[int] = field(default_factory=list)
-    num_keyframes: int = 0
-    num_vops: list[int] = field(default_factory=list)  # MPEG-4 only: pictures in each packet
-    is_packed: bool = False
-    has_palette: bool = False  # colours that came with a packet, beside its data
-    last_duration: int = 0
-    held: list[av.packet.Packet] | None = field(default_factory=list)
-
-
 def read_index(opened: OpenVideo, *, allow_table: bool = True) -> PacketIndex:
     """What the stream holds, decoding nothing: from a long mp4's sample table, else by demuxing all of it once.
 
@@ -126,7 +87,7 @@ def _index_of_packets(opened: OpenVideo, packets: Packets) -> PacketIndex:
     shown = np.flatnonzero(np.array(packets.shown, dtype=bool))
     known_dts = dts[dts != NO_TICK]
     if (known_dts[1:] < known_dts[:-1]).any():
-        raise IndexNotTrusted(_JUMP_BACK)
+        raise IndexNotTrusted(JUMP_BACK)
     has_pts = bool((pts[shown] != NO_TICK).all())
     restarts = np.array(packets.restarts, dtype=np.int64)
     if packets.has_palette:  # given once: to who reads the packet again, no more
@@ -134,9 +95,9 @@ def _index_of_packets(opened: OpenVideo, packets: Packets) -> PacketIndex:
             raise IndexNotTrusted(_PALETTE)
         restarts = restarts[:1]
     if has_pts:
-        ticks, brought_by = _frames_by_pts(pts, shown, restarts)
+        ticks, brought_by = frames_by_pts(pts, shown, restarts)
     else:
-        ticks, brought_by = _frames_by_dts(opened, packets, dts)
+        ticks, brought_by = frames_by_dts(opened, packets, dts)
     return PacketIndex(
         pts=pts,
         dts=dts,
@@ -169,7 +130,7 @@ def _index_of_table(opened: OpenVideo, table: SampleTable) -> PacketIndex:
     restarts = table.keyframes if codec in RESTARTABLE else table.keyframes[:1]
     try:
         _check_beginning(codec, first, opened.codec.extradata)
-        _check_order(pts, order, np.arange(len(pts)), restarts)
+        check_order(pts, order, np.arange(len(pts)), restarts)
     except IndexNotTrusted as error:
         raise TableNotTrusted(str(error)) from error
     return PacketIndex(
@@ -276,68 +237,3 @@ def _demux(opened: OpenVideo) -> Packets:
 def _changes_extradata(packet: av.packet.Packet, extradata: bytes | None) -> bool:
     """Whether the container gives another header with this packet; FLV may repeat the same one."""
     return packet.has_sidedata("new_extradata") and bytes(packet.get_sidedata("new_extradata")) != extradata
-
-
-def _frames_by_pts(
-    pts: NDArray[np.int64], shown: NDArray[np.int64], restarts: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    places = np.argsort(pts[shown], kind="stable")
-    order = shown[places]
-    if len(order) and pts[order[0]] < pts[0] and shown[0] == 0:
-        raise IndexNotTrusted("Frames are shown before its first keyframe.")
-    _check_order(pts, places, shown, restarts)
-    return pts[order], order
-
-
-def _check_order(
-    pts: NDArray[np.int64], places: NDArray[np.int64], shown: NDArray[np.int64], restarts: NDArray[np.int64]
-) -> None:
-    """A decoder holds back so many pictures, and none at a keyframe: frames of more distant packets come in turn.
-
-    Where a clock went back in the middle, frames of two parts would stand among one another.
-    """
-    is_held_too_long = places - np.arange(len(places)) > MOST_REORDERED
-    num_before = np.searchsorted(shown, restarts)
-    restarts, num_before = restarts[num_before > 0], num_before[num_before > 0]
-    is_passed = np.maximum.accumulate(pts[shown])[num_before - 1] > pts[restarts]
-    if is_held_too_long.any() or is_passed.any():
-        raise IndexNotTrusted(_JUMP_BACK)
-
-
-def _frames_by_dts(
-    opened: OpenVideo, packets: Packets, dts: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """MPEG-4 with B pictures in AVI has decoding times only; a frame is shown when the next packet brings it out.
-
-    The decoder holds one picture back, so the first packet brings out none, and the last frame comes out at the end,
-    one step after the last packet.
-    """
-    if opened.codec.codec.canonical_name != "mpeg4" or opened.codec.reorder_depth != 1 or packets.held is None:
-        raise IndexNotTrusted("Its packets have no presentation times.")
-    if (dts == NO_TICK).any() or not all(packets.shown):
-        raise IndexNotTrusted("Its packets have no times, or not all are shown.")
-    bringing = np.array(_packets_that_bring_pictures(packets), dtype=np.int64)
-    ticks = np.append(dts[bringing[1:]], dts[bringing[-1]] + 1)
-    return ticks, np.append(bringing[1:], bringing[-1])
-
-
-def _packets_that_bring_pictures(packets: Packets) -> list[int]:
-    """Numbers of the packets that let the decoder work out one picture.
-
-    Where B pictures are packed, a packet may hold two: the second waits for the next packet, often a placeholder that
-    codes nothing. A placeholder that nothing waits for brings nothing, like one of a single byte; a picture that waits
-    behind the very last packet never comes out.
-    """
-    numbers: list[int] = []
-    num_waiting = 0
-    for number, (size, num_vops) in enumerate(zip(packets.sizes, packets.num_vops, strict=True)):
-        if size <= 1:
-            continue
-        is_placeholder = size < _NOT_CODED_BYTES
-        num_waiting += 0 if is_placeholder else num_vops
-        if num_waiting > 2 or (not packets.is_packed and (is_placeholder or num_waiting != 1)):
-            raise IndexNotTrusted("Its packets have no presentation times, and do not hold one frame each.")
-        if num_waiting:
-            num_waiting -= 1
-            numbers.append(number)
-    return numbers

@@ -20,7 +20,8 @@ import numpy as np
 from video_assets.domain.timeline import KnownTimeline, Timeline
 from video_assets.media.bitstream import is_shown, starts_cleanly
 from video_assets.media.clock import MOST_REORDERED, ticks_to_us, timeline_of
-from video_assets.media.index import HELD_BYTES, NO_TICK, IndexNotTrusted, PacketIndex
+from video_assets.media.index import HELD_BYTES, PacketIndex
+from video_assets.media.packets import NO_TICK, IndexNotTrusted
 from video_assets.media.video import OpenVideo, check_length
 
 _CODECS: Final = frozenset({"h264", "hevc", "vp8", "vp9", "av1"})

@@ -11,7 +11,8 @@ from video_assets.domain.geometry import Size, display_size, usable_pixel_aspect
 from video_assets.domain.limits import Limits
 from video_assets.domain.timeline import Timeline
 from video_assets.media.convert import orientation_of
-from video_assets.media.index import OTHER_FIRST_FRAME, IndexNotTrusted, PacketIndex, TableNotTrusted, read_index
+from video_assets.media.index import OTHER_FIRST_FRAME, PacketIndex, read_index
+from video_assets.media.packets import IndexNotTrusted, TableNotTrusted
 from video_assets.media.plain import plain_timeline
 from video_assets.media.reading import PacketReader
 from video_assets.media.video import (

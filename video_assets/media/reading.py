@@ -6,7 +6,8 @@ from typing import Final
 import av.error
 import av.packet
 
-from video_assets.media.index import NO_TICK, IndexNotTrusted, PacketIndex
+from video_assets.media.index import PacketIndex
+from video_assets.media.packets import NO_TICK, IndexNotTrusted
 from video_assets.media.video import OpenVideo
 
 READ_THROUGH_BYTES: Final = 512 * 1024

@@ -17,7 +17,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from video_assets.media.bitstream import INTRA_ONLY, NEEDS_FIRST_PACKET, may_skip_unreferenced, starts_cleanly
-from video_assets.media.index import NO_TICK, OTHER_FIRST_FRAME, FrameDamaged, IndexNotTrusted, PacketIndex
+from video_assets.media.index import OTHER_FIRST_FRAME, PacketIndex
+from video_assets.media.packets import NO_TICK, FrameDamaged, IndexNotTrusted
 from video_assets.media.parameters import carried_parameters
 from video_assets.media.plain import FrameStack
 from video_assets.media.reading import PacketReader

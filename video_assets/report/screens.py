@@ -1,26 +1,26 @@
 """The last screens of the commands: what was done, what was lost and why, and what to do next."""
 
 import shlex
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from video_assets.domain.labels import are_names_of_splits
 from video_assets.domain.progress import duration_words
-from video_assets.domain.splits import SPLITS
+from video_assets.report.screen_parts import (
+    Result,
+    checks_summary,
+    classes,
+    counted,
+    gone,
+    left_out,
+    losses,
+    name_option,
+    official_ignored,
+    splits_table,
+)
 from video_assets.report.terminal import Screen, copyable, headline, section, table, words
-
-_EXAMPLES = 3
-_REASONS = 8
-_CLASSES = 8
-_DESCRIPTION = 300
-"""Characters of a check's sentence; `--json` has all of it."""
-
-Result = Mapping[str, Any]
 
 
 def build_screen(result: Result) -> Screen:
@@ -36,23 +36,23 @@ def build_screen(result: Result) -> Screen:
         parts.append(headline("Built, but not valid:", result["version_dir"], "red"))
     else:
         parts.append(headline("Built", result["version_dir"], "green"))
-    parts += _splits(result["splits"])
+    parts += splits_table(result["splits"])
     parts.append(
         words(
-            f"{_count(result['clips_encoded'], 'clip')} encoded, {result['clips_reused']} reused; "
-            f"{_count(result['shards_written'], 'shard')} written, {result['shards_reused']} reused; "
+            f"{counted(result['clips_encoded'], 'clip')} encoded, {result['clips_reused']} reused; "
+            f"{counted(result['shards_written'], 'shard')} written, {result['shards_reused']} reused; "
             f"{duration_words(result['seconds'])}"
         )
     )
-    parts += _classes(result) + _gone(result)
-    parts += _losses(result) + _left_out(result) + _official_ignored(result) + _checks(result["checks"])
+    parts += classes(result) + gone(result)
+    parts += losses(result) + left_out(result) + official_ignored(result) + checks_summary(result["checks"])
     return [*parts, _after_build(result, has_failed=bool(failed))]
 
 
 def _after_build(result: Result, *, has_failed: bool) -> RenderableType:
     """What to do next."""
     root = shlex.quote(result["root"])
-    name = _name_option(result)
+    name = name_option(result)
     source = shlex.quote(result.get("source") or "DIR")
     look = f"video-assets ui --source {source} --root {root}{name}"
     if result["refused"] or has_failed:
@@ -72,124 +72,12 @@ def _after_build(result: Result, *, has_failed: bool) -> RenderableType:
     )
 
 
-def _name_option(result: Result) -> str:
-    """`--name`, where the dataset is not called as the commands take it to be."""
-    parts = str(result.get("version_dir", "")).rsplit("/", 2)
-    name = parts[-2] if len(parts) == 3 else result.get("name", "clips")
-    return "" if name == "clips" else f" --name {shlex.quote(name)}"
-
-
-def _splits(splits: Mapping[str, Mapping[str, int]]) -> list[RenderableType]:
-    order = [name for name in SPLITS if name in splits]
-    rows = [(name, splits[name]["records"], splits[name]["shards"]) for name in order]
-    return [table(("split", "clips", "shards"), rows)] if rows else []
-
-
-def _classes(result: Result) -> list[RenderableType]:
-    """How many there are and the first of them; a word if they seem to be none."""
-    labels = result.get("classes", ())
-    if not labels:
-        return []
-    more = ", …" if len(labels) > _CLASSES else ""
-    found: list[RenderableType] = [words(f"{len(labels)} classes: {', '.join(labels[:_CLASSES])}{more}")]
-    if are_names_of_splits(labels):
-        found.append(
-            words(
-                "These are names of splits, and the folders below them were not looked at: a class is a folder at the "
-                "top of the source. Put the classes there, or give a table with the columns path, label and split.",
-                "yellow",
-            )
-        )
-    return found
-
-
-def _gone(result: Result) -> list[RenderableType]:
-    """Clips that the dataset had and its source has no more."""
-    if not result.get("gone"):
-        return []
-    named = ", ".join(result["gone_clips"][:3]) + (", …" if result["gone"] > 3 else "")
-    return [words(f"{_count(result['gone'], 'clip')} of before left the source, and the dataset: {named}", "yellow")]
-
-
-def _losses(result: Result, place: str = ", or quarantine.parquet beside the version") -> list[RenderableType]:
-    """How many were lost for which reason, with examples; `place` is where else all of them are."""
-    lost = result["quarantined"]
-    if not lost:
-        return []
-    by_reason: dict[str, list[Mapping[str, str]]] = defaultdict(list)
-    for item in lost:
-        by_reason[item["reason"]].append(item)
-    ordered = sorted(by_reason, key=lambda reason: (-len(by_reason[reason]), reason))
-    parts: list[RenderableType] = []
-    for reason in ordered[:_REASONS]:
-        items = by_reason[reason]
-        lines = [words(f"{reason}: {len(items)}".replace("\n", " "), "yellow")]
-        for item in items[:_EXAMPLES]:
-            line = words(f"  {item['source']}".replace("\n", " "))
-            line.append(words(f"  {item['detail']}".replace("\n", " ")).plain, style="dim")
-            line.no_wrap, line.overflow = True, "ellipsis"
-            lines.append(line)
-        if len(items) > _EXAMPLES:
-            lines.append(Text(f"  and {len(items) - _EXAMPLES} more"))
-        parts.append(Group(*lines))
-    if len(ordered) > _REASONS:
-        parts.append(Text(f"and {len(ordered) - _REASONS} other reasons"))
-    parts.append(words(f"All of them, with their whole sentences: --json{place}."))
-    return [section(f"Lost: {_count(len(lost), 'clip')}", *parts, style="bold yellow")]
-
-
-def _left_out(result: Result) -> list[RenderableType]:
-    left_out = result["left_out"]
-    if not left_out:
-        return []
-    named = "; ".join(f"{item['source']} ({item['reason']})" for item in left_out[:_EXAMPLES])
-    more = f"; and {len(left_out) - _EXAMPLES} more: left_out.parquet" if len(left_out) > _EXAMPLES else ""
-    return [words(f"Left out, each with its reason: {len(left_out)}: {named}{more}")]
-
-
-def _official_ignored(result: Result) -> list[RenderableType]:
-    """Clips that stay though the table says otherwise now, for whoever takes its list for done."""
-    number = result.get("official_splits_ignored", 0)
-    if not number:
-        return []
-    clips = result["clips_that_stay"][:_EXAMPLES]
-    named = "; ".join(f"{item['clip_id']} ({item['split']}; the table says {item['official']})" for item in clips)
-    more = f"; and {number - len(clips)} more" if number > len(clips) else ""
-    stay = "stays in its split, for a clip" if number == 1 else "stay in their splits, for a clip"
-    return [words(f"{_count(number, 'clip')} {stay} that was assigned never moves: {named}{more}", "yellow")]
-
-
-def _checks(checks: Sequence[Result]) -> list[RenderableType]:
-    if not checks:
-        return []
-    failed = [check for check in checks if not check["passed"]]
-    colour = "red" if any(check["severity"] == "ERROR" for check in failed) else "yellow" if failed else "green"
-    title = f"Checks: {len(checks) - len(failed)} of {len(checks)} passed"
-    alike: dict[tuple[str, str], list[Result]] = defaultdict(list)
-    for check in failed:
-        alike[check["severity"], str(check.get("description", ""))].append(check)
-    return [section(title, *map(_failed_check, alike.values()), style=f"bold {colour}")]
-
-
-def _failed_check(checks: Sequence[Result]) -> RenderableType:
-    """Checks that say the same, such as those of all shards whose source is not there."""
-    check, more = checks[0], f" and {len(checks) - 1} more" if len(checks) > 1 else ""
-    is_error = check["severity"] == "ERROR"
-    sentence = str(check.get("description", ""))
-    if len(sentence) > _DESCRIPTION:
-        sentence = f"{sentence[:_DESCRIPTION].rsplit(' ', 1)[0]} … (all of it: --json)"
-    return Text.assemble(
-        ("FAILED" if is_error else "warning", "bold red" if is_error else "yellow"),
-        words(f": {check['name']}{more}: {sentence}"),
-    )
-
-
 def plan_screen(result: Result) -> Screen:
     """What a build would do."""
     parts: list[RenderableType] = [headline("Would build", result["version_dir"], "green")]
-    parts += _splits(result["splits"])
-    shards = f"{_count(result['shards_to_write'], 'shard')} to write, {result['clips_per_shard']} clips a shard"
-    superseded = f"; {_count(result['shards_superseded'], 'shard')} superseded" if result["shards_superseded"] else ""
+    parts += splits_table(result["splits"])
+    shards = f"{counted(result['shards_to_write'], 'shard')} to write, {result['clips_per_shard']} clips a shard"
+    superseded = f"; {counted(result['shards_superseded'], 'shard')} superseded" if result["shards_superseded"] else ""
     parts.append(words(f"{shards}{superseded}."))
     parts.append(section("Estimate", *_estimate(result)))
     if result.get("budget"):
@@ -203,11 +91,11 @@ def plan_screen(result: Result) -> Screen:
         parts.append(section("Size budget", words(chosen), *command))
     if result.get("not_stored"):
         parts.append(words(f"{result['not_stored']}.", "yellow"))
-    parts += _classes(result) + _gone(result) + _official_ignored(result)
-    parts += _model_fit(result.get("model_fit", ())) + _losses(result, place="")
+    parts += classes(result) + gone(result) + official_ignored(result)
+    parts += _model_fit(result.get("model_fit", ())) + losses(result, place="")
     command = (
         f"video-assets build --source {shlex.quote(result['source'])} --root {shlex.quote(result['root'])}"
-        f"{_name_option(result)}"
+        f"{name_option(result)}"
     )
     settings = [f" --config {shlex.quote(result['config'])}"] if result.get("config") else []
     assignments = [*result.get("set", ()), *(result.get("budget") or {}).get("set", ())]
@@ -221,7 +109,7 @@ def _estimate(result: Result) -> list[RenderableType]:
     rows += [(item["name"], size_words(item["estimated_bytes"]), _minutes(item)) for item in result["alternatives"]]
     settings = [" ".join(f"--set {assignment}" for assignment in item["set"]) for item in result["alternatives"]]
     tried = (
-        f"From encoding {_count(result['clips_tried'], 'clip')} in {duration_words(result['trial_seconds'])}; "
+        f"From encoding {counted(result['clips_tried'], 'clip')} in {duration_words(result['trial_seconds'])}; "
         f"{result['workers']} decoding processes."
     )
     names = " and ".join(item["name"] for item in result["alternatives"])
@@ -260,7 +148,7 @@ def _model_fit(rows: Sequence[Result]) -> list[RenderableType]:
 
 def status_screen(result: Result) -> Screen:
     """How a dataset stands."""
-    root, name = shlex.quote(result["root"]), _name_option(result)
+    root, name = shlex.quote(result["root"]), name_option(result)
     if result["is_valid"]:
         parts: list[RenderableType] = [headline("Valid:", result["version_dir"], "green")]
     elif result["splits"]:
@@ -269,13 +157,13 @@ def status_screen(result: Result) -> Screen:
         parts = [headline("Nothing is committed yet:", result["version_dir"], "yellow")]
     else:
         parts = [headline("Nothing is planned yet:", f"{result['root']}/{result['name']}", "yellow")]
-    parts += _splits(result["splits"])
+    parts += splits_table(result["splits"])
     missing = result["shards_missing"]
     if missing:
         named = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
         planned = f"{len(missing)} of {result['shards_planned']} planned shards"
         parts.append(words(f"{planned} are missing or stale: {named}"))
-    parts += _losses(result) + _checks(result["checks"])
+    parts += losses(result) + checks_summary(result["checks"])
     if result["is_valid"]:
         return [*parts, section("Next", words("read everything again:"), copyable([_verify(root, name)]))]
     if result["version_dir"]:
@@ -294,11 +182,11 @@ def _verify(root: str, name: str) -> str:
 
 def verify_screen(result: Result) -> Screen:
     """What the checks found."""
-    root, name = shlex.quote(result["root"]), _name_option(result)
+    root, name = shlex.quote(result["root"]), name_option(result)
     checks = [{**check, "name": f"{check['name']} {check['target']}".strip()} for check in result["checks"]]
     verdict = ("Valid:", "green") if result["is_valid"] else ("INVALID:", "red")
     parts: list[RenderableType] = [headline(verdict[0], result["version_dir"], verdict[1])]
-    parts += [*_checks(checks), words(f"Read in {duration_words(result['seconds'])}.")]
+    parts += [*checks_summary(checks), words(f"Read in {duration_words(result['seconds'])}.")]
     if result["is_valid"]:
         return parts
     failed = [check for check in checks if not check["passed"] and check["severity"] == "ERROR"]
@@ -328,7 +216,7 @@ def repair_screen(result: Result) -> Screen:
         parts.append(section(f"{len(repaired)} {is_are} again", *map(words, repaired), style="bold green"))
     if failed:
         sentences = [words(f"- {entry['reason']}") for entry in failed]
-        parts.append(section(f"{_count(len(failed), 'file')} still damaged", *sentences, style="bold red"))
+        parts.append(section(f"{counted(len(failed), 'file')} still damaged", *sentences, style="bold red"))
     return [*parts, words(f"{duration_words(result['seconds'])}.")]
 
 
@@ -361,7 +249,7 @@ def doctor_screen(result: Result) -> Screen:
     good = [(finding["check"], finding["found"]) for finding in findings if finding["state"] == "ok"]
     num_problems = sum(finding["state"] == "problem" for finding in bad)
     if num_problems:
-        parts: list[RenderableType] = [Text(f"To mend: {_count(num_problems, 'problem')}", "bold red")]
+        parts: list[RenderableType] = [Text(f"To mend: {counted(num_problems, 'problem')}", "bold red")]
     else:
         parts = [Text("Nothing has to be mended", "bold green")]
     for finding in bad:
@@ -369,7 +257,3 @@ def doctor_screen(result: Result) -> Screen:
         title = f"{finding['check']}: {finding['found']}"
         parts.append(Group(words(title, colour), Padding(words(finding["remedy"]), (0, 0, 0, 2))))
     return [*parts, table(("fine", ""), good)] if good else parts
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

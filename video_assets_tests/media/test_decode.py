@@ -19,6 +19,7 @@ from video_assets.domain.losses import VideoLost
 from video_assets.domain.timeline import Timeline
 from video_assets.media import decode, index, plain, sample_table
 from video_assets.media.decode import decode_clip, decode_frames
+from video_assets.media.packets import IndexNotTrusted
 from video_assets.media.probe import probe_video
 from video_assets.media.reading import PacketReader
 from video_assets.media.reference import reference_frames
@@ -217,7 +218,7 @@ def test_a_wrong_index_leads_to_a_full_decode_that_chooses_again(
     made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def doubted(*_arguments: object) -> int:
-        raise index.IndexNotTrusted("A frame came out damaged.")
+        raise IndexNotTrusted("A frame came out damaged.")
 
     monkeypatch.setattr(decode, "decode_indexed", doubted)
     calls: list[Timeline] = []
@@ -275,7 +276,7 @@ def test_doubt_while_indexing_goes_on_with_the_packets_read_so_far(
 
     def doubt(*_arguments: object) -> bool:
         if next(numbers) == doubted_at:
-            raise index.IndexNotTrusted("A packet is odd.")
+            raise IndexNotTrusted("A packet is odd.")
         return True
 
     monkeypatch.setattr(index, "is_shown", doubt)
@@ -425,7 +426,7 @@ def test_a_frame_that_comes_later_than_any_decoder_holds_one_back_is_of_another_
         video = joined_video([part, part], "mp4", starts=[0, 2 * late + 1])
         with open_video(video, Limits()) as opened:
             if is_seen:
-                with pytest.raises(index.IndexNotTrusted, match="times jump back"):
+                with pytest.raises(IndexNotTrusted, match="times jump back"):
                     index.read_index(opened)
             else:
                 assert index.read_index(opened).timeline.num_frames == 80

@@ -15,7 +15,7 @@ from video_assets.domain.sampling import span_us
 from video_assets.domain.timeline import KnownTimeline, Timeline
 from video_assets.media import decode, video
 from video_assets.media.decode import DecodedFrames, decode_clip, decode_spans
-from video_assets.media.index import IndexNotTrusted
+from video_assets.media.packets import IndexNotTrusted
 from video_assets.media.part_index import Part, read_part_index
 from video_assets.media.probe import probe_video
 from video_assets.media.video import open_video

@@ -17,6 +17,7 @@ from video_assets.domain.sampling import choose_timestamps
 from video_assets.domain.timeline import Timeline
 from video_assets.media import convert, index, sample_table
 from video_assets.media.decode import DecodedFrames, NotTogether, decode_clip, decode_frames, decode_spans
+from video_assets.media.packets import IndexNotTrusted
 from video_assets.media.plain import decode_plainly
 from video_assets.media.skipping import Run, join_runs, plan_runs
 from video_assets.media.video import VideoSource, open_video
@@ -156,7 +157,7 @@ def test_a_video_without_a_trusted_index_is_decoded_once_for_all_spans(monkeypat
     monkeypatch.setattr(index, "starts_cleanly", lambda *_: False)
 
     def refuse(*_: object, **__: object) -> index.PacketIndex:
-        raise index.IndexNotTrusted("Its packets' times repeat.")
+        raise IndexNotTrusted("Its packets' times repeat.")
 
     monkeypatch.setattr("video_assets.media.decode.read_index", refuse)
     found = together(video, LAYOUTS["overlapping"])

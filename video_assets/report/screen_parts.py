@@ -1,0 +1,145 @@
+"""Parts that several screens have: splits, classes, what was lost or left out, checks."""
+
+import shlex
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from video_assets.domain.labels import are_names_of_splits
+from video_assets.domain.splits import SPLITS
+from video_assets.report.terminal import section, table, words
+
+_EXAMPLES = 3
+_REASONS = 8
+_CLASSES = 8
+_DESCRIPTION = 300
+"""Characters of a check's sentence; `--json` has all of it."""
+
+Result = Mapping[str, Any]
+
+
+def name_option(result: Result) -> str:
+    """`--name`, where the dataset is not called as the commands take it to be."""
+    parts = str(result.get("version_dir", "")).rsplit("/", 2)
+    name = parts[-2] if len(parts) == 3 else result.get("name", "clips")
+    return "" if name == "clips" else f" --name {shlex.quote(name)}"
+
+
+def splits_table(splits: Mapping[str, Mapping[str, int]]) -> list[RenderableType]:
+    """Clips and shards of each split."""
+    order = [name for name in SPLITS if name in splits]
+    rows = [(name, splits[name]["records"], splits[name]["shards"]) for name in order]
+    return [table(("split", "clips", "shards"), rows)] if rows else []
+
+
+def classes(result: Result) -> list[RenderableType]:
+    """How many there are and the first of them; a word if they seem to be none."""
+    labels = result.get("classes", ())
+    if not labels:
+        return []
+    more = ", …" if len(labels) > _CLASSES else ""
+    found: list[RenderableType] = [words(f"{len(labels)} classes: {', '.join(labels[:_CLASSES])}{more}")]
+    if are_names_of_splits(labels):
+        found.append(
+            words(
+                "These are names of splits, and the folders below them were not looked at: a class is a folder at the "
+                "top of the source. Put the classes there, or give a table with the columns path, label and split.",
+                "yellow",
+            )
+        )
+    return found
+
+
+def gone(result: Result) -> list[RenderableType]:
+    """Clips that the dataset had and its source has no more."""
+    if not result.get("gone"):
+        return []
+    named = ", ".join(result["gone_clips"][:3]) + (", …" if result["gone"] > 3 else "")
+    return [words(f"{counted(result['gone'], 'clip')} of before left the source, and the dataset: {named}", "yellow")]
+
+
+def losses(result: Result, place: str = ", or quarantine.parquet beside the version") -> list[RenderableType]:
+    """How many were lost for which reason, with examples; `place` is where else all of them are."""
+    lost = result["quarantined"]
+    if not lost:
+        return []
+    by_reason: dict[str, list[Mapping[str, str]]] = defaultdict(list)
+    for item in lost:
+        by_reason[item["reason"]].append(item)
+    ordered = sorted(by_reason, key=lambda reason: (-len(by_reason[reason]), reason))
+    parts: list[RenderableType] = []
+    for reason in ordered[:_REASONS]:
+        items = by_reason[reason]
+        lines = [words(f"{reason}: {len(items)}".replace("\n", " "), "yellow")]
+        for item in items[:_EXAMPLES]:
+            line = words(f"  {item['source']}".replace("\n", " "))
+            line.append(words(f"  {item['detail']}".replace("\n", " ")).plain, style="dim")
+            line.no_wrap, line.overflow = True, "ellipsis"
+            lines.append(line)
+        if len(items) > _EXAMPLES:
+            lines.append(Text(f"  and {len(items) - _EXAMPLES} more"))
+        parts.append(Group(*lines))
+    if len(ordered) > _REASONS:
+        parts.append(Text(f"and {len(ordered) - _REASONS} other reasons"))
+    parts.append(words(f"All of them, with their whole sentences: --json{place}."))
+    return [section(f"Lost: {counted(len(lost), 'clip')}", *parts, style="bold yellow")]
+
+
+def left_out(result: Result) -> list[RenderableType]:
+    """What was no clip to begin with, counted, with examples."""
+    entries = result["left_out"]
+    if not entries:
+        return []
+    named = "; ".join(f"{item['source']} ({item['reason']})" for item in entries[:_EXAMPLES])
+    more = f"; and {len(entries) - _EXAMPLES} more: left_out.parquet" if len(entries) > _EXAMPLES else ""
+    return [words(f"Left out, each with its reason: {len(entries)}: {named}{more}")]
+
+
+def official_ignored(result: Result) -> list[RenderableType]:
+    """Clips that stay though the table says otherwise now, for whoever takes its list for done."""
+    number = result.get("official_splits_ignored", 0)
+    if not number:
+        return []
+    clips = result["clips_that_stay"][:_EXAMPLES]
+    named = "; ".join(f"{item['clip_id']} ({item['split']}; the table says {item['official']})" for item in clips)
+    more = f"; and {number - len(clips)} more" if number > len(clips) else ""
+    stay = "stays in its split, for a clip" if number == 1 else "stay in their splits, for a clip"
+    return [words(f"{counted(number, 'clip')} {stay} that was assigned never moves: {named}{more}", "yellow")]
+
+
+def checks_summary(checks: Sequence[Result]) -> list[RenderableType]:
+    """How many passed, and each that did not with its sentence."""
+    if not checks:
+        return []
+    failed = [check for check in checks if not check["passed"]]
+    colour = "red" if any(check["severity"] == "ERROR" for check in failed) else "yellow" if failed else "green"
+    title = f"Checks: {len(checks) - len(failed)} of {len(checks)} passed"
+    alike: dict[tuple[str, str], list[Result]] = defaultdict(list)
+    for check in failed:
+        alike[check["severity"], str(check.get("description", ""))].append(check)
+    return [section(title, *map(_failed_check, alike.values()), style=f"bold {colour}")]
+
+
+def _failed_check(checks: Sequence[Result]) -> RenderableType:
+    """Checks that say the same, such as those of all shards whose source is not there."""
+    check, more = checks[0], f" and {len(checks) - 1} more" if len(checks) > 1 else ""
+    is_error = check["severity"] == "ERROR"
+    sentence = str(check.get("description", ""))
+    if len(sentence) > _DESCRIPTION:
+        sentence = f"{sentence[:_DESCRIPTION].rsplit(' ', 1)[0]} … (all of it: --json)"
+    return Text.assemble(
+        ("FAILED" if is_error else "warning", "bold red" if is_error else "yellow"),
+        words(f": {check['name']}{more}: {sentence}"),
+    )
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun.
+
+    >>> counted(1, "clip"), counted(2, "clip")
+    ('1 clip', '2 clips')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
