@@ -12,7 +12,8 @@ from video_assets.domain.errors import StorageFailed
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
-_TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
+TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
+"""What says nothing of the file that was to be opened."""
 _GOES_ON = "the same build then goes on from what is finished"
 
 
@@ -50,7 +51,7 @@ def _remedy(error: OSError, path: Path | None) -> str:
         return f"mount the file system of {place} for writing, or choose another root; {_GOES_ON}"
     if error.errno in _FORBIDDEN:
         return f"give user {os.geteuid()} the right to it, or choose another place; {_GOES_ON}"
-    if error.errno in _TOO_MANY_FILES:
+    if error.errno in TOO_MANY_FILES:
         return f"{open_files_remedy()}; {_GOES_ON}"
     return f"mend that; {_GOES_ON}"
 

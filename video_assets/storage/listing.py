@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from video_assets.domain.clips import LeftOut, ListedFile, LostSource
-from video_assets.domain.errors import SettingsError
+from video_assets.domain.errors import SettingsError, StorageFailed
 from video_assets.domain.losses import Loss
 from video_assets.storage.addresses import is_remote
+from video_assets.storage.failures import TOO_MANY_FILES, failure_sentence
 
 # fmt: off
 VIDEO_SUFFIXES = frozenset((
@@ -46,6 +47,7 @@ def list_videos(source: Path, include: Sequence[str] = ()) -> Listing:
 
     Raises:
         SettingsError: if the source is no folder or cannot be read. An unreadable source is not an empty one.
+        StorageFailed: if this process has too many files open to list a folder.
     """
     if is_remote(source):
         return _list_store(source, include)
@@ -68,6 +70,8 @@ def _walk(source: Path, real_source: Path, listing: Listing) -> Iterator[tuple[o
             with os.scandir(directory) as entries:
                 found = list(entries)
         except OSError as error:
+            if error.errno in TOO_MANY_FILES:
+                raise StorageFailed(failure_sentence(error, Path(directory), "listed")) from error
             if not prefix:
                 raise SettingsError(f"the source {source} cannot be listed: {error.strerror}") from error
             listing.left_out.append(LeftOut(printable(prefix), f"{NOT_LISTED}: {error.strerror}"))

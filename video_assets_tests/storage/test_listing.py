@@ -1,5 +1,6 @@
 """What a folder of videos lists, and what is left out by name and reason."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video_assets.domain.errors import SettingsError
+from video_assets.domain.errors import SettingsError, StorageFailed
 from video_assets.storage.listing import VIDEO_SUFFIXES, Listing, list_videos, printable
 
 
@@ -188,6 +189,23 @@ def test_a_folder_that_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> N
         (tmp_path / "jump").chmod(0o700)
     assert paths(listing) == ["run/a.mp4"]
     assert left_out(listing) == {"jump/": "the folder cannot be listed: Permission denied"}
+
+
+@pytest.mark.parametrize("folder", ["", "jump"])
+def test_too_many_open_files_say_nothing_of_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    put(tmp_path, "run/a.mp4", "jump/b.mp4")
+    scandir = os.scandir
+
+    def starved(path: str) -> object:
+        if path == str(tmp_path / folder):
+            raise OSError(errno.EMFILE, "Too many open files", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", starved)
+    with pytest.raises(StorageFailed, match=r"cannot be listed: Too many open files; this process may open \d+ files"):
+        list_videos(tmp_path)
 
 
 def test_a_folder_that_vanishes_while_listing_is_left_out_and_named(

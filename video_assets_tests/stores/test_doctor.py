@@ -89,4 +89,4 @@ def test_the_command_looks_at_the_store_and_not_at_a_folder_of_its_name(bucket: 
     assert bucket.names() == []
     exit_code, said = doctor("--root", "ftp://bucket/root")
     assert exit_code == 2
-    assert "places are local paths, or s3://… or gs://…" in " ".join(said.split())
+    assert "places are local paths, or s3://… or gs://…" in json.loads(said)["error"]
