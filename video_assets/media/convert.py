@@ -17,13 +17,13 @@ ffmpeg program does. PQ and HLG get their matrix and no tone mapping: pictures l
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Final, cast
 
 import cv2
 import numpy as np
-from av.sidedata.sidedata import SideData
+from av.sidedata.sidedata import SideData, SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
@@ -66,14 +66,18 @@ def _side_data(frame: VideoFrame) -> Iterator[SideData]:
     """What FFmpeg attached to the frame. Kinds that PyAV has no name for have a `type` named after their number.
 
     PyAV names all kinds of a frame before it gives any, and gives none where it knows no name: pictures with EXIF
-    (31), spatial video (29). There is no other way to a mirroring display matrix.
+    (31), spatial video (29). There is no other way to a mirroring display matrix. Not by `frame.side_data`: frame and
+    container would hold each other, and pictures of megabytes wait for Python to look for garbage.
     """
     try:
-        found = frame.side_data
+        found = _side_data_container(frame)
     except ValueError:
         _name_every_kind()
-        found = frame.side_data
-    return cast("Iterator[SideData]", iter(found))  # PyAV's stubs say that it gives strings
+        found = _side_data_container(frame)
+    return iter(found)
+
+
+_side_data_container = cast("Callable[[VideoFrame], SideDataContainer]", SideDataContainer)  # its stub takes no frame
 
 
 def _name_every_kind() -> None:

@@ -1,5 +1,6 @@
 """Colours, sizes and turns of stored frames."""
 
+import gc
 import io
 import itertools
 import struct
@@ -180,6 +181,19 @@ def test_pictures_with_side_data_that_pyav_has_no_name_for_are_turned_as_exif_sa
     picture, upright = (decode_frames(one, [80_000], size).frames[0] for one in (video, plain))
     assert number_of(upright) == 2
     assert np.abs(picture.astype(int) - turn(upright, orientation)).max() <= 1
+
+
+def test_converted_frames_are_let_go_at_once() -> None:
+    """Pictures of megabytes must not wait for Python to look for garbage."""
+    converter = FrameConverter(FrameSize("stretch", 16), None, Limits())
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            converter.convert(VideoFrame(32, 32, "yuv420p"))
+        assert not any(isinstance(kept, VideoFrame) and kept.width == 32 for kept in gc.get_objects())
+    finally:
+        gc.enable()
 
 
 def test_a_ribbon_of_a_video_is_refused_before_it_fills_the_memory() -> None:
