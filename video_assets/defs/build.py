@@ -43,7 +43,7 @@ from video_assets.storage.addresses import place_name
 from video_assets.storage.failures import failure_sentence, open_files_remedy
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.quarantine import read_quarantine
+from video_assets.storage.quarantine import quarantined, read_quarantine
 from video_assets.storage.schemas import LEFT_OUT
 from video_assets.storage.tables import read_table
 
@@ -87,7 +87,6 @@ class BuildResult:
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object of `--json`."""
-        lost = read_quarantine(self.paths.quarantine)
         left_out = read_table(self.paths.left_out, LEFT_OUT)
         return {
             "source": self.source,
@@ -99,7 +98,7 @@ class BuildResult:
             "clips_reused": self.clips_reused,
             "shards_written": self.shards_written,
             "shards_reused": self.shards_reused,
-            "quarantined": lost[["source", "reason", "detail"]].to_dict("records"),
+            "quarantined": quarantined(self.paths.quarantine),
             "left_out": left_out.to_dict("records"),
             "classes": read_lines(self.paths.labels),
             "gone": self.num_gone,

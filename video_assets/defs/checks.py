@@ -47,19 +47,17 @@ def shard_checks(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg
     def check(
         context: dg.AssetCheckExecutionContext, dataset: Dataset, decoding: Decoding
     ) -> Iterator[dg.AssetCheckEvaluation | dg.Output]:
-        selected = context.selected_asset_check_keys
+        chosen = [spec for spec in specs if spec.key in context.selected_asset_check_keys]
         with shown_as_failure():
             paths = dataset.paths()
             limits = manifest_settings(paths).limits
             plan = read_plan(paths)
             for key in _selected_keys(context, [k for k in plan.fingerprints() if parse_partition_key(k)[0] == split]):
                 audit = ShardAudit(paths, plan, key, limits, decoding.make_pool(limits))
-                for spec in specs:
-                    if spec.key in selected:
-                        yield evaluation(context.instance, asset, audit.run(spec.name))
-        for spec in specs:
-            if spec.key in selected:
-                yield dg.Output(None, output_name=spec.get_python_identifier())
+                for spec in chosen:
+                    yield evaluation(context.instance, asset, audit.run(spec.name))
+        for spec in chosen:
+            yield dg.Output(None, output_name=spec.get_python_identifier())
 
     return check
 

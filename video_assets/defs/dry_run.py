@@ -27,7 +27,7 @@ from video_assets.report.model_garden import fit_rows
 from video_assets.report.screens import size_words
 from video_assets.report.terminal import TerminalProgress
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.quarantine import read_quarantine
+from video_assets.storage.quarantine import quarantined
 
 MAX_TRIED_CLIPS = 64
 MAX_TRIAL_SECONDS = 20.0
@@ -87,7 +87,7 @@ def run_plan(
             version_source=paths,
         )
         fit = plan_fit(copy, report, root=str(paths.root))
-        lost = _lost(copy)
+        lost = quarantined(copy.quarantine)
         limits = with_clip_limit(settings.limits, trial_settings)
         trial_pool = decoding.make_pool(limits)
         encodings = list(dict.fromkeys(_encodings(encoding, with_budget=budget_bytes is not None)))
@@ -210,12 +210,8 @@ def _quarantine_told(copy: DatasetPaths) -> Generator[None]:
         if copy.quarantine.name not in sentence:
             raise
         raise DryRunRefused(
-            sentence.replace(f"named in {copy.quarantine.name}", "named by --json"), _lost(copy)
+            sentence.replace(f"named in {copy.quarantine.name}", "named by --json"), quarantined(copy.quarantine)
         ) from error
-
-
-def _lost(paths: DatasetPaths) -> list[dict[str, Any]]:
-    return read_quarantine(paths.quarantine)[["source", "reason", "detail"]].to_dict("records")
 
 
 def _copy_tables(paths: DatasetPaths, copy: DatasetPaths) -> None:

@@ -9,7 +9,7 @@ from video_assets.pipeline.committed import committed_counts
 from video_assets.pipeline.current_shards import shards_to_build
 from video_assets.pipeline.plan import read_plan
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.quarantine import read_quarantine
+from video_assets.storage.quarantine import quarantined
 
 _NOTHING_PLANNED: Mapping[str, Any] = {
     "version_dir": "",
@@ -29,12 +29,11 @@ def dataset_status(paths: DatasetPaths) -> dict[str, Any]:
         SettingsError: if there is no such dataset.
     """
     paths.refuse_missing()
-    lost = read_quarantine(paths.quarantine)
     known: dict[str, Any] = {
         "root": str(paths.root),
         "name": paths.name,
         "versions": paths.versions(),
-        "quarantined": lost[["source", "reason", "detail"]].to_dict("records"),
+        "quarantined": quarantined(paths.quarantine),
     }
     if not paths.plan.exists():  # the first build was refused, or ended before it had planned
         return {**known, **_NOTHING_PLANNED}

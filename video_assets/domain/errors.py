@@ -9,6 +9,9 @@
 What fails for one video only is not an exception here: it is a `Loss`, a value, collected and reported.
 """
 
+DAMAGE_REMEDY = "run `video-assets repair`, or put a copy from a backup in its place"
+"""What to do about a damaged file, for the sentence of a `FileDamaged`."""
+
 
 class VideoAssetsError(Exception):
     """Base of all errors that this package raises for its users."""

@@ -3,13 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from video_assets.domain.errors import FileDamaged
+from video_assets.domain.errors import DAMAGE_REMEDY, FileDamaged
 from video_assets.storage.files import NOT_THERE
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.tables import read_notes
 
 LABELS_NOTE = "labels"
-_REMEDY = "run `video-assets repair`, or put a copy from a backup in its place"
 
 
 def labels_data(labels: Sequence[str]) -> bytes:
@@ -32,16 +31,18 @@ def known_labels(paths: DatasetPaths, notes: Mapping[str, str] | None) -> list[s
     except NOT_THERE:
         if notes is None:
             return []
-        raise FileDamaged(f"labels.txt of {paths.name}, the numbers of its classes, is missing; {_REMEDY}") from None
+        raise FileDamaged(
+            f"labels.txt of {paths.name}, the numbers of its classes, is missing; {DAMAGE_REMEDY}"
+        ) from None
     noted = labels_data(json.loads((notes or {}).get(LABELS_NOTE, "[]")))
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise FileDamaged(f"labels.txt of {paths.name} is damaged: it is not text; {_REMEDY}") from error
+        raise FileDamaged(f"labels.txt of {paths.name} is damaged: it is not text; {DAMAGE_REMEDY}") from error
     if not data.startswith(noted):
         raise FileDamaged(
             f"labels.txt of {paths.name} is damaged: its classes are not those of {paths.manifest.name}, and their "
-            f"numbers must not move; {_REMEDY}"
+            f"numbers must not move; {DAMAGE_REMEDY}"
         )
     return [label for label in text.split("\n") if label]
 

@@ -15,7 +15,7 @@ from video_assets.pipeline.jobs import open_pool
 from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.quarantine import read_quarantine
+from video_assets.storage.quarantine import quarantined
 
 
 def verify_dataset(paths: DatasetPaths, *, all_records: bool) -> dict[str, Any]:
@@ -34,13 +34,12 @@ def verify_dataset(paths: DatasetPaths, *, all_records: bool) -> dict[str, Any]:
         version, more = _all_checks(paths, all_records=all_records)
         outcomes += more
         splits = committed_counts(paths, version)
-    lost = read_quarantine(paths.quarantine) if version else None
     return {
         "root": str(paths.root),
         "version_dir": str(paths.version(version).directory) if version else str(paths.directory),
         "splits": splits,
         "checks": [_as_dict(outcome) for outcome in outcomes],
-        "quarantined": [] if lost is None else lost[["source", "reason", "detail"]].to_dict("records"),
+        "quarantined": quarantined(paths.quarantine) if version else [],
         "is_valid": not any(outcome.makes_invalid for outcome in outcomes),
         "seconds": round(time.monotonic() - begun, 3),
     }

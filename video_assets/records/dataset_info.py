@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter, ValidationError
 
 from video_assets.domain.encoding import Encoding
-from video_assets.domain.errors import FileDamaged
+from video_assets.domain.errors import DAMAGE_REMEDY, FileDamaged
 from video_assets.domain.splits import Split
 
 
@@ -101,8 +101,7 @@ def parse_dataset_info(data: bytes, file: object) -> DatasetInfo:
         )
     except ValueError as error:
         raise FileDamaged(
-            f"{file} is damaged: it is not what a commit writes ({_fault(error)}); run `video-assets repair`, or put a "
-            "copy from a backup in its place"
+            f"{file} is damaged: it is not what a commit writes ({_fault(error)}); {DAMAGE_REMEDY}"
         ) from error
 
 

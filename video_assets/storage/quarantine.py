@@ -19,6 +19,11 @@ def read_quarantine(path: Path) -> pd.DataFrame:
     return read_table(path, QUARANTINE)
 
 
+def quarantined(path: Path) -> list[dict[str, str]]:
+    """What commands tell of each clip: source, reason and detail."""
+    return read_quarantine(path)[["source", "reason", "detail"]].to_dict("records")
+
+
 def replace_stage(path: Path, stage: Stage, rows: pd.DataFrame, notes: Mapping[str, str] | None = None) -> None:
     """Replaces the rows of one stage, and leaves those of the others; `notes` are added to the table's own."""
     try:

@@ -7,7 +7,7 @@ with zeros in the digest's own place.
 import hashlib
 from pathlib import Path
 
-from video_assets.domain.errors import FileDamaged
+from video_assets.domain.errors import DAMAGE_REMEDY, FileDamaged
 
 _MARK = b"seal:"
 _NUM_DIGITS = 64
@@ -49,7 +49,4 @@ def refuse_broken_seal(path: Path, data: bytes) -> None:
 
 def damage_sentence(path: Path) -> str:
     """What people are told of a damaged file."""
-    return (
-        f"{path} is damaged: its bytes are not those that were written; run `video-assets repair`, or put a copy from "
-        "a backup in its place"
-    )
+    return f"{path} is damaged: its bytes are not those that were written; {DAMAGE_REMEDY}"

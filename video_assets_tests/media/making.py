@@ -7,8 +7,11 @@ from typing import cast
 
 import av
 import numpy as np
+import pytest
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
+
+from video_assets.media import sample_table
 
 WIDTH_PX, HEIGHT_PX = 128, 64
 _NUM_BITS = 8
@@ -69,3 +72,9 @@ def numbered_video(
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     return file.getvalue()
+
+
+def use_tables_of_short_videos(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the sample table of an mp4 be read also where the video is too short for that to pay."""
+    monkeypatch.setattr(sample_table, "WORTH_IT_SAMPLES", 4)
+    monkeypatch.setattr(sample_table, "_NUM_CHECKED", 8)

@@ -17,7 +17,7 @@ from video_assets.domain.geometry import FrameSize
 from video_assets.domain.limits import Limits
 from video_assets.domain.losses import VideoLost
 from video_assets.domain.timeline import Timeline
-from video_assets.media import decode, index, plain, sample_table
+from video_assets.media import decode, index, plain
 from video_assets.media.decode import decode_clip, decode_frames
 from video_assets.media.packets import IndexNotTrusted
 from video_assets.media.probe import probe_video
@@ -25,7 +25,7 @@ from video_assets.media.reading import PacketReader
 from video_assets.media.reference import reference_frames
 from video_assets.media.video import OpenVideo, open_video
 from video_assets_tests.media.joining import joined_video
-from video_assets_tests.media.making import number_of, numbered_video
+from video_assets_tests.media.making import number_of, numbered_video, use_tables_of_short_videos
 
 SIZE = FrameSize("stretch", 64)
 X264 = {"x264-params": "keyint=12:min-keyint=12:scenecut=0:bframes=3:b-pyramid=normal"}
@@ -97,8 +97,7 @@ def test_each_single_frame_is_the_one_of_a_full_decode(
 ) -> None:
     if not held:
         monkeypatch.setattr(index, "HELD_BYTES", -1)
-        monkeypatch.setattr(sample_table, "WORTH_IT_SAMPLES", 4)
-        monkeypatch.setattr(sample_table, "_NUM_CHECKED", 8)
+        use_tables_of_short_videos(monkeypatch)
     video = video_of(kind, made)
     everything = decode_clip(video, every_start, SIZE)
     truth = reference_frames(video, everything.timestamps_us.tolist(), SIZE)
@@ -141,8 +140,7 @@ def test_the_index_is_trusted_and_spares_frames(kind: str, made: dict[str, bytes
 def test_a_long_mp4_is_indexed_by_its_table_and_sought_without_a_packet_too_many(
     kind: str, made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sample_table, "WORTH_IT_SAMPLES", 4)
-    monkeypatch.setattr(sample_table, "_NUM_CHECKED", 8)
+    use_tables_of_short_videos(monkeypatch)
     read: list[int] = []
     compare = vars(PacketReader)["_is"]
 
@@ -172,8 +170,7 @@ def test_frames_that_a_cut_inside_a_refresh_took_are_not_counted(
     container: str, is_seen_by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if container.endswith("table"):
-        monkeypatch.setattr(sample_table, "WORTH_IT_SAMPLES", 4)
-        monkeypatch.setattr(sample_table, "_NUM_CHECKED", 8)
+        use_tables_of_short_videos(monkeypatch)
     if is_seen_by == "frames":
         monkeypatch.setattr(index, "_check_beginning", lambda *_: None)
     options = {"x264-params": "keyint=10:intra-refresh=1:bframes=0:cpu-independent=1"}
@@ -243,8 +240,7 @@ def test_estimates_know_which_videos_are_decoded_twice(num_frames: int, width: i
 
 
 def test_a_damaged_frame_of_a_long_mp4_is_no_reason_to_index_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sample_table, "WORTH_IT_SAMPLES", 4)
-    monkeypatch.setattr(sample_table, "_NUM_CHECKED", 8)
+    use_tables_of_short_videos(monkeypatch)
     video = bytearray(numbered_video(40, options={"x264-params": "keyint=40:bframes=0:cpu-independent=1"}))
     with open_video(bytes(video), Limits()) as opened:
         place, size = opened.stream.index_entries[30].pos, opened.stream.index_entries[30].size
@@ -330,8 +326,7 @@ def test_a_broken_last_duration_does_not_stretch_the_clip(
     by_table: bool, made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if by_table:
-        monkeypatch.setattr(sample_table, "WORTH_IT_SAMPLES", 4)
-        monkeypatch.setattr(sample_table, "_NUM_CHECKED", 8)
+        use_tables_of_short_videos(monkeypatch)
     video = with_last_duration(video_of("h264 no b-frames mp4", made), 0x7FFFFFFF)
     with open_video(video, Limits()) as opened:
         assert list(opened.container.demux(video=0))[NUM_FRAMES - 1].duration == 0x7FFFFFFF
@@ -405,8 +400,7 @@ def test_parts_whose_times_overlap_are_not_laid_among_one_another(
 ) -> None:
     """Of 40 frames each; the second part begins behind frame `late` of the first."""
     if container.endswith("table"):
-        monkeypatch.setattr(sample_table, "WORTH_IT_SAMPLES", 4)
-        monkeypatch.setattr(sample_table, "_NUM_CHECKED", 8)
+        use_tables_of_short_videos(monkeypatch)
     part = numbered_video(40, options={"x264-params": "keyint=10:bframes=0:cpu-independent=1"}, container="h264")
     video = joined_video([part, part], container.split(maxsplit=1)[0], starts=[0, 2 * late + 1])
     for choose in (every_start, lambda timeline: [timeline.end_us], lambda timeline: every_start(timeline)[-30:]):

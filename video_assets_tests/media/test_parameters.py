@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from video_assets.domain.limits import Limits
-from video_assets.media import index, sample_table
+from video_assets.media import index
 from video_assets.media.decode import DecodedFrames, decode_clip
 from video_assets.media.parameters import parameters_of_header
 from video_assets.media.probe import probe_video
@@ -22,7 +22,14 @@ from video_assets_tests.media.joining import (
     without_repeated_tables,
     without_repeated_units,
 )
-from video_assets_tests.media.making import HEIGHT_PX, WIDTH_PX, number_of, numbered_picture, numbered_video
+from video_assets_tests.media.making import (
+    HEIGHT_PX,
+    WIDTH_PX,
+    number_of,
+    numbered_picture,
+    numbered_video,
+    use_tables_of_short_videos,
+)
 from video_assets_tests.media.test_decode import SIZE, every_start
 
 H264_SETS = without_repeated_units(range(0x67, 0x69))
@@ -111,8 +118,7 @@ def test_frames_behind_a_change_of_parameters_are_those_of_a_full_decode(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if kind.endswith("table"):
-        monkeypatch.setattr(sample_table, "WORTH_IT_SAMPLES", 4)
-        monkeypatch.setattr(sample_table, "_NUM_CHECKED", 8)
+        use_tables_of_short_videos(monkeypatch)
     video = changed_video(kind)
     last = assert_as_in_a_full_decode(video)
     assert KINDS[kind] in last.note
@@ -149,8 +155,7 @@ def test_parameters_of_the_first_packet_that_are_not_the_headers_are_needed_by_a
     is_long: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if is_long:
-        monkeypatch.setattr(sample_table, "WORTH_IT_SAMPLES", 4)
-        monkeypatch.setattr(sample_table, "_NUM_CHECKED", 8)
+        use_tables_of_short_videos(monkeypatch)
     one, other = h264_parts("mp4")
     (pps,) = (unit for key, unit in parameters_of_header("h264", header_of(one)).items() if key[0] == 8)
 
@@ -205,8 +210,7 @@ def test_raw_pictures_get_the_palette_that_came_with_the_first(
     if not is_held:
         monkeypatch.setattr(index, "HELD_BYTES", -1)
     if container.endswith("table"):
-        monkeypatch.setattr(sample_table, "WORTH_IT_SAMPLES", 4)
-        monkeypatch.setattr(sample_table, "_NUM_CHECKED", 8)
+        use_tables_of_short_videos(monkeypatch)
     last = assert_as_in_a_full_decode(video_with_a_palette(container.split(maxsplit=1)[0]))
     assert number_of(last.frames[0]) == 59
     assert last.note in ("", "All of it was decoded. Its palette comes with one packet, once.")

@@ -15,7 +15,7 @@ from video_assets.domain.limits import Limits
 from video_assets.domain.losses import Loss, VideoLost
 from video_assets.domain.sampling import choose_timestamps
 from video_assets.domain.timeline import Timeline
-from video_assets.media import convert, index, sample_table
+from video_assets.media import convert, index
 from video_assets.media.decode import DecodedFrames, NotTogether, decode_clip, decode_frames, decode_spans
 from video_assets.media.packets import IndexNotTrusted
 from video_assets.media.plain import decode_plainly
@@ -23,7 +23,7 @@ from video_assets.media.skipping import Run, join_runs, plan_runs
 from video_assets.media.video import VideoSource, open_video
 from video_assets_tests.corpus import corpus_files, require_corpus
 from video_assets_tests.media.joining import UNIT, joined_video
-from video_assets_tests.media.making import numbered_video
+from video_assets_tests.media.making import numbered_video, use_tables_of_short_videos
 from video_assets_tests.media.test_decode import KINDS, NUM_FRAMES, SIZE, X264, every_start, video_of
 from video_assets_tests.media.test_real_videos import GOOD, LABELLED, needs_corpus
 
@@ -78,8 +78,7 @@ def packets_are_held(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     """Not held as those of a video of more than 48 MB are not, and mp4 indexed by its table, as a long one is."""
     if not request.param:
         monkeypatch.setattr(index, "HELD_BYTES", -1)
-        monkeypatch.setattr(sample_table, "WORTH_IT_SAMPLES", 4)
-        monkeypatch.setattr(sample_table, "_NUM_CHECKED", 8)
+        use_tables_of_short_videos(monkeypatch)
 
 
 @pytest.mark.usefixtures("packets_are_held")
