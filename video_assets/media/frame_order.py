@@ -1,10 +1,13 @@
 """Which frames a video's packets show, in display order: by presentation times, or where there are none by others."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from av.packet import Packet
 from numpy.typing import NDArray
 
+from video_assets.media.bitstream import count_vops, is_packed
 from video_assets.media.clock import MOST_REORDERED
 from video_assets.media.packets import NO_TICK, IndexNotTrusted, Packets
 from video_assets.media.video import OpenVideo
@@ -63,12 +66,12 @@ def frames_by_dts(
         raise IndexNotTrusted("Its packets have no presentation times.")
     if (dts == NO_TICK).any() or not all(packets.shown):
         raise IndexNotTrusted("Its packets have no times, or not all are shown.")
-    bringing = np.array(_packets_that_bring_pictures(packets), dtype=np.int64)
+    bringing = np.array(_packets_that_bring_pictures(packets.held), dtype=np.int64)
     ticks = np.append(dts[bringing[1:]], dts[bringing[-1]] + 1)
     return ticks, np.append(bringing[1:], bringing[-1])
 
 
-def _packets_that_bring_pictures(packets: Packets) -> list[int]:
+def _packets_that_bring_pictures(packets: Sequence[Packet]) -> list[int]:
     """Numbers of the packets that let the decoder work out one picture.
 
     Where B pictures are packed, a packet may hold two: the second waits for the next packet, often a placeholder that
@@ -77,12 +80,13 @@ def _packets_that_bring_pictures(packets: Packets) -> list[int]:
     """
     numbers: list[int] = []
     num_waiting = 0
-    for number, (size, num_vops) in enumerate(zip(packets.sizes, packets.num_vops, strict=True)):
-        if size <= 1:
+    are_packed = is_packed(packets[0])
+    for number, packet in enumerate(packets):
+        if packet.size <= 1:
             continue
-        is_placeholder = size < _NOT_CODED_BYTES
-        num_waiting += 0 if is_placeholder else num_vops
-        if num_waiting > 2 or (not packets.is_packed and (is_placeholder or num_waiting != 1)):
+        is_placeholder = packet.size < _NOT_CODED_BYTES
+        num_waiting += 0 if is_placeholder else count_vops(packet)
+        if num_waiting > 2 or (not are_packed and (is_placeholder or num_waiting != 1)):
             raise IndexNotTrusted("Its packets have no presentation times, and do not hold one frame each.")
         if num_waiting:
             num_waiting -= 1

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from video_assets.domain.geometry import round_half_up
 from video_assets.domain.timeline import Timeline
-from video_assets.media.bitstream import RESTARTABLE, count_vops, is_packed, is_shown, starts_cleanly
+from video_assets.media.bitstream import RESTARTABLE, is_shown, starts_cleanly
 from video_assets.media.clock import ticks_to_us, timeline_of
 from video_assets.media.frame_order import JUMP_BACK, check_order, frames_by_dts, frames_by_pts
 from video_assets.media.packets import NO_TICK, IndexNotTrusted, Packets, TableNotTrusted
@@ -219,9 +219,6 @@ def _demux(opened: OpenVideo) -> Packets:
             found.num_keyframes += 1
             if beginnings.are_at(packet, number):
                 found.restarts.append(number)
-        if codec == "mpeg4" and found.held is not None:
-            found.num_vops.append(count_vops(packet))
-            found.is_packed = found.is_packed or (number == 0 and is_packed(packet))
         if found.pts[-1] >= latest:
             latest, found.last_duration = found.pts[-1], packet.duration or 0
         if found.held is not None:

@@ -31,8 +31,6 @@ class Packets:
     shown: list[bool] = field(default_factory=list)
     restarts: list[int] = field(default_factory=list)
     num_keyframes: int = 0
-    num_vops: list[int] = field(default_factory=list)  # MPEG-4 only: pictures in each packet
-    is_packed: bool = False
     has_palette: bool = False  # colours that came with a packet, beside its data
     last_duration: int = 0
     held: list[Packet] | None = field(default_factory=list)
