@@ -367,8 +367,12 @@ def in_script(lines: str) -> str:
     """Several lines as the body of the script, which can tell the numbers of its fork servers."""
     telling = """
         import psutil
-        def servers():
+        from video_assets_tests.waiting import wait_until
+        def named():
             return [p.pid for p in psutil.Process().children() if "forkserver" in " ".join(p.cmdline())]
+        def servers():
+            # Between its fork and its exec a process bears this one's name.
+            return wait_until(named, seconds=20, what="a server", every=0.01)
     """
     body = textwrap.dedent(telling).strip() + "\n" + textwrap.dedent(lines).strip()
     return body.replace("\n", "\n" + 8 * " ")
