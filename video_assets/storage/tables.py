@@ -83,7 +83,9 @@ def _wanted(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
 
 
 def _rows(source: pa.BufferReader, wanted: pa.Schema) -> pd.DataFrame:
-    return pq.read_table(source, columns=wanted.names).cast(wanted).to_pandas(self_destruct=True, split_blocks=True)
+    """Not by `pq.read_table`: its scanner works, and lets go of what it has read, in threads that nobody waits for."""
+    table = pq.ParquetFile(source).read(columns=wanted.names)
+    return table.cast(wanted).to_pandas(self_destruct=True, split_blocks=True)
 
 
 def _notes(source: pa.BufferReader) -> dict[str, str]:
@@ -93,10 +95,16 @@ def _notes(source: pa.BufferReader) -> dict[str, str]:
 
 
 def _whole(path: Path) -> pa.BufferReader:
-    """The file's bytes, read once and compared with their seal."""
+    """The file's bytes, read once and compared with their seal.
+
+    In memory of Arrow's own. To let go of Python's, a thread of Arrow needs the interpreter, and a process that ends
+    just then is aborted ("terminate called without an active exception").
+    """
     data = path.read_bytes()
     refuse_broken_seal(path, data)
-    return pa.BufferReader(data)
+    memory = pa.BufferOutputStream()
+    memory.write(data)
+    return pa.BufferReader(memory.getvalue())
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """Tables on disk: typed, whole, and the same bytes for the same rows."""
 
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pandas as pd
@@ -101,3 +104,31 @@ def test_a_flipped_bit_or_a_missing_half_is_refused_by_name_and_never_read(tmp_p
         read_table(path, SCHEMA)
     path.write_bytes(whole)
     assert read_notes(path) == {"note": "text"}
+
+
+def test_reading_leaves_nothing_to_threads_of_arrow(tmp_path: Path) -> None:
+    """Its scanner lets go of Python's memory in a thread, which aborts a process that ends just then.
+
+    Half of the programs did that whose last line was `pq.read_table`.
+    """
+    path = tmp_path / "t.parquet"
+    write_table(path, ROWS, SCHEMA, {"source": "here"})
+    script = """
+        import sys
+        from pathlib import Path
+        from video_assets.storage.tables import read_table
+        import pyarrow.parquet
+
+        read = []
+
+        class Told(type(Path())):
+            def read_bytes(self):
+                read.append(super().read_bytes())
+                return read[-1]
+
+        read_table(Told(sys.argv[1]), pyarrow.parquet.read_schema(sys.argv[1]))
+        print(len(read), sys.getrefcount(read[0]), "pyarrow.dataset" in sys.modules)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), str(path)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert output.split() == ["1", "2", "False"]  # referred to by the list, and by the call that counts
