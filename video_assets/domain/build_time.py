@@ -5,17 +5,17 @@ from dataclasses import dataclass
 
 from video_assets.domain.estimates import Floats, pool_seconds
 
-START_SECONDS = 6.5
+START_SECONDS = 5.0
 """Dagster's import, the runs of `manifest` to `plan` and of `dataset`, with an empty plan. As all constants here:
 measured on builds of 4 to 1,000 clips, for a core on which `video_assets.pipeline.estimate.Slowness` is 1."""
 POOL_CORE_SECONDS = 1.0
 """Decoding processes start on another core meanwhile."""
 KERNELS_SECONDS = 0.5
 """To load TensorFlow's kernels, for the checks of the first run of shards."""
-RUN_SECONDS = 0.5
+RUN_SECONDS = 0.4
 SHARD_SECONDS = 0.25
-"""Three checks, twice, and the events of one shard."""
-RECORD_SECONDS = 0.006
+"""Its checks, before the commit once more, and its events."""
+RECORD_SECONDS = 0.0025
 """To read a record back in the checks of its run and before the commit, and to show some of them on the card."""
 STORE_SECONDS = 0.003
 """To write a record and read it back, in the building process, while others decode."""
