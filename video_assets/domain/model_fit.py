@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video_assets.domain.encoding import Encoding
+from video_assets.domain.sampling import num_stored_frames
 
 KINETICS_FRAMES_PER_SECOND = 25
 
@@ -101,26 +102,6 @@ def window_fit(frames: NDArray[np.int64], num_frames: int, stride: int = 1) -> W
     return WindowFit(len(frames), int((frames < needed).sum()), int((frames > needed).sum()))
 
 
-def stored_frames(
-    encoding: Encoding, durations_us: NDArray[np.int64], source_frames: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Frames (N,) int64 that each clip will have, of its duration in microseconds and its number of frames.
-
-    It is what `domain.sampling` chooses; where short clips are quarantined, for those that are not.
-
-    >>> stored_frames(Encoding(sampling="fps", fps=5.0), np.array([2_000_000, 90_000_000]), np.array([60, 2700]))
-    array([ 10, 300])
-    """
-    match encoding.sampling:
-        case "uniform" | "segments":
-            return np.full(len(durations_us), encoding.num_frames, np.int64)
-        case "fps":
-            wanted = np.ceil((durations_us - 1) * encoding.fps / 1e6).astype(np.int64)
-            return np.clip(wanted, 1, encoding.max_frames)
-        case "all":
-            return np.minimum(source_frames, encoding.max_frames)
-
-
 def model_fits(
     encoding: Encoding,
     frames: NDArray[np.int64],
@@ -152,7 +133,7 @@ def _proposals(
         settings: list[tuple[str, object]] = [(f"{prefix}sampling", "fps"), (f"{prefix}fps", rate)]
         if at_rate.max_frames != encoding.max_frames:
             settings.append((f"{prefix}max_frames", at_rate.max_frames))
-        fit = window_fit(stored_frames(at_rate, durations_us, source_frames), window.num_frames)
+        fit = window_fit(num_stored_frames(at_rate, durations_us, source_frames), window.num_frames)
         proposals.append(Proposal(tuple(settings), fit, 0))
     return tuple(proposals)
 

@@ -78,15 +78,35 @@ def choose_timestamps(
     return starts[_choose_indices(starts, end_us, encoding)]
 
 
-def _choose_indices(starts: NDArray[np.int64], end_us: int, encoding: Encoding) -> NDArray[np.int64]:
-    num_frames, duration_us = encoding.num_frames, end_us - int(starts[0])
+def num_stored_frames(
+    encoding: Encoding, durations_us: NDArray[np.int64], source_frames: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Frames (N,) int64 that `choose_timestamps` takes of clips of these durations and numbers of frames.
+
+    Where short clips are quarantined, of those that are not.
+
+    >>> num_stored_frames(Encoding(sampling="fps", fps=5.0), np.array([2_000_000, 90_000_000]), np.array([60, 2700]))
+    array([ 10, 300])
+    """
     match encoding.sampling:
-        case "all":
-            return np.arange(min(len(starts), encoding.max_frames))
+        case "uniform" | "segments":
+            return np.full(len(durations_us), encoding.num_frames, np.int64)
         case "fps":
             # A last wanted time within a microsecond of the clip's end would be one frame too many.
-            wanted_count = min(encoding.max_frames, max(1, int(np.ceil((duration_us - 1) * encoding.fps / 1e6))))
-            return nearest_frames(starts, starts[0] + np.arange(wanted_count) * (1e6 / encoding.fps))
+            wanted = np.ceil((durations_us - 1) * encoding.fps / 1e6).astype(np.int64)
+            return np.clip(wanted, 1, encoding.max_frames)
+        case "all":
+            return np.minimum(source_frames, encoding.max_frames)
+
+
+def _choose_indices(starts: NDArray[np.int64], end_us: int, encoding: Encoding) -> NDArray[np.int64]:
+    duration_us = end_us - int(starts[0])
+    num_frames = int(num_stored_frames(encoding, np.array([duration_us]), np.array([len(starts)]))[0])
+    match encoding.sampling:
+        case "all":
+            return np.arange(num_frames)
+        case "fps":
+            return nearest_frames(starts, starts[0] + np.arange(num_frames) * (1e6 / encoding.fps))
         case "uniform" | "segments":
             if len(starts) < num_frames:
                 return _short_clip_indices(len(starts), num_frames, encoding.short_clip)

@@ -24,7 +24,7 @@ from video_assets.domain.estimates import (
     relative_error,
 )
 from video_assets.domain.limits import Limits
-from video_assets.domain.model_fit import stored_frames
+from video_assets.domain.sampling import num_stored_frames
 from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.fit import clip_lengths
 from video_assets.pipeline.plan import PlanReport, partition_keys
@@ -208,7 +208,7 @@ def _clip_facts(paths: DatasetPaths, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _sizes(facts: pd.DataFrame, rows: pd.DataFrame, encoding: Encoding) -> ClipSizes:
     frames = facts["num_frames"].to_numpy(np.int64)
-    stored = stored_frames(encoding, facts["duration_us"].to_numpy(np.int64), frames)
+    stored = num_stored_frames(encoding, facts["duration_us"].to_numpy(np.int64), frames)
     share = frames / np.maximum(1.0, facts["video_frames"].to_numpy(np.float64))
     return ClipSizes(
         source_frames=frames.astype(np.float64),

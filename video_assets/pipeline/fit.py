@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from video_assets.domain.model_fit import ModelFit, frames_to_read, model_fits, nearest_model, stored_frames
+from video_assets.domain.model_fit import ModelFit, frames_to_read, model_fits, nearest_model
+from video_assets.domain.sampling import num_stored_frames
 from video_assets.pipeline.plan import PlanReport
 from video_assets.report.model_garden import GardenDataset, model_garden_yaml
 from video_assets.storage.paths import DatasetPaths
@@ -40,7 +41,7 @@ def clip_lengths(paths: DatasetPaths) -> pd.DataFrame:
 def plan_fit(paths: DatasetPaths, report: PlanReport, root: str = "") -> FitReport:
     """How the planned clips will fit; `root` is where the dataset will lie, if that is another place (a dry run)."""
     lengths = clip_lengths(paths).reindex(report.rows["clip_id"])
-    frames = stored_frames(report.pinned.encoding, *_arrays(lengths))
+    frames = num_stored_frames(report.pinned.encoding, *_arrays(lengths))
     counts = report.rows["split"].value_counts()
     dataset = GardenDataset(
         root=root or str(paths.root),

@@ -1,7 +1,6 @@
 """Which clips a model's training window loops or cuts."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,11 +11,9 @@ from video_assets.domain.model_fit import (
     frames_to_read,
     model_fits,
     nearest_model,
-    stored_frames,
     window_fit,
 )
-from video_assets.domain.sampling import choose_timestamps
-from video_assets.domain.timeline import Timeline
+from video_assets.domain.sampling import num_stored_frames
 
 
 def lengths(*numbers: int) -> np.ndarray:
@@ -52,17 +49,6 @@ def test_a_clip_counts_as_looped_exactly_where_model_garden_takes_an_index_beyon
     assert found.num_looped + found.num_cut <= 1
 
 
-@pytest.mark.parametrize("sampling", ["uniform", "segments", "fps", "all"])
-@given(st.integers(1, 400), st.integers(1_000, 200_000), st.floats(0.5, 60))
-def test_the_predicted_number_of_frames_is_what_sampling_takes(
-    sampling: str, num_frames: int, frame_us: int, fps: float
-) -> None:
-    encoding = Encoding(sampling=sampling, num_frames=20, fps=fps, max_frames=90)  # pyright: ignore[reportArgumentType]
-    timeline = Timeline(np.arange(num_frames, dtype=np.int64) * frame_us, num_frames * frame_us)
-    taken = len(choose_timestamps(timeline, encoding))
-    assert stored_frames(encoding, lengths(timeline.duration_us), lengths(num_frames)).tolist() == [taken]
-
-
 def test_the_first_proposal_loops_and_cuts_nothing() -> None:
     durations, frames = lengths(2_000_000, 30_000_000), lengths(60, 900)
     fits = model_fits(Encoding(), lengths(10, 10), durations, frames)
@@ -71,7 +57,7 @@ def test_the_first_proposal_loops_and_cuts_nothing() -> None:
         values = dict(proposal.settings)
         assert values == {"plan.encoding.num_frames": fit.window.num_frames}
         encoding = Encoding(num_frames=fit.window.num_frames)
-        assert window_fit(stored_frames(encoding, durations, frames), fit.window.num_frames).is_perfect
+        assert window_fit(num_stored_frames(encoding, durations, frames), fit.window.num_frames).is_perfect
     assert fits[0].fit == WindowFit(2, 2, 0)
     assert [p.num_padded for p in (fits[0].proposals[0], fits[3].proposals[0])] == [0, 1]  # 64 of a video of 60
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.losses import VideoLost
-from video_assets.domain.sampling import choose_timestamps, nearest_frames, span_frames
+from video_assets.domain.sampling import choose_timestamps, nearest_frames, num_stored_frames, span_frames
 from video_assets.domain.timeline import Timeline
 
 STEP_US = 100_000
@@ -322,3 +322,15 @@ def test_neighbouring_spans_share_no_frame_and_lose_none(timeline: Timeline, cut
         if starts_within:  # otherwise nothing begins in the span, and it is the frame that is shown
             covered += range(first, stop)
     assert covered == list(range(timeline.num_frames))
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "segments", "fps", "all"])
+@given(st.integers(1, 400), st.integers(1_000, 200_000), st.floats(0.5, 60))
+def test_the_predicted_number_of_frames_is_what_sampling_takes(
+    sampling: str, num_frames: int, frame_us: int, fps: float
+) -> None:
+    encoding = Encoding(sampling=sampling, num_frames=20, fps=fps, max_frames=90)  # pyright: ignore[reportArgumentType]
+    timeline = Timeline(np.arange(num_frames, dtype=np.int64) * frame_us, num_frames * frame_us)
+    taken = len(choose_timestamps(timeline, encoding))
+    found = num_stored_frames(encoding, np.array([timeline.duration_us]), np.array([num_frames]))
+    assert found.tolist() == [taken]
