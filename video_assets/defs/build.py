@@ -42,7 +42,7 @@ from video_assets.report.escape import shown
 from video_assets.storage.addresses import place_name
 from video_assets.storage.failures import failure_sentence, open_files_remedy
 from video_assets.storage.files import read_lines
-from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.paths import DatasetPaths, partition_key
 from video_assets.storage.quarantine import quarantined, read_quarantine
 from video_assets.storage.schemas import LEFT_OUT
 from video_assets.storage.tables import read_table
@@ -310,7 +310,7 @@ def _count(paths: DatasetPaths, instance: dg.DagsterInstance, todo: set[str], re
     stored = rows[~rows["clip_id"].isin(lost)].groupby(["split", "shard_index"]).size().to_dict()
     missing = set(shards_to_build(paths))
     for (split, index), num_stored in stored.items():
-        key = f"{split}-{index:05d}"
+        key = partition_key(split, index)
         written = _records_written(instance, f"{split}_shards", key) if key in todo else None
         if key in missing:
             continue

@@ -3,6 +3,7 @@
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from video_assets.pipeline.trial_clips import TrialSettings, with_clip_limit
 from video_assets.report.model_garden import fit_rows
 from video_assets.report.screens import size_words
 from video_assets.report.terminal import TerminalProgress
-from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.paths import DatasetPaths, parse_partition_key
 from video_assets.storage.quarantine import quarantined
 
 MAX_TRIED_CLIPS = 64
@@ -95,14 +96,12 @@ def run_plan(
     forecast = _Forecast(trial, report, plan_config, listing_seconds, paths)
     is_new = {key: key in set(report.added) for key in report.shards}
     counts = report.rows.groupby("split").size().to_dict()
+    shards = Counter(parse_partition_key(key)[0] for key in report.shards)
     return {
         "source": str(source.absolute()),
         "root": str(paths.root),
         "version_dir": str(paths.version(report.pinned.version).directory),
-        "splits": {
-            split: {"records": int(count), "shards": sum(key.startswith(f"{split}-") for key in report.shards)}
-            for split, count in counts.items()
-        },
+        "splits": {split: {"records": int(count), "shards": shards[split]} for split, count in counts.items()},
         "shards_to_write": sum(is_new.values()),
         "shards_superseded": len(report.superseded),
         **forecast.as_planned(),

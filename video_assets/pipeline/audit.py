@@ -12,7 +12,7 @@ from video_assets.domain.checks import CheckOutcome, CheckPicture
 from video_assets.domain.near_duplicates import MAX_PAIRS, NearDuplicate, near_duplicates
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.label_sets import rows_by_class
-from video_assets.pipeline.plan import ReadPlan, read_plan, sequence_of
+from video_assets.pipeline.plan import ReadPlan, partition_keys, read_plan, sequence_of
 from video_assets.pipeline.stored import read_stored, sampled_clip
 from video_assets.storage.addresses import ask_each
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
@@ -72,7 +72,7 @@ class DatasetAudit:
         parts = [self.plan.rows[["clip_id", "split", "content_hash"]]]
         parts += [read_table(self.paths.split(split), SPLIT, columns).assign(split=split) for split in SPLITS]
         stored = [
-            {"clip_id": clip.clip_id, "split": key.partition("-")[0], "content_hash": clip.content_hash}
+            {"clip_id": clip.clip_id, "split": parse_partition_key(key)[0], "content_hash": clip.content_hash}
             for key, sidecar in self.sidecars.items()
             if sidecar is not None
             for clip in sidecar.clips
@@ -148,7 +148,7 @@ class DatasetAudit:
             CheckPicture(
                 " · ".join(clip_ids),
                 [images[clip_id] for clip_id in clip_ids if clip_id in images],
-                [places[clip_id][0].partition("-")[0] for clip_id in clip_ids if clip_id in images],
+                [parse_partition_key(places[clip_id][0])[0] for clip_id in clip_ids if clip_id in images],
             )
             for clip_ids in wanted
         ]
@@ -157,7 +157,7 @@ class DatasetAudit:
         return {
             clip.clip_id: bytes.fromhex(clip.signature)
             for key, sidecar in self.sidecars.items()
-            if sidecar is not None and key.startswith(f"{split}-")
+            if sidecar is not None and parse_partition_key(key)[0] == split
             for clip in sidecar.clips
             if clip.signature
         }
@@ -220,11 +220,7 @@ class DatasetAudit:
     def nothing_lost(self) -> CheckOutcome:
         """Planned clips are stored, or quarantined with a reason; and no more than the allowed fraction is lost."""
         planned: dict[str, set[str]] = defaultdict(set)
-        keys = (
-            f"{split}-{index:05d}"
-            for split, index in zip(self.plan.rows["split"], self.plan.rows["shard_index"], strict=True)
-        )
-        for key, clip_id in zip(keys, self.plan.rows["clip_id"], strict=True):
+        for key, clip_id in zip(partition_keys(self.plan.rows), self.plan.rows["clip_id"], strict=True):
             planned[key].add(clip_id)
         missing = [key for key in planned if self.sidecars.get(key) is None]
         if missing:

@@ -10,7 +10,13 @@ from video_assets.pipeline.second_copies import encoding_by_plan, labels_by_mani
 from video_assets.records.framing import is_whole_frame
 from video_assets.storage.checksums import ABSENT, Checksums, read_checksums
 from video_assets.storage.files import sha256_if_there
-from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key, parse_shard_file_name
+from video_assets.storage.paths import (
+    DatasetPaths,
+    VersionPaths,
+    parse_partition_key,
+    parse_shard_file_name,
+    partition_key,
+)
 from video_assets.storage.schemas import INDEX
 from video_assets.storage.seals import is_seal_whole
 from video_assets.storage.sidecars import read_sidecar
@@ -52,7 +58,7 @@ class Damage:
     def key(self) -> str:
         """The partition key of the shard that this is a shard's file or sidecar of; empty for any other file."""
         parsed = parse_shard_file_name(self.path.name)
-        name = f"{parsed[1]}-{parsed[2]:05d}" if parsed else self.path.stem
+        name = partition_key(*parsed[1:]) if parsed else self.path.stem
         try:
             parse_partition_key(name)
         except SettingsError:
@@ -149,7 +155,7 @@ def damaged_places(paths: VersionPaths, shard: Path) -> list[StoredPlace]:
         return []
     with shard.open("rb") as file:
         damaged: list[StoredPlace] = []
-        for place in stored_places(paths, f"{parsed[1]}-{parsed[2]:05d}"):
+        for place in stored_places(paths, partition_key(*parsed[1:])):
             file.seek(place.offset)
             if not is_whole_frame(file.read(place.length)):
                 damaged.append(place)

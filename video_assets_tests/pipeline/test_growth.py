@@ -4,6 +4,7 @@ import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.losses import Loss
 from video_assets.pipeline.manifest import update_manifest
-from video_assets.pipeline.plan import PlanReport, build_plan
+from video_assets.pipeline.plan import PlanReport, build_plan, partition_keys
 from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
 from video_assets.pipeline.splits import build_splits
 from video_assets.storage.files import read_lines
@@ -219,13 +220,9 @@ def test_growing_two_thousand_clips_by_one_percent_places_the_new_ones_and_one_p
     for split, index in set(zip(first["split"], first["shard_index"], strict=True)):
         paths.version("1.0.0").shard(split, index).touch()
     grown = plan_of(clips)
-    placed = grown.rows[
-        [f"{s}-{i:05d}" in grown.added for s, i in zip(grown.rows["split"], grown.rows["shard_index"], strict=True)]
-    ]
+    placed = grown.rows[np.isin(partition_keys(grown.rows), grown.added)]
     assert len(grown.superseded) <= 2
-    partial = first[
-        [f"{s}-{i:05d}" in grown.superseded for s, i in zip(first["split"], first["shard_index"], strict=True)]
-    ]
+    partial = first[np.isin(partition_keys(first), grown.superseded)]
     assert len(placed) == 20 + len(partial)
     assert len(partial) < 2 * 64
     before, after = (rows.set_index("clip_id")[["split", "label_index"]] for rows in (first, grown.rows))
