@@ -64,14 +64,14 @@ def committed_licence(paths: DatasetPaths, version: str) -> str:
 def _known_notes(version_paths: VersionPaths) -> CommitNotes | None:
     """Those on disk, of whichever file is whole; None without a commit, and of one by an earlier version."""
     with suppress(FileDamaged, KeyError):
-        if version_paths.index.exists():
-            return _parsed(json.loads(read_notes(version_paths.index)[_NOTE]))
+        if notes := read_notes(version_paths.index):
+            return _parsed(json.loads(notes[_NOTE]))
     info, checksums = version_paths.dataset_info, read_checksums(version_paths.checksums)
     data = read_if_there(info)
     with suppress(FileDamaged, KeyError):
         if data is not None and checksums is not None and checksums.allows(info.name, hashlib.sha256(data).hexdigest()):
-            notes = parse_dataset_info(data, info).notes
-            return None if notes is None else _parsed(notes)
+            told = parse_dataset_info(data, info).notes
+            return None if told is None else _parsed(told)
     return None
 
 

@@ -53,8 +53,4 @@ def refuse_damaged_labels(paths: DatasetPaths) -> None:
     Raises:
         FileDamaged: as `known_labels`, or if the manifest is damaged.
     """
-    try:
-        notes = read_notes(paths.manifest)
-    except NOT_THERE:
-        notes = None
-    known_labels(paths, notes)
+    known_labels(paths, read_notes(paths.manifest))

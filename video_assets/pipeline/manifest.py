@@ -1,7 +1,7 @@
 """Stage 1: list the source, open what is new, and write down every clip that can be used."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from video_assets.pipeline.lost_clips import without_bad_spans, without_conflict
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.remembered_losses import decoder_notes, remembered_losses
 from video_assets.pipeline.settings import SourceSettings
-from video_assets.storage.files import NOT_THERE, remove_temporaries, write_if_changed
+from video_assets.storage.files import remove_temporaries, write_if_changed
 from video_assets.storage.listing import NOT_LISTED, NOT_SEEN
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
@@ -98,7 +98,7 @@ def update_manifest(
     remove_temporaries(paths.directory)
     if settings.only_settled:
         asked = _without_moving(asked, settled_files(paths))
-    previous, previous_notes = _previous_manifest(paths)
+    previous, previous_notes = read_noted_table(paths.manifest, MANIFEST)
     known = known_labels(paths, previous_notes)
     _refuse_empty(source, asked, previous)
     _refuse_unlisted(asked, previous)
@@ -125,24 +125,16 @@ def update_manifest(
     return report
 
 
-def _previous_manifest(paths: DatasetPaths) -> tuple[pd.DataFrame, Mapping[str, str] | None]:
-    """The rows of the manifest before this one, and its notes; none where there is none."""
-    try:
-        return read_noted_table(paths.manifest, MANIFEST)
-    except NOT_THERE:
-        return MANIFEST.empty_table().to_pandas(), None
-
-
 def manifest_settings(paths: DatasetPaths) -> SourceSettings:
     """The settings under which the manifest was made; the stages after it keep its limits.
 
     Raises:
         BuildRefused: if there is no manifest.
     """
-    try:
-        values = json.loads(read_notes(paths.manifest)["settings"])
-    except NOT_THERE:
-        raise BuildRefused(f"there is no manifest in {paths.directory}; materialize manifest first") from None
+    notes = read_notes(paths.manifest)
+    if notes is None:
+        raise BuildRefused(f"there is no manifest in {paths.directory}; materialize manifest first")
+    values = json.loads(notes["settings"])
     values["limits"], values["include"] = Limits(**values["limits"]), tuple(values["include"])
     values["table_limits"] = TableLimits(**values.get("table_limits", {}))  # manifests of before have none
     return SourceSettings(**values)

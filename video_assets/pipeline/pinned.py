@@ -76,10 +76,7 @@ class PinnedSettings:
         beside = cls.read(paths.encoding)
         if beside is None:
             return None
-        try:
-            return beside.unless_noted(read_notes(paths.plan), paths.plan)
-        except NOT_THERE:
-            return beside
+        return beside.unless_noted(read_notes(paths.plan) or {}, paths.plan)
 
     def unless_noted(self, notes: Mapping[str, str], plan: Path) -> "PinnedSettings":
         """Those that the plan's own file has among its notes, or else these.

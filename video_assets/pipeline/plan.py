@@ -21,7 +21,7 @@ from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.planned_rows import planned_clips, planned_rows
 from video_assets.pipeline.settings import ShardingSettings
 from video_assets.records.layouts import layout_codec
-from video_assets.storage.files import NOT_THERE, read_lines
+from video_assets.storage.files import read_lines
 from video_assets.storage.paths import (
     FIRST_VERSION,
     DatasetPaths,
@@ -194,7 +194,7 @@ def _pin(
     new_version: bool,
 ) -> tuple[PinnedSettings, bool]:
     """The settings to pin, and whether what was planned before goes on under them."""
-    source = read_notes(paths.manifest).get("source", "")
+    source = (read_notes(paths.manifest) or {}).get("source", "")
     clips_per_shard = planned_clips_per_shard(sharding, encoding)
     pinned = PinnedSettings(version=FIRST_VERSION, encoding=encoding, clips_per_shard=clips_per_shard, source=source)
     if before is None:
@@ -298,13 +298,9 @@ def read_plan(paths: DatasetPaths, columns: Sequence[str] | None = None) -> Read
         BuildRefused: if there is none.
     """
     beside = PinnedSettings.read(paths.encoding)
-    try:
-        found = None if beside is None else read_noted_table(paths.plan, PLAN, columns)
-    except NOT_THERE:
-        found = None
-    if beside is None or found is None:
+    rows, notes = read_noted_table(paths.plan, PLAN, columns)
+    if beside is None or notes is None:
         raise BuildRefused(f"there is no plan in {paths.directory}; materialize manifest, splits and plan first")
-    rows, notes = found
     return ReadPlan(beside.unless_noted(notes, paths.plan), rows, read_lines(paths.labels))
 
 

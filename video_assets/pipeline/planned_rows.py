@@ -11,7 +11,6 @@ from video_assets.domain.plan import PlannedClip
 from video_assets.domain.splits import SPLITS
 from video_assets.pipeline.known_labels import known_labels
 from video_assets.pipeline.label_sets import class_indices
-from video_assets.storage.files import NOT_THERE
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import MANIFEST, PLAN, SPLIT
 from video_assets.storage.tables import read_noted_table, read_table
@@ -33,10 +32,9 @@ def planned_rows(paths: DatasetPaths, previous: pd.DataFrame, *, multi_label: bo
         BuildRefused: if there is no manifest.
         FileDamaged: if a table or `labels.txt` is not as it was written.
     """
-    try:
-        manifest, notes = read_noted_table(paths.manifest, MANIFEST, _MANIFEST_COLUMNS)
-    except NOT_THERE:
-        raise BuildRefused("there is no manifest yet; materialize manifest and splits first") from None
+    manifest, notes = read_noted_table(paths.manifest, MANIFEST, _MANIFEST_COLUMNS)
+    if notes is None:
+        raise BuildRefused("there is no manifest yet; materialize manifest and splits first")
     splits = pd.concat([read_table(paths.split(s), SPLIT, ["clip_id"]).assign(split=s) for s in SPLITS])
     clips = manifest.merge(splits, on="clip_id")
     indices = class_indices(known_labels(paths, notes))

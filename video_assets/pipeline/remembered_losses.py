@@ -5,7 +5,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from video_assets.domain.losses import DECODER_REASONS, REMEMBERED_REASONS, Loss
-from video_assets.storage.files import NOT_THERE
 from video_assets.storage.schemas import QUARANTINE
 from video_assets.storage.tables import read_noted_table
 
@@ -22,11 +21,8 @@ def remembered_losses(quarantine: Path) -> dict[tuple[str, int, int], Loss]:
 
     What another decoder said, or one that an earlier version of this package did not note, is asked once more.
     """
-    try:
-        rows, notes = read_noted_table(quarantine, QUARANTINE)
-    except NOT_THERE:
-        return {}
-    is_same_decoder = decoder_notes().items() <= notes.items()
+    rows, notes = read_noted_table(quarantine, QUARANTINE)
+    is_same_decoder = decoder_notes().items() <= (notes or {}).items()
     reasons = REMEMBERED_REASONS if is_same_decoder else REMEMBERED_REASONS - DECODER_REASONS
     rows = rows[(rows["stage"] == "manifest") & rows["reason"].isin(reasons) & (rows["size_bytes"] >= 0)]
     paths = (str(source).partition("#t=")[0] for source in rows["source"])

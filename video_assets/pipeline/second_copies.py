@@ -8,7 +8,7 @@ from video_assets.domain.errors import FileDamaged
 from video_assets.pipeline.known_labels import LABELS_NOTE, labels_data
 from video_assets.pipeline.pinned import PINNED_NOTE
 from video_assets.storage.checksums import read_checksums
-from video_assets.storage.files import NOT_THERE, sha256_if_there
+from video_assets.storage.files import sha256_if_there
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.tables import read_notes
 
@@ -52,6 +52,6 @@ def encoding_by_plan(paths: DatasetPaths) -> SecondCopy | None:
 
 def _note(table: Path, name: str) -> str | None:
     try:
-        return read_notes(table).get(name)
-    except (FileDamaged, *NOT_THERE):
+        return (read_notes(table) or {}).get(name)
+    except FileDamaged:
         return None

@@ -93,9 +93,8 @@ def build_splits(paths: DatasetPaths, settings: SplitSettings) -> SplitReport:
 
 def split_settings(paths: DatasetPaths) -> SplitSettings:
     """The settings under which clips were assigned last; the defaults where none were."""
-    if not paths.split_history.exists():
-        return SplitSettings()
-    return SplitSettings(**json.loads(read_notes(paths.split_history)["settings"]))
+    notes = read_notes(paths.split_history)
+    return SplitSettings() if notes is None else SplitSettings(**json.loads(notes["settings"]))
 
 
 def _optional(values: pd.Series) -> list[str | None]:

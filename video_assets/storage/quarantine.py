@@ -7,7 +7,6 @@ from typing import Literal
 import pandas as pd
 
 from video_assets.domain.clips import ListedFile, LostSource
-from video_assets.storage.files import NOT_THERE
 from video_assets.storage.schemas import QUARANTINE
 from video_assets.storage.tables import read_noted_table, read_table, write_table
 
@@ -26,14 +25,11 @@ def quarantined(path: Path) -> list[dict[str, str]]:
 
 def replace_stage(path: Path, stage: Stage, rows: pd.DataFrame, notes: Mapping[str, str] | None = None) -> None:
     """Replaces the rows of one stage, and leaves those of the others; `notes` are added to the table's own."""
-    try:
-        others, known = read_noted_table(path, QUARANTINE)
-    except NOT_THERE:
-        others, known = QUARANTINE.empty_table().to_pandas(), dict[str, str]()
+    others, known = read_noted_table(path, QUARANTINE)
     others = others[others["stage"] != stage]
     merged = pd.concat([others, rows.assign(stage=stage)]) if len(others) else rows.assign(stage=stage)
     merged = merged.sort_values(["source", "clip_id", "stage", "reason"], kind="stable", ignore_index=True)
-    write_table(path, merged, QUARANTINE, {**known, **(notes or {})})
+    write_table(path, merged, QUARANTINE, {**(known or {}), **(notes or {})})
 
 
 def quarantine_rows(lost: Iterable[LostSource], files: dict[str, ListedFile] | None = None) -> pd.DataFrame:

@@ -41,56 +41,46 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = No
     Raises:
         FileDamaged: if the file is not the one that was written.
     """
-    wanted = _wanted(schema, columns)
-    try:
-        source = _whole(path)
-    except NOT_THERE:
-        return wanted.empty_table().to_pandas()
-    with _named_damage(path):
-        return _rows(source, wanted)
+    return read_noted_table(path, schema, columns)[0]
 
 
-def read_notes(path: Path) -> dict[str, str]:
-    """The file's own metadata, as given to `write_table`.
+def read_notes(path: Path) -> dict[str, str] | None:
+    """The file's own metadata, as given to `write_table`; None if the file is not there.
 
     Raises:
         FileDamaged: if the file is not the one that was written.
-        OSError: one of `NOT_THERE`, if there is no file.
     """
-    source = _whole(path)
+    try:
+        source = _whole(path)
+    except NOT_THERE:
+        return None
     with _named_damage(path):
-        return _notes(source)
+        return _notes(pq.read_metadata(source))
 
 
 def read_noted_table(
     path: Path, schema: pa.Schema, columns: Sequence[str] | None = None
-) -> tuple[pd.DataFrame, dict[str, str]]:
+) -> tuple[pd.DataFrame, dict[str, str] | None]:
     """What `read_table` and `read_notes` give, of one and the same file.
 
     Raises:
         FileDamaged: if the file is not the one that was written.
-        OSError: one of `NOT_THERE`, if there is no file.
     """
-    source = _whole(path)
+    wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    try:
+        source = _whole(path)
+    except NOT_THERE:
+        return wanted.empty_table().to_pandas(), None
     with _named_damage(path):
-        notes = _notes(source)
-        source.seek(0)
-        return _rows(source, _wanted(schema, columns)), notes
+        # Not by `pq.read_table`: its scanner works, and lets go of what it has read, in threads that nobody waits for.
+        file = pq.ParquetFile(source)
+        rows = file.read(columns=wanted.names).cast(wanted).to_pandas(self_destruct=True, split_blocks=True)
+        return rows, _notes(file.metadata)
 
 
-def _wanted(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
-    return schema if columns is None else pa.schema([schema.field(name) for name in columns])
-
-
-def _rows(source: pa.BufferReader, wanted: pa.Schema) -> pd.DataFrame:
-    """Not by `pq.read_table`: its scanner works, and lets go of what it has read, in threads that nobody waits for."""
-    table = pq.ParquetFile(source).read(columns=wanted.names)
-    return table.cast(wanted).to_pandas(self_destruct=True, split_blocks=True)
-
-
-def _notes(source: pa.BufferReader) -> dict[str, str]:
-    metadata = pq.read_metadata(source).metadata or {}
-    found = {k.decode(): v.decode("utf-8") for k, v in metadata.items() if not k.startswith((b"ARROW:", b"pandas"))}
+def _notes(metadata: pq.FileMetaData) -> dict[str, str]:
+    foreign = (b"ARROW:", b"pandas")
+    found = {k.decode(): v.decode() for k, v in (metadata.metadata or {}).items() if not k.startswith(foreign)}
     return {name: text for name, text in found.items() if name != _SEAL}
 
 

@@ -416,9 +416,12 @@ def test_a_build_that_was_killed_between_labels_and_manifest_goes_on_with_its_nu
 
 def test_a_manifest_without_a_copy_of_the_labels_takes_the_file(grown: Stages) -> None:
     rows, notes = read_noted_table(grown.paths.manifest, MANIFEST)
+    assert notes is not None
     write_table(grown.paths.manifest, rows, MANIFEST, {"source": notes["source"], "settings": notes["settings"]})
     assert grown.manifest().labels == [*CLASSES, "climb"]
-    assert LABELS_NOTE in read_notes(grown.paths.manifest)
+    notes = read_notes(grown.paths.manifest)
+    assert notes is not None
+    assert LABELS_NOTE in notes
 
 
 def test_spans_of_a_table_are_clips_that_share_one_opening(stages: Stages) -> None:

@@ -59,8 +59,12 @@ def test_rows_and_notes_that_are_read_together_are_of_one_file(tmp_path: Path) -
     frame, notes = read_noted_table(path, SCHEMA, ["count"])
     assert frame.equals(read_table(path, SCHEMA, ["count"]))
     assert notes == read_notes(path)
-    with pytest.raises(FileNotFoundError):
-        read_noted_table(tmp_path / "none.parquet", SCHEMA)
+
+
+def test_a_table_that_is_not_there_has_no_rows_and_not_even_empty_notes(tmp_path: Path) -> None:
+    frame, notes = read_noted_table(tmp_path / "none.parquet", SCHEMA, ["count"])
+    assert (list(frame.columns), len(frame), notes) == (["count"], 0, None)
+    assert read_notes(tmp_path / "none.parquet") is None
 
 
 def test_a_table_that_does_not_fit_its_schema_is_not_written(tmp_path: Path) -> None:
