@@ -13,13 +13,19 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from video_assets.arguments import WrongUsage, parser_of, without_secrets
-from video_assets.domain.errors import SettingsError, VideoAssetsError
+from video_assets.domain.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_USAGE,
+    SettingsError,
+    VideoAssetsError,
+)
 
 if TYPE_CHECKING:
     from video_assets.report.terminal import Screen
     from video_assets.storage.paths import DatasetPaths
 
-EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 _INTERRUPTED = "interrupted; what is finished is kept, and the same command goes on from there"
 _NOTHING_BUILT: Mapping[str, Any] = {
     "version_dir": "",
@@ -136,9 +142,9 @@ def _print_json(values: Mapping[str, Any]) -> None:
 
 def _failed_checks(checks: Sequence[Mapping[str, Any]]) -> str:
     """The checks that make a dataset invalid, as a sentence; empty where there is none."""
-    failed = [
-        f"{c['name']} {c.get('target', '')}".strip() for c in checks if not c["passed"] and c["severity"] == "ERROR"
-    ]
+    from video_assets.report.screen_parts import invalidating
+
+    failed = [f"{check['name']} {check.get('target', '')}".strip() for check in invalidating(checks)]
     more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
     return f"checks failed: {', '.join(failed[:5])}{more}" if failed else ""
 

@@ -29,7 +29,7 @@ from video_assets.defs.resources import (
     shards_per_run_from_environment,
 )
 from video_assets.defs.settings_file import config_for
-from video_assets.domain.errors import SettingsError, VideoAssetsError
+from video_assets.domain.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, SettingsError, VideoAssetsError
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.media.kept_pools import kept_pools
 from video_assets.pipeline.committed import committed_counts
@@ -47,7 +47,6 @@ from video_assets.storage.quarantine import quarantined, read_quarantine
 from video_assets.storage.schemas import LEFT_OUT
 from video_assets.storage.tables import read_table
 
-EXIT_BUILT, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 _PLANNING = ("manifest", "splits", "plan")
 
 
@@ -82,8 +81,8 @@ class BuildResult:
         """0 built and valid, 1 refused or invalid, 2 wrong settings."""
         if self.is_usage_error:
             return EXIT_USAGE
-        is_invalid = any(not check.passed and check.severity == "ERROR" for check in self.checks)
-        return EXIT_FAILED if self.refused or is_invalid else EXIT_BUILT
+        is_invalid = any(check.makes_invalid for check in self.checks)
+        return EXIT_FAILED if self.refused or is_invalid else EXIT_OK
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object of `--json`."""

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from video_assets.domain.checks import makes_invalid
 from video_assets.domain.splits import SPLITS
 from video_assets.pipeline.audit import DATASET_CHECKS
 from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, live_shards, read_plan
@@ -24,6 +25,11 @@ class CheckStatus:
     severity: str
     description: str = ""
     failed_partitions: tuple[str, ...] = ()
+
+    @property
+    def makes_invalid(self) -> bool:
+        """Whether the dataset must not be used."""
+        return makes_invalid(passed=self.passed, severity=self.severity)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

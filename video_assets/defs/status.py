@@ -44,7 +44,7 @@ def dataset_status(paths: DatasetPaths) -> dict[str, Any]:
         with open_instance(paths) as instance:
             checks = check_statuses(instance, paths)
     counts = committed_counts(paths, plan.pinned.version)
-    is_valid = bool(counts) and not missing and not any(not c.passed and c.severity == "ERROR" for c in checks)
+    is_valid = bool(counts) and not missing and not any(check.makes_invalid for check in checks)
     return known | {
         "version_dir": str(paths.version(plan.pinned.version).directory),
         "splits": counts,

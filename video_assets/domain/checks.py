@@ -7,6 +7,15 @@ from typing import Literal
 Severity = Literal["ERROR", "WARN"]
 
 
+def makes_invalid(*, passed: bool, severity: str) -> bool:
+    """Whether a check's answer says that the dataset must not be used: failures of severity ERROR do, warnings do not.
+
+    >>> makes_invalid(passed=False, severity="ERROR"), makes_invalid(passed=False, severity="WARN")
+    (True, False)
+    """
+    return not passed and severity == "ERROR"
+
+
 @dataclass(frozen=True, slots=True)
 class CheckPicture:
     """Encoded images (JPEG or PNG) to look at side by side, each with a caption, and what they show."""
@@ -35,4 +44,4 @@ class CheckOutcome:
     @property
     def makes_invalid(self) -> bool:
         """Whether the dataset must not be used."""
-        return not self.passed and self.severity == "ERROR"
+        return makes_invalid(passed=self.passed, severity=self.severity)

@@ -9,6 +9,9 @@
 What fails for one video only is not an exception here: it is a `Loss`, a value, collected and reported.
 """
 
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+"""How commands end: done and valid; refused, or a check failed; wrong usage or settings; Ctrl-C."""
+
 DAMAGE_REMEDY = "run `video-assets repair`, or put a copy from a backup in its place"
 """What to do about a damaged file, for the sentence of a `FileDamaged`."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from video_assets.domain.checks import makes_invalid
 from video_assets.domain.labels import are_names_of_splits
 from video_assets.domain.splits import SPLITS
 from video_assets.report.terminal import section, table, words
@@ -110,12 +111,17 @@ def official_ignored(result: Result) -> list[RenderableType]:
     return [words(f"{counted(number, 'clip')} {stay} that was assigned never moves: {named}{more}", "yellow")]
 
 
+def invalidating(checks: Sequence[Result]) -> list[Result]:
+    """Of checks as JSON tells them, those that make the dataset invalid."""
+    return [check for check in checks if makes_invalid(passed=check["passed"], severity=check["severity"])]
+
+
 def checks_summary(checks: Sequence[Result]) -> list[RenderableType]:
     """How many passed, and each that did not with its sentence."""
     if not checks:
         return []
     failed = [check for check in checks if not check["passed"]]
-    colour = "red" if any(check["severity"] == "ERROR" for check in failed) else "yellow" if failed else "green"
+    colour = "red" if invalidating(checks) else "yellow" if failed else "green"
     title = f"Checks: {len(checks) - len(failed)} of {len(checks)} passed"
     alike: dict[tuple[str, str], list[Result]] = defaultdict(list)
     for check in failed:

@@ -14,6 +14,7 @@ from video_assets.report.screen_parts import (
     classes,
     counted,
     gone,
+    invalidating,
     left_out,
     losses,
     name_option,
@@ -29,7 +30,7 @@ def build_screen(result: Result) -> Screen:
     if result.get("interrupted"):
         before = f"The build before this one, by {result['interrupted']}, was ended before its time"
         parts.append(words(f"{before}; this one went on from what it had finished."))
-    failed = [check for check in result["checks"] if not check["passed"] and check["severity"] == "ERROR"]
+    failed = invalidating(result["checks"])
     if result["refused"]:
         parts.append(Group(Text("Not built", "bold red"), words(result["refused"])))
     elif failed:
@@ -189,7 +190,7 @@ def verify_screen(result: Result) -> Screen:
     parts += [*checks_summary(checks), words(f"Read in {duration_words(result['seconds'])}.")]
     if result["is_valid"]:
         return parts
-    failed = [check for check in checks if not check["passed"] and check["severity"] == "ERROR"]
+    failed = invalidating(checks)
     if any("missing_video" in check["facts"] for check in failed):
         again = "Put the videos back that are gone, or build again without them:"
         parts.append(section("Next", words(again), copyable([f"video-assets build --source DIR --root {root}{name}"])))
