@@ -21,6 +21,7 @@ from video_assets.domain.errors import (
     SettingsError,
     VideoAssetsError,
 )
+from video_assets.domain.words import sequence_of
 
 if TYPE_CHECKING:
     from video_assets.report.terminal import Screen
@@ -145,8 +146,7 @@ def _failed_checks(checks: Sequence[Mapping[str, Any]]) -> str:
     from video_assets.report.screen_parts import invalidating
 
     failed = [f"{check['name']} {check.get('target', '')}".strip() for check in invalidating(checks)]
-    more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
-    return f"checks failed: {', '.join(failed[:5])}{more}" if failed else ""
+    return f"checks failed: {sequence_of(failed)}" if failed else ""
 
 
 def _build(options: argparse.Namespace) -> int:

@@ -35,7 +35,7 @@ from video_assets.media.kept_pools import kept_pools
 from video_assets.pipeline.committed import committed_counts
 from video_assets.pipeline.compared import kept_comparisons
 from video_assets.pipeline.current_shards import shards_to_build
-from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, live_shards, read_plan
+from video_assets.pipeline.read_plan import FINGERPRINT_COLUMNS, live_shards, read_plan
 from video_assets.pipeline.shard_runs import runs_of_neighbours
 from video_assets.pipeline.writing import building
 from video_assets.report.escape import shown

@@ -10,7 +10,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from video_assets.domain.checks import makes_invalid
 from video_assets.domain.splits import SPLITS
 from video_assets.pipeline.audit import DATASET_CHECKS
-from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, live_shards, read_plan
+from video_assets.pipeline.read_plan import FINGERPRINT_COLUMNS, live_shards, read_plan
 from video_assets.pipeline.verify import SHARD_CHECKS
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 

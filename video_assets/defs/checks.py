@@ -14,7 +14,7 @@ from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.splits import Split
 from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.manifest import manifest_settings
-from video_assets.pipeline.plan import read_plan
+from video_assets.pipeline.read_plan import read_plan
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
 from video_assets.report.escape import shown
 from video_assets.storage.paths import parse_partition_key

@@ -14,7 +14,7 @@ from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.backlog import rotating_sample
 from video_assets.pipeline.committed import committed_lengths
 from video_assets.pipeline.manifest import manifest_settings
-from video_assets.pipeline.plan import read_plan
+from video_assets.pipeline.read_plan import read_plan
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
 from video_assets.storage.paths import parse_partition_key
 

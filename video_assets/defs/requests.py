@@ -8,8 +8,8 @@ from video_assets.defs.dead_runs import UNFINISHED
 from video_assets.defs.jobs import COMMIT_JOB, shards_job_name
 from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG
 from video_assets.domain.splits import Split
+from video_assets.domain.words import sequence_of
 from video_assets.pipeline.backlog import Backlog, Chunk
-from video_assets.pipeline.plan import sequence_of
 from video_assets.storage.paths import DatasetPaths
 
 DATASET_TAG, WORK_TAG = "video_assets/dataset", "video_assets/work"

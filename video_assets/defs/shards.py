@@ -16,7 +16,7 @@ from video_assets.defs.resources import Dataset, Decoding, Engine
 from video_assets.domain.progress import after_first
 from video_assets.domain.splits import Split
 from video_assets.pipeline.manifest import manifest_settings
-from video_assets.pipeline.plan import read_plan
+from video_assets.pipeline.read_plan import read_plan
 from video_assets.pipeline.shard_runs import SHARDS_PER_RUN
 from video_assets.pipeline.shards import ShardReport, build_shards
 from video_assets.pipeline.writing import writing_shards

@@ -7,7 +7,7 @@ from video_assets.defs.check_status import check_statuses
 from video_assets.defs.instance import dagster_home, open_instance
 from video_assets.pipeline.committed import committed_counts
 from video_assets.pipeline.current_shards import shards_to_build
-from video_assets.pipeline.plan import read_plan
+from video_assets.pipeline.read_plan import read_plan
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantined
 

@@ -11,8 +11,9 @@ import pandas as pd
 from video_assets.domain.checks import CheckOutcome, CheckPicture
 from video_assets.domain.near_duplicates import MAX_PAIRS, NearDuplicate, near_duplicates
 from video_assets.domain.splits import SPLITS, Split
+from video_assets.domain.words import sequence_of
 from video_assets.pipeline.label_sets import rows_by_class
-from video_assets.pipeline.plan import ReadPlan, partition_keys, read_plan, sequence_of
+from video_assets.pipeline.read_plan import ReadPlan, partition_keys, read_plan
 from video_assets.pipeline.stored import read_stored, sampled_clip
 from video_assets.storage.addresses import ask_each
 from video_assets.storage.paths import DatasetPaths, parse_partition_key

@@ -7,7 +7,7 @@ from video_assets.domain.hashing import json_digest
 from video_assets.domain.splits import Split
 from video_assets.pipeline.committed import committed_plan_digest
 from video_assets.pipeline.current_shards import missing_shards
-from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, plan_digest, read_plan
+from video_assets.pipeline.read_plan import FINGERPRINT_COLUMNS, plan_digest, read_plan
 from video_assets.pipeline.shard_runs import runs_of_neighbours
 from video_assets.storage.paths import DatasetPaths
 

@@ -20,7 +20,7 @@ from video_assets.domain.splits import Split
 from video_assets.pipeline.changes import CommitNotes
 from video_assets.pipeline.fit import clip_lengths, fit_report
 from video_assets.pipeline.label_sets import rows_by_class
-from video_assets.pipeline.plan import ReadPlan, not_stored_words
+from video_assets.pipeline.read_plan import ReadPlan, not_stored_words
 from video_assets.pipeline.stored import motion_of, read_stored, sampled_clip
 from video_assets.pipeline.verify import SHARD_CHECKS
 from video_assets.records.values import ClipRecord

@@ -9,6 +9,7 @@ from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.limits import Limits
 from video_assets.domain.splits import Split
+from video_assets.domain.words import sequence_of
 from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.card import Committed, card_files, class_rows
@@ -17,8 +18,8 @@ from video_assets.pipeline.committed import committed_lengths
 from video_assets.pipeline.current_shards import is_as_planned
 from video_assets.pipeline.known_labels import refuse_damaged_labels
 from video_assets.pipeline.label_sets import indices_of_sets
-from video_assets.pipeline.plan import ReadPlan, plan_digest, sequence_of
 from video_assets.pipeline.publish import copied_tables, publish, text_indexes
+from video_assets.pipeline.read_plan import ReadPlan, plan_digest
 from video_assets.pipeline.retired import remove_retired
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
 from video_assets.records.dataset_info import dataset_info_json

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 
-from video_assets.pipeline.plan import FINGERPRINT_COLUMNS, read_plan
+from video_assets.pipeline.read_plan import FINGERPRINT_COLUMNS, read_plan
 from video_assets.storage.addresses import ask_each
 from video_assets.storage.files import file_sha256, file_status, was_written_after
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key

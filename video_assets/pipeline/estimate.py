@@ -27,7 +27,8 @@ from video_assets.domain.limits import Limits
 from video_assets.domain.sampling import num_stored_frames
 from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.fit import clip_lengths
-from video_assets.pipeline.plan import PlanReport, partition_keys
+from video_assets.pipeline.plan import PlanReport
+from video_assets.pipeline.read_plan import partition_keys
 from video_assets.pipeline.shard_runs import compared_clips, shard_runs, shards_of
 from video_assets.pipeline.trial_clips import TrialSettings, Tried, trial_jobs, try_clips
 from video_assets.storage.addresses import open_address

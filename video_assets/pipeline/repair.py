@@ -11,7 +11,7 @@ from video_assets.pipeline.commit import commit_dataset
 from video_assets.pipeline.committed import committed_plan_digest
 from video_assets.pipeline.integrity import Damage, find_damage, stored_places
 from video_assets.pipeline.manifest import manifest_settings
-from video_assets.pipeline.plan import ReadPlan, plan_digest, read_plan
+from video_assets.pipeline.read_plan import ReadPlan, plan_digest, read_plan
 from video_assets.pipeline.second_copies import encoding_by_plan, labels_by_manifest, table_copies
 from video_assets.pipeline.settings import SourceSettings
 from video_assets.pipeline.shards import ShardReport, build_shards

@@ -10,7 +10,7 @@ from video_assets.domain.audits import COMPARED_RECORDS, choose_sample, compared
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.plan import shard_fingerprint
 from video_assets.domain.splits import SPLITS, Split
-from video_assets.pipeline.plan import partition_keys
+from video_assets.pipeline.read_plan import partition_keys
 
 SHARDS_PER_RUN = 50
 """How many shards a run takes: enough to share a run's start-up, few enough for its events."""

@@ -19,7 +19,7 @@ from video_assets.domain.progress import Counter, Progress, silent
 from video_assets.media.pool import DecodingPool, PoolMaker
 from video_assets.pipeline.current_shards import is_current
 from video_assets.pipeline.known_timelines import KnownVideos, known_timelines
-from video_assets.pipeline.plan import ReadPlan, read_plan
+from video_assets.pipeline.read_plan import ReadPlan, read_plan
 from video_assets.records.framing import FramingError, read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.storage.addresses import open_address

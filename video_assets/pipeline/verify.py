@@ -21,7 +21,7 @@ from video_assets.domain.losses import Loss
 from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.compared import compare_all
-from video_assets.pipeline.plan import ReadPlan
+from video_assets.pipeline.read_plan import ReadPlan
 from video_assets.reader.kernels import ReadingError, decode_images, parse_record, read_records
 from video_assets.storage.addresses import is_remote, open_address
 from video_assets.storage.files import file_sha256

@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from video_assets.domain.progress import duration_words
+from video_assets.domain.words import sequence_of
 from video_assets.report.screen_parts import (
     Result,
     checks_summary,
@@ -161,9 +162,8 @@ def status_screen(result: Result) -> Screen:
     parts += splits_table(result["splits"])
     missing = result["shards_missing"]
     if missing:
-        named = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
         planned = f"{len(missing)} of {result['shards_planned']} planned shards"
-        parts.append(words(f"{planned} are missing or stale: {named}"))
+        parts.append(words(f"{planned} are missing or stale: {sequence_of(missing)}"))
     parts += losses(result) + checks_summary(result["checks"])
     if result["is_valid"]:
         return [*parts, section("Next", words("read everything again:"), copyable([_verify(root, name)]))]

@@ -15,7 +15,7 @@ from video_assets.media.images import decode_image
 from video_assets.pipeline import card as module
 from video_assets.pipeline.audit import DatasetAudit
 from video_assets.pipeline.changes import committed_licence
-from video_assets.pipeline.plan import read_plan
+from video_assets.pipeline.read_plan import read_plan
 from video_assets.pipeline.repair import repair_dataset
 from video_assets.pipeline.stored import motion_of, read_stored, sampled_clip
 from video_assets.pipeline.verify import ShardAudit

@@ -14,7 +14,7 @@ from video_assets.domain.splits import split_named
 from video_assets.pipeline import publish as module
 from video_assets.pipeline.committed import committed_counts, committed_lengths
 from video_assets.pipeline.integrity import find_damage
-from video_assets.pipeline.plan import read_plan
+from video_assets.pipeline.read_plan import read_plan
 from video_assets.storage.checksums import read_checksums
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS, Built

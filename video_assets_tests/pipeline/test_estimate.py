@@ -7,7 +7,8 @@ import pytest
 
 from video_assets.domain.build_time import Workers
 from video_assets.pipeline.estimate import estimate_new_shards, try_build
-from video_assets.pipeline.plan import PlanReport, read_plan
+from video_assets.pipeline.plan import PlanReport
+from video_assets.pipeline.read_plan import read_plan
 from video_assets.pipeline.settings import ShardingSettings
 from video_assets.pipeline.shard_runs import chunked_shards, compared_clips, shard_runs, shards_of
 from video_assets.pipeline.trial_clips import TrialSettings

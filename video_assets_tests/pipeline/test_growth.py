@@ -15,7 +15,8 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.losses import Loss
 from video_assets.pipeline.manifest import update_manifest
-from video_assets.pipeline.plan import PlanReport, build_plan, partition_keys
+from video_assets.pipeline.plan import PlanReport, build_plan
+from video_assets.pipeline.read_plan import partition_keys
 from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
 from video_assets.pipeline.splits import build_splits
 from video_assets.storage.files import read_lines

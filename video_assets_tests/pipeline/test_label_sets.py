@@ -18,7 +18,7 @@ from video_assets.pipeline.audit import DatasetAudit
 from video_assets.pipeline.diff import diff_versions
 from video_assets.pipeline.fit import plan_fit
 from video_assets.pipeline.integrity import find_damage
-from video_assets.pipeline.plan import read_plan
+from video_assets.pipeline.read_plan import read_plan
 from video_assets.pipeline.repair import repair_dataset
 from video_assets.pipeline.verify import ShardAudit
 from video_assets.reader import load_dataset

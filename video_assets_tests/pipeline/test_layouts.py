@@ -18,7 +18,7 @@ from video_assets.domain.splits import Split
 from video_assets.media.images import decode_image
 from video_assets.pipeline.encode import encode_clip
 from video_assets.pipeline.integrity import find_damage
-from video_assets.pipeline.plan import read_plan
+from video_assets.pipeline.read_plan import read_plan
 from video_assets.pipeline.settings import ShardingSettings
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
 from video_assets.reader import load_dataset

@@ -16,7 +16,7 @@ from video_assets.domain.errors import SettingsError, StorageFailed
 from video_assets.media.pool import DecodingPool
 from video_assets.pipeline import encode
 from video_assets.pipeline.current_shards import is_current, missing_shards, shards_to_build
-from video_assets.pipeline.plan import read_plan
+from video_assets.pipeline.read_plan import read_plan
 from video_assets.pipeline.shards import build_shards
 from video_assets.storage.files import AtomicFile, file_sha256
 from video_assets.storage.paths import DatasetPaths

@@ -24,8 +24,9 @@ from video_assets.pipeline import encode, shards, span_tasks
 from video_assets.pipeline.current_shards import shards_to_build
 from video_assets.pipeline.encode import ClipJob, EncodedClip, encode_clip
 from video_assets.pipeline.known_timelines import known_timelines
-from video_assets.pipeline.plan import planned_clips, read_plan
+from video_assets.pipeline.planned_rows import planned_clips
 from video_assets.pipeline.probing import ProbeJob
+from video_assets.pipeline.read_plan import read_plan
 from video_assets.pipeline.settings import ShardingSettings
 from video_assets.pipeline.shards import ShardReport, build_shards
 from video_assets.storage.paths import DatasetPaths

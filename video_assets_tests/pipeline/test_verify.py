@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from video_assets.domain.checks import CheckOutcome
-from video_assets.pipeline.plan import read_plan
+from video_assets.pipeline.read_plan import read_plan
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
 from video_assets.records.values import ClipRecord
 from video_assets.storage.schemas import PLAN

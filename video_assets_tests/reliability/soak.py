@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 
 from video_assets.pipeline.integrity import find_damage
-from video_assets.pipeline.plan import read_plan
+from video_assets.pipeline.read_plan import read_plan
 from video_assets.pipeline.repair import repair_dataset
 from video_assets.storage.paths import parse_partition_key
 from video_assets_tests.pipeline.stages import InThisProcess
