@@ -10,7 +10,7 @@ import pytest
 from video_assets.storage.paths import DatasetPaths, VersionPaths
 
 if TYPE_CHECKING:
-    from video_assets.defs.build import BuildResult
+    from video_assets.defs.build_result import BuildResult
 
 NAME = "clips"
 RUN_CONFIG = {

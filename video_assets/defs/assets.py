@@ -5,18 +5,12 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 
 from video_assets.defs import metadata
-from video_assets.defs.config import (
-    DatasetConfig,
-    PlanConfig,
-    SourceConfig,
-    SplitConfig,
-    check_run_config,
-    given_fields,
-)
+from video_assets.defs.config import DatasetConfig, PlanConfig, SourceConfig, SplitConfig
 from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.partitions import register_shards
 from video_assets.defs.reporting import Reporting
 from video_assets.defs.resources import Dataset, Decoding, VideoSource
+from video_assets.defs.run_config import check_run_config, given_fields
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.commit import commit_dataset
 from video_assets.pipeline.estimate import estimate_new_shards

@@ -5,15 +5,16 @@ import sqlite3
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError  # what Dagster lets through when its storage fails
 
+from video_assets.defs.build_result import BuildResult, count_shards, tell_planned
 from video_assets.defs.calm_sqlite import calm_sqlite
-from video_assets.defs.check_status import CheckStatus, check_statuses
+from video_assets.defs.check_status import check_statuses
 from video_assets.defs.dead_runs import BUILD_TAG, end_dead_runs
 from video_assets.defs.instance import dagster_home, open_instance
 from video_assets.defs.interrupts import WasInterrupted, noted_interrupts, spare_capture
@@ -29,10 +30,9 @@ from video_assets.defs.resources import (
     shards_per_run_from_environment,
 )
 from video_assets.defs.settings_file import config_for
-from video_assets.domain.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, SettingsError, VideoAssetsError
+from video_assets.domain.errors import SettingsError, VideoAssetsError
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.media.kept_pools import kept_pools
-from video_assets.pipeline.committed import committed_counts
 from video_assets.pipeline.compared import kept_comparisons
 from video_assets.pipeline.current_shards import shards_to_build
 from video_assets.pipeline.read_plan import FINGERPRINT_COLUMNS, live_shards, read_plan
@@ -41,75 +41,9 @@ from video_assets.pipeline.writing import building
 from video_assets.report.escape import shown
 from video_assets.storage.addresses import place_name
 from video_assets.storage.failures import failure_sentence, open_files_remedy
-from video_assets.storage.files import read_lines
-from video_assets.storage.paths import DatasetPaths, partition_key
-from video_assets.storage.quarantine import quarantined, read_quarantine
-from video_assets.storage.schemas import LEFT_OUT
-from video_assets.storage.tables import read_table
+from video_assets.storage.paths import DatasetPaths
 
 _PLANNING = ("manifest", "splits", "plan")
-
-
-@dataclass(slots=True, kw_only=True)
-class BuildResult:
-    """What a build did; `refused` is empty, or the sentence that says why there is no new dataset.
-
-    `gone_clips` are the first of the clips that the source no longer has, `official_ignored` the first of those that
-    stay in their split though an official list says otherwise now.
-    `interrupted` names the build before this one if it was killed.
-    """
-
-    paths: DatasetPaths
-    source: str = ""
-    version_dir: str = ""
-    clips_encoded: int = 0
-    clips_reused: int = 0
-    shards_written: int = 0
-    shards_reused: int = 0
-    num_official_ignored: int = 0
-    official_ignored: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
-    num_gone: int = 0
-    gone_clips: list[str] = field(default_factory=list[str])
-    checks: list[CheckStatus] = field(default_factory=list)
-    seconds: float = 0.0
-    refused: str = ""
-    interrupted: str = ""
-    is_usage_error: bool = False
-
-    @property
-    def exit_code(self) -> int:
-        """0 built and valid, 1 refused or invalid, 2 wrong settings."""
-        if self.is_usage_error:
-            return EXIT_USAGE
-        is_invalid = any(check.makes_invalid for check in self.checks)
-        return EXIT_FAILED if self.refused or is_invalid else EXIT_OK
-
-    def as_dict(self) -> dict[str, Any]:
-        """The JSON object of `--json`."""
-        left_out = read_table(self.paths.left_out, LEFT_OUT)
-        return {
-            "source": self.source,
-            "root": str(self.paths.root),
-            "name": self.paths.name,
-            "version_dir": self.version_dir,
-            "splits": committed_counts(self.paths, self.version_dir.rpartition("/")[2]) if self.version_dir else {},
-            "clips_encoded": self.clips_encoded,
-            "clips_reused": self.clips_reused,
-            "shards_written": self.shards_written,
-            "shards_reused": self.shards_reused,
-            "quarantined": quarantined(self.paths.quarantine),
-            "left_out": left_out.to_dict("records"),
-            "classes": read_lines(self.paths.labels),
-            "gone": self.num_gone,
-            "gone_clips": self.gone_clips,
-            "official_splits_ignored": self.num_official_ignored,
-            "clips_that_stay": self.official_ignored,
-            "checks": [check.as_dict() for check in self.checks],
-            "seconds": round(self.seconds, 3),
-            "refused": self.refused,
-            "interrupted": self.interrupted,
-            "exit_code": self.exit_code,
-        }
 
 
 class _Refused(Exception):
@@ -261,26 +195,10 @@ def _build(runner: _Runner, run_config: Mapping[str, Any], result: BuildResult) 
             runner.run((f"{split}_shards",), {}, {RANGE_START_TAG: first, RANGE_END_TAG: last})
         except _Refused as refused:
             failed.append(refused)
-    _count(paths, instance, todo, result)
+    count_shards(instance, todo, result)
     if failed:
         raise _Refused("; ".join(map(str, failed)), is_usage_error=any(r.is_usage_error for r in failed))
     runner.run(("dataset",), config_for(run_config, ("dataset",)))
-
-
-def tell_planned(planned: dg.ExecuteInProcessResult, result: BuildResult) -> None:
-    """Takes over what manifest and splits reported; all assets of the splits report the same."""
-    said = planned.asset_materializations_for_node("manifest")[0].metadata
-    result.num_gone = int(str(said["gone"].value))
-    result.gone_clips = [row["clip"] for row in _rows(said.get("gone_clips"))]
-    said = planned.asset_materializations_for_node("splits")[0].metadata
-    result.num_official_ignored = int(str(said["official_splits_ignored"].value))
-    result.official_ignored = _rows(said.get("clips_that_stay"))
-
-
-def _rows(value: object) -> list[dict[str, str]]:
-    if not isinstance(value, dg.TableMetadataValue):
-        return []
-    return [{name: str(cell) for name, cell in record.data.items()} for record in value.records]
 
 
 def _shards_to_run(paths: DatasetPaths, instance: dg.DagsterInstance) -> set[str]:
@@ -299,34 +217,3 @@ def runs_of_shards(
     order = partition_order(instance, shard_partitions(str(paths.root), paths.name))
     for split, keys in runs_of_neighbours(todo, order, shards_per_run_from_environment()):
         yield split, keys[0], keys[-1]
-
-
-def _count(paths: DatasetPaths, instance: dg.DagsterInstance, todo: set[str], result: BuildResult) -> None:
-    """Counts stored clips and shards; those that were run tell by their materializations, the others are untouched."""
-    rows = read_plan(paths).rows
-    quarantine = read_quarantine(paths.quarantine)
-    lost = set(quarantine.loc[quarantine["stage"] == "shards", "clip_id"])
-    stored = rows[~rows["clip_id"].isin(lost)].groupby(["split", "shard_index"]).size().to_dict()
-    missing = set(shards_to_build(paths))
-    for (split, index), num_stored in stored.items():
-        key = partition_key(split, index)
-        written = _records_written(instance, f"{split}_shards", key) if key in todo else None
-        if key in missing:
-            continue
-        if written is None:
-            result.shards_reused += 1
-            result.clips_reused += int(num_stored)
-        else:
-            result.shards_written += 1
-            result.clips_encoded += written
-
-
-def _records_written(instance: dg.DagsterInstance, asset: str, key: str) -> int | None:
-    """Records of a shard that its latest run wrote; None if that run found it to be right already."""
-    records = instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[key]), limit=1
-    ).records
-    materialization = records[0].asset_materialization if records else None
-    if materialization is None or materialization.metadata["was_reused"].value:
-        return None
-    return int(str(materialization.metadata["records"].value))

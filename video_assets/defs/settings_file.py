@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from video_assets.defs.config import CONFIG_BY_OP, config_problems, is_text_field
+from video_assets.defs.run_config import CONFIG_BY_OP, config_problems, is_text_field
 from video_assets.domain.errors import SettingsError
 
 _LAUNCHPAD_KEYS = ("ops", "execution", "loggers", "resources")

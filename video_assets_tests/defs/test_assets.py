@@ -8,7 +8,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from video_assets.defs.build import BuildResult, runs_of_shards, tell_planned
+from video_assets.defs.build import runs_of_shards
+from video_assets.defs.build_result import BuildResult, tell_planned
 from video_assets.defs.partitions import shard_partitions
 from video_assets.pipeline.manifest import manifest_settings
 from video_assets.storage.files import AtomicFile

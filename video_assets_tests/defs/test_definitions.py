@@ -147,7 +147,8 @@ def test_every_asset_has_an_owner_a_description_a_kind_a_code_version_and_its_st
 
 
 def test_every_setting_has_a_description() -> None:
-    from video_assets.defs.config import CONFIG_BY_OP, EncodingConfig
+    from video_assets.defs.config import EncodingConfig
+    from video_assets.defs.run_config import CONFIG_BY_OP
 
     for model in (*CONFIG_BY_OP.values(), EncodingConfig):
         for name, field in model.model_fields.items():
