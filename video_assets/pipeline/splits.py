@@ -1,7 +1,7 @@
 """Stage 2: assign every group of clips to a split, and never move it again."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -9,9 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from video_assets.domain.clips import LostSource
-from video_assets.domain.groups import component_keys, join_components
+from video_assets.domain.groups import component_keys
 from video_assets.domain.losses import Loss
 from video_assets.domain.splits import SPLITS, Split, Unit, assign_splits, split_named
+from video_assets.pipeline.contradictions import groups_of, without_contradictions
 from video_assets.pipeline.label_sets import by_class
 from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.settings import MAX_NAMED, SplitSettings
@@ -74,7 +75,7 @@ def build_splits(paths: DatasetPaths, settings: SplitSettings) -> SplitReport:
     multi_label = paths.manifest.exists() and manifest_settings(paths).multi_label
     history = read_table(paths.split_history, SPLIT_HISTORY)
     known = _known_splits(clips, history)
-    clips, known, components, lost = _without_contradictions(clips, known)
+    clips, known, components, lost = without_contradictions(clips, known)
     splits, num_new, ignored, official_lost = _assign(clips, components, known, settings, multi_label=multi_label)
     is_kept = ~clips["clip_id"].isin({item.source for item in official_lost}).to_numpy()
     clips, splits = clips[is_kept], splits[is_kept]
@@ -97,14 +98,6 @@ def split_settings(paths: DatasetPaths) -> SplitSettings:
     return SplitSettings() if notes is None else SplitSettings(**json.loads(notes["settings"]))
 
 
-def _optional(values: pd.Series) -> list[str | None]:
-    return [None if missing else str(value) for value, missing in zip(values, values.isna(), strict=True)]
-
-
-def _components(clips: pd.DataFrame) -> NDArray[np.int64]:
-    return join_components(_optional(clips["group"]), clips["content_hash"].tolist())
-
-
 def _known_splits(clips: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
     """Where each clip's content, its group, and its own name were put before."""
     lookups = {kind: rows.set_index("key")["split"] for kind, rows in history.groupby("kind")}
@@ -112,98 +105,6 @@ def _known_splits(clips: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
     columns = {"content": "content_hash", "group": "group", "clip": "clip_id"}
     known = {kind: clips[column].map(lookups.get(kind, empty)) for kind, column in columns.items()}
     return pd.DataFrame(known, index=clips.index).astype("str")
-
-
-def _without_contradictions(
-    clips: pd.DataFrame, known: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame, NDArray[np.int64], list[LostSource]]:
-    """Leaves out clips that would bring a group or a content into two splits; gives the others, with their components.
-
-    First those whose own content and group were put apart; then newcomers that join what was put apart, copies of
-    clips that are still there included; and last, where a table now joins clips that were in several splits, the
-    fewer of them.
-    """
-    lost: list[LostSource] = []
-    components = _components(clips)
-    for rule in (_own_contradiction, _joining_newcomer, _joining_copy, _minority):
-        is_bad = rule(clips, known, components)
-        if not is_bad.any():
-            continue
-        lost += _torn_apart(clips, known, components, is_bad)
-        clips, known = clips[~is_bad], known[~is_bad]
-        components = _components(clips)  # without them others may hang together no more
-    return clips, known, components, lost
-
-
-def _torn_apart(
-    clips: pd.DataFrame, known: pd.DataFrame, components: NDArray[np.int64], is_bad: NDArray[np.bool_]
-) -> list[LostSource]:
-    """These clips as losses: the splits that each would join, and of each split another clip that is there."""
-    there = _clips_there(clips, known, components, np.isin(components, components[is_bad]))
-    bad, own = clips[is_bad], known.loc[is_bad, ["content", "group"]]
-    lost: list[LostSource] = []
-    for component, clip_id, label, content, group in zip(
-        components[is_bad].tolist(), bad["clip_id"], bad["label"], own["content"], own["group"], strict=True
-    ):
-        places = {kind: split for kind, split in (("content", content), ("group", group)) if not pd.isna(split)}
-        others = there.get(component, {})
-        where = [split for split in SPLITS if split in others or split in places.values()]
-        told = [f"its {kind} is in {split}" for kind, split in places.items()]
-        named = ((split, clip) for split in where for clip in [c for c in others.get(split, ()) if c != clip_id][:1])
-        told += [f"{clip} is in {split}" for split, clip in named]
-        detail = f"it would put one group into {' and '.join(where)} ({', '.join(told)}); correct the group"
-        lost.append(LostSource(clip_id, Loss("split_conflict", detail), label))
-    return lost
-
-
-def _clips_there(
-    clips: pd.DataFrame, known: pd.DataFrame, components: NDArray[np.int64], is_wanted: NDArray[np.bool_]
-) -> Mapping[int, Mapping[str, Sequence[str]]]:
-    """The first two clips of each component in each split; two, for one may be the clip that is told of."""
-    evidence = known["content"].fillna(known["group"])
-    is_there = evidence.notna().to_numpy() & is_wanted
-    found: dict[int, dict[str, list[str]]] = {}
-    for component, split, clip_id in zip(
-        components[is_there].tolist(), evidence[is_there], clips.loc[is_there, "clip_id"], strict=True
-    ):
-        first_two = found.setdefault(component, {}).setdefault(str(split), [])
-        if len(first_two) < 2:
-            first_two.append(str(clip_id))
-    return found
-
-
-def _own_contradiction(_clips: pd.DataFrame, known: pd.DataFrame, _components: NDArray[np.int64]) -> NDArray[np.bool_]:
-    content, group = known["content"], known["group"]
-    return (content.notna() & group.notna() & (content != group)).to_numpy(dtype=bool, na_value=False)
-
-
-def _torn(known: pd.DataFrame, components: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Clips of components that hold evidence for several splits."""
-    evidence = known["content"].fillna(known["group"])
-    num_splits = evidence.groupby(components).transform("nunique")
-    return (num_splits > 1).to_numpy(dtype=bool)
-
-
-def _joining_newcomer(_clips: pd.DataFrame, known: pd.DataFrame, components: NDArray[np.int64]) -> NDArray[np.bool_]:
-    return _torn(known, components) & known["content"].isna().to_numpy(dtype=bool)
-
-
-def _joining_copy(clips: pd.DataFrame, known: pd.DataFrame, components: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Without this, two copies in one new group would push out the fewer of the clips that they are copies of."""
-    is_new_name = known["clip"].isna()
-    contents = clips.loc[~is_new_name, "content_hash"]
-    return _torn(known, components) & (is_new_name & clips["content_hash"].isin(contents)).to_numpy(dtype=bool)
-
-
-def _minority(_clips: pd.DataFrame, known: pd.DataFrame, components: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Of a torn component, the clips that are not in the split of most of them; of equals the last by name stays."""
-    torn = _torn(known, components)
-    if not torn.any():
-        return torn
-    counts = pd.crosstab(components[torn], known.loc[torn, "content"].to_numpy(dtype=object))
-    stays = counts.reindex(columns=sorted(SPLITS, reverse=True), fill_value=0).idxmax(axis=1)
-    there = stays.reindex(components).to_numpy(dtype=object)
-    return torn & (known["content"].to_numpy(dtype=object) != there)
 
 
 def _assign(
@@ -223,7 +124,7 @@ def _assign(
     official = clips["official_split"]
     asked = _majority(official, components).reindex(by_component.index)
     settled = by_component.fillna(asked)
-    keys = component_keys(components, _optional(clips["group"]), clips["content_hash"].tolist())
+    keys = component_keys(components, groups_of(clips), clips["content_hash"].tolist())
     classes = by_class(clips["label"].reset_index(drop=True), multi_label=multi_label)
     units = _units(classes, components[classes.index.to_numpy()], keys, settled, by_component)
     assigned = assign_splits(

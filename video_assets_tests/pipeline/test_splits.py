@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from video_assets.domain.groups import join_components
 from video_assets.domain.splits import SPLITS, Split
-from video_assets.pipeline import splits as module
+from video_assets.pipeline import contradictions
 from video_assets.pipeline.settings import SourceSettings, SplitSettings
 from video_assets.pipeline.splits import OfficialIgnored, SplitReport, build_splits
 from video_assets.storage.paths import DatasetPaths
@@ -224,7 +224,7 @@ def test_clips_are_joined_once_and_again_only_after_some_were_taken_out(
         joined.append(len(contents))
         return join_components(groups, contents)
 
-    monkeypatch.setattr(module, "join_components", counted)
+    monkeypatch.setattr(contradictions, "join_components", counted)
     groups = {f"group {number}": [f"{number}a.mp4", f"{number}b.mp4"] for number in range(5)}
     clip_ids = [clip_id for members in groups.values() for clip_id in members]
     build_tables(DatasetPaths(tmp_path, "whole"), groups, dict.fromkeys(clip_ids, "train"))
