@@ -2,11 +2,13 @@
 
 import csv
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 _BESIDE_THE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared" / "corpus"
+_NEEDED = "needs the corpus of real videos: set VIDEO_ASSETS_CORPUS to its folder"
 
 
 def corpus_path() -> Path | None:
@@ -30,9 +32,14 @@ def corpus_files(*folders: str) -> list[str]:
     return [row["path"] for row in corpus_rows(*folders)]
 
 
+def needs_corpus(names: Iterable[str]) -> list[object]:
+    """The names as parameters of a test; without a corpus, and so without names, one that is skipped."""
+    return list(names) or [pytest.param("", marks=pytest.mark.skip(reason=_NEEDED))]
+
+
 def require_corpus() -> Path:
     """The corpus, or a skip that says what to set."""
     path = corpus_path()
     if path is None:
-        pytest.skip("needs the corpus of real videos: set VIDEO_ASSETS_CORPUS to its folder")
+        pytest.skip(_NEEDED)
     return path

@@ -23,7 +23,7 @@ from video_assets.pipeline.current_shards import shards_to_build
 from video_assets.pipeline.manifest import build_manifest
 from video_assets.pipeline.settings import ShardingSettings, SourceSettings
 from video_assets.storage.paths import DatasetPaths
-from video_assets_tests.corpus import corpus_files, require_corpus
+from video_assets_tests.corpus import corpus_files, needs_corpus, require_corpus
 from video_assets_tests.pipeline.stages import LIMITS, Stages
 
 pytestmark = [pytest.mark.corpus, pytest.mark.slow]
@@ -267,12 +267,10 @@ def mean_squared_error(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> floa
     return float(np.mean((one.astype(np.int32) - other) ** 2))
 
 
-DECODABLE = [name for name in corpus_files("formats/") if not name.endswith(".webp")] or [
-    pytest.param("", marks=pytest.mark.skip(reason="needs the corpus of real videos: set VIDEO_ASSETS_CORPUS"))
-]
+DECODABLE = [name for name in corpus_files("formats/") if not name.endswith(".webp")]
 
 
-@pytest.mark.parametrize("name", DECODABLE)
+@pytest.mark.parametrize("name", needs_corpus(DECODABLE))
 def test_each_stored_frame_is_the_one_that_a_full_decode_shows_then_and_no_neighbour_is_nearer(
     name: str, formats: dict[str, tuple[NDArray[np.int64], NDArray[np.uint8]]]
 ) -> None:

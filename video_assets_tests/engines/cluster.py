@@ -12,12 +12,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from video_assets_tests.waiting import wait_until
 
 HEAD_PORT = 6380
 _ALONE = ("unshare", "--net", "--pid", "--fork", "--mount-proc", "--kill-child")
@@ -94,12 +95,14 @@ def _start(folder: Path, number: int, cores: Sequence[int], *arguments: str) -> 
 
 
 def _wait_for_port(node: Node, port: int) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and node.process.poll() is None:
+    def answers() -> bool:
+        if node.process.poll() is not None:
+            raise RuntimeError(f"Ray did not start: {node.log.read_text('utf-8', 'replace')}")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.1)  # between two looks
-    raise RuntimeError(f"Ray did not start: {node.log.read_text('utf-8', 'replace')}")
+            return True
+        return False
+
+    wait_until(answers, seconds=_START_SECONDS, what=f"a Ray head that answers, see {node.log}", every=0.1)
 
 
 _COUNT = """

@@ -7,27 +7,27 @@ import contextlib
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
 from video_assets.storage.files import writer_of
 from video_assets_tests.engines.cluster import Node, ray_nodes
+from video_assets_tests.waiting import wait_until
 
 _PATIENCE_SECONDS = 600.0
 
 
 def wait_for_writer(directory: Path, node: Node, build: "subprocess.Popen[str]") -> str:
     """Until a process of the node has a shard half written; gives the name of the half shard."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while build.poll() is None and time.monotonic() < deadline:
-        for path in directory.glob("*.tfrecord.tmp-*"):
-            writer = writer_of(path)
-            if writer and node.owns(writer[1]):
-                return path.name
-        time.sleep(0.002)  # between two looks
-    raise RuntimeError("the second node wrote no shard")
+
+    def half_shard() -> str | None:
+        if build.poll() is not None:
+            raise RuntimeError("the second node wrote no shard")
+        writers = {path.name: writer_of(path) for path in directory.glob("*.tfrecord.tmp-*")}
+        return next((name for name, writer in writers.items() if writer and node.owns(writer[1])), None)
+
+    return wait_until(half_shard, seconds=_PATIENCE_SECONDS, what="a shard of the second node", every=0.002)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from video_assets.media.decode import decode_clip, decode_frames
 from video_assets.media.images import decode_image, encode_images
 from video_assets.media.probe import probe_video
 from video_assets.media.reference import reference_frames
-from video_assets_tests.corpus import corpus_files, require_corpus
+from video_assets_tests.corpus import corpus_files, needs_corpus, require_corpus
 
 SIZE = FrameSize("stretch", 64)
 SIZE_224 = FrameSize("stretch", 224)
@@ -48,10 +48,6 @@ WHY_LOST = {
     "short-cenc.mp4": "encrypted",
     "text_only.mp4": "no_video",
 }
-
-
-def needs_corpus(names: list[str]) -> list[object]:
-    return list(names) or [pytest.param("", marks=pytest.mark.skip(reason="needs the corpus: set VIDEO_ASSETS_CORPUS"))]
 
 
 def choices(timeline: Timeline, seed: str) -> list[int]:

@@ -21,11 +21,11 @@ from video_assets.media.packets import IndexNotTrusted
 from video_assets.media.plain import decode_plainly
 from video_assets.media.skipping import Run, join_runs, plan_runs
 from video_assets.media.video import VideoSource, open_video
-from video_assets_tests.corpus import corpus_files, require_corpus
+from video_assets_tests.corpus import corpus_files, needs_corpus, require_corpus
 from video_assets_tests.media.joining import UNIT, joined_video
 from video_assets_tests.media.making import numbered_video, use_tables_of_short_videos
 from video_assets_tests.media.test_decode import KINDS, NUM_FRAMES, SIZE, X264, every_start, video_of
-from video_assets_tests.media.test_real_videos import GOOD, LABELLED, needs_corpus
+from video_assets_tests.media.test_real_videos import GOOD, LABELLED
 
 Span = tuple[float, float]
 
