@@ -4,8 +4,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from video_assets.domain.estimates import QUALITIES, lower_quality, quality_with
 from video_assets.pipeline.estimate import BuildTrial, Estimate, try_build
 from video_assets.pipeline.fit import plan_fit
 from video_assets.pipeline.kept_settings import kept_settings
-from video_assets.pipeline.manifest import build_manifest
+from video_assets.pipeline.manifest import TooManyLost, build_manifest
 from video_assets.pipeline.plan import PlanReport, build_plan, needs_new_version, planned_clips_per_shard
 from video_assets.pipeline.settings import MAX_NAMED
 from video_assets.pipeline.shard_runs import chunked_shards, shards_of
@@ -75,8 +74,11 @@ def run_plan(
         _copy_tables(paths, copy)
         begun = time.monotonic()
         make_pool = decoding.make_pool(settings.limits)
-        with _quarantine_told(copy):
+        try:
             manifest = build_manifest(source.absolute(), copy, settings, make_pool, TerminalProgress(sys.stderr))
+        except TooManyLost as error:  # the quarantine goes with the temporary folder
+            told = f"{error.found} All are named by --json; {error.remedy}."
+            raise DryRunRefused(told, quarantined(copy.quarantine)) from error
         listing_seconds = time.monotonic() - begun
         split = build_splits(copy, SplitConfig(**ops.get("splits", {})).to_settings())
         report = build_plan(
@@ -197,20 +199,6 @@ class _Forecast:
         changed = changed_fields(self._encoding, encoding)
         assignments = [f"plan.encoding.{name}={new}" for name, (_, new) in changed.items()]
         return [*assignments, "plan.new_version=true"] if changed and needs_new_version(self.paths) else assignments
-
-
-@contextmanager
-def _quarantine_told(copy: DatasetPaths) -> Generator[None]:
-    """A refusal takes the quarantine along, for its table goes with the temporary folder."""
-    try:
-        yield
-    except BuildRefused as error:
-        sentence = str(error)
-        if copy.quarantine.name not in sentence:
-            raise
-        raise DryRunRefused(
-            sentence.replace(f"named in {copy.quarantine.name}", "named by --json"), quarantined(copy.quarantine)
-        ) from error
 
 
 def _copy_tables(paths: DatasetPaths, copy: DatasetPaths) -> None:

@@ -57,6 +57,15 @@ class ManifestReport:
         return len(self.lost) / max(1, len(self.lost) + len(self.clips))
 
 
+class TooManyLost(BuildRefused):
+    """More clips cannot be used than may be. `found` says so, `remedy` what to do; the quarantine names all of them."""
+
+    def __init__(self, found: str, remedy: str) -> None:
+        super().__init__(f"{found} All are named in quarantine.parquet; {remedy}.")
+        self.found = found
+        self.remedy = remedy
+
+
 def build_manifest(
     source: Path,
     paths: DatasetPaths,
@@ -71,8 +80,8 @@ def build_manifest(
 
     Raises:
         SettingsError: if the source cannot be read.
-        BuildRefused: if the source asks for nothing, or for no clip that is known already; or if more than the
-            allowed fraction of its clips is lost, and the quarantine, which names them, is written before.
+        BuildRefused: if the source asks for nothing, or for no clip that is known already.
+        TooManyLost: if more than the allowed fraction of its clips is lost; the quarantine is written before.
         FileDamaged: if the manifest before it or `labels.txt` is not as it was written.
     """
     asked = read_source(
@@ -115,7 +124,7 @@ def update_manifest(
     report.left_out = asked.left_out
     report.clips = clips.sort_values("clip_id", kind="stable", ignore_index=True)
     if report.failed_fraction > settings.max_failed_fraction or clips.empty:
-        raise BuildRefused(_too_many_lost(report, settings.max_failed_fraction))
+        raise _too_many_lost(report, settings.max_failed_fraction)
     report.multi_label = settings.multi_label
     report.labels = append_labels(known, class_counts(clips, multi_label=settings.multi_label))
     write_if_changed(paths.labels, labels_data(report.labels))  # before its second copy; see `known_labels`
@@ -188,15 +197,15 @@ def _refuse_unlisted(asked: SourceClips, previous: pd.DataFrame) -> None:
             )
 
 
-def _too_many_lost(report: ManifestReport, allowed: float) -> str:
+def _too_many_lost(report: ManifestReport, allowed: float) -> TooManyLost:
     num_lost, num_asked = len(report.lost), len(report.lost) + len(report.clips)
     reasons = ", ".join(f"{reason} {count}" for reason, count in report.lost["reason"].value_counts().items())
     first = report.lost.iloc[0]
     remedy = "mend or remove them, or raise manifest.max_failed_fraction" if len(report.clips) else "mend them"
-    return (
+    return TooManyLost(
         f"{num_lost} of {num_asked} clips ({num_lost / num_asked:.1%}) cannot be used ({reasons}); "
-        f"at most {allowed:.1%} may fail. The first is {first['source']}: {first['detail'].rstrip('.')}. "
-        f"All are named in quarantine.parquet; {remedy}."
+        f"at most {allowed:.1%} may fail. The first is {first['source']}: {first['detail'].rstrip('.')}.",
+        remedy,
     )
 
 
