@@ -155,11 +155,13 @@ def losses_named(what: str) -> Generator[None]:
         ArithmeticError,
         LookupError,
         RuntimeError,
-        AttributeError,
-        TypeError,
-        AssertionError,
     ) as error:
         raise VideoLost(Loss("unreadable", f"It broke while {what}: {_words(error)}.")) from error
+    except (AttributeError, TypeError) as error:
+        # PyAV gives None where a file says nothing, so it may be the file; or a fault of ours, which still costs one
+        # clip only, but must be told from what decoders say.
+        words = f"{type(error).__name__}: {_words(error)}"
+        raise VideoLost(Loss("unreadable", f"It broke while {what}: {words}.")) from error
     except OSError as error:
         # PyAV hands on what reading the file raised, so this is the system. Only a place that no file has to seek to
         # (EINVAL) comes from the video.

@@ -20,6 +20,7 @@ from video_assets.domain.losses import LOSS_REASONS, Loss, VideoLost
 from video_assets.domain.sampling import choose_timestamps
 from video_assets.media import decode, images, probe, signature
 from video_assets.media.pool import DecodingPool
+from video_assets_tests.pipeline.mutations import FAULT_OF_OURS
 
 LIMITS: Final = Limits(
     clip_seconds=10.0,
@@ -115,6 +116,7 @@ class Decoding:
         if loss is not None:
             assert loss.reason in LOSS_REASONS
             assert loss.detail
+            assert not FAULT_OF_OURS.search(loss.detail), loss.detail
         elif isinstance(outcome, Tried):
             assert 1 <= outcome.shape[0] <= 4
             assert outcome.shape[1:] == (32, 32, 3)

@@ -21,6 +21,7 @@ from video_assets.media.images import decode_image, encode_images
 from video_assets.media.probe import probe_video
 from video_assets.media.reference import reference_frames
 from video_assets_tests.corpus import corpus_files, needs_corpus, require_corpus
+from video_assets_tests.pipeline.mutations import FAULT_OF_OURS
 
 SIZE = FrameSize("stretch", 64)
 SIZE_224 = FrameSize("stretch", 224)
@@ -134,6 +135,7 @@ def test_bad_videos_are_stored_or_lost_with_a_reason(name: str) -> None:
     assert num_frames == 10
     assert path.name not in WHY_LOST or (loss is not None and loss.reason == WHY_LOST[path.name])
     assert loss is None or loss.detail.endswith(".")
+    assert loss is None or not FAULT_OF_OURS.search(loss.detail)
 
 
 @pytest.mark.parametrize("name", ["nasty/wrong_duration_143165s.mp4", "nasty/derived_duration_x5000.mp4"])

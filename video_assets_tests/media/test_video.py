@@ -1,5 +1,6 @@
-"""Which stream of a file is taken to be its video."""
+"""Which stream of a file is taken to be its video, and in which words one is lost."""
 
+import errno
 import io
 
 import av
@@ -9,8 +10,10 @@ from av.audio.frame import AudioFrame
 from av.container import OutputContainer
 from av.stream import Disposition
 
-from video_assets.domain.losses import VideoLost
+from video_assets.domain.errors import StorageFailed
+from video_assets.domain.losses import Loss, VideoLost
 from video_assets.media.probe import probe_video
+from video_assets.media.video import losses_named
 from video_assets_tests.media.making import HEIGHT_PX, WIDTH_PX, numbered_picture, numbered_video
 from video_assets_tests.pipeline.mutations import mp4_boxes
 
@@ -113,3 +116,29 @@ def test_cover_art_does_not_stand_in_for_a_video_that_cannot_be_decoded() -> Non
     with pytest.raises(VideoLost, match="FFmpeg has no decoder for its video stream") as lost:
         probe_video(video.replace(b"avc1\x00", b"xyz1\x00"))
     assert lost.value.loss.reason == "unsupported_codec"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "sentence"),
+    [
+        (ValueError("bad box"), "unreadable", "It broke while it was tried: bad box."),
+        (TypeError("None is no number"), "unreadable", "It broke while it was tried: TypeError: None is no number."),
+        (OSError(errno.EIO, "Input/output error"), "read_failed", "It broke while it was tried: Input/output error."),
+        (OSError(errno.EINVAL, "Invalid argument"), "unreadable", "It broke while it was tried: Invalid argument."),
+        (FileNotFoundError(), "missing_file", "There is no such file."),
+        (MemoryError(), "out_of_memory", "Memory ran out while it was tried."),
+    ],
+)
+def test_what_breaks_on_a_video_loses_it_and_a_fault_of_ours_is_told_by_its_kind(
+    error: Exception, reason: str, sentence: str
+) -> None:
+    with pytest.raises(VideoLost) as lost, losses_named("it was tried"):
+        raise error
+    assert lost.value.loss == Loss(reason, sentence)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("error", [StorageFailed("the store does not answer"), AssertionError("a broken promise")])
+def test_what_is_no_fault_of_the_video_is_not_taken_for_one(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised, losses_named("it was tried"):
+        raise error
+    assert raised.value is error

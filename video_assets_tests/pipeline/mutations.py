@@ -1,11 +1,14 @@
 """Broken videos from good ones: a seeded generator of what disks, networks and strangers do to files."""
 
 import random
+import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 _CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"mvex", b"moof", b"traf", b"udta")
+FAULT_OF_OURS = re.compile(r"\b(AttributeError|TypeError)\b")
+"""In the sentence of a loss: code of ours broke on the file, which no known file has led to."""
 
 
 @dataclass(frozen=True, slots=True)

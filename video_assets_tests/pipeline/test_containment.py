@@ -22,7 +22,7 @@ from video_assets.storage.paths import parse_partition_key
 from video_assets_tests.corpus import corpus_rows, require_corpus
 from video_assets_tests.media.making import numbered_video
 from video_assets_tests.pipeline import containment_jobs
-from video_assets_tests.pipeline.mutations import mp4_boxes, mutate
+from video_assets_tests.pipeline.mutations import FAULT_OF_OURS, mp4_boxes, mutate
 from video_assets_tests.pipeline.stages import ENCODING, SHARDING, Stages
 from video_assets_tests.pipeline.videos import clip_path, write_class, write_video
 
@@ -127,6 +127,7 @@ def test_hundreds_of_broken_files_change_no_good_clip(stages: Stages) -> None:
     assert stored.keys() | lost.keys() == alone.keys() | names
     assert not stored.keys() & lost.keys()
     assert all(reason in LOSS_REASONS and sentence for reason, sentence in lost.values())
+    assert not [sentence for _, sentence in lost.values() if FAULT_OF_OURS.search(sentence)]
     assert {clip: stored.get(clip) for clip in alone} == alone
     # Of both enough that the test means something.
     assert len(stored) - len(alone) > NUM_MUTANTS / 10
@@ -147,6 +148,7 @@ def test_hostile_files_of_other_people_change_no_good_clip(stages: Stages) -> No
     stored, lost = stored_records(together, reports), lost_reasons(together, reports)
     assert stored.keys() | lost.keys() == alone.keys() | names
     assert all(reason in LOSS_REASONS and sentence for reason, sentence in lost.values())
+    assert not [sentence for _, sentence in lost.values() if FAULT_OF_OURS.search(sentence)]
     assert {clip: stored.get(clip) for clip in alone} == alone
 
 
