@@ -16,8 +16,10 @@ from video_assets.storage.sources import is_table, read_source
 
 MIN_FREE_BYTES, GOOD_FREE_BYTES = 500e6, 5e9
 _MAX_SKEW_SECONDS = 2.0
-_FILES_LOOKED_AT = 2000
-_PROBE = ".video-assets-doctor"
+FILES_LOOKED_AT = 2000
+"""Of a source, at most: the doctor shall not take as long as a listing."""
+PROBE = ".video-assets-doctor"
+"""What the names of the files begin with that are made, and removed, to see whether that can be done."""
 
 
 def existing_folder(path: Path) -> Path:
@@ -32,7 +34,7 @@ def check_root(root: Path) -> Finding:
     folder = existing_folder(root)
     if not folder.is_dir():
         return problem("root", f"{folder} is a file", "Name a folder as --root; it is made if it is not there.")
-    before, after = folder / f"{_PROBE}.tmp", folder / _PROBE
+    before, after = folder / f"{PROBE}.tmp", folder / PROBE
     try:
         with before.open("wb") as file:
             file.write(b"video-assets")
@@ -63,7 +65,7 @@ def check_disk(root: Path, free_bytes: float | None = None) -> Finding:
 
 def check_locks(root: Path, lock: Callable[[int, int], None] = fcntl.flock) -> Finding:
     """Of two who want a lock there only one gets it: otherwise two builds could write at once."""
-    path = existing_folder(root) / f"{_PROBE}.lock"
+    path = existing_folder(root) / f"{PROBE}.lock"
     remedy = "Mount it with a lock service (NFSv4, without nolock or local_lock), or see that only one build runs."
     try:
         with path.open("wb") as first, path.open("wb") as second:
@@ -82,7 +84,7 @@ def check_locks(root: Path, lock: Callable[[int, int], None] = fcntl.flock) -> F
 
 def check_clock(root: Path, clock: Callable[[], float] = time.time) -> Finding:
     """A new file's time is now: whether a video stands still is told by its time."""
-    path = existing_folder(root) / f"{_PROBE}.clock"
+    path = existing_folder(root) / f"{PROBE}.clock"
     try:
         path.write_bytes(b"now")
         skew = path.stat().st_mtime - clock()
@@ -102,7 +104,7 @@ def check_source(source: Path, clock: Callable[[], float] = time.time) -> list[F
     """Files and folders of the source can be read, and none is of the future."""
     if not source.exists():
         return [problem("source", f"{source} is not there", "Name the folder of the videos, or the annotation table.")]
-    found = list(islice(_walk(source), _FILES_LOOKED_AT))
+    found = list(islice(_walk(source), FILES_LOOKED_AT))
     closed = [path for path in found if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0))]
     if closed:
         named = ", ".join(str(path) for path in closed[:3])
@@ -117,7 +119,7 @@ def check_source(source: Path, clock: Callable[[], float] = time.time) -> list[F
     if future:
         found_words = f"{len(future)} files are of the future, such as {future[0]}"
         return [warning("source", found_words, "Sensors wait until then: set the clock, or `touch` these files.")]
-    more = " or more" if len(found) == _FILES_LOOKED_AT else ""
+    more = " or more" if len(found) == FILES_LOOKED_AT else ""
     return [ok("source", f"{len(files)}{more} files can be read")]
 
 

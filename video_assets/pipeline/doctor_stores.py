@@ -8,18 +8,16 @@ from typing import cast
 
 from video_assets.domain.errors import SettingsError, StorageFailed
 from video_assets.domain.findings import Finding, ok, problem, warning
+from video_assets.pipeline.doctor_places import FILES_LOOKED_AT, PROBE
 from video_assets.storage.files import read_part
 from video_assets.storage.object_listing import list_objects
 from video_assets.storage.objects import ObjectPath
 from video_assets.storage.publishing import WrittenMeanwhile, publish_object
 
-_FILES_LOOKED_AT = 2000
-_PROBE = ".video-assets-doctor"
-
 
 def check_store_root(root: Path) -> Finding:
     """Objects can be listed, written and removed there, and one that is there is not made a second time."""
-    probe = cast("ObjectPath", root / f"{_PROBE}-{secrets.token_hex(8)}")
+    probe = cast("ObjectPath", root / f"{PROBE}-{secrets.token_hex(8)}")
     try:
         next(list_objects(root), None)
         try:
@@ -55,13 +53,13 @@ def check_store_source(source: Path) -> Finding:
         if source.is_file():
             read_part(source, 0, 1)
             return ok("source", f"{source} can be read")
-        found = [file.path for file in islice(list_objects(source), _FILES_LOOKED_AT)]
+        found = [file.path for file in islice(list_objects(source), FILES_LOOKED_AT)]
         if not found:
             return problem("source", f"{source} holds no object", "Put videos there, a folder for each class.")
         read_part(source / found[0], 0, 1)
     except (StorageFailed, SettingsError) as error:
         return _failure("source", error)
-    more = " or more" if len(found) == _FILES_LOOKED_AT else ""
+    more = " or more" if len(found) == FILES_LOOKED_AT else ""
     return ok("source", f"{len(found)}{more} objects are listed, and the first can be read")
 
 

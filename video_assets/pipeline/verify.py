@@ -245,7 +245,7 @@ class ShardAudit:
         costs = [float(cost_by_id.get(clip.clip_id, 0.0)) for clip in self._sidecar.clips]
         chosen = self._sampled(costs, max_cost=compared_cost(costs))
         paths = {clip.clip_id: clip.path for clip in planned.clips}
-        whole = {clip.clip_id for clip in planned.clips if clip.start_seconds is None and clip.end_seconds is None}
+        whole = {clip.clip_id for clip in planned.clips if not clip.is_span}
         from video_assets.pipeline.comparison import SourceComparison
 
         records = list(self._records(chosen))
