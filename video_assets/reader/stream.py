@@ -94,7 +94,18 @@ def stream_records(stored: StoredRecords, shuffle: Shuffle | None, worker: Worke
 
     pairs = tf.data.Dataset.range(first, stop).flat_map(of_epoch).skip(num_skipped)
     num_left = tf.data.INFINITE_CARDINALITY if span.num_epochs is None else (stop - first) * share - num_skipped
-    return pairs.apply(tf.data.experimental.assert_cardinality(num_left))
+    return pairs.apply(tf.data.experimental.assert_cardinality(num_left)).with_options(_division(worker))
+
+
+def _division(worker: Worker) -> Any:
+    """How `tf.distribute` divides the clips among its workers: not at all where they are divided already.
+
+    Left alone it divides the files, does not find them inside of epochs, and fails at the first clip.
+    """
+    policy = tf.data.experimental.AutoShardPolicy
+    options: Any = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = policy.DATA if worker.num_workers == 1 else policy.OFF
+    return options
 
 
 def epoch_seed(seed: int, epoch: Any) -> Any:

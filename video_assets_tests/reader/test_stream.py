@@ -120,6 +120,29 @@ def test_workers_share_an_epoch_without_gap_or_overlap(
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
+@pytest.mark.parametrize("has_shares", [False, True])
+def test_workers_of_a_distribution_strategy_see_every_clip_once(
+    tensorflow: ModuleType, shards: VersionPaths, has_shares: bool
+) -> None:
+    """What `MultiWorkerMirroredStrategy` does to the dataset of each worker, without its servers."""
+    tf, num_workers = tensorflow, 2
+    seen: list[bytes] = []
+    for index in range(num_workers):
+        share = {"num_workers": num_workers, "worker_index": index} if has_shares else {}
+        clips: Any = load_dataset(shards.directory, "train", seed=4, **share).map(lambda clip: clip["id"]).batch(2)
+        divided = tf.raw_ops.AutoShardDataset(
+            input_dataset=tf.data.experimental.to_variant(clips),
+            num_workers=num_workers,
+            index=index,
+            auto_shard_policy=int(clips.options().experimental_distribute.auto_shard_policy),
+            output_types=[tf.string],
+            output_shapes=[[None]],
+        )
+        ids = tf.data.experimental.from_variant(divided, tf.TensorSpec([None], tf.string))
+        seen += [clip_id for batch in ids.as_numpy_iterator() for clip_id in batch.tolist()]
+    assert len(set(seen)) == len(seen) == NUM_CLIPS
+
+
 def test_a_worker_resumes_its_own_share(tensorflow: ModuleType, shards: VersionPaths) -> None:
     options: dict[str, Any] = {"seed": 4, "num_workers": 3, "worker_index": 1, "num_epochs": 3}
     whole = numbers(shards, **options)
