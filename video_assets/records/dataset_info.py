@@ -31,7 +31,8 @@ def dataset_info_json(
 ) -> str:
     """`dataset_info.json`: the shards that there are, by split, and how many records each holds (0: retired).
 
-    `licence` stands where tensorflow-datasets has it: `builder.info.redistribution_info.license`.
+    `licence` stands where tensorflow-datasets has it: `builder.info.redistribution_info.license`. The pair that it
+    gives with `as_supervised=True` is video and label.
     The encoding, the digest of the committed plan and what the commit says of itself (`notes`) go along as JSON in
     `configDescription`, so that all that a reader needs changes in one step; of a dataset of several labels a clip also
     the length of a label as a vector, `num_label_classes`.
@@ -56,6 +57,7 @@ def dataset_info_json(
         "description": description,
         "configDescription": json.dumps(described, sort_keys=True),
         "fileFormat": "tfrecord",
+        "supervisedKeys": {"tuple": {"items": [{"featureKey": "video"}, {"featureKey": "label"}]}},
         "splits": splits,
         **({"redistributionInfo": {"license": licence}} if licence else {}),
     }

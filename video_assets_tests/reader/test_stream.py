@@ -128,7 +128,7 @@ def test_workers_of_a_distribution_strategy_see_every_clip_once(
     tf, num_workers = tensorflow, 2
     seen: list[bytes] = []
     for index in range(num_workers):
-        share = {"num_workers": num_workers, "worker_index": index} if has_shares else {}
+        share: dict[str, Any] = {"num_workers": num_workers, "worker_index": index} if has_shares else {}
         clips: Any = load_dataset(shards.directory, "train", seed=4, **share).map(lambda clip: clip["id"]).batch(2)
         divided = tf.raw_ops.AutoShardDataset(
             input_dataset=tf.data.experimental.to_variant(clips),

@@ -229,6 +229,7 @@ def test_metadata_is_pinned() -> None:
             sort_keys=True,
         ),
         "fileFormat": "tfrecord",
+        "supervisedKeys": {"tuple": {"items": [{"featureKey": "video"}, {"featureKey": "label"}]}},
         "splits": [
             {"name": "train", "filepathTemplate": FILEPATH_TEMPLATE, "shardLengths": ["2", "0"], "numBytes": "1"},
             {"name": "test", "filepathTemplate": FILEPATH_TEMPLATE, "shardLengths": ["1"], "numBytes": "1"},
@@ -268,9 +269,12 @@ def test_load_gives_every_frame_label_and_id_as_stored(tfds: ModuleType, tmp_pat
 
 def test_subsplits_and_supervised_reading_work(tfds: ModuleType, tmp_path: Path) -> None:
     paths = write_dataset(tmp_path, SMALL)
-    builder = tfds.builder_from_directory(str(paths.directory))
-    assert ids(builder.as_dataset(split="train[1:3]")) == [id_of(2), id_of(3)]
-    assert len(ids(builder.as_dataset(split="train+test"))) == 4
+    for builder in readers(tfds, paths):
+        assert ids(builder.as_dataset(split="train[1:3]")) == [id_of(2), id_of(3)]
+        assert len(ids(builder.as_dataset(split="train+test"))) == 4
+        pairs = list(builder.as_dataset(split="train", as_supervised=True))
+        assert [int(label) for _, label in pairs] == [0, 1, 0]
+        assert (pairs[1][0].numpy() == expected_video(2)).all()
 
 
 def test_a_dataset_grows_by_a_shard(tfds: ModuleType, tmp_path: Path) -> None:
