@@ -31,14 +31,14 @@ def decode_audio(
     It is the mean of the channels, which is never louder than one of them. Sample k is what sounds at
     `start_us + k / sample_rate`, to within half a sample; N is the span's length, rounded. Where the sound begins later
     than the span, ends earlier or has a hole, samples are 0: there a player is silent as well. Of several streams it is
-    the one that FFmpeg takes for the best.
+    the one that FFmpeg takes for the best, or the first where it knows none of them well enough.
 
     Raises:
         VideoLost: when the file cannot be opened, or its sound cannot be decoded.
     """
     with open_video(video, limits) as opened:
-        stream = opened.container.streams.best("audio")
-        if not isinstance(stream, av.audio.stream.AudioStream):
+        stream = _stream(opened)
+        if stream is None:
             return None
         if stream.codec_context is None:  # pyright: ignore[reportUnnecessaryComparison]  (it is None without a decoder)
             lose("unsupported_codec", "FFmpeg has no decoder for its sound.")
@@ -47,6 +47,13 @@ def decode_audio(
             for part in _contiguous(_frames(opened, stream, start_us, end_us)):
                 wanted.fill(part)
         return wanted.samples
+
+
+def _stream(opened: OpenVideo) -> av.audio.stream.AudioStream | None:
+    """FFmpeg's choice leaves out sound that it found no packet of yet, as in a transport stream where it comes late."""
+    streams = opened.container.streams
+    best = streams.best("audio")
+    return best if isinstance(best, av.audio.stream.AudioStream) else next(iter(streams.audio), None)
 
 
 @dataclass(slots=True)

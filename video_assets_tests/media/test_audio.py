@@ -114,6 +114,16 @@ def test_sound_that_begins_late_or_ends_early_or_has_a_hole_is_silent_there(tmp_
     assert loudest(holed[33_600:46_400], 16_000) == pytest.approx(tone_of(2), abs=2)
 
 
+def test_sound_that_a_transport_stream_begins_with_late_is_found(tmp_path: Path) -> None:
+    """All its sound comes after twenty seconds of pictures; FFmpeg looks at fewer to get to know the streams."""
+    path = write(tmp_path / "late.ts", "aac", seconds=20, audio_start=1.0)
+    with av.open(str(path)) as container:
+        assert container.streams.best("audio") is None
+    for second in (0, 18):
+        samples = heard(path, 1.0 + second, 2.0 + second)
+        assert loudest(samples[1600:-1600], 16_000) == pytest.approx(tone_of(second), abs=2)
+
+
 def test_a_video_without_sound_has_none(tmp_path: Path) -> None:
     from video_assets_tests.pipeline.videos import write_video
 
