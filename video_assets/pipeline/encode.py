@@ -133,8 +133,9 @@ def encode_decoded(
     encoding = job.encoding
     record = clip_record(job.clip, decoded, encoding, known)
     if encoding.audio_sample_rate:
-        sound = _sound(job, video, decoded.timeline)
-        record = replace(record, audio=sound, audio_sample_rate=encoding.audio_sample_rate)
+        start_us, end_us = span_us(decoded.timeline, job.clip.start_seconds, job.clip.end_seconds)
+        sound = _sound(job, video, start_us, end_us)
+        record = replace(record, audio=sound, audio_sample_rate=encoding.audio_sample_rate, audio_start_us=start_us)
     framed = frame_record(layout_codec(encoding.layout).encode_record(record), encoding.compression)
     return EncodedClip(
         framed=framed,
@@ -146,10 +147,9 @@ def encode_decoded(
     )
 
 
-def _sound(job: ClipJob, video: Path | RemoteVideo, timeline: Timeline) -> NDArray[np.float32]:
-    """The clip's sound; empty where the video has none, which loses no clip and says what is so."""
-    span = span_us(timeline, job.clip.start_seconds, job.clip.end_seconds)
-    sound = decode_audio(video, *span, job.encoding.audio_sample_rate, job.limits)
+def _sound(job: ClipJob, video: Path | RemoteVideo, start_us: int, end_us: int) -> NDArray[np.float32]:
+    """The sound of a span; empty where the video has none, which loses no clip and says what is so."""
+    sound = decode_audio(video, start_us, end_us, job.encoding.audio_sample_rate, job.limits)
     return np.zeros(0, np.float32) if sound is None else sound
 
 

@@ -2,7 +2,7 @@
 
 Source: TF Model Garden 2.20, `official/vision/dataloaders/video_input.py` (`image/encoded`, `clip/label/index`); DMVR,
 `builders.py` (`clip/label/text`, `image/timestamp`) and `modalities.py` (`caption/string`, `WAVEFORM/feature/floats`);
-MediaPipe, `media_sequence.h` (the names of the context, and of a feature's sample rate).
+MediaPipe, `media_sequence.h` (the names of the context, and of a feature's sample rate and time).
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,8 @@ def encode_record(clip: ClipRecord) -> bytes:
 
     `image/encoded` and `image/timestamp` have a step a frame. Readers want times that only grow, so a frame that
     stands again (a short clip) is a microsecond later there; `timestamps_us`, in the context, holds the true times.
-    `clip/label/index`, `clip/label/text` and `clip/label/string` hold a value a label, in one order.
+    `clip/label/index`, `clip/label/text` and `clip/label/string` hold a value a label, in one order. Sound begins with
+    the clip's span, which may be before its first stored frame: `WAVEFORM/feature/timestamp` says when.
 
     Raises:
         ValueError: if the clip has no frame.
@@ -68,6 +69,7 @@ def encode_record(clip: ClipRecord) -> bytes:
         context["WAVEFORM/feature/num_channels"] = 1
         context["WAVEFORM/feature/num_samples"] = len(clip.audio)
         lists["WAVEFORM/feature/floats"] = [clip.audio]
+        lists["WAVEFORM/feature/timestamp"] = [clip.audio_start_us]
     return serialize_sequence_example(context, lists)
 
 
@@ -97,6 +99,11 @@ def _rate(context: Mapping[str, object]) -> int:
     return int(read_floats(context, key)[0]) if key in context else 0
 
 
+def _audio_start(lists: Mapping[str, object]) -> int:
+    key = "WAVEFORM/feature/timestamp"
+    return read_integer(lists, key) if key in lists else 0  # records of before have none
+
+
 def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
     """The inverse of `encode_record`; `label` is empty where `labels` has no name for the stored index.
 
@@ -120,6 +127,7 @@ def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
             caption=read_text(context, "caption/string") if "caption/string" in context else "",
             audio=read_floats(lists, "WAVEFORM/feature/floats") if "WAVEFORM/feature/floats" in lists else None,
             audio_sample_rate=_rate(context),
+            audio_start_us=_audio_start(lists),
         )
     except (KeyError, TypeError, IndexError, UnicodeDecodeError) as error:
         raise ValueError(f"not a record of the sequence_example layout: {error!r}") from error

@@ -20,7 +20,8 @@ class ClipRecord:
     for a layout that stores no images; `timestamps_us` (T,) int64 are the presentation
     times of the source frames that they show; `height_px` and `width_px` are those of every image, 0 where they are
     not known. `caption` is empty where there is none. `audio` (N,) float32 is the clip's sound, mono; empty where the
-    video has none, None where none was asked for. `note` is empty, or says that decoding took another way and why.
+    video has none, None where none was asked for; it begins at `audio_start_us`, on the time line of `timestamps_us`.
+    `note` is empty, or says that decoding took another way and why.
     A clip of several labels has them all in `label`, the index of the first in `label_index` and those of the others,
     in their order, in `other_label_indices`.
     """
@@ -38,6 +39,7 @@ class ClipRecord:
     caption: str = ""
     audio: NDArray[np.float32] | None = None
     audio_sample_rate: int = 0
+    audio_start_us: int = 0
     other_label_indices: Sequence[int] = ()
 
     @property

@@ -108,19 +108,26 @@ def test_dmvr_gets_the_sound_of_each_span(tensorflow: Any, tmp_path: Path) -> No
         "caption/string": tensorflow.io.VarLenFeature(tensorflow.string),
         "WAVEFORM/feature/sample_rate": tensorflow.io.FixedLenFeature([], tensorflow.float32),
     }
-    lists = {"WAVEFORM/feature/floats": tensorflow.io.VarLenFeature(tensorflow.float32)}
+    lists = {
+        "WAVEFORM/feature/floats": tensorflow.io.VarLenFeature(tensorflow.float32),
+        "WAVEFORM/feature/timestamp": tensorflow.io.FixedLenSequenceFeature([], tensorflow.int64),
+    }
     found: dict[str, Any] = {}
+    starts_us: dict[str, list[int]] = {}
     for record in tensorflow.data.TFRecordDataset([str(path) for path in version_dir.glob("*.tfrecord")]):
         of_clip, steps = tensorflow.io.parse_single_sequence_example(record, context, lists)
         sound = tensorflow.sparse.to_dense(steps["WAVEFORM/feature/floats"])[0].numpy()
         assert of_clip["WAVEFORM/feature/sample_rate"] == 16_000.0
         texts = [text.decode() for text in of_clip["caption/string"].values.numpy()]
-        found[of_clip["example/id"].numpy().decode()] = (sound, texts)
+        clip_id = of_clip["example/id"].numpy().decode()
+        found[clip_id] = (sound, texts)
+        starts_us[clip_id] = steps["WAVEFORM/feature/timestamp"].numpy().tolist()
     assert {clip_id: (len(sound), texts) for clip_id, (sound, texts) in found.items()} == {
         "stairs.mp4#t=1,2": (16_000, ["second one"]),
         "stairs.mp4#t=2.5,3": (8_000, []),
         "silent.mp4": (0, []),
     }
+    assert starts_us == {"stairs.mp4#t=1,2": [1_000_000], "stairs.mp4#t=2.5,3": [2_500_000], "silent.mp4": [0]}
     assert loudest(found["stairs.mp4#t=1,2"][0][1600:-1600], 16_000) == pytest.approx(tone_of(1), abs=2)
     assert loudest(found["stairs.mp4#t=2.5,3"][0][800:-800], 16_000) == pytest.approx(tone_of(2), abs=3)
     assert np.abs(found["stairs.mp4#t=1,2"][0]).max() <= 0.6

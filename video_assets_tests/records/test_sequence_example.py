@@ -47,8 +47,9 @@ def test_a_record_comes_back_as_it_was() -> None:
 
 def test_caption_and_sound_come_back_as_they_were() -> None:
     sound = np.array([0.0, -0.5, 0.25], np.float32)
-    back = decode_record(encode_record(record(caption="a man läuft", audio=sound, audio_sample_rate=16_000)), LABELS)
-    assert (back.caption, back.audio_sample_rate) == ("a man läuft", 16_000)
+    sounding = record(caption="a man läuft", audio=sound, audio_sample_rate=16_000, audio_start_us=-9_000)
+    back = decode_record(encode_record(sounding), LABELS)
+    assert (back.caption, back.audio_sample_rate, back.audio_start_us) == ("a man läuft", 16_000, -9_000)
     assert back.audio is not None
     assert back.audio.tolist() == sound.tolist()
     none = decode_record(encode_record(record()), LABELS)
@@ -60,6 +61,7 @@ def test_sound_is_one_step_of_a_list_with_its_rate_beside_it() -> None:
         encode_record(record(audio=np.zeros(0, np.float32), audio_sample_rate=8_000))
     )
     assert lists["WAVEFORM/feature/floats"] == pytest.approx([])
+    assert lists["WAVEFORM/feature/timestamp"] == [0]
     assert context["WAVEFORM/feature/sample_rate"] == [8_000.0]
     assert (context["WAVEFORM/feature/num_samples"], context["WAVEFORM/feature/num_channels"]) == ([0], [1])
 
