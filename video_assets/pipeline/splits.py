@@ -195,7 +195,7 @@ def _official_conflicts(
             clip_id,
             Loss(
                 "split_conflict",
-                f"the table puts it in {asked}, but most of its group is in {placed}; correct the table",
+                f"the table puts it in {asked}, but its group, or a copy of it, is in {placed}; correct the table",
             ),
             label,
         )

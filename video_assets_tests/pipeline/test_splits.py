@@ -275,11 +275,27 @@ def test_a_clip_whose_official_split_tears_its_group_is_lost_by_name(videos: Pat
     assert stages.split_of() == {paths[0]: "train", paths[1]: "train", paths[3]: "test"}
     assert stages.quarantined()[paths[2]] == (
         "split_conflict",
-        "the table puts it in test, but most of its group is in train; correct the table",
+        "the table puts it in test, but its group, or a copy of it, is in train; correct the table",
     )
     again(stages)  # as after a kill: what is known now is the group, not this clip
     assert paths[2] not in stages.split_of()
     assert stages.quarantined()[paths[2]][0] == "split_conflict"
+
+
+def test_copies_that_official_lists_put_into_two_splits_are_told_of(videos: Path, tmp_path: Path) -> None:
+    """They are in no group that the person who wrote the table would know of."""
+    stages = Stages(copied_source(videos, tmp_path), DatasetPaths(tmp_path / "root", "clips"))
+    paths = [clip_path("run", number, 1) for number in (1, 2)]
+    shutil.copy(stages.source / paths[0], stages.source / "copy.mp4")
+    stages.source = write_csv(
+        stages.source / "clips.csv",
+        {"path": paths[0], "label": "run", "split": "train"},
+        {"path": paths[1], "label": "run", "split": "train"},
+        {"path": "copy.mp4", "label": "run", "split": "test"},
+    )
+    again(stages)
+    assert stages.split_of() == {"copy.mp4": "test", paths[1]: "train"}
+    assert "or a copy of it, is in test" in stages.quarantined()[paths[0]][1]
 
 
 def test_official_splits_that_change_later_move_nothing_and_are_named(videos: Path, tmp_path: Path) -> None:
