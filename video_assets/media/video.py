@@ -157,9 +157,9 @@ def losses_named(what: str) -> Generator[None]:
         RuntimeError,
     ) as error:
         raise VideoLost(Loss("unreadable", f"It broke while {what}: {_words(error)}.")) from error
-    except (AttributeError, TypeError) as error:
-        # PyAV gives None where a file says nothing, so it may be the file; or a fault of ours, which still costs one
-        # clip only, but must be told from what decoders say.
+    except (AttributeError, TypeError, AssertionError) as error:
+        # PyAV gives None where a file says nothing, and asserts; so it may be the file. Or it is a fault of ours, which
+        # still costs one clip only, but must be told from what decoders say.
         words = f"{type(error).__name__}: {_words(error)}"
         raise VideoLost(Loss("unreadable", f"It broke while {what}: {words}.")) from error
     except OSError as error:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 _CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"mvex", b"moof", b"traf", b"udta")
-FAULT_OF_OURS = re.compile(r"\b(AttributeError|TypeError)\b")
+FAULT_OF_OURS = re.compile(r"\b(AssertionError|AttributeError|TypeError)\b")
 """In the sentence of a loss: code of ours broke on the file, which no known file has led to."""
 
 
