@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 
 INTRA_ONLY: Final = frozenset(
     {"mjpeg", "prores", "dnxhd", "rawvideo", "v210", "huffyuv", "utvideo", "magicyuv", "dvvideo"}
@@ -19,6 +20,7 @@ NEEDS_FIRST_PACKET: Final = frozenset({"mpeg1video", "mpeg2video", "mpeg4"})
 """Codecs whose first packet may carry headers (and the encoder's name, which FFmpeg's bug workarounds depend on) that
 later keyframes lack: it is decoded once before starting anywhere else."""
 
+_UNPACKED_BITS: Final = {"pal8": 8, "monow": 1, "monob": 1}
 _START_CODE: Final = re.compile(rb"\x00\x00\x01")
 _MPEG4_VOP: Final = b"\x00\x00\x01\xb6"
 _MPEG2_PICTURE: Final = b"\x00\x00\x01\x00"
@@ -71,6 +73,18 @@ def is_shown(codec: str, packet: Packet) -> bool:
         return True
     view = memoryview(packet)
     return bool(view[0] & 0x10)
+
+
+def least_raw_bytes(codec: VideoCodecContext) -> int:
+    """How long a packet of raw pictures with a palette, or of one bit a pixel, has to be; 0 for all others.
+
+    FFmpeg unpacks these into memory that it does not clear, and shows what lay there where the packet ends too early.
+    It refuses shorter packets of other raw pictures.
+    """
+    bits = _UNPACKED_BITS.get(codec.pix_fmt or "") if codec.codec.canonical_name == "rawvideo" else None
+    if bits is None:
+        return 0
+    return (codec.width * (codec.bits_per_coded_sample or bits) + 7) // 8 * codec.height
 
 
 def count_vops(packet: Packet) -> int:

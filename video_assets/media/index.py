@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from video_assets.domain.geometry import round_half_up
 from video_assets.domain.timeline import Timeline
-from video_assets.media.bitstream import RESTARTABLE, is_shown, starts_cleanly
+from video_assets.media.bitstream import RESTARTABLE, is_shown, least_raw_bytes, starts_cleanly
 from video_assets.media.clock import ticks_to_us, timeline_of
 from video_assets.media.frame_order import JUMP_BACK, check_order, frames_by_dts, frames_by_pts
 from video_assets.media.packets import NO_TICK, IndexNotTrusted, Packets, TableNotTrusted
@@ -29,6 +29,7 @@ _PARTS_ARE_SOUGHT: Final = frozenset({"h264", "hevc"})
 """If a keyframe lacks parameters, not even the rest may be trusted: who decodes a part reads nothing before it."""
 
 _PALETTE: Final = "Its palette comes with one packet, once."
+_CUT_SHORT: Final = "A packet is cut short."
 
 
 @dataclass(slots=True)
@@ -120,6 +121,8 @@ def _index_of_table(opened: OpenVideo, table: SampleTable) -> PacketIndex:
         raise TableNotTrusted("Its first packet is not the one of its sample table.")
     if first.has_sidedata("palette"):
         raise TableNotTrusted(_PALETTE)
+    if int(table.sizes.min()) < least_raw_bytes(opened.codec):
+        raise TableNotTrusted(_CUT_SHORT)
     pts = table.pts + (first.pts - int(table.pts[0]))
     order = np.argsort(pts, kind="stable")
     if order[0] != 0:
@@ -194,6 +197,7 @@ def _demux(opened: OpenVideo) -> Packets:
     codec = opened.codec.codec.canonical_name
     extradata = opened.codec.extradata
     beginnings = _Beginnings(codec, extradata)
+    least_bytes = least_raw_bytes(opened.codec)
     may_change = opened.container_name in _EXTRADATA_CHANGES
     held_bytes = 0
     latest = NO_TICK
@@ -211,8 +215,8 @@ def _demux(opened: OpenVideo) -> Packets:
         found.dts.append(NO_TICK if dts is None else dts)
         found.sizes.append(size)
         found.shown.append(not packet.is_discard and is_shown(codec, packet))
-        if packet.is_corrupt:
-            raise IndexNotTrusted("A packet is cut short.")
+        if packet.is_corrupt or size < least_bytes:
+            raise IndexNotTrusted(_CUT_SHORT)
         if may_change and number and _changes_extradata(packet, extradata):
             raise IndexNotTrusted("Its codec's header changes in the middle.")
         if packet.is_keyframe:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from video_assets.domain.geometry import FrameSize, round_half_up
 from video_assets.domain.limits import Limits
 from video_assets.domain.timeline import Timeline
+from video_assets.media.bitstream import least_raw_bytes
 from video_assets.media.clock import frame_times, shown_at, timeline_of
 from video_assets.media.convert import FrameConverter
 from video_assets.media.video import (
@@ -151,7 +152,11 @@ def all_frames(opened: OpenVideo) -> Iterator[VideoFrame]:
 
 def _all_frames(opened: OpenVideo, seen: _Pass) -> Iterator[VideoFrame]:
     """Every frame in display order; what does not decode is counted and passed over, as the ffmpeg program does."""
+    least_bytes = least_raw_bytes(opened.codec)
     for packet in opened.packets():
+        if 0 < packet.size < least_bytes:
+            seen.num_errors += 1
+            continue
         seen.is_encrypted = seen.is_encrypted or packet.has_sidedata("encryption_info")
         try:
             frames = opened.codec.decode(packet)

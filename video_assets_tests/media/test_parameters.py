@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from video_assets.domain.limits import Limits
+from video_assets.domain.losses import VideoLost
 from video_assets.media import index
 from video_assets.media.decode import DecodedFrames, decode_clip
 from video_assets.media.parameters import parameters_of_header
@@ -215,3 +216,37 @@ def test_raw_pictures_get_the_palette_that_came_with_the_first(
     assert number_of(last.frames[0]) == 59
     assert last.note in ("", "All of it was decoded. Its palette comes with one packet, once.")
     assert (last.num_frames_decoded == 1) == (container == "nut"), "there each packet holds it"
+
+
+def video_of_bits(container: str, pixel_format: str, num_whole: int) -> bytes:
+    """Raw pictures with a palette, or of one bit a pixel; behind the first ones, the lower half of each is missing."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as output:
+        stream = output.add_stream("rawvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = WIDTH_PX, HEIGHT_PX, pixel_format
+        row_bytes = WIDTH_PX if pixel_format == "pal8" else WIDTH_PX // 8
+        for number in range(10):
+            num_bytes = row_bytes * HEIGHT_PX if number < num_whole else row_bytes * HEIGHT_PX // 2 + 1
+            packet = av.Packet(bytes([number]) * num_bytes)
+            packet.stream, packet.is_keyframe, packet.time_base = stream, True, Fraction(1, 25)
+            packet.pts = packet.dts = number
+            output.mux(packet)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("pixel_format", ["pal8", "monow"])
+@pytest.mark.parametrize("container", ["avi", "nut", "mov", "mov by its table"])
+def test_memory_that_nobody_wrote_to_is_no_picture(
+    container: str, pixel_format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if container.endswith("table"):
+        use_tables_of_short_videos(monkeypatch)
+    cut = video_of_bits(container.split(maxsplit=1)[0], pixel_format, num_whole=6)
+    decoded = decode_clip(cut, lambda timeline: timeline.starts_us.tolist(), SIZE)
+    assert decoded.num_frames_total == 6
+    assert decoded.note == "All of it was decoded. A packet is cut short. 4 packets did not decode."
+    assert probe_video(cut).num_frames == 6
+    whole = video_of_bits(container.split(maxsplit=1)[0], pixel_format, num_whole=10)
+    assert probe_video(whole).index_note == ""
+    with pytest.raises(VideoLost, match="None of its packets decoded to a frame; 10 gave errors"):
+        probe_video(video_of_bits(container.split(maxsplit=1)[0], pixel_format, num_whole=0))
