@@ -20,13 +20,15 @@ NEEDS_FIRST_PACKET: Final = frozenset({"mpeg1video", "mpeg2video", "mpeg4"})
 """Codecs whose first packet may carry headers (and the encoder's name, which FFmpeg's bug workarounds depend on) that
 later keyframes lack: it is decoded once before starting anywhere else."""
 
+_SAY_BIDIRECTIONAL: Final = frozenset({"h264", "mpeg1video", "mpeg2video", "mpeg4"})
 _UNPACKED_BITS: Final = {"pal8": 8, "monow": 1, "monob": 1}
 _START_CODE: Final = re.compile(rb"\x00\x00\x01")
 _MPEG4_VOP: Final = b"\x00\x00\x01\xb6"
 _MPEG2_PICTURE: Final = b"\x00\x00\x01\x00"
 _PACKED_DIVX: Final = re.compile(rb"DivX\d+(?:b|Build)\d+p")
 
-_H264_IDR, _H264_SEI = 5, 6
+_H264_SLICE, _H264_IDR, _H264_SEI = 1, 5, 6
+_MPEG4_B, _MPEG2_B = 2, 3
 _HEVC_FIRST_IRAP, _HEVC_LAST_IRAP = 16, 21
 _HEVC_FIRST_NON_VCL = 32
 _SEI_RECOVERY_POINT = 6
@@ -73,6 +75,26 @@ def is_shown(codec: str, packet: Packet) -> bool:
         return True
     view = memoryview(packet)
     return bool(view[0] & 0x10)
+
+
+def may_be_in_packet_order(codec: VideoCodecContext) -> bool:
+    """Whether pictures may be shown in another order than they come, and `is_bidirectional` can tell if they are."""
+    return codec.reorder_depth > 0 and codec.codec.canonical_name in _SAY_BIDIRECTIONAL
+
+
+def is_bidirectional(codec: str, packet: Packet, extradata: bytes | None) -> bool:
+    """Whether a packet holds a B picture alone, which is shown before one that precedes it in the stream."""
+    data = bytes(packet)
+    if codec == "h264":
+        for unit in nal_units(data, avc_length_size(extradata)):
+            if len(unit) > 1 and unit[0] & 31 == _H264_SLICE:  # first_mb_in_slice 0, then slice_type 1 or 6, as ue(v)
+                return unit[1] >> 4 == 0b1_010 or unit[1] >> 2 == 0b1_00111
+        return False
+    if codec == "mpeg4":
+        place = data.find(_MPEG4_VOP)
+        return 0 <= place < len(data) - 4 and data[place + 4] >> 6 == _MPEG4_B and data.count(_MPEG4_VOP) == 1
+    place = data.find(_MPEG2_PICTURE)
+    return 0 <= place < len(data) - 5 and (data[place + 5] >> 3) & 7 == _MPEG2_B
 
 
 def least_raw_bytes(codec: VideoCodecContext) -> int:

@@ -5,11 +5,19 @@ from typing import Final
 
 import av.packet
 import numpy as np
+from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
 from video_assets.domain.geometry import round_half_up
 from video_assets.domain.timeline import Timeline
-from video_assets.media.bitstream import RESTARTABLE, is_shown, least_raw_bytes, starts_cleanly
+from video_assets.media.bitstream import (
+    RESTARTABLE,
+    is_bidirectional,
+    is_shown,
+    least_raw_bytes,
+    may_be_in_packet_order,
+    starts_cleanly,
+)
 from video_assets.media.clock import ticks_to_us, timeline_of
 from video_assets.media.frame_order import JUMP_BACK, check_order, frames_by_dts, frames_by_pts
 from video_assets.media.packets import NO_TICK, IndexNotTrusted, Packets, TableNotTrusted
@@ -30,6 +38,7 @@ _PARTS_ARE_SOUGHT: Final = frozenset({"h264", "hevc"})
 
 _PALETTE: Final = "Its palette comes with one packet, once."
 _CUT_SHORT: Final = "A packet is cut short."
+_PACKET_ORDER: Final = "Its times are in the order of its packets, which is not that of its pictures."
 
 
 @dataclass(slots=True)
@@ -130,6 +139,8 @@ def _index_of_table(opened: OpenVideo, table: SampleTable) -> PacketIndex:
     if (pts[order][1:] == pts[order][:-1]).any():
         raise TableNotTrusted("Its packets' times repeat.")
     codec = opened.codec.codec.canonical_name
+    if may_be_in_packet_order(opened.codec) and (order[1:] > order[:-1]).all():
+        raise TableNotTrusted(_PACKET_ORDER)  # unless it has no B pictures, which reading all packets will tell
     restarts = table.keyframes if codec in RESTARTABLE else table.keyframes[:1]
     try:
         _check_beginning(codec, first, opened.codec.extradata)
@@ -191,6 +202,29 @@ class _Beginnings:
         return has_parameters
 
 
+class _PacketOrder:
+    """Finds out videos whose times say that every picture is shown in its packet's turn, while some are B pictures.
+
+    Single frames would not show it: B pictures that nobody wants are skipped, and one alone precedes nothing.
+    """
+
+    def __init__(self, codec: VideoCodecContext) -> None:
+        self._codec = codec.codec.canonical_name
+        self._extradata = codec.extradata
+        self._has_bidirectional = False
+        self.is_kept = may_be_in_packet_order(codec)
+
+    def look_at(self, packet: av.packet.Packet, *, is_later: bool) -> None:
+        """Where pictures are reordered, the first few packets tell; `is_kept` is then false."""
+        self.is_kept = is_later
+        if not self._has_bidirectional:
+            self._has_bidirectional = is_bidirectional(self._codec, packet, self._extradata)
+
+    def check(self) -> None:
+        if self.is_kept and self._has_bidirectional:
+            raise IndexNotTrusted(_PACKET_ORDER)
+
+
 def _demux(opened: OpenVideo) -> Packets:
     """Every packet of the stream; their data is kept while it is small."""
     found = Packets()
@@ -199,6 +233,7 @@ def _demux(opened: OpenVideo) -> Packets:
     beginnings = _Beginnings(codec, extradata)
     least_bytes = least_raw_bytes(opened.codec)
     may_change = opened.container_name in _EXTRADATA_CHANGES
+    packet_order = _PacketOrder(opened.codec)
     held_bytes = 0
     latest = NO_TICK
     for packet in opened.container.demux(opened.stream):
@@ -223,6 +258,8 @@ def _demux(opened: OpenVideo) -> Packets:
             found.num_keyframes += 1
             if beginnings.are_at(packet, number):
                 found.restarts.append(number)
+        if packet_order.is_kept:
+            packet_order.look_at(packet, is_later=found.pts[-1] > latest)
         if found.pts[-1] >= latest:
             latest, found.last_duration = found.pts[-1], packet.duration or 0
         if found.held is not None:
@@ -231,6 +268,7 @@ def _demux(opened: OpenVideo) -> Packets:
             if held_bytes > HELD_BYTES:
                 found.held = opened.packets_read = None
     opened.is_read_to_end = True
+    packet_order.check()
     found.has_palette = beginnings.has_palette
     return found
 

@@ -307,6 +307,30 @@ def test_times_in_the_order_of_the_packets_give_each_frame_its_own(container: st
     assert everything.note.endswith("The frames' times came in the order of their packets; they were sorted.")
 
 
+@pytest.mark.parametrize("container", ["matroska", "nut", "mp4", "mp4 by its table"])
+@pytest.mark.parametrize("kind", ["h264 b-frames mp4", "h264 open gop mkv", "mpeg4 mp4", "mpeg2 ts"])
+def test_a_single_frame_is_right_where_times_are_in_the_order_of_the_packets(
+    kind: str, container: str, made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An AVI whose packets were copied to mp4: B pictures that are skipped, or wanted alone, show no disorder."""
+    if container.endswith("table"):
+        use_tables_of_short_videos(monkeypatch)
+    video = in_packet_order(video_of(kind, made), container.split(maxsplit=1)[0])
+    assert probe_video(video).index_note.startswith("Its times are in the order of its packets, which is not")
+    for number in range(0, NUM_FRAMES, 3):
+        alone = decode_clip(video, lambda timeline, number=number: [int(timeline.starts_us[number])], SIZE)
+        assert number_of(alone.frames[0]) == number
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mpeg2video"])
+def test_times_in_the_order_of_the_packets_are_right_where_no_picture_is_shown_before_one_that_precedes_it(
+    codec: str,
+) -> None:
+    options = {"x264-params": "keyint=12:bframes=3"} if codec == "libx264" else {"g": "12", "bf": "2"}
+    with_room_for_them = numbered_video(2, codec=codec, options=options)  # so few that none became a B picture
+    assert probe_video(with_room_for_them).index_note == ""
+
+
 def with_last_duration(video: bytes, ticks: int) -> bytes:
     """The same packets, the last of which is said to be shown for so long."""
     file = io.BytesIO()
