@@ -11,6 +11,7 @@ from video_assets.domain.geometry import round_half_up
 from video_assets.domain.timeline import Timeline
 
 _SECOND_US = 1_000_000
+_MOST_SECONDS = 2**62 // _SECOND_US
 _CLOCK_RESTARTS_US = 1_000_000
 """A step back that is greater is a clock that starts again, and no fault of single times."""
 
@@ -58,7 +59,7 @@ def frame_times(
     if not pts:
         return np.zeros(0, np.int64), ""
     step_us = max(1, round_half_up(_SECOND_US / frame_rate))
-    known = [p if p is not None else d for p, d in zip(pts, dts, strict=True)]
+    known = [_within_reason(p if p is not None else d, time_base) for p, d in zip(pts, dts, strict=True)]
     if all(tick is None for tick in known):
         return _by_rate(0, len(pts), frame_rate), "The frames have no times; they are laid out by the frame rate."
     filled = _filled(known, time_base, 1 / (frame_rate * time_base))
@@ -111,6 +112,11 @@ def _by_rate(start_us: int, num_frames: int, frame_rate: Fraction) -> NDArray[np
         [start_us + round_half_up(step * index) for index in range(num_frames)],
         dtype=np.int64,
     )
+
+
+def _within_reason(tick: int | None, time_base: Fraction) -> int | None:
+    """None for a time that int64 microseconds could not hold: a broken number, as Ogg gets where it is cut."""
+    return tick if tick is None or abs(tick) * time_base.numerator < _MOST_SECONDS * time_base.denominator else None
 
 
 def _filled(ticks: Sequence[int | None], time_base: Fraction, step_ticks: Fraction) -> NDArray[np.int64]:

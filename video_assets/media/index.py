@@ -164,7 +164,10 @@ def _index_of_table(opened: OpenVideo, table: SampleTable) -> PacketIndex:
 
 
 def _timeline(opened: OpenVideo, ticks: NDArray[np.int64], last_duration: int) -> Timeline:
-    starts_us = ticks_to_us(ticks, opened.time_base)
+    try:
+        starts_us = ticks_to_us(ticks, opened.time_base)
+    except OverflowError as error:
+        raise IndexNotTrusted("Its packets' times are beyond reason.") from error
     if not len(starts_us) or (starts_us[1:] <= starts_us[:-1]).any():
         raise IndexNotTrusted("Its packets' times repeat.")
     timeline = timeline_of(starts_us, round_half_up(last_duration * opened.time_base * 1_000_000))

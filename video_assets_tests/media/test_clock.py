@@ -70,6 +70,14 @@ def test_a_clock_that_starts_again_goes_on_instead() -> None:
     assert times.tolist() == [0, 1_000_000, 2_000_000, 3_000_000, 3_033_333, 4_033_333]
 
 
+def test_a_time_beyond_reason_is_none() -> None:
+    """Theora that was cut and copied to Ogg: the first keyframe's number is negative, and read as 2^58 frames."""
+    broken = 2**58 - 3
+    times, note = frame_times([broken, broken + 1, -1, 0, 1], [None] * 5, Fraction(1, 25), Fraction(25))
+    assert times.tolist() == [-120_000, -80_000, -40_000, 0, 40_000]
+    assert note == ""
+
+
 @given(st.lists(st.one_of(st.none(), st.integers(-100, 100)), min_size=1, max_size=30))
 def test_whatever_the_times_are_the_result_increases(pts: list[int | None]) -> None:
     times, _ = frame_times(pts, [None] * len(pts), TICK, RATE)

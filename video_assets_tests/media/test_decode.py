@@ -19,7 +19,7 @@ from video_assets.domain.losses import VideoLost
 from video_assets.domain.timeline import Timeline
 from video_assets.media import decode, index, plain
 from video_assets.media.decode import decode_clip, decode_frames
-from video_assets.media.packets import IndexNotTrusted
+from video_assets.media.packets import IndexNotTrusted, Packets
 from video_assets.media.probe import probe_video
 from video_assets.media.reading import PacketReader
 from video_assets.media.reference import reference_frames
@@ -329,6 +329,24 @@ def test_times_in_the_order_of_the_packets_are_right_where_no_picture_is_shown_b
     options = {"x264-params": "keyint=12:bframes=3"} if codec == "libx264" else {"g": "12", "bf": "2"}
     with_room_for_them = numbered_video(2, codec=codec, options=options)  # so few that none became a B picture
     assert probe_video(with_room_for_them).index_note == ""
+
+
+def test_times_that_no_clock_could_show_are_laid_out_by_the_frame_rate(
+    made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ogg gives them for what was cut out of a longer video; nothing here writes such Ogg."""
+    demux = index._demux
+
+    def demux_far_away(opened: OpenVideo) -> Packets:
+        found = demux(opened)
+        found.pts = [2**58 + number for number in range(len(found.pts))]
+        found.dts = list(found.pts)
+        return found
+
+    monkeypatch.setattr(index, "_demux", demux_far_away)
+    everything = decode_clip(video_of("mpeg4 avi", made), every_start, SIZE)
+    assert [number_of(picture) for picture in everything.frames] == list(range(NUM_FRAMES))
+    assert everything.note.startswith("All of it was decoded. Its packets' times are beyond reason.")
 
 
 def with_last_duration(video: bytes, ticks: int) -> bytes:
