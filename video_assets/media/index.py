@@ -125,7 +125,7 @@ def _index_of_packets(opened: OpenVideo, packets: Packets) -> PacketIndex:
 def _index_of_table(opened: OpenVideo, table: SampleTable) -> PacketIndex:
     """The first packet tells how far an edit list shifts all times."""
     opened.packets_read = None  # from here on the file is read at many places
-    first = next(iter(opened.container.demux(opened.stream)))
+    first = next(iter(opened.demux()))
     if first.pts is None or first.dts is None or first.size != int(table.sizes[0]):
         raise TableNotTrusted("Its first packet is not the one of its sample table.")
     if first.has_sidedata("palette"):
@@ -239,7 +239,7 @@ def _demux(opened: OpenVideo) -> Packets:
     packet_order = _PacketOrder(opened.codec)
     held_bytes = 0
     latest = NO_TICK
-    for packet in opened.container.demux(opened.stream):
+    for packet in opened.demux():
         if opened.packets_read is not None:
             opened.packets_read.append(packet)
         size = packet.size

@@ -140,7 +140,7 @@ def _packets_from(opened: OpenVideo, part: Part) -> Iterator[av.packet.Packet]:
             opened.container.seek(tick, stream=opened.stream, backward=True)
         except av.error.FFmpegError as error:
             raise IndexNotTrusted("It cannot be sought.") from error
-    packets = (packet for packet in opened.container.demux(opened.stream) if packet.size)
+    packets = (packet for packet in opened.demux() if packet.size)
     first = next(packets, None)
     if first is None or first.pts is None or first.pts * opened.time_base * 1_000_000 > part.start_us:
         raise IndexNotTrusted("Seeking to a keyframe did not lead there.")

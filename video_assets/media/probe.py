@@ -59,7 +59,7 @@ def _probe_plainly(video: VideoSource, limits: Limits, note: str) -> VideoFacts:
     with open_video(video, limits) as opened, losses_named("it was probed"):
         timeline, time_note, num_keyframes = plain_timeline(opened)
     with open_video(video, limits) as opened, losses_named("it was probed"):
-        first = _first_frame(opened, opened.container.demux(opened.stream))
+        first = _first_frame(opened, opened.demux())
         if first is None:
             lose("no_frames", "Decoding it twice gave different numbers of frames.")
         note = " ".join(part for part in (note, time_note) if part)

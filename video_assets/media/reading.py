@@ -61,7 +61,7 @@ class PacketReader:
                 container.seek(int(tick), stream=stream, backward=True)
             except av.error.FFmpegError:
                 continue
-            self._stream = container.demux(stream)
+            self._stream = self._opened.demux()
             first = self._next()
             number = self._number(first, start)
             if first is not None and number is not None and number <= start:

@@ -112,7 +112,18 @@ class OpenVideo:
         """Every packet of the stream, and an empty one at the end; those that were read before come from memory."""
         yield from self.packets_read or ()
         if not self.is_read_to_end:
-            yield from self.container.demux(self.stream)
+            yield from self.demux()
+
+    def demux(self, stream: av.stream.Stream | None = None) -> Iterator[av.packet.Packet]:
+        """What the container gives of this stream, or of the video, from where it stands, and an empty packet.
+
+        At the end PyAV goes through the streams that appeared in the middle, as in program and transport streams they
+        may, and falls over them, for it made none for them; all has come by then.
+        """
+        try:
+            yield from self.container.demux(self.stream if stream is None else stream)
+        except IndexError:
+            return
 
     @property
     def frame_rate(self) -> Fraction:

@@ -349,6 +349,20 @@ def test_times_that_no_clock_could_show_are_laid_out_by_the_frame_rate(
     assert everything.note.startswith("All of it was decoded. Its packets' times are beyond reason.")
 
 
+def test_a_stream_that_appears_in_the_middle_is_no_fault_of_the_video() -> None:
+    """A program stream whose sound begins behind what FFmpeg reads to get to know it, and not in its last 250 kB."""
+    video = numbered_video(300, codec="mpeg1video", container="mpeg", options={"g": "12"})
+    middle = video.index(b"\0\0\1\xba", len(video) * 9 // 10)
+    sound = b"\0\0\1\xc0" + (107).to_bytes(2) + b"\x80\0\0" + b"\xff\xfd\x84\0" + bytes(100)
+    padding = b"\0\0\1\xbe" + (60_000).to_bytes(2) + b"\xff" * 60_000
+    late = video[:middle] + sound * 4 + padding * 10 + video[middle:]
+    with av.open(io.BytesIO(late)) as container:
+        assert len(container.streams) == 1
+    assert probe_video(late).num_frames == 300
+    assert number_of(decode_clip(late, lambda timeline: [timeline.end_us - 1], SIZE).frames[0]) == 299 % 256
+    assert reference_frames(late, [0], SIZE).num_frames_total == 300
+
+
 def with_last_duration(video: bytes, ticks: int) -> bytes:
     """The same packets, the last of which is said to be shown for so long."""
     file = io.BytesIO()
