@@ -93,23 +93,39 @@ def _frames(
     if time_base is None or time_base <= 0:
         lose("unreadable", "Its sound has no time base.")
     begin_us = start_us - _PRE_ROLL_US
-    try:
-        opened.container.seek(int(begin_us / 1_000_000 / time_base), stream=stream, backward=True)
-    except av.error.FFmpegError:
-        opened.container.seek(0, any_frame=False, backward=True)
-    for packet in opened.container.demux(stream):
+    _seek(opened, stream, int(begin_us / 1_000_000 / time_base))
+    next_us: int | None = None
+    for packet in opened.demux(stream):
         try:
             frames = packet.decode()
         except av.error.InvalidDataError:
             continue  # a hole: silence, as a player gives
         for frame in frames:
-            if frame.pts is None or frame.time_base is None:
+            if frame.pts is not None and frame.time_base is not None:
+                frame_us = round(frame.pts * frame.time_base * 1_000_000)
+            elif next_us is not None:  # what a decoder such as WMA's still holds at the end
+                frame_us = next_us
+            else:
                 lose("unreadable", "Its sound has no times.")
-            frame_us = round(frame.pts * frame.time_base * 1_000_000)
+            next_us = frame_us + round(frame.samples * 1e6 / frame.sample_rate)
             if frame_us >= end_us:
                 return
             if frame_us >= begin_us:
                 yield frame_us, frame
+
+
+def _seek(opened: OpenVideo, stream: av.audio.stream.AudioStream, tick: int) -> None:
+    """To a packet of the sound at that time or before it, or to its first: FLV refuses times before that.
+
+    What FFmpeg has read to get to know the file is gone after a refusal, so reading on would leave out the beginning.
+    """
+    for wanted in (tick, stream.start_time or 0):
+        try:
+            opened.container.seek(wanted, stream=stream, backward=True)
+        except av.error.FFmpegError:
+            continue
+        return
+    opened.container.seek(0, any_frame=False, backward=True)
 
 
 def _contiguous(

@@ -28,17 +28,28 @@ def stairs(seconds: int, channels: int = 2) -> NDArray[np.float32]:
     return np.tile(wave.astype(np.float32), (channels, 1))
 
 
-def write(path: Path, codec: str, *, seconds: int = 4, audio_start: float = 0.0, gap: Sequence[float] = ()) -> Path:
+def write(
+    path: Path,
+    codec: str,
+    *,
+    seconds: int = 4,
+    audio_start: float = 0.0,
+    video_start: float = 0.0,
+    gap: Sequence[float] = (),
+) -> Path:
     """Ten pictures a second, and the stairs, which may begin late or have a gap (from, to)."""
     with av.open(str(path), "w") as container:
-        video = cast("Any", container.add_stream("mpeg4", rate=10))
+        video = cast("Any", container.add_stream("flv" if path.suffix == ".flv" else "mpeg4", rate=10))
         video.width, video.height, video.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
         audio = cast("Any", container.add_stream(codec, rate=RATE, layout="stereo"))
+        audio.bit_rate = 128_000
         for number in range(10 * seconds):
-            container.mux(video.encode(av.VideoFrame.from_ndarray(numbered_picture(number), format="rgb24")))
+            picture = av.VideoFrame.from_ndarray(numbered_picture(number), format="rgb24")
+            picture.pts, picture.time_base = number + round(10 * video_start), Fraction(1, 10)
+            container.mux(video.encode(picture))
         container.mux(video.encode())
         samples, size = stairs(seconds), 1024
-        form = {"pcm_s16le": "s16", "aac": "fltp", "libmp3lame": "fltp", "libopus": "flt"}[codec]
+        form = {"pcm_s16le": "s16", "libopus": "flt"}.get(codec, "fltp")
         resampler = av.AudioResampler(format=form, layout="stereo", rate=audio.codec_context.sample_rate)
         for begin in range(0, samples.shape[1], size):
             if gap and gap[0] <= begin / RATE < gap[1]:
@@ -122,6 +133,22 @@ def test_sound_that_a_transport_stream_begins_with_late_is_found(tmp_path: Path)
     for second in (0, 18):
         samples = heard(path, 1.0 + second, 2.0 + second)
         assert loudest(samples[1600:-1600], 16_000) == pytest.approx(tone_of(second), abs=2)
+
+
+def test_what_the_decoder_still_holds_at_the_end_follows_the_frame_before(tmp_path: Path) -> None:
+    """The last frame of WMA comes out without a time."""
+    samples = heard(write(tmp_path / "a.wmv", "wmav2"), 0, 4)
+    for second in range(4):
+        middle = samples[16_000 * second + 1600 : 16_000 * second + 14_400]
+        assert loudest(middle, 16_000) == pytest.approx(tone_of(second), abs=2)
+
+
+def test_sound_that_cannot_be_sought_before_its_first_packet_is_read_from_there(tmp_path: Path) -> None:
+    """An FLV in which neither sound nor picture begins at 0."""
+    path = write(tmp_path / "a.flv", "libmp3lame", audio_start=0.1, video_start=0.2)
+    samples = heard(path, 0.2, 2.0)
+    assert loudest(samples[1600:12_000], 16_000) == pytest.approx(tone_of(0), abs=3)
+    assert np.abs(samples[:1600]).max() > 0.3
 
 
 def test_a_video_without_sound_has_none(tmp_path: Path) -> None:
