@@ -312,7 +312,10 @@ def _open_container(file: BinaryIO, size_bytes: int, limits: Limits) -> OpenVide
 
 
 def _choose_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream:
-    """The stream that the ffmpeg program would take: the largest, default ones first, without packets last."""
+    """The stream that the ffmpeg program would take: the largest, default ones first, without packets last.
+
+    But the film in an animated AVIF or HEIC, not the still picture beside it, which is as large and comes first.
+    """
     if not container.streams.video:
         lose("no_video", "It holds no video stream.")
     streams = [
@@ -321,12 +324,15 @@ def _choose_stream(container: av.container.InputContainer) -> av.video.stream.Vi
     if not streams:
         lose("no_video", "Its only pictures are cover art, or those of chapters; it holds no video.")
 
-    def rank(stream: av.video.stream.VideoStream) -> tuple[bool, bool, int]:
+    def rank(stream: av.video.stream.VideoStream) -> tuple[bool, bool, bool, int]:
         codec = cast("av.video.codeccontext.VideoCodecContext | None", stream.codec_context)
         if codec is None:  # without a decoder
-            return (False, False, 0)
+            return (False, False, False, 0)
         is_default = bool(stream.disposition & av.stream.Disposition.default)
-        return (True, not _is_known_to_be_empty(container, stream), codec.width * codec.height + 5_000_000 * is_default)
+        is_still = stream.frames == 1 and stream.time_base == 1
+        num_pixels = codec.width * codec.height
+        is_empty = _is_known_to_be_empty(container, stream)
+        return (True, not is_empty, not is_still, num_pixels + 5_000_000 * is_default)
 
     stream = max(streams, key=rank)  # the first among equals
     if not rank(stream)[0]:

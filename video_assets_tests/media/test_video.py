@@ -143,3 +143,13 @@ def test_what_is_no_fault_of_the_video_is_not_taken_for_one() -> None:
     with pytest.raises(StorageFailed) as raised, losses_named("it was tried"):
         raise error
     assert raised.value is error
+
+
+def test_an_animated_picture_is_its_film_and_not_the_still_that_stands_for_it() -> None:
+    animated = numbered_video(5, codec="libsvtav1", container="avif", options={"preset": "12"})
+    with av.open(io.BytesIO(animated)) as container:
+        assert [stream.frames for stream in container.streams.video] == [1, 5]
+    facts = probe_video(animated)
+    assert (facts.num_frames, facts.duration_us) == (5, 200_000)
+    still = numbered_video(1, codec="libsvtav1", container="avif", options={"preset": "12"})
+    assert probe_video(still).num_frames == 1
