@@ -20,7 +20,7 @@ NEEDS_FIRST_PACKET: Final = frozenset({"mpeg1video", "mpeg2video", "mpeg4"})
 """Codecs whose first packet may carry headers (and the encoder's name, which FFmpeg's bug workarounds depend on) that
 later keyframes lack: it is decoded once before starting anywhere else."""
 
-_SAY_BIDIRECTIONAL: Final = frozenset({"h264", "mpeg1video", "mpeg2video", "mpeg4"})
+_SAY_BIDIRECTIONAL: Final = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"})
 _UNPACKED_BITS: Final = {"pal8": 8, "monow": 1, "monob": 1}
 _START_CODE: Final = re.compile(rb"\x00\x00\x01")
 _MPEG4_VOP: Final = b"\x00\x00\x01\xb6"
@@ -83,8 +83,15 @@ def may_be_in_packet_order(codec: VideoCodecContext) -> bool:
 
 
 def is_bidirectional(codec: str, packet: Packet, extradata: bytes | None) -> bool:
-    """Whether a packet holds a B picture alone, which is shown before one that precedes it in the stream."""
+    """Whether a packet holds a B picture alone, which is shown before one that precedes it in the stream.
+
+    HEVC: one that no other of its layer refers to, for the kind of its slices lies deep; where pictures are reordered
+    it is one of those between two others.
+    """
     data = bytes(packet)
+    if codec == "hevc":
+        kind = next(_hevc_picture_kinds(data, extradata), _HEVC_FIRST_IRAP)
+        return kind < _HEVC_FIRST_IRAP and kind % 2 == 0
     if codec == "h264":
         for unit in nal_units(data, avc_length_size(extradata)):
             if len(unit) > 1 and unit[0] & 31 == _H264_SLICE:  # first_mb_in_slice 0, then slice_type 1 or 6, as ue(v)
@@ -161,6 +168,11 @@ def _hevc_starts(units: Iterator[bytes]) -> bool:
         if kind < _HEVC_FIRST_NON_VCL:
             return _HEVC_FIRST_IRAP <= kind <= _HEVC_LAST_IRAP
     return False
+
+
+def _hevc_picture_kinds(data: bytes, extradata: bytes | None) -> Iterator[int]:
+    kinds = ((unit[0] >> 1) & 63 for unit in nal_units(data, hevc_length_size(extradata)) if unit)
+    return (kind for kind in kinds if kind < _HEVC_FIRST_NON_VCL)
 
 
 def _recovers_at_once(sei: bytes) -> bool:
