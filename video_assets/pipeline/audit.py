@@ -17,7 +17,7 @@ from video_assets.pipeline.read_plan import ReadPlan, partition_keys, read_plan
 from video_assets.pipeline.stored import read_stored, sampled_clip
 from video_assets.storage.addresses import ask_each
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
-from video_assets.storage.quarantine import read_quarantine
+from video_assets.storage.quarantine import accepted_losses
 from video_assets.storage.schemas import MANIFEST, SPLIT
 from video_assets.storage.sidecars import Sidecar, read_sidecar
 from video_assets.storage.tables import read_table
@@ -243,8 +243,7 @@ class DatasetAudit:
         return self._allowed_loss(num_stored, num_lost)
 
     def _allowed_loss(self, num_stored: int, num_lost: int) -> CheckOutcome:
-        quarantine = read_quarantine(self.paths.quarantine)
-        num_lost += int((quarantine["stage"] != "shards").sum())
+        num_lost += int((accepted_losses(self.paths.quarantine)["stage"] != "shards").sum())
         fraction = num_lost / max(1, num_stored + num_lost)
         share = f"{fraction:.1%}, allowed {self.max_failed_fraction:.1%}"
         description = f"{num_stored} clips stored, {num_lost} quarantined ({share})"

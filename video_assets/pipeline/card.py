@@ -41,7 +41,7 @@ from video_assets.report.how_to_read import reader_lines
 from video_assets.report.model_garden import GardenDataset, fit_sentence
 from video_assets.storage.checksums import read_checksums
 from video_assets.storage.paths import DatasetPaths, VersionPaths
-from video_assets.storage.quarantine import read_quarantine
+from video_assets.storage.quarantine import accepted_losses
 from video_assets.storage.sidecars import Sidecar, StoredClip
 
 _CARD_VERSION = 1
@@ -113,7 +113,7 @@ def make_card(committed: Committed) -> Card:
     plan, index = committed.plan, committed.index
     lengths = clip_lengths(committed.paths).reindex(index["clip_id"])
     seconds = lengths["duration_us"].dropna().to_numpy(float) / 1e6
-    lost = read_quarantine(committed.paths.quarantine)
+    lost = accepted_losses(committed.paths.quarantine)
     fits, garden = _fit(committed, lengths)
     return Card(
         name=committed.paths.name,

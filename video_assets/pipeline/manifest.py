@@ -117,13 +117,15 @@ def update_manifest(
     clips, conflicts = without_conflicts(clips, multi_label=settings.multi_label)
     files = {name: clip.file for clip in asked.clips for name in (clip.clip_id, clip.file.path)}
     report.lost = quarantine_rows([*asked.lost, *lost, *conflicts], files)
-    replace_stage(paths.quarantine, "manifest", report.lost, decoder_notes())
+    is_refused = report.failed_fraction > settings.max_failed_fraction or clips.empty
+    # What was accepted before stays, and with it the plan that was made of it, which may still wait for its commit.
+    replace_stage(paths.quarantine, "refused" if is_refused else "manifest", report.lost, decoder_notes())
     write_table(
         paths.left_out, pd.DataFrame([asdict(item) for item in asked.left_out], columns=LEFT_OUT.names), LEFT_OUT
     )
     report.left_out = asked.left_out
     report.clips = clips.sort_values("clip_id", kind="stable", ignore_index=True)
-    if report.failed_fraction > settings.max_failed_fraction or clips.empty:
+    if is_refused:
         raise _too_many_lost(report, settings.max_failed_fraction)
     report.multi_label = settings.multi_label
     report.labels = append_labels(known, class_counts(clips, multi_label=settings.multi_label))

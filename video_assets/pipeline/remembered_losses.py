@@ -24,7 +24,8 @@ def remembered_losses(quarantine: Path) -> dict[tuple[str, int, int], Loss]:
     rows, notes = read_noted_table(quarantine, QUARANTINE)
     is_same_decoder = decoder_notes().items() <= (notes or {}).items()
     reasons = REMEMBERED_REASONS if is_same_decoder else REMEMBERED_REASONS - DECODER_REASONS
-    rows = rows[(rows["stage"] == "manifest") & rows["reason"].isin(reasons) & (rows["size_bytes"] >= 0)]
+    stage = "refused" if (rows["stage"] == "refused").any() else "manifest"  # what was looked at last
+    rows = rows[(rows["stage"] == stage) & rows["reason"].isin(reasons) & (rows["size_bytes"] >= 0)]
     paths = (str(source).partition("#t=")[0] for source in rows["source"])
     keys = zip(paths, rows["size_bytes"].tolist(), rows["mtime_ns"].tolist(), strict=True)
     return {key: Loss(r, d) for key, r, d in zip(keys, rows["reason"], rows["detail"], strict=True)}

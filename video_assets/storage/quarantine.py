@@ -10,7 +10,8 @@ from video_assets.domain.clips import ListedFile, LostSource
 from video_assets.storage.schemas import QUARANTINE
 from video_assets.storage.tables import read_noted_table, read_table, write_table
 
-Stage = Literal["manifest", "splits", "shards"]
+Stage = Literal["manifest", "refused", "splits", "shards"]
+"""`refused`: what a manifest lost that was refused. It is told to people; the dataset has nothing of it."""
 
 
 def read_quarantine(path: Path) -> pd.DataFrame:
@@ -18,15 +19,25 @@ def read_quarantine(path: Path) -> pd.DataFrame:
     return read_table(path, QUARANTINE)
 
 
+def accepted_losses(path: Path) -> pd.DataFrame:
+    """The rows that belong to the dataset: not those of a manifest that was refused."""
+    rows = read_quarantine(path)
+    return rows[rows["stage"] != "refused"]
+
+
 def quarantined(path: Path) -> list[dict[str, str]]:
-    """What commands tell of each clip: source, reason and detail."""
-    return read_quarantine(path)[["source", "reason", "detail"]].to_dict("records")
+    """What commands tell of each clip: source, reason and detail. A refused manifest repeats those before it."""
+    rows = read_quarantine(path).drop_duplicates(["source", "clip_id", "reason", "detail"])
+    return rows[["source", "reason", "detail"]].to_dict("records")
 
 
 def replace_stage(path: Path, stage: Stage, rows: pd.DataFrame, notes: Mapping[str, str] | None = None) -> None:
-    """Replaces the rows of one stage, and leaves those of the others; `notes` are added to the table's own."""
+    """Replaces the rows of one stage, and leaves those of the others; `notes` are added to the table's own.
+
+    A manifest that is not refused takes the place of the refused one before it.
+    """
     others, known = read_noted_table(path, QUARANTINE)
-    others = others[others["stage"] != stage]
+    others = others[~others["stage"].isin({"manifest": ("manifest", "refused")}.get(stage, (stage,)))]
     merged = pd.concat([others, rows.assign(stage=stage)]) if len(others) else rows.assign(stage=stage)
     merged = merged.sort_values(["source", "clip_id", "stage", "reason"], kind="stable", ignore_index=True)
     write_table(path, merged, QUARANTINE, {**(known or {}), **(notes or {})})

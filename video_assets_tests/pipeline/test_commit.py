@@ -20,7 +20,7 @@ from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS, Built
 from video_assets_tests.pipeline import damage
 from video_assets_tests.pipeline.stages import Stages, copied_source
-from video_assets_tests.pipeline.videos import write_class, write_video
+from video_assets_tests.pipeline.videos import NUM_CLIPS, write_class, write_video
 
 KEYS = [*TRAIN_SHARDS, *TEST_SHARDS]
 
@@ -174,6 +174,21 @@ def test_more_lost_than_allowed_is_refused(fresh: Built) -> None:
     assert "nothing_lost: 24 clips stored, 1 quarantined (4.0%, allowed 3.0%)" in refusal(
         fresh, max_failed_fraction=0.03
     )
+
+
+def test_what_a_refused_manifest_lost_holds_back_no_plan_that_was_made_before(stages: Stages) -> None:
+    stages.up_to_plan()
+    stages.shards()
+    for number in range(9):
+        (stages.source / "run" / f"junk{number}.mp4").write_bytes(b"junk")
+    with pytest.raises(BuildRefused, match=r"10 of 34 clips .* cannot be used"):
+        stages.manifest()
+    assert "run/junk0.mp4" in stages.quarantined()
+    report = stages.commit()
+    assert sum(report.records.values()) == NUM_CLIPS
+    card = (Path(report.version_dir) / "README.md").read_text("utf-8")
+    assert "run/broken" in card
+    assert "junk" not in card
 
 
 def test_look_alikes_are_refused_only_where_the_setting_says_so(built: Built) -> None:

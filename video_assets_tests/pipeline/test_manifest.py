@@ -15,6 +15,7 @@ import pytest
 
 from video_assets.domain.errors import BuildRefused, FileDamaged, SettingsError
 from video_assets.domain.limits import Limits
+from video_assets.domain.losses import Loss, VideoLost
 from video_assets.pipeline import probing, remembered_losses
 from video_assets.pipeline.integrity import find_damage
 from video_assets.pipeline.known_labels import LABELS_NOTE
@@ -23,7 +24,7 @@ from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.repair import repair_dataset
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.quarantine import read_quarantine
+from video_assets.storage.quarantine import accepted_losses, quarantined, read_quarantine
 from video_assets.storage.schemas import MANIFEST, QUARANTINE
 from video_assets.storage.tables import read_noted_table, read_notes, write_table
 from video_assets_tests.pipeline.stages import InThisProcess, Stages, copied_source
@@ -266,6 +267,48 @@ def test_a_refused_manifest_leaves_the_one_before_it(stages: Stages) -> None:
         stages.manifest()
     assert stages.paths.manifest.read_bytes() == before
     assert len(stages.quarantined()) == 10
+
+
+def test_what_a_refused_manifest_lost_is_told_apart_from_what_was_accepted(stages: Stages) -> None:
+    stages.manifest()
+    accepted = accepted_losses(stages.paths.quarantine)
+    junk = [stages.source / "run" / f"junk{number}.mp4" for number in range(9)]
+    for path in junk:
+        path.write_bytes(b"junk")
+    with pytest.raises(BuildRefused):
+        stages.manifest()
+    assert accepted_losses(stages.paths.quarantine).to_dict("records") == accepted.to_dict("records")
+    told = [row["source"] for row in quarantined(stages.paths.quarantine)]
+    assert told == ["run/broken.mp4", *(f"run/{path.name}" for path in junk)]
+    for path in junk:
+        path.unlink()
+    stages.manifest()
+    assert list(read_quarantine(stages.paths.quarantine)["stage"]) == ["manifest"]
+
+
+def test_what_another_decoder_said_is_not_believed_after_a_refused_manifest_asked_again(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows are still there, and the table's note names the decoder of now."""
+    probe_video = probing.probe_video
+
+    def cannot_read(video: Any, limits: Limits) -> Any:
+        if isinstance(video, Path) and video.name == "unlucky.mp4":
+            raise VideoLost(Loss("unreadable", "this decoder cannot"))
+        return probe_video(video, limits)
+
+    write_video(stages.source / "run" / "unlucky.mp4", seed=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(probing, "probe_video", cannot_read)
+        stages.manifest()
+    assert "run/unlucky.mp4" in stages.quarantined()
+    monkeypatch.setattr(remembered_losses, "version", lambda _: "99.0")
+    for number in range(9):
+        (stages.source / "run" / f"junk{number}.mp4").write_bytes(b"junk")
+    with pytest.raises(BuildRefused):
+        stages.manifest()
+    assert "run/unlucky.mp4" in set(stages.manifest(max_failed_fraction=0.5).clips["clip_id"])
+    assert "run/unlucky.mp4" not in stages.quarantined()
 
 
 def test_an_empty_source_is_refused_and_says_what_was_left_out(tmp_path: Path) -> None:
