@@ -105,9 +105,9 @@ def update_manifest(
     """`build_manifest` for a source that was listed already."""
     _refuse_single_labels(paths, settings)
     remove_temporaries(paths.directory)
-    if settings.only_settled:
-        asked = _without_moving(asked, settled_files(paths))
     previous, previous_notes = read_noted_table(paths.manifest, MANIFEST)
+    if settings.only_settled:
+        asked = _without_moving(asked, settled_files(paths) | _known_files(previous))
     known = known_labels(paths, previous_notes)
     _refuse_empty(source, asked, previous)
     _refuse_unlisted(asked, previous)
@@ -159,6 +159,11 @@ def _refuse_single_labels(paths: DatasetPaths, settings: SourceSettings) -> None
             f"the clips of {paths.name} have several labels, but manifest.multi_label is false now; "
             "set manifest.multi_label: true, or build another dataset under another name"
         )
+
+
+def _known_files(previous: pd.DataFrame) -> set[ListedFile]:
+    """Files as the manifest before saw them; one that is as it was then is not being written, whoever looked when."""
+    return {ListedFile(*values) for values in previous[_FILE_COLUMNS].itertuples(index=False, name=None)}
 
 
 def _without_moving(asked: SourceClips, settled: set[ListedFile]) -> SourceClips:

@@ -311,6 +311,16 @@ def test_what_another_decoder_said_is_not_believed_after_a_refused_manifest_aske
     assert "run/unlucky.mp4" not in stages.quarantined()
 
 
+def test_a_file_that_is_as_the_manifest_saw_it_has_settled_whoever_looked_when(stages: Stages) -> None:
+    """A build took it in while no sensor looked; a look before that does not know of it."""
+    stages.manifest()
+    write_video(stages.source / "run" / "moving.mp4", seed=1)
+    report = stages.manifest(only_settled=True)
+    assert len(report.clips) == NUM_CLIPS
+    assert not report.gone
+    assert "run/moving.mp4" in {item.source for item in report.left_out}
+
+
 def test_an_empty_source_is_refused_and_says_what_was_left_out(tmp_path: Path) -> None:
     source = tmp_path / "videos"
     source.mkdir()
