@@ -13,16 +13,17 @@ from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.jobs import PLAN_JOB, VERIFY_JOB, VERIFY_OP
 from video_assets.defs.partitions import partition_order
 from video_assets.defs.requests import (
-    DATASET_TAG,
-    WORK_TAG,
+    MAX_ATTEMPTS,
+    failed_plan,
     is_under_way,
     keys_in_flight,
     request_commit,
+    request_plan,
     request_shards,
 )
 from video_assets.defs.resources import Dataset, VideoSource
 from video_assets.domain.splits import Split
-from video_assets.pipeline.arrivals import LookCursor, look
+from video_assets.pipeline.arrivals import Decision, LookCursor, look
 from video_assets.pipeline.backlog import chunk_shards, read_backlog
 from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.pinned import PinnedSettings
@@ -30,6 +31,7 @@ from video_assets.pipeline.settings import SourceSettings
 from video_assets.pipeline.shard_runs import SHARDS_PER_RUN
 from video_assets.pipeline.splits import split_settings
 from video_assets.pipeline.writing import writing_shards
+from video_assets.storage.addresses import place_digest
 from video_assets.storage.locks import current_holder
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.sources import list_source
@@ -77,18 +79,30 @@ def new_videos_sensor(seconds: int, status: dg.DefaultSensorStatus) -> dg.Sensor
                 table_limits=settings.table_limits,
                 multi_label=settings.multi_label,
             )
-            decision = look(paths, listed, LookCursor.from_json(context.cursor))
+            place = place_digest(source.path()) + place_digest(paths.directory)
+            decision = look(paths, listed, LookCursor.from_json(context.cursor).at(place))
+            reason = "" if decision.kind == "build" else _why_to_wait(context.instance, paths, decision)
             cursor = decision.cursor.to_json()
-            if decision.kind == "wait":
-                return dg.SensorResult(skip_reason=decision.reason, cursor=cursor)
-            request = dg.RunRequest(
-                run_key=f"{decision.cursor.number}-{decision.cursor.requested}",
-                run_config=pinned_run_config(paths, only_settled=True),
-                tags={DATASET_TAG: paths.name, WORK_TAG: f"arrivals {decision.cursor.number}"},
-            )
+            if reason:
+                return dg.SensorResult(skip_reason=reason, cursor=cursor)
+            run_config = pinned_run_config(paths, only_settled=True)
+            request = request_plan(context.instance, paths, decision.cursor, run_config)
         return dg.SensorResult([request], cursor=cursor)
 
     return new_videos
+
+
+def _why_to_wait(instance: dg.DagsterInstance, paths: DatasetPaths, decision: Decision) -> str:
+    """What the look said; nothing if the plan that was asked for failed, and is to be asked for again."""
+    failed = failed_plan(instance, paths, decision.cursor) if decision.was_requested else None
+    if failed is None:
+        return decision.reason
+    if not failed.is_given_up:
+        return ""
+    return (
+        f"{decision.reason}, but their plan failed {MAX_ATTEMPTS} times; look at run {failed.run_id}, "
+        f"then launch {PLAN_JOB}"
+    )
 
 
 def missing_shards_sensor(

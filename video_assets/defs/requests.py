@@ -1,6 +1,8 @@
 """Run requests for what a plan still lacks: its shards in runs of neighbours, then the commit; no work twice."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
@@ -9,7 +11,9 @@ from video_assets.defs.jobs import COMMIT_JOB, shards_job_name
 from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG
 from video_assets.domain.splits import Split
 from video_assets.domain.words import sequence_of
+from video_assets.pipeline.arrivals import LookCursor
 from video_assets.pipeline.backlog import Backlog, Chunk
+from video_assets.storage.addresses import place_digest
 from video_assets.storage.paths import DatasetPaths
 
 DATASET_TAG, WORK_TAG = "video_assets/dataset", "video_assets/work"
@@ -39,8 +43,49 @@ def keys_in_flight(instance: dg.DagsterInstance, orders: Mapping[Split, Sequence
     return keys
 
 
+def _work_of(paths: DatasetPaths, what: str) -> str:
+    """The name of some work: of this dataset only, for others on the same instance may plan the same shards."""
+    return f"{place_digest(paths.directory)} {what}"
+
+
 def _attempts(instance: dg.DagsterInstance, work: str) -> int:
-    return len(instance.get_runs(dg.RunsFilter(tags={WORK_TAG: work}), limit=MAX_ATTEMPTS + 1))
+    return instance.get_runs_count(dg.RunsFilter(tags={WORK_TAG: work}))
+
+
+def request_plan(
+    instance: dg.DagsterInstance, paths: DatasetPaths, cursor: LookCursor, run_config: Mapping[str, Any]
+) -> dg.RunRequest:
+    """A plan of the files that the cursor says were asked for."""
+    work = _arrivals(paths, cursor)
+    return dg.RunRequest(
+        run_key=f"{work}-{_attempts(instance, work)}",  # also after somebody reset the cursor it is another one
+        run_config=run_config,
+        tags={DATASET_TAG: paths.name, WORK_TAG: work},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FailedPlan:
+    """A plan that was asked for and failed, and whether it had all its attempts."""
+
+    run_id: str
+    is_given_up: bool
+
+
+def failed_plan(instance: dg.DagsterInstance, paths: DatasetPaths, cursor: LookCursor) -> FailedPlan | None:
+    """The last plan of the files that were asked for, if it failed and there was no other plan after it."""
+    work = _arrivals(paths, cursor)
+    records = instance.get_run_records(dg.RunsFilter(tags={WORK_TAG: work}), limit=1)
+    if not records or records[0].dagster_run.status is not dg.DagsterRunStatus.FAILURE:
+        return None
+    planned = instance.get_latest_materialization_event(dg.AssetKey("plan"))
+    if planned is not None and planned.timestamp > (records[0].end_time or 0):
+        return None
+    return FailedPlan(records[0].dagster_run.run_id, _attempts(instance, work) >= MAX_ATTEMPTS)
+
+
+def _arrivals(paths: DatasetPaths, cursor: LookCursor) -> str:
+    return _work_of(paths, f"arrivals {cursor.number} {cursor.requested}")
 
 
 def request_shards(
@@ -52,19 +97,20 @@ def request_shards(
     for chunk in chunks:
         if len(requests) == MAX_REQUESTS:
             break
-        attempt = _attempts(instance, chunk.digest)
+        work = _work_of(paths, chunk.digest)
+        attempt = _attempts(instance, work)
         if attempt >= MAX_ATTEMPTS:
             given_up += chunk.keys
             continue
         requests.append(
             dg.RunRequest(
                 job_name=shards_job_name(chunk.split),
-                run_key=f"{chunk.digest}-{attempt}",
+                run_key=f"{work}-{attempt}",
                 tags={
                     RANGE_START_TAG: chunk.keys[0],
                     RANGE_END_TAG: chunk.keys[-1],
                     DATASET_TAG: paths.name,
-                    WORK_TAG: chunk.digest,
+                    WORK_TAG: work,
                 },
             )
         )
@@ -81,7 +127,7 @@ def request_commit(instance: dg.DagsterInstance, paths: DatasetPaths, backlog: B
     """A run of `dataset` for this plan, unless one is under way or it was refused `MAX_ATTEMPTS` times."""
     if is_under_way(instance, COMMIT_JOB):
         return dg.SensorResult(skip_reason="the commit is under way")
-    work = f"commit {backlog.plan_digest}"
+    work = _work_of(paths, f"commit {backlog.plan_digest}")
     attempt = _attempts(instance, work)
     if attempt >= MAX_ATTEMPTS:
         reason = f"the commit was refused {MAX_ATTEMPTS} times; look at its runs, then materialize dataset"

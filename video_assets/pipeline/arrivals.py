@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import pandas as pd
@@ -20,12 +20,13 @@ class LookCursor:
     """What is remembered between two looks: digests, never the listing.
 
     `seen` is the listing of the last look, `requested` the settled files that a build was last asked for, and
-    `number` counts the builds asked for.
+    `number` counts the builds asked for. All of it is of one `place`: a source and a dataset.
     """
 
     seen: str = ""
     requested: str = ""
     number: int = 0
+    place: str = ""
 
     def to_json(self) -> str:
         """As Dagster stores it."""
@@ -39,14 +40,26 @@ class LookCursor:
         except (TypeError, ValueError):
             return cls()
 
+    def at(self, place: str) -> "LookCursor":
+        """The cursor where it is of this place, else one that remembers nothing of files.
+
+        Dagster keeps a cursor by the sensor's name: a dataset that was moved, another one that shares DAGSTER_HOME, or
+        another source would get what was noted for the one before, and be told that there is nothing new.
+        """
+        return self if place == self.place else LookCursor(number=self.number, place=place)
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether to ask for a build, the sentence that says why or why not, and what to remember."""
+    """Whether to ask for a build, the sentence that says why or why not, and what to remember.
+
+    `was_requested`: a build of just these files was asked for already.
+    """
 
     kind: Literal["build", "wait"]
     reason: str
     cursor: LookCursor
+    was_requested: bool = False
 
 
 def files_digest(files: Sequence[ListedFile]) -> str:
@@ -63,22 +76,24 @@ def decide(cursor: LookCursor, *, listing: str, settled: str, num_listed: int, n
     A build is asked for when the files that stood still since the last look are others than those of the last
     request. An empty listing asks for nothing: it does not mean that everything was deleted.
     """
-    looked = LookCursor(listing, cursor.requested, cursor.number)
+    looked = replace(cursor, seen=listing)
     num_moving = num_listed - num_settled
     if num_listed == 0:
         return Decision("wait", "the source lists no videos; that is not taken for a deletion of all of them", looked)
     if settled == cursor.requested:
         moving = f"; {num_moving} are new or still being written" if num_moving else ""
-        return Decision("wait", f"nothing new among {num_settled} videos{moving}", looked)
+        return Decision("wait", f"nothing new among {num_settled} videos{moving}", looked, was_requested=True)
     if num_settled == 0:
         return Decision("wait", f"first look at {num_listed} videos; the next one tells which stood still", looked)
-    asked = LookCursor(listing, settled, cursor.number + 1)
+    asked = replace(cursor, seen=listing, requested=settled, number=cursor.number + 1)
     return Decision("build", f"{num_settled} videos stood still and differ from what was built last", asked)
 
 
 def look(paths: DatasetPaths, files: Sequence[ListedFile], cursor: LookCursor) -> Decision:
     """Compares a listing with that of the last look, remembers it in `arrivals.parquet`, and decides."""
     listing = files_digest(files)
+    if not paths.arrivals.exists():  # the dataset's folder was removed since, to begin again
+        cursor = replace(cursor, seen="", requested="")
     if listing == cursor.seen and listing == cursor.requested:
         return decide(cursor, listing=listing, settled=listing, num_listed=len(files), num_settled=len(files))
     current = _frame(files)

@@ -22,6 +22,7 @@ from video_assets.defs.resources import Dataset, VideoSource
 from video_assets.domain.splits import Split
 from video_assets.pipeline.verify import ShardAudit
 from video_assets.pipeline.writing import building
+from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import NAME, Built
 
 STOPPED = dg.DefaultSensorStatus.STOPPED
@@ -88,6 +89,82 @@ def test_new_videos_are_planned_under_the_pinned_settings(
     assert not third.run_requests
     assert third.skip_reason is not None
     assert str(third.skip_reason.skip_message) == "nothing new among 25 videos"
+
+
+def asked_for(instance: dg.DagsterInstance, built: Built, source: Path, cursor: str | None) -> dg.SensorResult:
+    """A tick of the new-videos sensor that asks for a plan: the first, or the second where no file was seen before."""
+    result = look_at_videos(instance, built, source, cursor)
+    if not result.run_requests:
+        result = look_at_videos(instance, built, source, result.cursor)
+    assert result.run_requests
+    return result
+
+
+def test_a_plan_that_failed_is_asked_for_again_then_left_to_a_person_and_forgotten_after_another_plan(
+    instance: dg.DagsterInstance, built: Built, videos: Path
+) -> None:
+    asked = asked_for(instance, built, videos, None)
+    run_keys: set[str | None] = set()
+    run_ids: list[str] = []
+    for _ in range(MAX_ATTEMPTS):
+        [request] = asked.run_requests or []
+        run_keys.add(request.run_key)
+        run = instance.create_run_for_job(make_job("plan_dataset"), tags=request.tags)
+        instance.report_run_failed(run)
+        run_ids.append(run.run_id)
+        asked = look_at_videos(instance, built, videos, asked.cursor)
+    assert len(run_keys) == MAX_ATTEMPTS
+    given_up = asked
+    assert not given_up.run_requests
+    said = str(given_up.skip_reason.skip_message if given_up.skip_reason else "")
+    assert said == (
+        f"nothing new among 25 videos, but their plan failed 3 times; look at run {run_ids[-1]}, "
+        "then launch plan_dataset"
+    )
+    instance.report_runless_asset_event(dg.AssetMaterialization("plan"))
+    quiet = look_at_videos(instance, built, videos, given_up.cursor)
+    assert str(quiet.skip_reason.skip_message if quiet.skip_reason else "") == "nothing new among 25 videos"
+
+
+def test_a_cursor_that_was_reset_asks_again_by_another_key(
+    instance: dg.DagsterInstance, built: Built, videos: Path
+) -> None:
+    """Dagster passes over a request whose key has a run, and says so in the daemon's log alone."""
+    run_keys: list[str | None] = []
+    for _ in range(MAX_ATTEMPTS + 3):
+        [request] = asked_for(instance, built, videos, None).run_requests or []
+        run_keys.append(request.run_key)
+        instance.create_run_for_job(make_job("plan_dataset"), tags=request.tags, status=dg.DagsterRunStatus.SUCCESS)
+    assert len(set(run_keys)) == len(run_keys)
+
+
+def test_another_dataset_or_source_gets_nothing_of_what_was_noted_for_the_one_before(
+    instance: dg.DagsterInstance, built: Built, tmp_path: Path
+) -> None:
+    """They share the sensor's cursor where they share DAGSTER_HOME, or where the dataset was moved with its own."""
+    copies = [shutil.copytree(built.source, tmp_path / name) for name in ("videos", "moved")]
+    cursor = asked_for(instance, built, copies[0], None).cursor
+    cursor = asked_for(instance, built, copies[1], cursor).cursor
+    moved = Built(copies[1], DatasetPaths(tmp_path / "elsewhere", NAME))
+    shutil.copytree(built.paths.directory, moved.paths.directory)
+    asked_for(instance, moved, copies[1], cursor)
+    built.version.dataset_info.unlink()
+    moved.version.dataset_info.unlink()
+    register_shards(instance, partitions_of(moved), moved.keys)
+    requests = [(look_at_shards(instance, where).run_requests or [])[0] for where in (built, moved)]
+    assert requests[0].run_key != requests[1].run_key
+    assert requests[0].tags != requests[1].tags
+
+
+def test_a_dataset_whose_folder_was_removed_is_planned_anew(
+    instance: dg.DagsterInstance, built: Built, videos: Path
+) -> None:
+    """With DAGSTER_HOME elsewhere the cursor outlives it."""
+    cursor = asked_for(instance, built, videos, None).cursor
+    cursor = look_at_videos(instance, built, videos, cursor).cursor
+    for path in (built.paths.arrivals, built.paths.manifest, built.paths.plan, built.paths.encoding):
+        path.unlink()
+    asked_for(instance, built, videos, cursor)
 
 
 def test_a_source_that_cannot_be_listed_fails_the_tick_and_deletes_nothing(
