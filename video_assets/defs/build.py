@@ -30,6 +30,7 @@ from video_assets.defs.resources import (
     shards_per_run_from_environment,
 )
 from video_assets.defs.settings_file import config_for
+from video_assets.defs.whose_runs import dataset_tags
 from video_assets.domain.errors import SettingsError, VideoAssetsError
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.media.kept_pools import kept_pools
@@ -78,7 +79,7 @@ class _Runner:
                 instance=self.instance,
                 asset_selection=[dg.AssetKey(name) for name in assets],
                 run_config={**run_config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-                tags={**(tags or {}), BUILD_TAG: place_name(self.paths.directory)},
+                tags={**(tags or {}), BUILD_TAG: place_name(self.paths.directory), **dataset_tags(self.paths)},
                 raise_on_error=False,
             )
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as error:  # before or after its steps

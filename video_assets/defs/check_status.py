@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from video_assets.defs.whose_runs import runs_of_others
 from video_assets.domain.checks import makes_invalid
 from video_assets.domain.splits import SPLITS
 from video_assets.pipeline.audit import DATASET_CHECKS
@@ -44,7 +45,10 @@ class CheckStatus:
 
 
 def check_statuses(instance: dg.DagsterInstance, paths: DatasetPaths) -> list[CheckStatus]:
-    """Every check that has an outcome, those of shards first."""
+    """Every check that has an outcome, those of shards first.
+
+    On an instance that several datasets share, an outcome of another one's shard of the same name is none.
+    """
     live = live_shards(read_plan(paths, FINGERPRINT_COLUMNS).rows)
     found = [
         status
@@ -52,18 +56,24 @@ def check_statuses(instance: dg.DagsterInstance, paths: DatasetPaths) -> list[Ch
         for name in SHARD_CHECKS
         if (
             status := _shard_status(
-                instance, f"{split}_shards", name, [k for k in live if parse_partition_key(k)[0] == split]
+                instance, paths, f"{split}_shards", name, [k for k in live if parse_partition_key(k)[0] == split]
             )
         )
     ]
     keys = [dg.AssetCheckKey(dg.AssetKey("dataset"), name) for name in DATASET_CHECKS]
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    others = runs_of_others(instance, paths, (record.run_id for record in latest.values()))
+    latest = {key: record for key, record in latest.items() if record.run_id not in others}
     return found + [status for key in keys if (status := _status_of(latest, key)) is not None]
 
 
-def _shard_status(instance: dg.DagsterInstance, asset: str, name: str, keys: list[str]) -> CheckStatus | None:
+def _shard_status(
+    instance: dg.DagsterInstance, paths: DatasetPaths, asset: str, name: str, keys: list[str]
+) -> CheckStatus | None:
     check_key = dg.AssetCheckKey(dg.AssetKey(asset), name)
     infos = instance.event_log_storage.get_asset_check_partition_info([check_key], partition_keys=keys)
+    others = runs_of_others(instance, paths, (info.latest_planned_run_id for info in infos))
+    infos = [info for info in infos if info.latest_planned_run_id not in others]
     done = [info for info in infos if info.latest_execution_status != AssetCheckExecutionRecordStatus.PLANNED]
     if not done:
         return None

@@ -10,6 +10,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.pictures import check_pictures
 from video_assets.defs.resources import Dataset, Decoding
+from video_assets.defs.whose_runs import note_dataset
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.splits import Split
 from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
@@ -50,6 +51,7 @@ def shard_checks(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg
         chosen = [spec for spec in specs if spec.key in context.selected_asset_check_keys]
         with shown_as_failure():
             paths = dataset.paths()
+            note_dataset(context, paths)
             limits = manifest_settings(paths).limits
             plan = read_plan(paths)
             for key in _selected_keys(context, [k for k in plan.fingerprints() if parse_partition_key(k)[0] == split]):
@@ -109,6 +111,7 @@ def dataset_checks() -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(name="dataset_checks", specs=specs, can_subset=True)
     def check(context: dg.AssetCheckExecutionContext, dataset: Dataset) -> Iterator[dg.AssetCheckResult]:
         with shown_as_failure():
+            note_dataset(context, dataset.paths())
             settings = manifest_settings(dataset.paths())
             audit = DatasetAudit(dataset.paths(), settings.max_failed_fraction)
             for spec in specs:

@@ -9,6 +9,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from video_assets.defs.checks import evaluation
 from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.resources import Dataset, Decoding
+from video_assets.defs.whose_runs import note_dataset
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.backlog import rotating_sample
@@ -43,6 +44,7 @@ def verify_shards_op(
     """Bit rot is found before a training run finds it."""
     with shown_as_failure():
         paths = dataset.paths()
+        note_dataset(context, paths)
         plan = read_plan(paths)
         limits = manifest_settings(paths).limits
         lengths = committed_lengths(paths.version(plan.pinned.version))

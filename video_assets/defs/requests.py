@@ -9,6 +9,7 @@ import dagster as dg
 from video_assets.defs.dead_runs import UNFINISHED
 from video_assets.defs.jobs import COMMIT_JOB, shards_job_name
 from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG
+from video_assets.defs.whose_runs import dataset_tags
 from video_assets.domain.splits import Split
 from video_assets.domain.words import sequence_of
 from video_assets.pipeline.arrivals import LookCursor
@@ -16,7 +17,7 @@ from video_assets.pipeline.backlog import Backlog, Chunk
 from video_assets.storage.addresses import place_digest
 from video_assets.storage.paths import DatasetPaths
 
-DATASET_TAG, WORK_TAG = "video_assets/dataset", "video_assets/work"
+WORK_TAG = "video_assets/work"
 MAX_ATTEMPTS = 3
 """Runs that the same shards get before the sensor leaves them to a person."""
 MAX_REQUESTS = 100
@@ -60,7 +61,7 @@ def request_plan(
     return dg.RunRequest(
         run_key=f"{work}-{_attempts(instance, work)}",  # also after somebody reset the cursor it is another one
         run_config=run_config,
-        tags={DATASET_TAG: paths.name, WORK_TAG: work},
+        tags={WORK_TAG: work, **dataset_tags(paths)},
     )
 
 
@@ -109,8 +110,8 @@ def request_shards(
                 tags={
                     RANGE_START_TAG: chunk.keys[0],
                     RANGE_END_TAG: chunk.keys[-1],
-                    DATASET_TAG: paths.name,
                     WORK_TAG: work,
+                    **dataset_tags(paths),
                 },
             )
         )
@@ -133,6 +134,6 @@ def request_commit(instance: dg.DagsterInstance, paths: DatasetPaths, backlog: B
         reason = f"the commit was refused {MAX_ATTEMPTS} times; look at its runs, then materialize dataset"
         return dg.SensorResult(skip_reason=reason)
     request = dg.RunRequest(
-        job_name=COMMIT_JOB, run_key=f"{work}-{attempt}", tags={DATASET_TAG: paths.name, WORK_TAG: work}
+        job_name=COMMIT_JOB, run_key=f"{work}-{attempt}", tags={WORK_TAG: work, **dataset_tags(paths)}
     )
     return dg.SensorResult([request])

@@ -1,13 +1,17 @@
 """Checks in real runs: each outcome stands at its own partition, is current, and failed where the shard is damaged."""
 
+import shutil
+from pathlib import Path
+
 import dagster as dg
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from video_assets.defs.check_status import check_statuses
 from video_assets.pipeline.verify import SHARD_CHECKS
+from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS, Built
-from video_assets_tests.defs.location import Location, failures
+from video_assets_tests.defs.location import Location, failures, open_location
 from video_assets_tests.pipeline import damage
 
 PASSED, FAILED = AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED
@@ -198,3 +202,24 @@ def test_the_summary_tells_all_shards_of_a_check_in_one_line_and_names_the_faile
         "passed for 4 of 5 shards; failed for train-00002: record 1 of clips-train-00002.tfrecord is the clip "
     )
     assert found["test_shards", "shard_is_complete"].description == "passed for 2 of 2 shards"
+
+
+def test_what_another_dataset_on_the_same_instance_failed_says_nothing_of_this_one(
+    known: Location, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its shards have the same names, and Dagster keeps outcomes by names."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    known.run_range(*TEST_SHARDS)
+    paths = DatasetPaths(tmp_path / "another root", known.paths.name)
+    shutil.copytree(known.paths.directory, paths.directory)
+    other = open_location(monkeypatch, known.instance, known.source, paths)
+    other.plan()
+    damage.rewrite_shard(of(other), "test-00000", damage.without_the_second)
+    assert not other.run_partition("test-00000").success
+    mine, theirs = (
+        {(status.asset, status.name): status for status in check_statuses(known.instance, location.paths)}
+        for location in (known, other)
+    )
+    assert mine["test_shards", "shard_is_complete"].description == "passed for 1 of 2 shards"
+    assert mine["test_shards", "shard_is_complete"].passed
+    assert theirs["test_shards", "shard_is_complete"].failed_partitions == ("test-00000",)
