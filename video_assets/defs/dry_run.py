@@ -17,6 +17,7 @@ from video_assets.domain.estimates import QUALITIES, lower_quality, quality_with
 from video_assets.pipeline.estimate import BuildTrial, Estimate, try_build
 from video_assets.pipeline.fit import plan_fit
 from video_assets.pipeline.kept_settings import kept_settings
+from video_assets.pipeline.lost_tables import refuse_lost
 from video_assets.pipeline.manifest import TooManyLost, build_manifest
 from video_assets.pipeline.plan import PlanReport, build_plan, needs_new_version, planned_clips_per_shard
 from video_assets.pipeline.settings import MAX_NAMED
@@ -202,6 +203,9 @@ class _Forecast:
 
 
 def _copy_tables(paths: DatasetPaths, copy: DatasetPaths) -> None:
+    for table in (paths.manifest, paths.split_history):  # the stages look for them in the copy, which has no versions
+        if not table.exists():
+            refuse_lost(paths, table)
     for file in (
         paths.manifest,
         paths.quarantine,

@@ -20,6 +20,7 @@ from video_assets.pipeline.gone_clips import gone_clips, refuse_another_source
 from video_assets.pipeline.known_labels import LABELS_NOTE, known_labels, labels_data
 from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.lost_clips import without_bad_spans, without_conflicts
+from video_assets.pipeline.lost_tables import refuse_lost
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.remembered_losses import decoder_notes, remembered_losses
 from video_assets.pipeline.settings import SourceSettings
@@ -82,7 +83,7 @@ def build_manifest(
         SettingsError: if the source cannot be read.
         BuildRefused: if the source asks for nothing, or for no clip that is known already.
         TooManyLost: if more than the allowed fraction of its clips is lost; the quarantine is written before.
-        FileDamaged: if the manifest before it or `labels.txt` is not as it was written.
+        FileDamaged: if the manifest before it or `labels.txt` is not as it was written, or is lost.
     """
     asked = read_source(
         source,
@@ -106,6 +107,8 @@ def update_manifest(
     _refuse_single_labels(paths, settings)
     remove_temporaries(paths.directory)
     previous, previous_notes = read_noted_table(paths.manifest, MANIFEST)
+    if previous_notes is None:
+        refuse_lost(paths, paths.manifest)
     if settings.only_settled:
         asked = _without_moving(asked, settled_files(paths) | _known_files(previous))
     known = known_labels(paths, previous_notes)

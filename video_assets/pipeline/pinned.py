@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from video_assets.domain.encoding import ENCODER_VERSION, Encoding
-from video_assets.domain.errors import SettingsError
+from video_assets.domain.errors import DAMAGE_REMEDY, SettingsError
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.storage.files import NOT_THERE, json_text, write_text
 from video_assets.storage.paths import DatasetPaths, parse_version
@@ -68,15 +68,14 @@ class PinnedSettings:
         """The settings of the plan that is there, or None where nothing was planned yet.
 
         Those in the plan's own file win: `encoding.json` is written after it, and a build that was killed in between
-        leaves the one before. Plans of earlier versions of this package have none in their file.
+        leaves the one before, or none. Plans of earlier versions of this package have none in their file.
 
         Raises:
             SettingsError: if `encoding.json`, or what the plan's file says, cannot be understood.
         """
         beside = cls.read(paths.encoding)
-        if beside is None:
-            return None
-        return beside.unless_noted(read_notes(paths.plan) or {}, paths.plan)
+        inside = (read_notes(paths.plan) or {}).get(PINNED_NOTE)
+        return beside if inside is None else _parsed(inside, paths.plan)
 
     def unless_noted(self, notes: Mapping[str, str], plan: Path) -> "PinnedSettings":
         """Those that the plan's own file has among its notes, or else these.
@@ -113,4 +112,4 @@ def _what_cannot_be(pinned: PinnedSettings) -> str:
 
 
 def _damage(path: Path, what: str) -> str:
-    return f"{path} is damaged ({what}); restore it, or plan into a new root"
+    return f"{path} is damaged ({what}); {DAMAGE_REMEDY}"

@@ -13,6 +13,7 @@ from video_assets.domain.hashing import json_digest
 from video_assets.domain.losses import PASSING_REASONS
 from video_assets.domain.plan import assign_shards
 from video_assets.domain.splits import Split
+from video_assets.pipeline.lost_tables import refuse_lost
 from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.planned_rows import planned_rows
@@ -79,6 +80,7 @@ def build_plan(
         SettingsError: if this version cannot write the layout, or the layout has no place for sound, or for several
             labels, that are asked for.
         BuildRefused: if the dataset exists under another encoding and `new_version` is not set.
+        FileDamaged: if a table is not as it was written, or the plan of a committed dataset is lost.
     """
     if paths.manifest.exists():
         encoding = replace(encoding, multi_label=manifest_settings(paths).multi_label)
@@ -87,6 +89,8 @@ def build_plan(
         raise SettingsError(told)
     before = PinnedSettings.of_plan(paths)
     previous = read_table(paths.plan, PLAN)
+    if before is None or previous.empty:
+        refuse_lost(version_source or paths, paths.plan)
     clips = planned_rows(paths, previous, multi_label=encoding.multi_label)
     pinned, is_same = _pin(paths, before, encoding, sharding, version_source or paths, new_version=new_version)
     if not is_same:

@@ -14,6 +14,7 @@ from video_assets.domain.losses import Loss
 from video_assets.domain.splits import SPLITS, Split, Unit, assign_splits, split_named
 from video_assets.pipeline.contradictions import groups_of, without_contradictions
 from video_assets.pipeline.label_sets import by_class
+from video_assets.pipeline.lost_tables import refuse_lost
 from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.settings import MAX_NAMED, SplitSettings
 from video_assets.storage.paths import DatasetPaths
@@ -70,10 +71,15 @@ def build_splits(paths: DatasetPaths, settings: SplitSettings) -> SplitReport:
     """Writes `splits/train.parquet`, `splits/test.parquet` and the history that keeps clips where they are.
 
     `splits/val.parquet` is written once there is a clip for it.
+
+    Raises:
+        FileDamaged: if a table is not as it was written, or the history of a committed dataset is lost.
     """
     clips = read_table(paths.manifest, MANIFEST, [*SPLIT.names, "official_split"])
     multi_label = paths.manifest.exists() and manifest_settings(paths).multi_label
     history = read_table(paths.split_history, SPLIT_HISTORY)
+    if history.empty:
+        refuse_lost(paths, paths.split_history)
     known = _known_splits(clips, history)
     clips, known, components, lost = without_contradictions(clips, known)
     splits, num_new, ignored, official_lost = _assign(clips, components, known, settings, multi_label=multi_label)
