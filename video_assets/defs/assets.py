@@ -7,8 +7,9 @@ import dagster as dg
 from video_assets.defs import metadata
 from video_assets.defs.config import DatasetConfig, PlanConfig, SourceConfig, SplitConfig
 from video_assets.defs.failures import shown_as_failure
-from video_assets.defs.partitions import register_shards
+from video_assets.defs.partitions import partition_order, register_shards
 from video_assets.defs.reporting import Reporting
+from video_assets.defs.requests import keys_in_flight
 from video_assets.defs.resources import Dataset, Decoding, VideoSource
 from video_assets.defs.run_config import check_run_config, given_fields
 from video_assets.domain.splits import SPLITS, Split
@@ -118,7 +119,8 @@ def plan_asset(partitions: Mapping[Split, dg.DynamicPartitionsDefinition]) -> dg
             new_version, retry_lost = config.new_version, config.retry_lost
             with writing_tables(paths, "plan"):
                 report = build_plan(paths, encoding, settings, new_version=new_version, retry_lost=retry_lost)
-                register_shards(context.instance, partitions, report.shards)
+                in_flight = keys_in_flight(context.instance, partition_order(context.instance, partitions))
+                register_shards(context.instance, partitions, report.shards, in_flight)
             limits = manifest_settings(paths).limits
             estimate = estimate_new_shards(paths, report, limits, decoding.make_pool(limits), decoding.workers)
         fit = plan_fit(dataset.paths(), report)

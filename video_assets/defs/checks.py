@@ -15,7 +15,7 @@ from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.splits import Split
 from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.manifest import manifest_settings
-from video_assets.pipeline.read_plan import read_plan
+from video_assets.pipeline.read_plan import live_shards, read_plan
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
 from video_assets.report.escape import shown
 from video_assets.storage.paths import parse_partition_key
@@ -54,7 +54,8 @@ def shard_checks(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg
             note_dataset(context, paths)
             limits = manifest_settings(paths).limits
             plan = read_plan(paths)
-            for key in _selected_keys(context, [k for k in plan.fingerprints() if parse_partition_key(k)[0] == split]):
+            planned = [key for key in live_shards(plan.rows) if parse_partition_key(key)[0] == split]
+            for key in _selected_keys(context, planned):
                 audit = ShardAudit(paths, plan, key, limits, decoding.make_pool(limits))
                 for spec in chosen:
                     yield evaluation(context.instance, asset, audit.run(spec.name))
@@ -65,9 +66,13 @@ def shard_checks(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg
 
 
 def _selected_keys(context: dg.AssetCheckExecutionContext, planned: Sequence[str]) -> Sequence[str]:
-    """The run's partitions. A run without any, which "Execute all" on the checks page launches, means all shards."""
+    """The run's partitions, but those that a newer plan has superseded.
+
+    A run without any, which "Execute all" on the checks page launches, means all shards.
+    """
     if context.has_partition_key or context.has_partition_key_range:
-        return context.partition_keys
+        known = set(planned)
+        return [key for key in context.partition_keys if key in known]
     return planned
 
 

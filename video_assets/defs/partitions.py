@@ -1,6 +1,6 @@
 """The partitions of a dataset: one a shard, in sets that no other dataset shares."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import dagster as dg
 
@@ -28,14 +28,21 @@ def partition_order(
 
 
 def register_shards(
-    instance: dg.DagsterInstance, partitions: Mapping[Split, dg.DynamicPartitionsDefinition], keys: Sequence[str]
+    instance: dg.DagsterInstance,
+    partitions: Mapping[Split, dg.DynamicPartitionsDefinition],
+    keys: Sequence[str],
+    in_flight: Set[str] = frozenset(),
 ) -> None:
-    """Makes the keys of each split's set those of the plan; new ones are added in the order of their indices."""
+    """Makes the keys of each split's set those of the plan; new ones are added in the order of their indices.
+
+    Those that an unfinished run covers stay until a later plan: the run would fail, at its end too, if the first or the
+    last key of its range were gone.
+    """
     for split, definition in partitions.items():
         set_name = str(definition.name)
         wanted = [key for key in keys if parse_partition_key(key)[0] == split]
         known = set(instance.get_dynamic_partitions(set_name))
-        for gone in sorted(known.difference(wanted)):
+        for gone in sorted(known.difference(wanted, in_flight)):
             instance.delete_dynamic_partition(set_name, gone)
         new = sorted((key for key in wanted if key not in known), key=parse_partition_key)
         for begin in range(0, len(new), _BATCH):

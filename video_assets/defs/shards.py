@@ -15,8 +15,9 @@ from video_assets.defs.reporting import Reporting
 from video_assets.defs.resources import Dataset, Decoding, Engine
 from video_assets.domain.progress import after_first
 from video_assets.domain.splits import Split
+from video_assets.domain.words import sequence_of
 from video_assets.pipeline.manifest import manifest_settings
-from video_assets.pipeline.read_plan import read_plan
+from video_assets.pipeline.read_plan import live_shards, read_plan
 from video_assets.pipeline.shard_runs import SHARDS_PER_RUN
 from video_assets.pipeline.shards import ShardReport, build_shards
 from video_assets.pipeline.writing import writing_shards
@@ -76,11 +77,15 @@ def _converted(
         kernels_meanwhile() as begin_loading,
     ):
         limits = manifest_settings(dataset.paths()).limits
-        keys = sorted(context.partition_keys)
+        plan = read_plan(dataset.paths())
+        planned = set(live_shards(plan.rows))
+        keys = [key for key in sorted(context.partition_keys) if key in planned]
+        if superseded := sorted(set(context.partition_keys) - planned):
+            context.log.info("left out, for a newer plan has put others in their place: %s", sequence_of(superseded))
         # The checks of this run need it. Not before the first clip is there: decoding processes start before that.
         progress = after_first(begin_loading, reporting.progress(context))
         make_pool, shard_engine = decoding.make_pool(limits), engine.shard_engine()
-        for report in build_shards(dataset.paths(), keys, limits, make_pool, progress, engine=shard_engine):
+        for report in build_shards(dataset.paths(), keys, limits, make_pool, progress, plan, engine=shard_engine):
             if report.error:
                 context.log.error(shown(report.error))
                 failed.append(report)
@@ -89,7 +94,6 @@ def _converted(
             context.log_event(_materialization(context, report))
             done.append(report)
     rate = _clips_per_second(done, time.monotonic() - begun)
-    plan = read_plan(dataset.paths(), ())
     pictured = partial(_pictured, context, dataset.paths().version(plan.pinned.version), plan.labels, rate)
     if failed:
         for report in done:

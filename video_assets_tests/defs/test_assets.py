@@ -12,10 +12,11 @@ from video_assets.defs.build import runs_of_shards
 from video_assets.defs.build_result import BuildResult, tell_planned
 from video_assets.defs.partitions import shard_partitions
 from video_assets.pipeline.manifest import manifest_settings
+from video_assets.pipeline.plan import read_plan
 from video_assets.storage.files import AtomicFile
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import RUN_CONFIG, TEST_SHARDS, TRAIN_SHARDS
-from video_assets_tests.defs.location import PLANNING, Location, failures, open_location
+from video_assets_tests.defs.location import PLANNING, RANGE_END, RANGE_START, Location, failures, open_location
 from video_assets_tests.pipeline.videos import write_class, write_video
 
 KEYS = [*TRAIN_SHARDS, *TEST_SHARDS]
@@ -304,6 +305,30 @@ def test_growth_leaves_the_plans_data_version_so_that_old_shards_stay_fresh(plan
     write_video(planned.source / "run" / "v_run_g77_c01.mp4", seed=3)
     planned.plan()
     assert version() == before
+
+
+def test_a_plan_leaves_a_run_the_partitions_that_it_covers_and_the_run_leaves_out_what_is_superseded(
+    planned: Location,
+) -> None:
+    """Videos arrive while shards are encoded; a range whose last key is gone would fail the run, at its end too."""
+    last = TRAIN_SHARDS[-1]
+    tags = {RANGE_START: TRAIN_SHARDS[0], RANGE_END: last}
+    running = planned.instance.create_run_for_job(
+        planned.definitions.resolve_job_def("encode_train_shards"), tags=tags, status=dg.DagsterRunStatus.STARTED
+    )
+    for number in range(2):
+        write_video(planned.source / "run" / f"v_run_g7{number}_c01.mp4", seed=number)
+    planned.plan()
+    fingerprints = read_plan(planned.paths).fingerprints()
+    assert last not in fingerprints
+    result = planned.run_range(TRAIN_SHARDS[0], last)
+    assert result.success, failures(result)
+    assert {event.partition for event in result.get_asset_check_evaluations()} == set(TRAIN_SHARDS[:-1])
+    assert not planned.paths.version("1.0.0").shard("train", 4).exists()
+    planned.instance.report_run_failed(running)
+    planned.plan()
+    with pytest.raises(dg.DagsterInvalidInvocationError, match=last):
+        planned.run_range(TRAIN_SHARDS[0], last)
 
 
 def test_two_datasets_on_one_instance_share_no_partition(
