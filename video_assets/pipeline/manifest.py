@@ -110,7 +110,7 @@ def update_manifest(
     if previous_notes is None:
         refuse_lost(paths, paths.manifest)
     if settings.only_settled:
-        asked = _without_moving(asked, settled_files(paths) | _known_files(previous))
+        asked = _without_moving(asked, settled_files(paths), previous)
     known = known_labels(paths, previous_notes)
     _refuse_empty(source, asked, previous)
     _refuse_unlisted(asked, previous)
@@ -164,16 +164,17 @@ def _refuse_single_labels(paths: DatasetPaths, settings: SourceSettings) -> None
         )
 
 
-def _known_files(previous: pd.DataFrame) -> set[ListedFile]:
-    """Files as the manifest before saw them; one that is as it was then is not being written, whoever looked when."""
-    return {ListedFile(*values) for values in previous[_FILE_COLUMNS].itertuples(index=False, name=None)}
+def _without_moving(asked: SourceClips, settled: set[ListedFile], previous: pd.DataFrame) -> SourceClips:
+    """Leaves out files that did not stand still between two looks: they may be half copied.
 
-
-def _without_moving(asked: SourceClips, settled: set[ListedFile]) -> SourceClips:
-    """Leaves out files that did not stand still between two looks: they may be half copied."""
-    moving = sorted({clip.file.path for clip in asked.clips if clip.file not in settled})
-    asked.left_out += [LeftOut(path, "new or still being written; the next look takes it") for path in moving]
-    asked.clips = [clip for clip in asked.clips if clip.file in settled]
+    One that is as the manifest before saw it stands still, whoever looked when.
+    """
+    moving = {clip.file for clip in asked.clips if clip.file not in settled}
+    rows = previous.loc[previous["path"].isin([file.path for file in moving]), _FILE_COLUMNS]
+    moving -= {ListedFile(*values) for values in rows.itertuples(index=False, name=None)}
+    paths = sorted({file.path for file in moving})
+    asked.left_out += [LeftOut(path, "new or still being written; the next look takes it") for path in paths]
+    asked.clips = [clip for clip in asked.clips if clip.file not in moving]
     return asked
 
 
