@@ -241,6 +241,7 @@ def test_a_shard_size_in_megabytes_becomes_a_number_of_clips(stages: Stages) -> 
     stages.paths.plan.unlink()
     stages.paths.encoding.unlink()
     assert stages.plan(sharding=ShardingSettings(shard_megabytes=0.02)).pinned.clips_per_shard == 4
+    stages.paths.plan.unlink()  # the settings stand in both
     stages.paths.encoding.unlink()
     assert stages.plan(sharding=ShardingSettings(shard_megabytes=1e-6)).pinned.clips_per_shard == 1
 
