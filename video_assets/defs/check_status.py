@@ -13,7 +13,7 @@ from video_assets.domain.splits import SPLITS
 from video_assets.pipeline.audit import DATASET_CHECKS
 from video_assets.pipeline.read_plan import FINGERPRINT_COLUMNS, live_shards, read_plan
 from video_assets.pipeline.verify import SHARD_CHECKS
-from video_assets.storage.paths import DatasetPaths, parse_partition_key
+from video_assets.storage.paths import DatasetPaths, keys_of_split
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,7 @@ def check_statuses(instance: dg.DagsterInstance, paths: DatasetPaths) -> list[Ch
         status
         for split in SPLITS
         for name in SHARD_CHECKS
-        if (
-            status := _shard_status(
-                instance, paths, f"{split}_shards", name, [k for k in live if parse_partition_key(k)[0] == split]
-            )
-        )
+        if (status := _shard_status(instance, paths, f"{split}_shards", name, keys_of_split(live, split)))
     ]
     keys = [dg.AssetCheckKey(dg.AssetKey("dataset"), name) for name in DATASET_CHECKS]
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)

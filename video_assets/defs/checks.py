@@ -18,7 +18,7 @@ from video_assets.pipeline.manifest import manifest_settings
 from video_assets.pipeline.read_plan import live_shards, read_plan
 from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
 from video_assets.report.escape import shown
-from video_assets.storage.paths import parse_partition_key
+from video_assets.storage.paths import keys_of_split
 
 _DESCRIPTIONS = {
     "shard_is_complete": "The shard holds exactly its planned clips, in order; its bytes are those that were written.",
@@ -54,7 +54,7 @@ def shard_checks(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg
             note_dataset(context, paths)
             limits = manifest_settings(paths).limits
             plan = read_plan(paths)
-            planned = [key for key in live_shards(plan.rows) if parse_partition_key(key)[0] == split]
+            planned = keys_of_split(live_shards(plan.rows), split)
             for key in _selected_keys(context, planned):
                 audit = ShardAudit(paths, plan, key, limits, decoding.make_pool(limits))
                 for spec in chosen:

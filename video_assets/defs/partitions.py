@@ -6,7 +6,7 @@ import dagster as dg
 
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.storage.addresses import open_address, place_digest
-from video_assets.storage.paths import parse_partition_key
+from video_assets.storage.paths import keys_of_split, parse_partition_key
 
 RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 """By these Dagster knows the partitions of a run: from one to another, in the order in which they were added."""
@@ -40,7 +40,7 @@ def register_shards(
     """
     for split, definition in partitions.items():
         set_name = str(definition.name)
-        wanted = [key for key in keys if parse_partition_key(key)[0] == split]
+        wanted = keys_of_split(keys, split)
         known = set(instance.get_dynamic_partitions(set_name))
         for gone in sorted(known.difference(wanted, in_flight)):
             instance.delete_dynamic_partition(set_name, gone)

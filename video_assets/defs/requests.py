@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -53,16 +54,31 @@ def _attempts(instance: dg.DagsterInstance, work: str) -> int:
     return instance.get_runs_count(dg.RunsFilter(tags={WORK_TAG: work}))
 
 
+def _request(
+    paths: DatasetPaths,
+    work: str,
+    attempt: int,
+    *,
+    job_name: str | None = None,
+    run_config: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] = MappingProxyType({}),
+) -> dg.RunRequest:
+    """A run for some work. Dagster passes over a key that had a run, so each attempt has its own."""
+    return dg.RunRequest(
+        run_key=f"{work}-{attempt}",
+        job_name=job_name,
+        run_config=run_config,
+        tags={**tags, WORK_TAG: work, **dataset_tags(paths)},
+    )
+
+
 def request_plan(
     instance: dg.DagsterInstance, paths: DatasetPaths, cursor: LookCursor, run_config: Mapping[str, Any]
 ) -> dg.RunRequest:
     """A plan of the files that the cursor says were asked for."""
     work = _arrivals(paths, cursor)
-    return dg.RunRequest(
-        run_key=f"{work}-{_attempts(instance, work)}",  # also after somebody reset the cursor it is another one
-        run_config=run_config,
-        tags={WORK_TAG: work, **dataset_tags(paths)},
-    )
+    # By its attempts, so that it is another one also after somebody reset the cursor.
+    return _request(paths, work, _attempts(instance, work), run_config=run_config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +120,12 @@ def request_shards(
             given_up += chunk.keys
             continue
         requests.append(
-            dg.RunRequest(
+            _request(
+                paths,
+                work,
+                attempt,
                 job_name=shards_job_name(chunk.split),
-                run_key=f"{work}-{attempt}",
-                tags={
-                    RANGE_START_TAG: chunk.keys[0],
-                    RANGE_END_TAG: chunk.keys[-1],
-                    WORK_TAG: work,
-                    **dataset_tags(paths),
-                },
+                tags={RANGE_START_TAG: chunk.keys[0], RANGE_END_TAG: chunk.keys[-1]},
             )
         )
     if requests:
@@ -133,7 +146,4 @@ def request_commit(instance: dg.DagsterInstance, paths: DatasetPaths, backlog: B
     if attempt >= MAX_ATTEMPTS:
         reason = f"the commit was refused {MAX_ATTEMPTS} times; look at its runs, then materialize dataset"
         return dg.SensorResult(skip_reason=reason)
-    request = dg.RunRequest(
-        job_name=COMMIT_JOB, run_key=f"{work}-{attempt}", tags={WORK_TAG: work, **dataset_tags(paths)}
-    )
-    return dg.SensorResult([request])
+    return dg.SensorResult([_request(paths, work, attempt, job_name=COMMIT_JOB)])

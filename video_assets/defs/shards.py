@@ -73,19 +73,19 @@ def _converted(
     failed: list[ShardReport] = []
     with (
         shown_as_failure(),
-        writing_shards(dataset.paths(), f"{split}_shards"),
+        writing_shards(paths := dataset.paths(), f"{split}_shards"),
         kernels_meanwhile() as begin_loading,
     ):
-        limits = manifest_settings(dataset.paths()).limits
-        plan = read_plan(dataset.paths())
-        planned = set(live_shards(plan.rows))
-        keys = [key for key in sorted(context.partition_keys) if key in planned]
-        if superseded := sorted(set(context.partition_keys) - planned):
+        limits = manifest_settings(paths).limits
+        plan = read_plan(paths)
+        selected, planned = set(context.partition_keys), set(live_shards(plan.rows))
+        keys = sorted(selected & planned)
+        if superseded := sorted(selected - planned):
             context.log.info("left out, for a newer plan has put others in their place: %s", sequence_of(superseded))
         # The checks of this run need it. Not before the first clip is there: decoding processes start before that.
         progress = after_first(begin_loading, reporting.progress(context))
         make_pool, shard_engine = decoding.make_pool(limits), engine.shard_engine()
-        for report in build_shards(dataset.paths(), keys, limits, make_pool, progress, plan, engine=shard_engine):
+        for report in build_shards(paths, keys, limits, make_pool, progress, plan, engine=shard_engine):
             if report.error:
                 context.log.error(shown(report.error))
                 failed.append(report)
@@ -94,7 +94,7 @@ def _converted(
             context.log_event(_materialization(context, report))
             done.append(report)
     rate = _clips_per_second(done, time.monotonic() - begun)
-    pictured = partial(_pictured, context, dataset.paths().version(plan.pinned.version), plan.labels, rate)
+    pictured = partial(_pictured, context, paths.version(plan.pinned.version), plan.labels, rate)
     if failed:
         for report in done:
             context.log_event(pictured(report))

@@ -28,7 +28,8 @@ _MPEG2_PICTURE: Final = b"\x00\x00\x01\x00"
 _PACKED_DIVX: Final = re.compile(rb"DivX\d+(?:b|Build)\d+p")
 
 _H264_SLICE, _H264_IDR, _H264_SEI = 1, 5, 6
-_MPEG4_B, _MPEG2_B = 2, 3
+_MPEG4_I, _MPEG4_B = 0, 2
+_MPEG2_I, _MPEG2_B = 1, 3
 _HEVC_FIRST_IRAP, _HEVC_LAST_IRAP = 16, 21
 _HEVC_FIRST_NON_VCL = 32
 _SEI_RECOVERY_POINT = 6
@@ -45,15 +46,11 @@ def starts_cleanly(codec: str, packet: Packet, extradata: bytes | None) -> bool:
     if codec == "h264":
         return _h264_starts(nal_units(bytes(packet), avc_length_size(extradata)))
     if codec == "hevc":
-        return _hevc_starts(nal_units(bytes(packet), hevc_length_size(extradata)))
+        return _HEVC_FIRST_IRAP <= _hevc_kind(bytes(packet), extradata) <= _HEVC_LAST_IRAP
     if codec == "mpeg4":
-        data = bytes(packet)
-        place = data.find(_MPEG4_VOP)
-        return 0 <= place < len(data) - 4 and data[place + 4] >> 6 == 0
+        return _mpeg4_kind(bytes(packet)) == _MPEG4_I
     if codec in ("mpeg1video", "mpeg2video"):
-        data = bytes(packet)
-        place = data.find(_MPEG2_PICTURE)
-        return 0 <= place < len(data) - 5 and (data[place + 5] >> 3) & 7 == 1
+        return _mpeg2_kind(bytes(packet)) == _MPEG2_I
     return codec in RESTARTABLE
 
 
@@ -90,7 +87,7 @@ def is_bidirectional(codec: str, packet: Packet, extradata: bytes | None) -> boo
     """
     data = bytes(packet)
     if codec == "hevc":
-        kind = next(_hevc_picture_kinds(data, extradata), _HEVC_FIRST_IRAP)
+        kind = _hevc_kind(data, extradata)
         return kind < _HEVC_FIRST_IRAP and kind % 2 == 0
     if codec == "h264":
         for unit in nal_units(data, avc_length_size(extradata)):
@@ -98,10 +95,8 @@ def is_bidirectional(codec: str, packet: Packet, extradata: bytes | None) -> boo
                 return unit[1] >> 4 == 0b1_010 or unit[1] >> 2 == 0b1_00111
         return False
     if codec == "mpeg4":
-        place = data.find(_MPEG4_VOP)
-        return 0 <= place < len(data) - 4 and data[place + 4] >> 6 == _MPEG4_B and data.count(_MPEG4_VOP) == 1
-    place = data.find(_MPEG2_PICTURE)
-    return 0 <= place < len(data) - 5 and (data[place + 5] >> 3) & 7 == _MPEG2_B
+        return _mpeg4_kind(data) == _MPEG4_B and data.count(_MPEG4_VOP) == 1
+    return _mpeg2_kind(data) == _MPEG2_B
 
 
 def least_raw_bytes(codec: VideoCodecContext) -> int:
@@ -162,17 +157,22 @@ def _h264_starts(units: Iterator[bytes]) -> bool:
     return is_exact
 
 
-def _hevc_starts(units: Iterator[bytes]) -> bool:
-    for unit in units:
-        kind = (unit[0] >> 1) & 63 if unit else 63
-        if kind < _HEVC_FIRST_NON_VCL:
-            return _HEVC_FIRST_IRAP <= kind <= _HEVC_LAST_IRAP
-    return False
-
-
-def _hevc_picture_kinds(data: bytes, extradata: bytes | None) -> Iterator[int]:
+def _hevc_kind(data: bytes, extradata: bytes | None) -> int:
+    """The NAL unit type of a packet's first slice; that of no slice where it has none."""
     kinds = ((unit[0] >> 1) & 63 for unit in nal_units(data, hevc_length_size(extradata)) if unit)
-    return (kind for kind in kinds if kind < _HEVC_FIRST_NON_VCL)
+    return next((kind for kind in kinds if kind < _HEVC_FIRST_NON_VCL), _HEVC_FIRST_NON_VCL)
+
+
+def _mpeg4_kind(data: bytes) -> int | None:
+    """The coding type of a packet's first picture (vop_coding_type); None where it has none."""
+    place = data.find(_MPEG4_VOP)
+    return data[place + 4] >> 6 if 0 <= place < len(data) - 4 else None
+
+
+def _mpeg2_kind(data: bytes) -> int | None:
+    """The same of MPEG-1 and 2 (picture_coding_type)."""
+    place = data.find(_MPEG2_PICTURE)
+    return (data[place + 5] >> 3) & 7 if 0 <= place < len(data) - 5 else None
 
 
 def _recovers_at_once(sei: bytes) -> bool:

@@ -74,17 +74,17 @@ class PinnedSettings:
             SettingsError: if `encoding.json`, or what the plan's file says, cannot be understood.
         """
         beside = cls.read(paths.encoding)
-        inside = (read_notes(paths.plan) or {}).get(PINNED_NOTE)
-        return beside if inside is None else _parsed(inside, paths.plan)
+        return cls.noted(read_notes(paths.plan) or {}, paths.plan) or beside
 
-    def unless_noted(self, notes: Mapping[str, str], plan: Path) -> "PinnedSettings":
-        """Those that the plan's own file has among its notes, or else these.
+    @classmethod
+    def noted(cls, notes: Mapping[str, str], plan: Path) -> "PinnedSettings | None":
+        """Those that the plan's own file has among its notes, if it has any.
 
         Raises:
             SettingsError: if what the plan's file says cannot be understood.
         """
         inside = notes.get(PINNED_NOTE)
-        return self if inside is None else _parsed(inside, plan)
+        return None if inside is None else _parsed(inside, plan)
 
 
 _PINNED = TypeAdapter(PinnedSettings)

@@ -72,7 +72,7 @@ def read_plan(paths: DatasetPaths, columns: Sequence[str] | None = None) -> Read
     rows, notes = read_noted_table(paths.plan, PLAN, columns)
     if beside is None or notes is None:
         raise BuildRefused(f"there is no plan in {paths.directory}; materialize manifest, splits and plan first")
-    return ReadPlan(beside.unless_noted(notes, paths.plan), rows, read_lines(paths.labels))
+    return ReadPlan(PinnedSettings.noted(notes, paths.plan) or beside, rows, read_lines(paths.labels))
 
 
 def plan_digest(plan: ReadPlan, fingerprints: Mapping[str, str]) -> str:

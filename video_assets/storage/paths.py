@@ -1,6 +1,7 @@
 """Names of files, made and parsed here only."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,15 @@ def parse_partition_key(key: str) -> tuple[Split, int]:
     if match is None:
         raise SettingsError(f"{key!r} is not a shard; shards are named like {partition_key('train', 7)!r}")
     return split_named(match[1]), int(match[2])
+
+
+def keys_of_split(keys: Iterable[str], split: Split) -> list[str]:
+    """Those of some partition keys that are of a split, in their order.
+
+    Raises:
+        SettingsError: if one of the keys is none.
+    """
+    return [key for key in keys if parse_partition_key(key)[0] == split]
 
 
 def shard_file_name(dataset_name: str, split: Split, shard_index: int) -> str:

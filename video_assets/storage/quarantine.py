@@ -37,7 +37,8 @@ def replace_stage(path: Path, stage: Stage, rows: pd.DataFrame, notes: Mapping[s
     A manifest that is not refused takes the place of the refused one before it.
     """
     others, known = read_noted_table(path, QUARANTINE)
-    others = others[~others["stage"].isin({"manifest": ("manifest", "refused")}.get(stage, (stage,)))]
+    replaced = ("manifest", "refused") if stage == "manifest" else (stage,)
+    others = others[~others["stage"].isin(replaced)]
     merged = pd.concat([others, rows.assign(stage=stage)]) if len(others) else rows.assign(stage=stage)
     merged = merged.sort_values(["source", "clip_id", "stage", "reason"], kind="stable", ignore_index=True)
     write_table(path, merged, QUARANTINE, {**(known or {}), **(notes or {})})
