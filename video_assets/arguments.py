@@ -183,6 +183,6 @@ def _address(text: str) -> Path:
 
 def without_secrets(text: str) -> str:
     """The text without what the environment holds as secrets."""
-    from video_assets.domain.redaction import redacted, secrets_of
+    from video_assets.domain.text import redacted, secrets_of
 
     return redacted(text, secrets_of(os.environ))

@@ -21,7 +21,7 @@ from video_assets.domain.errors import (
     SettingsError,
     VideoAssetsError,
 )
-from video_assets.domain.words import sequence_of
+from video_assets.domain.text import sequence_of
 
 if TYPE_CHECKING:
     from video_assets.report.terminal import Screen
@@ -150,8 +150,8 @@ def _failed_checks(checks: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from video_assets.media.pool import start_ahead
-    from video_assets.pipeline.jobs import JOB_MODULES
+    from video_assets.media.workers.pool import start_ahead
+    from video_assets.pipeline.pool import JOB_MODULES
 
     start_ahead(JOB_MODULES)  # on another core, while this process imports dagster
     from video_assets.defs.settings_file import read_run_config
@@ -197,7 +197,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from video_assets.pipeline.verify_dataset import verify_dataset
+    from video_assets.pipeline.upkeep.verify import verify_dataset
     from video_assets.report.screens import verify_screen
 
     values = verify_dataset(_paths(options), all_records=options.all)
@@ -205,7 +205,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _repair(options: argparse.Namespace) -> int:
-    from video_assets.pipeline.repair_command import run_repair
+    from video_assets.pipeline.upkeep.repair import run_repair
     from video_assets.report.screens import repair_screen
 
     if options.source is not None:
@@ -218,8 +218,8 @@ def _repair(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
-    from video_assets.domain.findings import is_sound
-    from video_assets.pipeline.doctor import examine
+    from video_assets.domain.checks import is_sound
+    from video_assets.pipeline.upkeep.doctor import examine
     from video_assets.report.screens import doctor_screen
 
     findings = examine(options.source, options.root, options.port, os.environ)
@@ -232,7 +232,7 @@ def _doctor(options: argparse.Namespace) -> int:
 def _diff(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
-    from video_assets.pipeline.diff import diff_versions
+    from video_assets.pipeline.upkeep.diff import diff_versions
     from video_assets.report.screens import diff_screen
 
     values = asdict(diff_versions(options.before, options.after))

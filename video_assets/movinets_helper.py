@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from video_assets.domain.clips import Loss
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.geometry import FrameSize
-from video_assets.domain.losses import Loss
-from video_assets.domain.timeline import Timeline
-from video_assets.media.decode import decode_clip
-from video_assets.media.pool import DecodingPool, num_cores
+from video_assets.domain.sampling import Timeline
+from video_assets.media.decode.clips import decode_clip
+from video_assets.media.workers.pool import DecodingPool, num_cores
 from video_assets.records import messages
 from video_assets.records.framing import compress, frame_record
 from video_assets.records.movinets_helper import video_features

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 from video_assets.domain.clips import ListedFile, WantedClip
-from video_assets.media.pool import PoolResult
+from video_assets.media.workers.pool import PoolResult
 
 if TYPE_CHECKING:
-    from video_assets.media.video import VideoFacts
+    from video_assets.media.open.video import VideoFacts
 
 
 @functools.cache
 def invented_facts() -> "VideoFacts":
     """What a probe says of every invented file."""
-    from video_assets.media.video import VideoFacts
+    from video_assets.media.open.video import VideoFacts
 
     return VideoFacts(
         container="mov,mp4,m4a",
@@ -53,7 +53,7 @@ class InventedPool:
 
     def map(self, _function: object, jobs: Iterable[Any]) -> Iterator[PoolResult[Any, Any]]:
         """Answers at once."""
-        from video_assets.pipeline.probing import FileFacts
+        from video_assets.pipeline.manifest.probing import FileFacts
 
         for job in jobs:
             content = hashlib.sha256(f"{job.file.size_bytes} {job.file.mtime_ns}".encode()).hexdigest()

@@ -14,14 +14,14 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from video_assets.domain.clips import LOSS_REASONS
 from video_assets.domain.encoding import Encoding
-from video_assets.domain.losses import LOSS_REASONS
 from video_assets.domain.splits import Split
-from video_assets.media.pool import DecodingPool
-from video_assets.pipeline.commit import commit_dataset
-from video_assets.pipeline.current_shards import shards_to_build
-from video_assets.pipeline.manifest import build_manifest
+from video_assets.media.workers.pool import DecodingPool
+from video_assets.pipeline.commit.stage import commit_dataset
+from video_assets.pipeline.manifest.stage import build_manifest
 from video_assets.pipeline.settings import ShardingSettings, SourceSettings
+from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.corpus import corpus_files, needs_corpus, require_corpus
 from video_assets_tests.pipeline.stages import LIMITS, Stages

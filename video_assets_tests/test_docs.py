@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pytest
 
-from video_assets.domain.losses import PASSING_REASONS, REMEMBERED_REASONS
+from video_assets.domain.clips import PASSING_REASONS, REMEMBERED_REASONS
 from video_assets_tests.waiting import end_process_group, free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[1]

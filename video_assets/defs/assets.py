@@ -13,14 +13,13 @@ from video_assets.defs.requests import keys_in_flight
 from video_assets.defs.resources import Dataset, Decoding, VideoSource
 from video_assets.defs.run_config import check_run_config, given_fields
 from video_assets.domain.splits import SPLITS, Split
-from video_assets.pipeline.commit import commit_dataset
-from video_assets.pipeline.estimate import estimate_new_shards
-from video_assets.pipeline.fit import plan_fit
-from video_assets.pipeline.kept_settings import kept_settings
-from video_assets.pipeline.manifest import build_manifest, manifest_settings
-from video_assets.pipeline.plan import build_plan
-from video_assets.pipeline.splits import build_splits
-from video_assets.pipeline.writing import writing_tables
+from video_assets.pipeline.commit.stage import commit_dataset
+from video_assets.pipeline.manifest.stage import build_manifest, kept_settings, manifest_settings
+from video_assets.pipeline.plan.forecast import estimate_new_shards
+from video_assets.pipeline.plan.model_windows import plan_fit
+from video_assets.pipeline.plan.stage import build_plan
+from video_assets.pipeline.splits.stage import build_splits
+from video_assets.pipeline.write_locks import writing_tables
 
 CODE_VERSION = "1"
 GROUP = "video_dataset"

@@ -8,7 +8,6 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from video_assets.defs.config import PlanConfig, SourceConfig, SplitConfig
-from video_assets.defs.dead_runs import end_dead_runs
 from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.jobs import PLAN_JOB, VERIFY_JOB, VERIFY_OP
 from video_assets.defs.partitions import partition_order
@@ -22,15 +21,15 @@ from video_assets.defs.requests import (
     request_shards,
 )
 from video_assets.defs.resources import Dataset, VideoSource
+from video_assets.defs.runs import end_dead_runs
 from video_assets.domain.splits import Split
-from video_assets.pipeline.arrivals import Decision, LookCursor, look
-from video_assets.pipeline.backlog import chunk_shards, read_backlog
-from video_assets.pipeline.manifest import manifest_settings
+from video_assets.pipeline.manifest.new_files import Decision, LookCursor, look
+from video_assets.pipeline.manifest.stage import manifest_settings
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.settings import SourceSettings
-from video_assets.pipeline.shard_runs import SHARDS_PER_RUN
-from video_assets.pipeline.splits import split_settings
-from video_assets.pipeline.writing import writing_shards
+from video_assets.pipeline.shards.pending import SHARDS_PER_RUN, chunk_shards, read_backlog
+from video_assets.pipeline.splits.stage import split_settings
+from video_assets.pipeline.write_locks import writing_shards
 from video_assets.storage.addresses import place_digest
 from video_assets.storage.locks import current_holder
 from video_assets.storage.paths import DatasetPaths

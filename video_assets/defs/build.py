@@ -14,8 +14,6 @@ from sqlalchemy.exc import SQLAlchemyError  # what Dagster lets through when its
 
 from video_assets.defs.build_result import BuildResult, count_shards, tell_planned
 from video_assets.defs.calm_sqlite import calm_sqlite
-from video_assets.defs.check_status import check_statuses
-from video_assets.defs.dead_runs import BUILD_TAG, end_dead_runs
 from video_assets.defs.instance import dagster_home, open_instance
 from video_assets.defs.interrupts import WasInterrupted, noted_interrupts, spare_capture
 from video_assets.defs.kept_storage import kept_storage
@@ -29,16 +27,16 @@ from video_assets.defs.resources import (
     WORKERS_VARIABLE,
     shards_per_run_from_environment,
 )
+from video_assets.defs.runs import BUILD_TAG, dataset_tags, end_dead_runs
 from video_assets.defs.settings_file import config_for
-from video_assets.defs.whose_runs import dataset_tags
+from video_assets.defs.status import check_statuses
 from video_assets.domain.errors import SettingsError, VideoAssetsError
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.media.kept_pools import kept_pools
-from video_assets.pipeline.compared import kept_comparisons
-from video_assets.pipeline.current_shards import shards_to_build
-from video_assets.pipeline.read_plan import FINGERPRINT_COLUMNS, live_shards, read_plan
-from video_assets.pipeline.shard_runs import runs_of_neighbours
-from video_assets.pipeline.writing import building
+from video_assets.pipeline.checks.compared import kept_comparisons
+from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, live_shards, read_plan
+from video_assets.pipeline.shards.pending import runs_of_neighbours, shards_to_build
+from video_assets.pipeline.write_locks import building
 from video_assets.report.escape import shown
 from video_assets.storage.addresses import place_name
 from video_assets.storage.failures import failure_sentence, open_files_remedy

@@ -6,11 +6,11 @@ from typing import Any
 
 import dagster as dg
 
-from video_assets.defs.check_status import CheckStatus
+from video_assets.defs.status import CheckStatus
 from video_assets.domain.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE
-from video_assets.pipeline.committed import committed_counts
-from video_assets.pipeline.current_shards import shards_to_build
-from video_assets.pipeline.read_plan import read_plan
+from video_assets.pipeline.dataset_state import committed_counts
+from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths, partition_key
 from video_assets.storage.quarantine import quarantined, read_quarantine

@@ -8,15 +8,15 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 )
 
 from video_assets.defs.failures import shown_as_failure
-from video_assets.defs.pictures import check_pictures
+from video_assets.defs.metadata import check_pictures
 from video_assets.defs.resources import Dataset, Decoding
-from video_assets.defs.whose_runs import note_dataset
+from video_assets.defs.runs import note_dataset
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.splits import Split
-from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
-from video_assets.pipeline.manifest import manifest_settings
-from video_assets.pipeline.read_plan import live_shards, read_plan
-from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
+from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
+from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
+from video_assets.pipeline.manifest.stage import manifest_settings
+from video_assets.pipeline.plan.table import live_shards, read_plan
 from video_assets.report.escape import shown
 from video_assets.storage.paths import keys_of_split
 

@@ -14,17 +14,15 @@ from video_assets.defs.resources import Decoding
 from video_assets.domain.encoding import Encoding, changed_fields
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.estimates import QUALITIES, lower_quality, quality_within, size_at_quality, smaller_frames
-from video_assets.pipeline.estimate import BuildTrial, Estimate, try_build
-from video_assets.pipeline.fit import plan_fit
-from video_assets.pipeline.kept_settings import kept_settings
-from video_assets.pipeline.lost_tables import refuse_lost
-from video_assets.pipeline.manifest import TooManyLost, build_manifest
-from video_assets.pipeline.plan import PlanReport, build_plan, needs_new_version, planned_clips_per_shard
+from video_assets.pipeline.dataset_state import refuse_lost
+from video_assets.pipeline.manifest.stage import TooManyLost, build_manifest, kept_settings
+from video_assets.pipeline.plan.forecast import BuildTrial, Estimate, TrialSettings, try_build, with_clip_limit
+from video_assets.pipeline.plan.model_windows import plan_fit
+from video_assets.pipeline.plan.stage import PlanReport, build_plan, needs_new_version, planned_clips_per_shard
 from video_assets.pipeline.settings import MAX_NAMED
-from video_assets.pipeline.shard_runs import chunked_shards, shards_of
-from video_assets.pipeline.splits import build_splits
-from video_assets.pipeline.trial_clips import TrialSettings, with_clip_limit
-from video_assets.report.model_garden import fit_rows
+from video_assets.pipeline.shards.pending import chunked_shards, shards_of
+from video_assets.pipeline.splits.stage import build_splits
+from video_assets.report.recipes import fit_rows
 from video_assets.report.screens import size_words
 from video_assets.report.terminal import TerminalProgress
 from video_assets.storage.paths import DatasetPaths, parse_partition_key

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from video_assets.domain.errors import VideoAssetsError
-from video_assets.domain.redaction import redacted, secrets_of
+from video_assets.domain.text import redacted, secrets_of
 from video_assets.report.escape import shown
 from video_assets.storage.failures import failure_sentence
 

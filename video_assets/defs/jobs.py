@@ -9,14 +9,14 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from video_assets.defs.checks import evaluation
 from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.resources import Dataset, Decoding
-from video_assets.defs.whose_runs import note_dataset
+from video_assets.defs.runs import note_dataset
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.splits import SPLITS, Split
-from video_assets.pipeline.backlog import rotating_sample
-from video_assets.pipeline.committed import committed_lengths
-from video_assets.pipeline.manifest import manifest_settings
-from video_assets.pipeline.read_plan import read_plan
-from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
+from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
+from video_assets.pipeline.dataset_state import committed_lengths
+from video_assets.pipeline.manifest.stage import manifest_settings
+from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.shards.pending import rotating_sample
 from video_assets.storage.paths import parse_partition_key
 
 PLAN_JOB, COMMIT_JOB, VERIFY_JOB = "plan_dataset", "commit_dataset", "verify_shards"

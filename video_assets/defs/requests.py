@@ -7,14 +7,13 @@ from typing import Any
 
 import dagster as dg
 
-from video_assets.defs.dead_runs import UNFINISHED
 from video_assets.defs.jobs import COMMIT_JOB, shards_job_name
 from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG
-from video_assets.defs.whose_runs import dataset_tags
+from video_assets.defs.runs import UNFINISHED, dataset_tags
 from video_assets.domain.splits import Split
-from video_assets.domain.words import sequence_of
-from video_assets.pipeline.arrivals import LookCursor
-from video_assets.pipeline.backlog import Backlog, Chunk
+from video_assets.domain.text import sequence_of
+from video_assets.pipeline.manifest.new_files import LookCursor
+from video_assets.pipeline.shards.pending import Backlog, Chunk
 from video_assets.storage.addresses import place_digest
 from video_assets.storage.paths import DatasetPaths
 

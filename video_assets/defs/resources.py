@@ -14,10 +14,10 @@ from video_assets.domain.build_time import Workers
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.limits import Limits
 from video_assets.media.kept_pools import kept_pools
-from video_assets.media.pool import PoolMaker, num_cores
-from video_assets.pipeline.jobs import open_pool
-from video_assets.pipeline.shard_runs import SHARDS_PER_RUN
-from video_assets.pipeline.shards import ShardEngine
+from video_assets.media.workers.pool import PoolMaker, num_cores
+from video_assets.pipeline.pool import open_pool
+from video_assets.pipeline.shards.pending import SHARDS_PER_RUN
+from video_assets.pipeline.shards.stage import ShardEngine
 from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import DatasetPaths
 
@@ -111,7 +111,7 @@ class Engine(dg.ConfigurableResource):
         """What `build_shards` takes: None is this machine."""
         if self.kind == "local":
             return None
-        from video_assets.pipeline.ray_engine import RayEngine
+        from video_assets.pipeline.shards.ray_engine import RayEngine
 
         return RayEngine(address=self.ray_address, cpus_per_shard=self.cpus_per_shard)
 

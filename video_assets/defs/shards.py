@@ -10,17 +10,17 @@ import dagster as dg
 from video_assets.defs import metadata
 from video_assets.defs.assets import CODE_VERSION, CONVERSION, GROUP, OWNERS
 from video_assets.defs.failures import shown_as_failure, tried_again
-from video_assets.defs.pictures import shard_sheet
+from video_assets.defs.metadata import shard_sheet
 from video_assets.defs.reporting import Reporting
 from video_assets.defs.resources import Dataset, Decoding, Engine
 from video_assets.domain.progress import after_first
 from video_assets.domain.splits import Split
-from video_assets.domain.words import sequence_of
-from video_assets.pipeline.manifest import manifest_settings
-from video_assets.pipeline.read_plan import live_shards, read_plan
-from video_assets.pipeline.shard_runs import SHARDS_PER_RUN
-from video_assets.pipeline.shards import ShardReport, build_shards
-from video_assets.pipeline.writing import writing_shards
+from video_assets.domain.text import sequence_of
+from video_assets.pipeline.manifest.stage import manifest_settings
+from video_assets.pipeline.plan.table import live_shards, read_plan
+from video_assets.pipeline.shards.pending import SHARDS_PER_RUN
+from video_assets.pipeline.shards.stage import ShardReport, build_shards
+from video_assets.pipeline.write_locks import writing_shards
 from video_assets.reader.kernels import kernels_meanwhile
 from video_assets.report.escape import shown
 from video_assets.storage.paths import VersionPaths

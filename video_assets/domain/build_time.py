@@ -7,7 +7,7 @@ from video_assets.domain.estimates import Floats, pool_seconds
 
 START_SECONDS = 5.0
 """Dagster's import, the runs of `manifest` to `plan` and of `dataset`, with an empty plan. As all constants here:
-measured on builds of 4 to 1,000 clips, for a core on which `video_assets.pipeline.estimate.Slowness` is 1."""
+measured on builds of 4 to 1,000 clips, for a core on which `video_assets.pipeline.plan.forecast.Slowness` is 1."""
 POOL_CORE_SECONDS = 1.0
 """Decoding processes start on another core meanwhile."""
 KERNELS_SECONDS = 0.5

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.hashing import seeded_hash
-from video_assets.domain.model_fit import MODEL_WINDOWS
+from video_assets.domain.model_windows import MODEL_WINDOWS
 
 _BYTES_PER_PIXEL = {100: 0.80, 95: 0.36, 90: 0.26, 80: 0.18, 70: 0.145, 50: 0.105, 1: 0.03}
 """Of JPEG, 4:2:0, by quality, measured on camera footage at 224²; between two qualities it is interpolated."""

@@ -9,13 +9,13 @@ from av.video.frame import VideoFrame
 
 from video_assets.domain.geometry import Size, display_size, usable_pixel_aspect
 from video_assets.domain.limits import Limits
-from video_assets.domain.timeline import Timeline
-from video_assets.media.convert import orientation_of
-from video_assets.media.index import OTHER_FIRST_FRAME, PacketIndex, read_index
-from video_assets.media.packets import IndexNotTrusted, TableNotTrusted
-from video_assets.media.plain import plain_timeline
-from video_assets.media.reading import PacketReader
-from video_assets.media.video import (
+from video_assets.domain.sampling import Timeline
+from video_assets.media.decode.by_index import PacketReader
+from video_assets.media.decode.convert import orientation_of
+from video_assets.media.decode.sequential import plain_timeline
+from video_assets.media.index.packet_index import OTHER_FIRST_FRAME, PacketIndex, read_index
+from video_assets.media.index.packets import IndexNotTrusted, TableNotTrusted
+from video_assets.media.open.video import (
     DEFAULT_LIMITS,
     OpenVideo,
     VideoFacts,

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video_assets.domain.encoding import Compression, Layout
-from video_assets.reader.contracts import ReadFeature, record_contract
+from video_assets.reader.parsing import ReadFeature, record_contract
 
 _loading = threading.Lock()
 

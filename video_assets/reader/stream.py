@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from video_assets.domain.encoding import Compression
 from video_assets.domain.errors import SettingsError
-from video_assets.storage.local_copies import cache_directory, local_copy
+from video_assets.storage.remote_files import cache_directory, local_copy
 
 RANDOM: Any = tf.random
 """As it is: the type stubs do not know its stateless functions."""

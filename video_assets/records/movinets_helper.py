@@ -9,8 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from video_assets.domain.losses import Loss, VideoLost
-from video_assets.records.features import read_images, read_integer, read_integers, read_text
+from video_assets.domain.clips import Loss, VideoLost
 from video_assets.records.messages import (
     ParsedFeatures,
     parse_example,
@@ -18,7 +17,7 @@ from video_assets.records.messages import (
     serialize_example,
     serialize_tensor,
 )
-from video_assets.records.values import ClipRecord, FeatureValue
+from video_assets.records.values import ClipRecord, FeatureValue, read_images, read_integer, read_integers, read_text
 
 _MAX_TENSOR_BYTES = (1 << 31) - (1 << 20)
 """A protobuf message, and so a record, is smaller than 2 GiB; the rest is for the other features."""

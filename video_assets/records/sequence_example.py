@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from video_assets.records.features import (
+from video_assets.records.messages import parse_sequence_example, serialize_sequence_example
+from video_assets.records.values import (
+    ClipRecord,
+    FeatureValue,
     read_floats,
     read_images,
     read_integer,
@@ -19,8 +22,6 @@ from video_assets.records.features import (
     read_labels,
     read_text,
 )
-from video_assets.records.messages import parse_sequence_example, serialize_sequence_example
-from video_assets.records.values import ClipRecord, FeatureValue
 
 _PNG_MAGIC = b"\x89PNG"
 

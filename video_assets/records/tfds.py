@@ -6,9 +6,8 @@ Source: tensorflow-datasets 4.9, `core/features/video_feature.py` (a `Video` is 
 import json
 from collections.abc import Mapping, Sequence
 
-from video_assets.records.features import read_images, read_integers, read_labels, read_text
 from video_assets.records.messages import parse_example, serialize_example
-from video_assets.records.values import ClipRecord, FeatureValue
+from video_assets.records.values import ClipRecord, FeatureValue, read_images, read_integers, read_labels, read_text
 
 _FEATURES = "tensorflow_datasets.core.features"
 

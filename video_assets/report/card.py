@@ -15,7 +15,7 @@ from video_assets.domain.labels import split_labels
 from video_assets.report.charts import Bar, Histogram, bar_chart, histogram_chart
 from video_assets.report.contact_sheet import SampledClip, jpeg_uri, strip_jpeg
 from video_assets.report.escape import markdown_code, markdown_text, visible
-from video_assets.report.how_to_read import ReaderLines, record_words
+from video_assets.report.recipes import ReaderLines, record_words
 
 MAX_ROWS = 200
 """Rows of a table; files beside the card hold all of them."""

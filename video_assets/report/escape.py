@@ -4,7 +4,7 @@ import html
 import os
 import re
 
-from video_assets.domain.redaction import redacted, secrets_of
+from video_assets.domain.text import redacted, secrets_of
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~:@$.=^])")
 _JOINER = "\u200d"

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from video_assets.domain.progress import duration_words
-from video_assets.domain.words import sequence_of
+from video_assets.domain.text import sequence_of
 from video_assets.report.screen_parts import (
     Result,
     checks_summary,

@@ -8,10 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
 
-from video_assets.domain.clips import LeftOut, ListedFile, LostSource, WantedClip, group_from_path
+from video_assets.domain.clips import (
+    LeftOut,
+    ListedFile,
+    Loss,
+    LossReason,
+    LostSource,
+    VideoLost,
+    WantedClip,
+    group_from_path,
+)
 from video_assets.domain.labels import split_labels, stored_label
 from video_assets.domain.limits import TableLimits
-from video_assets.domain.losses import Loss, LossReason, VideoLost
 from video_assets.domain.splits import SPLITS, Split, split_named
 from video_assets.storage.addresses import is_remote, stat_file
 from video_assets.storage.table_rows import Row, read_rows

@@ -89,7 +89,7 @@ class AtomicFile:
 
     def _appear(self) -> None:
         if is_remote(self.path):
-            from video_assets.storage.publishing import publish_object
+            from video_assets.storage.object_requests import publish_object
 
             remote: Any = self.path
             publish_object(self.temporary, remote, self._before)
@@ -201,7 +201,7 @@ def remove_tree(directory: Path) -> None:
     if not is_remote(directory):
         shutil.rmtree(directory, ignore_errors=True)
         return
-    from video_assets.storage.object_listing import list_objects
+    from video_assets.storage.object_requests import list_objects
 
     for file in list(list_objects(directory)):
         (directory / file.path).unlink(missing_ok=True)

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from video_assets.domain.clips import LeftOut, ListedFile, LostSource
+from video_assets.domain.clips import LeftOut, ListedFile, Loss, LostSource
 from video_assets.domain.errors import SettingsError, StorageFailed
-from video_assets.domain.losses import Loss
 from video_assets.storage.addresses import is_remote
 from video_assets.storage.failures import TOO_MANY_FILES, failure_sentence
 
@@ -143,7 +142,7 @@ def _refusal(relative: str, include: Sequence[str]) -> str:
 
 def _list_store(source: Path, include: Sequence[str]) -> Listing:
     """The same of a source in a store. Its names are keys, and a folder is what several keys begin with."""
-    from video_assets.storage.object_listing import list_objects
+    from video_assets.storage.object_requests import list_objects
 
     listing = Listing()
     hidden: set[str] = set()

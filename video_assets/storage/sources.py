@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from video_assets.domain.clips import LeftOut, ListedFile, LostSource, WantedClip, group_from_path
+from video_assets.domain.clips import LeftOut, ListedFile, Loss, LostSource, WantedClip, group_from_path
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.labels import stored_label
 from video_assets.domain.limits import TableLimits
-from video_assets.domain.losses import Loss
 from video_assets.storage.addresses import stat_file
 from video_assets.storage.annotations import read_annotations
 from video_assets.storage.listing import Listing, list_videos

@@ -28,13 +28,13 @@ from video_assets.domain.clips import ListedFile, WantedClip
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.limits import Limits
 from video_assets.domain.near_duplicates import near_duplicates
-from video_assets.pipeline.arrivals import LookCursor, look
-from video_assets.pipeline.backlog import read_backlog
-from video_assets.pipeline.commit import commit_dataset
-from video_assets.pipeline.manifest import update_manifest
-from video_assets.pipeline.plan import build_plan
+from video_assets.pipeline.commit.stage import commit_dataset
+from video_assets.pipeline.manifest.new_files import LookCursor, look
+from video_assets.pipeline.manifest.stage import update_manifest
+from video_assets.pipeline.plan.stage import build_plan
 from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
-from video_assets.pipeline.splits import build_splits
+from video_assets.pipeline.shards.pending import read_backlog
+from video_assets.pipeline.splits.stage import build_splits
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.sources import SourceClips
 from video_assets_tests.benchmarks import invented_datasets
@@ -100,7 +100,7 @@ def _clips_per_shard() -> int:
 
 def commit(paths: DatasetPaths, _num_clips: int) -> object:
     """A commit of a dataset most of whose shards were committed before, but for the search for look-alikes."""
-    with mock.patch("video_assets.pipeline.audit.near_duplicates", return_value=[]):
+    with mock.patch("video_assets.pipeline.checks.dataset.near_duplicates", return_value=[]):
         return commit_dataset(paths, Limits(), InventedPool, max_failed_fraction=0.1)  # type: ignore[arg-type]
 
 

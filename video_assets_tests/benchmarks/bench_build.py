@@ -21,12 +21,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from video_assets.domain.clips import Loss
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.limits import Limits
-from video_assets.domain.losses import Loss
 from video_assets.domain.plan import PlannedClip
-from video_assets.media.pool import DecodingPool
-from video_assets.pipeline.encode import ClipJob, EncodedClip, encode_clip
+from video_assets.media.workers.pool import DecodingPool
+from video_assets.pipeline.shards.encode import ClipJob, EncodedClip, encode_clip
 from video_assets_tests.benchmarks.clips_source import write_clips_source
 from video_assets_tests.benchmarks.watching import Watched, run_watched
 from video_assets_tests.corpus import corpus_files, corpus_path

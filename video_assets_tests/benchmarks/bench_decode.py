@@ -27,10 +27,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize
-from video_assets.domain.losses import VideoLost
-from video_assets.domain.timeline import Timeline
-from video_assets.media.decode import decode_clip
+from video_assets.domain.sampling import Timeline
+from video_assets.media.decode.clips import decode_clip
 from video_assets.media.sample import write_sample
 from video_assets_tests.corpus import corpus_files, corpus_path
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import boto3
 import numpy as np
 
-from video_assets.pipeline.backlog import read_backlog
 from video_assets.pipeline.settings import ShardingSettings
+from video_assets.pipeline.shards.pending import read_backlog
 from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.stages import Stages

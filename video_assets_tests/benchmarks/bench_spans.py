@@ -33,12 +33,11 @@ from av.video.stream import VideoStream
 
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
-from video_assets.domain.sampling import choose_timestamps
-from video_assets.domain.timeline import KnownTimeline, Timeline
-from video_assets.media.decode import decode_clip
+from video_assets.domain.sampling import KnownTimeline, Timeline, choose_timestamps
+from video_assets.media.decode.clips import decode_clip
 from video_assets.media.probe import probe_video
-from video_assets.pipeline.encode import ClipJob, decode_job, encode_spans, joint_part, unchanged_video
-from video_assets.pipeline.span_tasks import span_tasks
+from video_assets.pipeline.shards.encode import ClipJob, decode_job, encode_spans, joint_part, unchanged_video
+from video_assets.pipeline.shards.spans import span_tasks
 from video_assets_tests.benchmarks.bench_build import clip_jobs
 from video_assets_tests.corpus import corpus_files, corpus_path
 

@@ -8,9 +8,8 @@ import pandas as pd
 
 from video_assets.domain.near_duplicates import SIGNATURE_BYTES
 from video_assets.domain.splits import Split
-from video_assets.pipeline.known_labels import LABELS_NOTE
-from video_assets.pipeline.planned_rows import planned_clips
-from video_assets.pipeline.read_plan import ReadPlan, read_plan
+from video_assets.pipeline.dataset_state import LABELS_NOTE
+from video_assets.pipeline.plan.table import ReadPlan, planned_clips, read_plan
 from video_assets.pipeline.settings import SourceSettings
 from video_assets.records.dataset_info import dataset_info_json
 from video_assets.storage.files import write_text

@@ -132,8 +132,8 @@ def fit_bookkeeping(results: Mapping[int, Mapping[str, Mapping[str, float]]]) ->
 
 def measure_clips(num_clips: int = 120) -> tuple[float, float, float]:
     """Seconds of a core to probe and to encode a clip, and the bytes of its record, under the default encoding."""
-    from video_assets.pipeline.encode import ClipJob, encode_clip
-    from video_assets.pipeline.probing import ProbeJob, probe_file
+    from video_assets.pipeline.manifest.probing import ProbeJob, probe_file
+    from video_assets.pipeline.shards.encode import ClipJob, encode_clip
     from video_assets.storage.addresses import stat_file
 
     with tempfile.TemporaryDirectory(prefix="video-assets-scaling-") as folder:

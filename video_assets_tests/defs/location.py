@@ -10,8 +10,8 @@ import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckPartitionInfo
 
 from video_assets.defs.location import build_definitions
-from video_assets.pipeline import jobs
-from video_assets.pipeline.verify import SHARD_CHECKS
+from video_assets.pipeline import pool as jobs
+from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import RUN_CONFIG
 from video_assets_tests.pipeline.stages import InThisProcess

@@ -11,8 +11,8 @@ import pytest
 from video_assets.defs.build import runs_of_shards
 from video_assets.defs.build_result import BuildResult, tell_planned
 from video_assets.defs.partitions import shard_partitions
-from video_assets.pipeline.manifest import manifest_settings
-from video_assets.pipeline.read_plan import read_plan
+from video_assets.pipeline.manifest.stage import manifest_settings
+from video_assets.pipeline.plan.table import read_plan
 from video_assets.storage.files import AtomicFile
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import RUN_CONFIG, TEST_SHARDS, TRAIN_SHARDS

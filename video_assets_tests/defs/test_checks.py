@@ -7,8 +7,8 @@ import dagster as dg
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from video_assets.defs.check_status import check_statuses
-from video_assets.pipeline.verify import SHARD_CHECKS
+from video_assets.defs.status import check_statuses
+from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS, Built
 from video_assets_tests.defs.location import Location, failures, open_location

@@ -3,7 +3,7 @@
 from typing import Any
 
 from video_assets.defs.dry_run import run_plan
-from video_assets.pipeline.arrivals import LookCursor, look
+from video_assets.pipeline.manifest.new_files import LookCursor, look
 from video_assets.storage.sources import list_source
 from video_assets_tests.datasets import RUN_CONFIG, Built
 

@@ -3,12 +3,12 @@
 import dagster as dg
 
 from video_assets.defs import automation
-from video_assets.defs.check_status import check_statuses
 from video_assets.defs.jobs import dataset_jobs
 from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG, shard_partitions
 from video_assets.defs.resources import Dataset
-from video_assets.pipeline.committed import committed_counts
-from video_assets.pipeline.verify import SHARD_CHECKS
+from video_assets.defs.status import check_statuses
+from video_assets.pipeline.checks.shard import SHARD_CHECKS
+from video_assets.pipeline.dataset_state import committed_counts
 from video_assets_tests.datasets import NAME, RUN_CONFIG, TRAIN_SHARDS
 from video_assets_tests.defs.location import PLANNING, Location
 

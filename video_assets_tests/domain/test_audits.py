@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video_assets.domain.audits import choose_sample
+from video_assets.domain.checks import choose_sample
 
 costs_lists = st.lists(st.floats(0, 1e9), min_size=1, max_size=30)
 

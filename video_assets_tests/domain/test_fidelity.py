@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from video_assets.domain.fidelity import MAX_PSNR_DB, frame_mse, misplaced_frame, psnr_from_mse
+from video_assets.domain.checks import MAX_PSNR_DB, frame_mse, misplaced_frame, psnr_from_mse
 
 
 def frames(*values: int) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video_assets.domain.groups import component_keys, join_components
+from video_assets.domain.splits import component_keys, join_components
 
 clips = st.lists(st.tuples(st.none() | st.sampled_from("abcd"), st.sampled_from(["h1", "h2", "h3", "h4", "h5"])))
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video_assets.domain.encoding import Encoding
-from video_assets.domain.model_fit import (
+from video_assets.domain.model_windows import (
     MODEL_WINDOWS,
     WindowFit,
     frames_to_read,

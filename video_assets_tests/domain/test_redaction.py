@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video_assets.domain.redaction import redacted, secrets_of
+from video_assets.domain.text import redacted, secrets_of
 
 CANARY = "c4n4ry-value"
 

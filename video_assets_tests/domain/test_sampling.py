@@ -9,10 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from video_assets.domain.clips import VideoLost
 from video_assets.domain.encoding import Encoding
-from video_assets.domain.losses import VideoLost
-from video_assets.domain.sampling import choose_timestamps, nearest_frames, num_stored_frames, span_frames
-from video_assets.domain.timeline import Timeline
+from video_assets.domain.sampling import Timeline, choose_timestamps, nearest_frames, num_stored_frames, span_frames
 
 STEP_US = 100_000
 

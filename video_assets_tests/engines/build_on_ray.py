@@ -12,10 +12,10 @@ from pathlib import Path
 import ray
 
 from video_assets.domain.limits import Limits
-from video_assets.media.pool import DecodingPool
-from video_assets.pipeline.current_shards import shards_to_build
-from video_assets.pipeline.ray_engine import RayEngine
-from video_assets.pipeline.shards import build_shards
+from video_assets.media.workers.pool import DecodingPool
+from video_assets.pipeline.shards.pending import shards_to_build
+from video_assets.pipeline.shards.ray_engine import RayEngine
+from video_assets.pipeline.shards.stage import build_shards
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.engines.cluster import ray_nodes
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from video_assets.domain.errors import SettingsError, VideoAssetsError
-from video_assets.pipeline import ray_engine
-from video_assets.pipeline.ray_engine import RayEngine
+from video_assets.pipeline.shards import ray_engine
+from video_assets.pipeline.shards.ray_engine import RayEngine
 from video_assets.storage.files import file_sha256
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.engines.cluster import run_alone, why_no_cluster

@@ -13,13 +13,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
+from video_assets.domain.clips import LOSS_REASONS, Loss, VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.limits import Limits
-from video_assets.domain.losses import LOSS_REASONS, Loss, VideoLost
 from video_assets.domain.sampling import choose_timestamps
-from video_assets.media import decode, images, probe, signature
-from video_assets.media.pool import DecodingPool
+from video_assets.media import images, probe
+from video_assets.media import images as signature
+from video_assets.media.decode import clips as decode
+from video_assets.media.workers.pool import DecodingPool
 from video_assets_tests.pipeline.mutations import FAULT_OF_OURS
 
 LIMITS: Final = Limits(

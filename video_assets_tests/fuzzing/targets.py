@@ -14,14 +14,14 @@ from typing import Any, Final, cast
 import av
 import numpy as np
 
+from video_assets.domain.clips import LOSS_REASONS, VideoLost
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.labels import append_labels, clean_label, stored_label
 from video_assets.domain.limits import Limits, TableLimits
-from video_assets.domain.losses import LOSS_REASONS, VideoLost
-from video_assets.media import bitstream
-from video_assets.media import sample_table as sample_table_module
-from video_assets.media.formats import CONTAINERS, evident_format
-from video_assets.media.sample_table import WORTH_IT_SAMPLES, SampleTable, read_sample_table
+from video_assets.media.index import bitstream
+from video_assets.media.index import mp4_table as sample_table_module
+from video_assets.media.index.mp4_table import WORTH_IT_SAMPLES, SampleTable, read_sample_table
+from video_assets.media.open.formats import CONTAINERS, evident_format
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.records.framing import FramingError, frame_record, read_records
 from video_assets.records.layouts import layout_codec

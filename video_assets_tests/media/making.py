@@ -11,7 +11,7 @@ import pytest
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from video_assets.media import sample_table
+from video_assets.media.index import mp4_table as sample_table
 
 WIDTH_PX, HEIGHT_PX = 128, 64
 _NUM_BITS = 8

@@ -11,7 +11,7 @@ import av.logging
 import cv2
 import numpy as np
 
-from video_assets.domain.losses import Loss, VideoLost
+from video_assets.domain.clips import Loss, VideoLost
 from video_assets_tests.waiting import wait_until
 
 MEBIBYTE = 2**20

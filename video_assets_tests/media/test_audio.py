@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from video_assets.media.audio import decode_audio
+from video_assets.media.decode.audio import decode_audio
 from video_assets_tests.media.making import HEIGHT_PX, WIDTH_PX, numbered_picture
 
 RATE = 44_100

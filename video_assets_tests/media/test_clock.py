@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video_assets.domain.geometry import round_half_up
-from video_assets.media.clock import frame_times, shown_at, ticks_to_us, timeline_of
+from video_assets.media.index.clock import frame_times, shown_at, ticks_to_us, timeline_of
 
 TICK = Fraction(1, 30)
 RATE = Fraction(30)

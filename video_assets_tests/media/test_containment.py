@@ -16,12 +16,12 @@ import av
 import av.error
 import pytest
 
+from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize
-from video_assets.domain.losses import VideoLost
-from video_assets.media import video
-from video_assets.media.decode import decode_clip
+from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.sequential import reference_frames
+from video_assets.media.open import video
 from video_assets.media.probe import probe_video
-from video_assets.media.reference import reference_frames
 from video_assets_tests.media.making import numbered_video
 
 SIZE = FrameSize("stretch", 32)

@@ -13,11 +13,11 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize, Orientation
 from video_assets.domain.limits import Limits
-from video_assets.domain.losses import VideoLost
-from video_assets.media.convert import FrameConverter, turn
-from video_assets.media.decode import decode_frames
+from video_assets.media.decode.clips import decode_frames
+from video_assets.media.decode.convert import FrameConverter, turn
 from video_assets.media.images import LONGEST_SIDE_PX, decode_image, encode_image
 from video_assets.media.probe import probe_video
 from video_assets_tests.media.making import number_of, numbered_video
@@ -232,5 +232,5 @@ def test_kept_scalers_give_the_same_pixels_as_new_ones(monkeypatch: pytest.Monke
         ]
 
     kept = stored()
-    monkeypatch.setattr("video_assets.media.convert._scalers", lambda: (VideoReformatter(), VideoReformatter()))
+    monkeypatch.setattr("video_assets.media.decode.convert._scalers", lambda: (VideoReformatter(), VideoReformatter()))
     assert stored() == kept

@@ -13,17 +13,19 @@ import pytest
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
+from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.limits import Limits
-from video_assets.domain.losses import VideoLost
-from video_assets.domain.timeline import Timeline
-from video_assets.media import decode, index, plain
-from video_assets.media.decode import decode_clip, decode_frames
-from video_assets.media.packets import IndexNotTrusted, Packets
+from video_assets.domain.sampling import Timeline
+from video_assets.media.decode import clips as decode
+from video_assets.media.decode import sequential as plain
+from video_assets.media.decode.by_index import PacketReader
+from video_assets.media.decode.clips import decode_clip, decode_frames
+from video_assets.media.decode.sequential import reference_frames
+from video_assets.media.index import packet_index as index
+from video_assets.media.index.packets import IndexNotTrusted, Packets
+from video_assets.media.open.video import OpenVideo, open_video
 from video_assets.media.probe import probe_video
-from video_assets.media.reading import PacketReader
-from video_assets.media.reference import reference_frames
-from video_assets.media.video import OpenVideo, open_video
 from video_assets_tests.media.joining import joined_video
 from video_assets_tests.media.making import number_of, numbered_video, use_tables_of_short_videos
 

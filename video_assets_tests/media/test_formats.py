@@ -8,10 +8,10 @@ import av
 import numpy as np
 import pytest
 
+from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize
-from video_assets.domain.losses import VideoLost
-from video_assets.media.decode import decode_frames
-from video_assets.media.formats import evident_format
+from video_assets.media.decode.clips import decode_frames
+from video_assets.media.open.formats import evident_format
 from video_assets.media.probe import probe_video
 from video_assets_tests.corpus import corpus_files, corpus_path
 from video_assets_tests.media.making import HEIGHT_PX, WIDTH_PX, number_of, numbered_picture

@@ -7,14 +7,14 @@ import av
 import numpy as np
 import pytest
 
+from video_assets.domain.clips import VideoLost
 from video_assets.domain.limits import Limits
-from video_assets.domain.losses import VideoLost
-from video_assets.media import index
-from video_assets.media.decode import DecodedFrames, decode_clip
-from video_assets.media.parameters import parameters_of_header
+from video_assets.media.decode.clips import DecodedFrames, decode_clip
+from video_assets.media.decode.sequential import reference_frames
+from video_assets.media.index import packet_index as index
+from video_assets.media.index.parameters import parameters_of_header
+from video_assets.media.open.video import open_video
 from video_assets.media.probe import probe_video
-from video_assets.media.reference import reference_frames
-from video_assets.media.video import open_video
 from video_assets_tests.media.joining import (
     Edit,
     joined_video,

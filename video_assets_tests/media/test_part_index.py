@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.limits import Limits
-from video_assets.domain.losses import Loss, VideoLost
-from video_assets.domain.sampling import span_us
-from video_assets.domain.timeline import KnownTimeline, Timeline
-from video_assets.media import decode, video
-from video_assets.media.decode import DecodedFrames, decode_clip, decode_spans
-from video_assets.media.packets import IndexNotTrusted
-from video_assets.media.part_index import Part, read_part_index
+from video_assets.domain.sampling import KnownTimeline, Timeline, span_us
+from video_assets.media.decode import clips as decode
+from video_assets.media.decode.clips import DecodedFrames, decode_clip, decode_spans
+from video_assets.media.index.matroska_part import Part, read_part_index
+from video_assets.media.index.packets import IndexNotTrusted
+from video_assets.media.open import video
+from video_assets.media.open.video import open_video
 from video_assets.media.probe import probe_video
-from video_assets.media.video import open_video
 from video_assets_tests.media.making import numbered_video
 from video_assets_tests.media.test_decode import OPEN_GOP, SIZE, VP8, VP9, X264
 from video_assets_tests.media.test_spans import Span, assert_same, by_itself, choice, is_as_in_a_full_decode

@@ -16,10 +16,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from video_assets.domain.clips import Loss
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.limits import Limits
-from video_assets.domain.losses import Loss
-from video_assets.media.pool import DecodingPool
+from video_assets.media.workers.pool import DecodingPool
 from video_assets_tests import waiting
 from video_assets_tests.media import pool_jobs
 
@@ -284,7 +284,7 @@ SCRIPT = """
     sys.path.insert(0, {modules!r})
     import heavy_framework
     SECRET = "the parent's main module"
-    from video_assets.media.pool import DecodingPool
+    from video_assets.media.workers.pool import DecodingPool
     from video_assets_tests.media import pool_jobs
 
     def in_main(job):
@@ -380,7 +380,7 @@ def in_script(lines: str) -> str:
 
 def test_a_server_that_was_started_ahead_serves_the_first_pool_of_its_modules(tmp_path: Path) -> None:
     body = in_script("""
-        from video_assets.media.pool import start_ahead
+        from video_assets.media.workers.pool import start_ahead
         start_ahead([pool_jobs.__name__])
         (ahead,) = servers()
         with DecodingPool(1, modules=["ast"]) as other:
@@ -394,7 +394,7 @@ def test_a_server_that_was_started_ahead_serves_the_first_pool_of_its_modules(tm
 
 def test_a_server_that_nobody_came_for_ends_with_its_program(tmp_path: Path) -> None:
     body = in_script("""
-        from video_assets.media.pool import start_ahead
+        from video_assets.media.workers.pool import start_ahead
         start_ahead([pool_jobs.__name__])
         print(servers())
     """)

@@ -9,17 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from video_assets.domain.checks import frame_mse, psnr_from_mse
+from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.encoding import Encoding
-from video_assets.domain.fidelity import frame_mse, psnr_from_mse
 from video_assets.domain.geometry import FrameSize
-from video_assets.domain.losses import Loss, VideoLost
-from video_assets.domain.sampling import choose_timestamps
-from video_assets.domain.timeline import Timeline
-from video_assets.media import index
-from video_assets.media.decode import decode_clip, decode_frames
+from video_assets.domain.sampling import Timeline, choose_timestamps
+from video_assets.media.decode.clips import decode_clip, decode_frames
+from video_assets.media.decode.sequential import reference_frames
 from video_assets.media.images import decode_image, encode_images
+from video_assets.media.index import packet_index as index
 from video_assets.media.probe import probe_video
-from video_assets.media.reference import reference_frames
 from video_assets_tests.corpus import corpus_files, needs_corpus, require_corpus
 from video_assets_tests.pipeline.mutations import FAULT_OF_OURS
 

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.near_duplicates import near_duplicates
 from video_assets.media import sample
-from video_assets.media.sample import SampleReport, write_sample
-from video_assets.media.sample_encoding import ClipFormat, encode_clip, frame_times, without_index
+from video_assets.media.images import clip_signature
+from video_assets.media.sample import ClipFormat, SampleReport, encode_clip, frame_times, without_index, write_sample
 from video_assets.media.sample_scenes import MOTIONS, Motion, draw_frames, random_path, random_scene
 from video_assets.media.sample_scenes import Path as MotionPath
-from video_assets.media.signature import clip_signature
 
 Frames = NDArray[np.uint8]
 NAME = re.compile(r"(?P<label>\w+)/v_(?P=label)_g(?P<group>\d\d)_c\d\d\.(mp4|mkv|mov)")

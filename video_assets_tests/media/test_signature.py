@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from video_assets.domain.near_duplicates import MAX_DISTANCE, SIGNATURE_BYTES, near_duplicates
-from video_assets.media.signature import clip_signature
+from video_assets.media.images import clip_signature
 from video_assets_tests.corpus import corpus_rows, require_corpus
 
 Frames = NDArray[np.uint8]

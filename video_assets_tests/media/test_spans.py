@@ -9,18 +9,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize, Orientation
 from video_assets.domain.limits import Limits
-from video_assets.domain.losses import Loss, VideoLost
-from video_assets.domain.sampling import choose_timestamps
-from video_assets.domain.timeline import Timeline
-from video_assets.media import convert, index
-from video_assets.media.decode import DecodedFrames, NotTogether, decode_clip, decode_frames, decode_spans
-from video_assets.media.packets import IndexNotTrusted
-from video_assets.media.plain import decode_plainly
-from video_assets.media.skipping import Run, join_runs, plan_runs
-from video_assets.media.video import VideoSource, open_video
+from video_assets.domain.sampling import Timeline, choose_timestamps
+from video_assets.media.decode import convert
+from video_assets.media.decode.by_index import Run, join_runs, plan_runs
+from video_assets.media.decode.clips import DecodedFrames, NotTogether, decode_clip, decode_frames, decode_spans
+from video_assets.media.decode.sequential import decode_plainly
+from video_assets.media.index import packet_index as index
+from video_assets.media.index.packets import IndexNotTrusted
+from video_assets.media.open.video import VideoSource, open_video
 from video_assets_tests.corpus import corpus_files, needs_corpus, require_corpus
 from video_assets_tests.media.joining import UNIT, joined_video
 from video_assets_tests.media.making import numbered_video, use_tables_of_short_videos
@@ -158,7 +158,7 @@ def test_a_video_without_a_trusted_index_is_decoded_once_for_all_spans(monkeypat
     def refuse(*_: object, **__: object) -> index.PacketIndex:
         raise IndexNotTrusted("Its packets' times repeat.")
 
-    monkeypatch.setattr("video_assets.media.decode.read_index", refuse)
+    monkeypatch.setattr("video_assets.media.decode.clips.read_index", refuse)
     found = together(video, LAYOUTS["overlapping"])
     assert sum(one.num_frames_decoded for one in found if isinstance(one, DecodedFrames)) == NUM_FRAMES
     for one, wanted in zip(found, alone, strict=True):

@@ -10,10 +10,10 @@ from av.audio.frame import AudioFrame
 from av.container import OutputContainer
 from av.stream import Disposition
 
+from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.errors import StorageFailed
-from video_assets.domain.losses import Loss, VideoLost
+from video_assets.media.open.video import losses_named
 from video_assets.media.probe import probe_video
-from video_assets.media.video import losses_named
 from video_assets_tests.media.making import HEIGHT_PX, WIDTH_PX, numbered_picture, numbered_video
 from video_assets_tests.pipeline.mutations import mp4_boxes
 

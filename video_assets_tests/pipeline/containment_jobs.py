@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from video_assets.domain.plan import PlannedClip
-from video_assets.pipeline import comparison, encode, probing
-from video_assets.pipeline.encode import ClipJob, EncodedClip
+from video_assets.pipeline.checks import comparison
+from video_assets.pipeline.manifest import probing
+from video_assets.pipeline.shards import encode
+from video_assets.pipeline.shards.encode import ClipJob, EncodedClip
 
 MISBEHAVING_LABEL = "walk"
 """Clips of this class do as their names say; see `encode_or_misbehave`."""

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from video_assets.pipeline.read_plan import read_plan
+from video_assets.pipeline.plan.table import read_plan
 from video_assets.records.framing import frame_record, read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.records.values import ClipRecord

@@ -9,18 +9,18 @@ from typing import Any, Self
 
 import pandas as pd
 
+from video_assets.domain.clips import VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.limits import Limits
-from video_assets.domain.losses import VideoLost
 from video_assets.domain.splits import SPLITS, Split
-from video_assets.media.pool import PoolResult
-from video_assets.pipeline.commit import CommitReport, commit_dataset
-from video_assets.pipeline.current_shards import shards_to_build
-from video_assets.pipeline.manifest import ManifestReport, build_manifest
-from video_assets.pipeline.plan import PlanReport, build_plan
+from video_assets.media.workers.pool import PoolResult
+from video_assets.pipeline.commit.stage import CommitReport, commit_dataset
+from video_assets.pipeline.manifest.stage import ManifestReport, build_manifest
+from video_assets.pipeline.plan.stage import PlanReport, build_plan
 from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
-from video_assets.pipeline.shards import ShardReport, build_shards
-from video_assets.pipeline.splits import SplitReport, build_splits
+from video_assets.pipeline.shards.pending import shards_to_build
+from video_assets.pipeline.shards.stage import ShardReport, build_shards
+from video_assets.pipeline.splits.stage import SplitReport, build_splits
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import read_quarantine
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from video_assets.domain.clips import ListedFile
-from video_assets.pipeline.arrivals import LookCursor, decide, files_digest, look, settled_files
+from video_assets.pipeline.manifest.new_files import LookCursor, decide, files_digest, look, settled_files
 from video_assets.storage.paths import DatasetPaths
 
 A, B, C = ListedFile("x/a.mp4", 1, 1), ListedFile("x/b.mp4", 2, 2), ListedFile("x/c.mp4", 3, 3)

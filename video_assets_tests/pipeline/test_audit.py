@@ -8,8 +8,8 @@ import pytest
 
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.near_duplicates import SIGNATURE_BYTES
-from video_assets.pipeline.audit import DATASET_CHECKS, DatasetAudit
-from video_assets.pipeline.read_plan import read_plan
+from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
+from video_assets.pipeline.plan.table import read_plan
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
 from video_assets.storage.schemas import MANIFEST, PLAN, SPLIT
 from video_assets.storage.tables import write_table
@@ -126,7 +126,7 @@ def test_a_clip_that_looks_like_many_is_counted_once(built: Built, monkeypatch: 
     assert outcome.description.startswith(f"{num_train} clips of train look like clips of test: ")
     assert outcome.description.endswith(f"; and {num_pairs - 10} more pairs")
     assert outcome.facts == {"near_duplicate_clips": num_train + num_test, "near_duplicate_pairs": num_pairs}
-    monkeypatch.setattr("video_assets.pipeline.audit.MAX_PAIRS", num_pairs)
+    monkeypatch.setattr("video_assets.pipeline.checks.dataset.MAX_PAIRS", num_pairs)
     description = audit(built)["no_leakage"].description
     assert description.startswith(f"at least {num_train} clips of train look like clips of test: ")
     assert description.endswith(f"; and at least {num_pairs - 10} more pairs")
@@ -241,8 +241,7 @@ def test_a_loss_with_a_reason_counts_against_the_allowed_fraction(built: Built) 
 
 
 def test_losses_of_all_stages_count_together(built: Built) -> None:
-    from video_assets.domain.clips import LostSource
-    from video_assets.domain.losses import Loss
+    from video_assets.domain.clips import Loss, LostSource
 
     lost = [LostSource(f"run/{n}.mp4", Loss("split_conflict", "…"), "run") for n in range(3)]
     replace_stage(built.paths.quarantine, "splits", quarantine_rows(lost))

@@ -4,7 +4,7 @@ import pytest
 
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.splits import Split
-from video_assets.pipeline.backlog import chunk_shards, read_backlog, rotating_sample
+from video_assets.pipeline.shards.pending import chunk_shards, read_backlog, rotating_sample
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import Built
 

@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from video_assets.defs.pictures import check_pictures
+from video_assets.defs.metadata import check_pictures
 from video_assets.domain.near_duplicates import SIGNATURE_BYTES
 from video_assets.media.images import decode_image
-from video_assets.pipeline import card as module
-from video_assets.pipeline.audit import DatasetAudit
-from video_assets.pipeline.changes import committed_licence
-from video_assets.pipeline.read_plan import read_plan
-from video_assets.pipeline.repair import repair_dataset
-from video_assets.pipeline.stored import motion_of, read_stored, sampled_clip
-from video_assets.pipeline.verify import ShardAudit
+from video_assets.pipeline.checks.dataset import DatasetAudit
+from video_assets.pipeline.checks.shard import ShardAudit
+from video_assets.pipeline.commit import card as module
+from video_assets.pipeline.commit.card import motion_of, read_stored, sampled_clip
+from video_assets.pipeline.commit.changes import committed_licence
+from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.upkeep.repair import repair_dataset
 from video_assets.records.values import ClipRecord
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline import damage

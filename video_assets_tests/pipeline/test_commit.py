@@ -11,12 +11,12 @@ import pytest
 from video_assets.domain.errors import BuildRefused, FileDamaged
 from video_assets.domain.near_duplicates import SIGNATURE_BYTES
 from video_assets.domain.splits import split_named
-from video_assets.pipeline import publish as module
-from video_assets.pipeline.committed import committed_counts, committed_lengths
-from video_assets.pipeline.integrity import find_damage
-from video_assets.pipeline.read_plan import read_plan
-from video_assets.storage.checksums import read_checksums
+from video_assets.pipeline.commit import publish as module
+from video_assets.pipeline.dataset_state import committed_counts, committed_lengths
+from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.upkeep.integrity import find_damage
 from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.sidecars import read_checksums
 from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS, Built
 from video_assets_tests.pipeline import damage
 from video_assets_tests.pipeline.stages import Stages, copied_source

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from video_assets.domain.encoding import Encoding
-from video_assets.media.pool import DecodingPool
-from video_assets.pipeline.compared import compare_all, kept_comparisons
-from video_assets.pipeline.comparison import ComparisonResult, SourceComparison
+from video_assets.media.workers.pool import DecodingPool
+from video_assets.pipeline.checks.compared import compare_all, kept_comparisons
+from video_assets.pipeline.checks.comparison import ComparisonResult, SourceComparison
 from video_assets_tests.pipeline.test_comparison import stored
 from video_assets_tests.pipeline.videos import clip_path
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from video_assets.domain.clips import VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
-from video_assets.domain.losses import VideoLost
 from video_assets.domain.sampling import choose_timestamps
-from video_assets.media.decode import decode_clip
+from video_assets.media.decode.clips import decode_clip
 from video_assets.media.images import decode_image, encode_images
-from video_assets.pipeline.comparison import SourceComparison, compare_with_source
+from video_assets.pipeline.checks.comparison import SourceComparison, compare_with_source
 from video_assets_tests.pipeline.stages import LIMITS
 from video_assets_tests.pipeline.videos import clip_path, frame_number, write_video
 

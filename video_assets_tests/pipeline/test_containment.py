@@ -12,12 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from video_assets.domain.clips import LOSS_REASONS
 from video_assets.domain.limits import Limits
-from video_assets.domain.losses import LOSS_REASONS
-from video_assets.media.pool import DecodingPool
-from video_assets.pipeline import encode
-from video_assets.pipeline.current_shards import shards_to_build
-from video_assets.pipeline.shards import ShardReport, build_shards
+from video_assets.media.workers.pool import DecodingPool
+from video_assets.pipeline.shards import encode
+from video_assets.pipeline.shards.pending import shards_to_build
+from video_assets.pipeline.shards.stage import ShardReport, build_shards
 from video_assets.storage.paths import parse_partition_key
 from video_assets_tests.corpus import corpus_rows, require_corpus
 from video_assets_tests.media.making import numbered_video

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from video_assets.domain.findings import Finding, is_sound, ok, problem, warning
-from video_assets.pipeline.doctor import (
+from video_assets.domain.checks import Finding, is_sound, ok, problem, warning
+from video_assets.pipeline.upkeep.doctor import (
     check_codecs,
     check_cores,
     check_dagster_home,
@@ -25,7 +25,7 @@ from video_assets.pipeline.doctor import (
     check_python,
     check_temporary,
 )
-from video_assets.pipeline.doctor_places import check_clock, check_disk, check_locks, check_root, check_source
+from video_assets.pipeline.upkeep.doctor_places import check_clock, check_disk, check_locks, check_root, check_source
 from video_assets_tests.waiting import free_port
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from video_assets.domain.clips import VideoLost
 from video_assets.domain.encoding import Encoding
-from video_assets.domain.losses import VideoLost
 from video_assets.domain.plan import PlannedClip
 from video_assets.media.images import decode_image
-from video_assets.pipeline.encode import ClipJob, encode_clip, encode_spans
+from video_assets.pipeline.shards.encode import ClipJob, encode_clip, encode_spans
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.records.values import ClipRecord

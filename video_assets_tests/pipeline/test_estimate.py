@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 
 from video_assets.domain.build_time import Workers
-from video_assets.pipeline.estimate import estimate_new_shards, try_build
-from video_assets.pipeline.plan import PlanReport
-from video_assets.pipeline.read_plan import read_plan
+from video_assets.pipeline.checks.shard import ShardAudit
+from video_assets.pipeline.plan.forecast import TrialSettings, estimate_new_shards, try_build
+from video_assets.pipeline.plan.stage import PlanReport
+from video_assets.pipeline.plan.table import read_plan
 from video_assets.pipeline.settings import ShardingSettings
-from video_assets.pipeline.shard_runs import chunked_shards, compared_clips, shard_runs, shards_of
-from video_assets.pipeline.trial_clips import TrialSettings
-from video_assets.pipeline.verify import ShardAudit
+from video_assets.pipeline.shards.pending import chunked_shards, compared_clips, shard_runs, shards_of
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline.stages import ENCODING, LIMITS, InThisProcess, Stages, copied_source

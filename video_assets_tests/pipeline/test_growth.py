@@ -10,15 +10,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from video_assets.domain.clips import LostSource, WantedClip
+from video_assets.domain.clips import Loss, LostSource, WantedClip
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import BuildRefused
-from video_assets.domain.losses import Loss
-from video_assets.pipeline.manifest import update_manifest
-from video_assets.pipeline.plan import PlanReport, build_plan
-from video_assets.pipeline.read_plan import partition_keys
+from video_assets.pipeline.manifest.stage import update_manifest
+from video_assets.pipeline.plan.stage import PlanReport, build_plan
+from video_assets.pipeline.plan.table import partition_keys
 from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
-from video_assets.pipeline.splits import build_splits
+from video_assets.pipeline.splits.stage import build_splits
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, read_quarantine, replace_stage

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from video_assets.pipeline.integrity import CHECK, find_damage, integrity_outcomes
-from video_assets.storage.checksums import Checksums, read_checksums
+from video_assets.pipeline.upkeep.integrity import CHECK, find_damage, integrity_outcomes
+from video_assets.storage.sidecars import Checksums, read_checksums
 from video_assets_tests.datasets import TRAIN_SHARDS, Built
 from video_assets_tests.pipeline import damage
 from video_assets_tests.pipeline.stages import Stages

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from video_assets.domain.limits import Limits
-from video_assets.pipeline.kept_settings import kept_settings
+from video_assets.pipeline.manifest.stage import kept_settings
 from video_assets.pipeline.settings import SourceSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.stages import Stages

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from video_assets.domain.clips import VideoLost
 from video_assets.domain.encoding import Encoding, Layout, Resize, Sampling, ShortClip
 from video_assets.domain.errors import SettingsError
-from video_assets.domain.losses import VideoLost
 from video_assets.domain.splits import Split
 from video_assets.media.images import decode_image
-from video_assets.pipeline.encode import encode_clip
-from video_assets.pipeline.integrity import find_damage
-from video_assets.pipeline.read_plan import read_plan
+from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
+from video_assets.pipeline.plan.table import read_plan
 from video_assets.pipeline.settings import ShardingSettings
-from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
+from video_assets.pipeline.shards.encode import encode_clip
+from video_assets.pipeline.upkeep.integrity import find_damage
 from video_assets.reader import load_dataset
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec

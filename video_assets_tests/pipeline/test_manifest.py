@@ -13,15 +13,16 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.errors import BuildRefused, FileDamaged, SettingsError
 from video_assets.domain.limits import Limits
-from video_assets.domain.losses import Loss, VideoLost
-from video_assets.pipeline import probing, remembered_losses
-from video_assets.pipeline.integrity import find_damage
-from video_assets.pipeline.known_labels import LABELS_NOTE
+from video_assets.pipeline.dataset_state import LABELS_NOTE
 from video_assets.pipeline.label_sets import class_counts
-from video_assets.pipeline.manifest import manifest_settings
-from video_assets.pipeline.repair import repair_dataset
+from video_assets.pipeline.manifest import excluded as remembered_losses
+from video_assets.pipeline.manifest import probing
+from video_assets.pipeline.manifest.stage import manifest_settings
+from video_assets.pipeline.upkeep.integrity import find_damage
+from video_assets.pipeline.upkeep.repair import repair_dataset
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import accepted_losses, quarantined, read_quarantine
@@ -450,7 +451,7 @@ def test_the_plan_is_not_made_with_damaged_labels_either(grown: Stages) -> None:
 def test_a_build_that_was_killed_between_labels_and_manifest_goes_on_with_its_numbers(
     stages: Stages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from video_assets.pipeline import manifest
+    from video_assets.pipeline.manifest import stage as manifest
 
     def killed(path: Path, *_: Any) -> None:
         if path == stages.paths.manifest:

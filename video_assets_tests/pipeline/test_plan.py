@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from video_assets.domain.errors import BuildRefused, SettingsError
-from video_assets.pipeline.plan import PlanReport, needs_new_version
-from video_assets.pipeline.read_plan import read_plan
+from video_assets.pipeline.plan.stage import PlanReport, needs_new_version
+from video_assets.pipeline.plan.table import read_plan
 from video_assets.pipeline.settings import ShardingSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import PLAN

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from video_assets.domain.errors import StorageFailed
-from video_assets.pipeline.integrity import find_damage
-from video_assets.pipeline.repair import RepairReport, repair_dataset
+from video_assets.pipeline.upkeep.integrity import find_damage
+from video_assets.pipeline.upkeep.repair import RepairReport, repair_dataset
 from video_assets.storage.files import file_sha256
 from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS, Built
 from video_assets_tests.pipeline import damage
@@ -67,7 +67,7 @@ def test_a_source_whose_store_does_not_answer_is_not_taken_for_gone(
     def no_answer(_path: Path, _identity: str) -> bool:
         raise StorageFailed(told)
 
-    monkeypatch.setattr("video_assets.pipeline.repair.has_content", no_answer)
+    monkeypatch.setattr("video_assets.pipeline.upkeep.repair.has_content", no_answer)
     damage.flip_byte(built.shard(TRAIN_SHARDS[1]), 700)
     with pytest.raises(StorageFailed, match=f"^{told}$"):
         repair(built)
@@ -127,8 +127,8 @@ def test_a_shard_whose_video_is_gone_or_changed_stays_as_it_is_and_is_named(buil
 def test_a_clip_that_cannot_be_decoded_any_more_does_not_cost_the_others(
     built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from video_assets.domain.losses import Loss, VideoLost
-    from video_assets.pipeline import encode
+    from video_assets.domain.clips import Loss, VideoLost
+    from video_assets.pipeline.shards import encode
 
     def timing_out(job: encode.ClipJob) -> encode.EncodedClip:
         raise VideoLost(Loss("timeout", "decoding took longer than 120 s"))

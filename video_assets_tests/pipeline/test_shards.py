@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from video_assets.domain.errors import SettingsError, StorageFailed
-from video_assets.media.pool import DecodingPool
-from video_assets.pipeline import encode
-from video_assets.pipeline.current_shards import is_current, missing_shards, shards_to_build
-from video_assets.pipeline.read_plan import read_plan
-from video_assets.pipeline.shards import build_shards
+from video_assets.media.workers.pool import DecodingPool
+from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.shards import encode
+from video_assets.pipeline.shards.pending import is_current, missing_shards, shards_to_build
+from video_assets.pipeline.shards.stage import build_shards
 from video_assets.storage.files import AtomicFile, file_sha256
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS, Built
@@ -196,7 +196,7 @@ def test_a_shard_whose_videos_cannot_be_had_does_not_stop_the_others_and_costs_n
 
 
 def test_what_cannot_be_read_back_never_gets_its_name(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
-    from video_assets.pipeline import encode
+    from video_assets.pipeline.shards import encode
 
     frame = encode.frame_record
 

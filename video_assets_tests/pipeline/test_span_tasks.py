@@ -13,22 +13,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.limits import Limits
-from video_assets.domain.losses import Loss, VideoLost
 from video_assets.domain.plan import PlannedClip
-from video_assets.domain.timeline import KnownTimeline
-from video_assets.media.decode import NotTogether
-from video_assets.media.pool import DecodingPool
-from video_assets.pipeline import encode, shards, span_tasks
-from video_assets.pipeline.current_shards import shards_to_build
-from video_assets.pipeline.encode import ClipJob, EncodedClip, encode_clip
-from video_assets.pipeline.known_timelines import known_timelines
-from video_assets.pipeline.planned_rows import planned_clips
-from video_assets.pipeline.probing import ProbeJob
-from video_assets.pipeline.read_plan import read_plan
+from video_assets.domain.sampling import KnownTimeline
+from video_assets.media.decode.clips import NotTogether
+from video_assets.media.workers.pool import DecodingPool
+from video_assets.pipeline.manifest.probing import ProbeJob
+from video_assets.pipeline.plan.table import planned_clips, read_plan
 from video_assets.pipeline.settings import ShardingSettings
-from video_assets.pipeline.shards import ShardReport, build_shards
+from video_assets.pipeline.shards import encode
+from video_assets.pipeline.shards import spans as span_tasks
+from video_assets.pipeline.shards import stage as shards
+from video_assets.pipeline.shards.encode import ClipJob, EncodedClip, encode_clip
+from video_assets.pipeline.shards.pending import shards_to_build
+from video_assets.pipeline.shards.stage import ShardReport, build_shards, known_timelines
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.corpus import require_corpus
 from video_assets_tests.media.making import numbered_video

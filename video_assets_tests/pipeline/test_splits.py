@@ -13,11 +13,10 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from video_assets.domain.groups import join_components
-from video_assets.domain.splits import SPLITS, Split
-from video_assets.pipeline import contradictions
+from video_assets.domain.splits import SPLITS, Split, join_components
 from video_assets.pipeline.settings import SourceSettings, SplitSettings
-from video_assets.pipeline.splits import OfficialIgnored, SplitReport, build_splits
+from video_assets.pipeline.splits import conflicts as contradictions
+from video_assets.pipeline.splits.stage import OfficialIgnored, SplitReport, build_splits
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import MANIFEST, SPLIT_HISTORY
 from video_assets.storage.tables import write_table

@@ -12,7 +12,7 @@ import pytest
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.splits import Split
-from video_assets.pipeline.audit import DatasetAudit
+from video_assets.pipeline.checks.dataset import DatasetAudit
 from video_assets.pipeline.settings import SplitSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import read_quarantine
@@ -164,7 +164,7 @@ def test_an_official_list_asks_for_val_by_itself(stages: Stages, word: str) -> N
 
 
 def test_model_garden_validates_on_val_where_there_is_one(stages: Stages) -> None:
-    from video_assets.pipeline.fit import plan_fit
+    from video_assets.pipeline.plan.model_windows import plan_fit
 
     stages.manifest()
     stages.splits(THREE_WAY)

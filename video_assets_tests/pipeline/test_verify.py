@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from video_assets.domain.checks import CheckOutcome
-from video_assets.pipeline.read_plan import read_plan
-from video_assets.pipeline.verify import SHARD_CHECKS, ShardAudit
+from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
+from video_assets.pipeline.plan.table import read_plan
 from video_assets.records.values import ClipRecord
 from video_assets.storage.schemas import PLAN
 from video_assets_tests.datasets import Built
@@ -56,7 +56,7 @@ def test_a_sample_looks_at_few_records_but_never_at_none(built_once: Built) -> N
 def test_of_costly_videos_a_twentieth_is_decoded_again_but_never_none(
     built_once: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("video_assets.domain.audits.MIN_SOURCE_COST", 0.0)
+    monkeypatch.setattr("video_assets.domain.checks.MIN_SOURCE_COST", 0.0)
     outcomes = audit(built_once, max_records=3)
     # A twentieth of what decoding four videos costs is less than one of them: the cheapest is taken.
     assert outcomes["shard_matches_source"].facts["records_compared"] == 1

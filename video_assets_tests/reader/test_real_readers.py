@@ -19,11 +19,11 @@ import pytest
 from numpy.typing import NDArray
 
 from video_assets.domain.encoding import Compression, Layout
-from video_assets.domain.model_fit import nearest_model
+from video_assets.domain.model_windows import nearest_model
 from video_assets.domain.splits import SPLITS, Split
-from video_assets.pipeline.read_plan import read_plan
+from video_assets.pipeline.plan.table import read_plan
 from video_assets.reader import load_dataset
-from video_assets.report.model_garden import GardenDataset, model_garden_yaml
+from video_assets.report.recipes import GardenDataset, model_garden_yaml
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import Built
 from video_assets_tests.label_sets import NAMES, label_sets

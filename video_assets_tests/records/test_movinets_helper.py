@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from video_assets.domain.losses import VideoLost
+from video_assets.domain.clips import VideoLost
 from video_assets.records.messages import serialize_example, serialize_tensor
 from video_assets.records.movinets_helper import decode_record, encode_record, video_features
 from video_assets.records.values import ClipRecord

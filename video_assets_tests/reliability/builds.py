@@ -9,15 +9,15 @@ from typing import Any
 from video_assets.cli import main
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.limits import Limits
-from video_assets.media.pool import DecodingPool
-from video_assets.pipeline.commit import commit_dataset
-from video_assets.pipeline.current_shards import shards_to_build
-from video_assets.pipeline.encode import ClipJob, encode_clip
-from video_assets.pipeline.manifest import build_manifest
-from video_assets.pipeline.plan import build_plan
+from video_assets.media.workers.pool import DecodingPool
+from video_assets.pipeline.commit.stage import commit_dataset
+from video_assets.pipeline.manifest.stage import build_manifest
+from video_assets.pipeline.plan.stage import build_plan
 from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
-from video_assets.pipeline.shards import build_shards
-from video_assets.pipeline.splits import build_splits
+from video_assets.pipeline.shards.encode import ClipJob, encode_clip
+from video_assets.pipeline.shards.pending import shards_to_build
+from video_assets.pipeline.shards.stage import build_shards
+from video_assets.pipeline.splits.stage import build_splits
 from video_assets.storage.files import AtomicFile, file_sha256
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.stages import InThisProcess

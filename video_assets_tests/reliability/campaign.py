@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from video_assets.pipeline.integrity import find_damage
+from video_assets.pipeline.upkeep.integrity import find_damage
 from video_assets_tests.reliability.builds import Build, run_build
 from video_assets_tests.reliability.children import Child
 from video_assets_tests.reliability.faults import Fault, noted

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from video_assets.domain.encoding import Encoding
-from video_assets.pipeline.integrity import find_damage
+from video_assets.pipeline.upkeep.integrity import find_damage
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.storage.files import file_sha256, read_lines

@@ -8,7 +8,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 import tensorflow as tf  # noqa: TID253  (so that each child need not)
 
 from video_assets.defs import build
-from video_assets.pipeline import comparison, encode, probing
+from video_assets.pipeline.checks import comparison
+from video_assets.pipeline.manifest import probing
+from video_assets.pipeline.shards import encode
 from video_assets_tests.reliability import builds
 
 LOADED = (tf, build, builds, comparison, encode, probing)

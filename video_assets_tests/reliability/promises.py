@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from video_assets.pipeline.integrity import find_damage
-from video_assets.pipeline.read_plan import ReadPlan, read_plan
+from video_assets.pipeline.plan.table import ReadPlan, read_plan
+from video_assets.pipeline.upkeep.integrity import find_damage
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.storage.files import file_sha256, read_lines

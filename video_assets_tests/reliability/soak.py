@@ -19,9 +19,9 @@ from typing import Any
 
 import psutil
 
-from video_assets.pipeline.integrity import find_damage
-from video_assets.pipeline.read_plan import read_plan
-from video_assets.pipeline.repair import repair_dataset
+from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.upkeep.integrity import find_damage
+from video_assets.pipeline.upkeep.repair import repair_dataset
 from video_assets.storage.paths import parse_partition_key
 from video_assets_tests.pipeline.stages import InThisProcess
 from video_assets_tests.reliability.builds import NAME, Build, run_build, run_stages

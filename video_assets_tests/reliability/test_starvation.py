@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from video_assets.pipeline.integrity import find_damage
+from video_assets.pipeline.upkeep.integrity import find_damage
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import read_quarantine
 from video_assets_tests.pipeline.videos import write_video

@@ -24,7 +24,7 @@ from video_assets.report.card import (
 from video_assets.report.charts import nice_histogram
 from video_assets.report.contact_sheet import SampledClip
 from video_assets.report.escape import markdown_text, visible
-from video_assets.report.how_to_read import reader_lines
+from video_assets.report.recipes import reader_lines
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>",

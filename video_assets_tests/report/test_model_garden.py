@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video_assets.domain.encoding import Encoding
-from video_assets.domain.model_fit import MODEL_WINDOWS, ModelFit, Proposal, WindowFit
-from video_assets.report.model_garden import GardenDataset, fit_rows, fit_sentence, model_garden_yaml
+from video_assets.domain.model_windows import MODEL_WINDOWS, ModelFit, Proposal, WindowFit
+from video_assets.report.recipes import GardenDataset, fit_rows, fit_sentence, model_garden_yaml
 
 DATASET = GardenDataset(
     root="/srv/datasets",

@@ -72,10 +72,11 @@ def test_a_local_source_and_root_import_nothing_of_stores(tmp_path: Path) -> Non
     script = """
 import sys
 from pathlib import Path
-import video_assets.pipeline.encode, video_assets.pipeline.probing, video_assets.pipeline.comparison
+import video_assets.pipeline.shards.encode, video_assets.pipeline.manifest.probing
+import video_assets.pipeline.checks.comparison
 from video_assets.storage.addresses import open_address
 from video_assets.storage.files import write_text
-from video_assets.storage.remote_videos import locate_video
+from video_assets.storage.remote_files import locate_video
 from video_assets.storage.tables import read_table
 place = open_address(sys.argv[1])
 write_text(place / "a.txt", "a")

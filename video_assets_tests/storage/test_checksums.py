@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from video_assets.domain.errors import StorageFailed
-from video_assets.storage.checksums import Checksums, read_checksums
-from video_assets.storage.sidecars import read_sidecar
+from video_assets.storage.sidecars import Checksums, read_checksums, read_sidecar
 
 CHECKSUMS = Checksums({"README.md": "a" * 64}, {"README.md": "b" * 64})
 

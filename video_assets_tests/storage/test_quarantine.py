@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from video_assets.domain.clips import ListedFile, LostSource
-from video_assets.domain.losses import Loss
+from video_assets.domain.clips import ListedFile, Loss, LostSource
 from video_assets.storage.quarantine import quarantine_rows, read_quarantine, replace_stage
 from video_assets.storage.schemas import QUARANTINE
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video_assets.domain.errors import FileDamaged
-from video_assets.storage.seals import OPEN_SEAL, is_seal_whole, refuse_broken_seal, sealed
+from video_assets.storage.tables import OPEN_SEAL, is_seal_whole, refuse_broken_seal, sealed
 
 
 def test_the_digest_is_that_of_the_bytes_with_zeros_in_its_place() -> None:

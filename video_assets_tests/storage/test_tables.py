@@ -11,8 +11,7 @@ import pytest
 
 from video_assets.domain.errors import FileDamaged
 from video_assets.storage.schemas import CLIP_FIELDS, INDEX, MANIFEST, PLAN, QUARANTINE, SPLIT, SPLIT_HISTORY
-from video_assets.storage.seals import is_seal_whole
-from video_assets.storage.tables import read_noted_table, read_notes, read_table, write_table
+from video_assets.storage.tables import is_seal_whole, read_noted_table, read_notes, read_table, write_table
 
 SCHEMA = pa.schema([("name", pa.string()), ("count", pa.int64()), ("seconds", pa.float64())])
 ROWS = pd.DataFrame({"count": [1, 2**60], "name": ["ü", None], "seconds": [None, 0.1], "unused": [0, 0]})

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from video_assets.pipeline import doctor_stores
-from video_assets.pipeline.doctor_stores import check_store_root, check_store_source
+from video_assets.pipeline.upkeep import doctor_places as doctor_stores
+from video_assets.pipeline.upkeep.doctor_places import check_store_root, check_store_source
 from video_assets.storage import objects
 from video_assets.storage.addresses import open_address
 from video_assets_tests.stores.conftest import Bucket

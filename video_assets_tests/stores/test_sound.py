@@ -4,8 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from video_assets.domain.build_time import Workers
-from video_assets.pipeline.estimate import try_build
-from video_assets.pipeline.trial_clips import TrialSettings
+from video_assets.pipeline.plan.forecast import TrialSettings, try_build
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.stages import LIMITS, InThisProcess, Stages
 from video_assets_tests.pipeline.test_captions_and_sound import SEQUENCES, sounding_source

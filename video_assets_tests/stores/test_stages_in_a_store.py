@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from video_assets.domain.errors import StorageFailed
-from video_assets.pipeline.current_shards import shards_to_build
-from video_assets.pipeline.publish import publish
+from video_assets.pipeline.commit.publish import publish
+from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.storage import objects
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import Built

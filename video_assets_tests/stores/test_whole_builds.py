@@ -12,7 +12,7 @@ import pytest
 
 from video_assets.domain.errors import StorageFailed
 from video_assets.storage.files import AtomicFile
-from video_assets.storage.publishing import WrittenMeanwhile, publish_object
+from video_assets.storage.object_requests import WrittenMeanwhile, publish_object
 from video_assets_tests.datasets import Built
 from video_assets_tests.stores.conftest import Bucket
 from video_assets_tests.stores.test_stages_in_a_store import assert_same_version

@@ -1,0 +1,52 @@
+"""Words for people, and secrets kept out of them."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+
+def sequence_of(names: Sequence[str]) -> str:
+    """Names for a sentence: the first five, and how many more.
+
+    >>> sequence_of(["a", "b", "c", "d", "e", "f", "g"])
+    'a, b, c, d, e and 2 more'
+    """
+    shown = ", ".join(names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+
+
+_HIDDEN = "***"
+_USER_OF_ADDRESS = re.compile(r"(?<=://)[^/\s@\"'<>]+@")
+_SIGNED = (
+    r"x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)|awsaccesskeyid|googleaccessid|sig|"
+    r"signature|token|access_token|api_?key|password|secret"
+)
+_PARAMETER = re.compile(rf"([?&;](?:{_SIGNED})=)[^&;\s\"'<>]+", re.IGNORECASE)
+_AWS_KEY = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")
+_SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_KEY", re.IGNORECASE)
+_SHORTEST = 8
+"""Characters of a secret that is looked for: a shorter one would hide ordinary words."""
+
+
+def redacted(text: str, secrets: Iterable[str] = ()) -> str:
+    """The text without users and passwords of addresses, signatures in them, AWS keys, and the secrets that are given.
+
+    >>> redacted("cannot open https://me:pw@host/x?sig=abc&v=1")
+    'cannot open https://***@host/x?sig=***&v=1'
+    """
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, _HIDDEN)
+    text = _USER_OF_ADDRESS.sub(f"{_HIDDEN}@", text)
+    return _AWS_KEY.sub(_HIDDEN, _PARAMETER.sub(rf"\1{_HIDDEN}", text))
+
+
+def secrets_of(environment: Mapping[str, str]) -> list[str]:
+    """Values of variables whose names say that they are secret; paths to credentials are none.
+
+    >>> secrets_of({"DB_PASSWORD": "correct horse", "HOME": "/root", "APP_CREDENTIALS": "/etc/app.json"})
+    ['correct horse']
+    """
+    return [
+        value
+        for name, value in environment.items()
+        if _SECRET_NAME.search(name) and len(value) >= _SHORTEST and not value.startswith("/")
+    ]

@@ -1,0 +1,1 @@
+"""Decode frames and sound of clips."""

@@ -1,0 +1,1 @@
+"""Open one video so that it reaches nothing but its own bytes."""

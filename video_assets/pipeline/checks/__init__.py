@@ -1,0 +1,1 @@
+"""Checks of shards and of the dataset."""

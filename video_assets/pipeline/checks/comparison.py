@@ -1,0 +1,112 @@
+"""One stored record against a plain decode of its source. Runs in a decoding process."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from video_assets.domain.checks import frame_mse, misplaced_frame, psnr_from_mse
+from video_assets.domain.encoding import Encoding
+from video_assets.domain.geometry import FrameSize
+from video_assets.domain.limits import Limits
+from video_assets.media.decode.sequential import reference_frames
+from video_assets.media.images import decode_image, encode_image, encode_images, scaled_to_height
+from video_assets.storage.remote_files import locate_video
+
+PSNR_MARGIN_DB = 1.5
+"""How far below the loss of its own image format a stored frame may be."""
+LOSSLESS_PSNR_DB = 45.0
+_PICTURE_PX = 192
+
+
+@dataclass(frozen=True, slots=True)
+class SourceComparison:
+    """One record to compare with a full decode of its source; `is_whole` if the clip is the whole video.
+
+    `images` are its encoded images, or the frames themselves, (T, H, W, 3) uint8 RGB.
+    """
+
+    path: Path
+    images: tuple[bytes, ...] | NDArray[np.uint8]
+    timestamps_us: tuple[int, ...]
+    is_whole: bool
+    encoding: Encoding
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonResult:
+    """The worst frame's PSNR, and what is wrong (empty if nothing is); the frame as stored and as its source has it."""
+
+    psnr_db: float
+    fault: str = ""
+    frame_index: int = 0
+    images: tuple[bytes, ...] = ()
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.fault
+
+
+def compare_with_source(job: SourceComparison) -> ComparisonResult:
+    """Decodes the source plainly at the stored times, and compares. Runs in a decoding process.
+
+    A stored frame must be as near to its source frame as the image format lets it be, within `PSNR_MARGIN_DB`,
+    and nearer to it than to the clip's other frames. Times must not go backwards, nor stand twice unless the
+    source has fewer frames than asked for, or a fixed rate asks for more than the source's.
+
+    Raises:
+        VideoLost: if the source cannot be decoded.
+    """
+    encoding = job.encoding
+    if any(later < earlier for earlier, later in zip(job.timestamps_us, job.timestamps_us[1:], strict=False)):
+        is_looped = encoding.short_clip == "loop" and encoding.sampling in ("uniform", "segments")
+        if not is_looped:
+            return ComparisonResult(0.0, "its times go backwards")
+    source = reference_frames(
+        locate_video(job.path), job.timestamps_us, FrameSize(encoding.resize, encoding.resolution), job.limits
+    )
+    repeats = len(job.timestamps_us) - len(set(job.timestamps_us))
+    if repeats and job.is_whole and encoding.sampling != "fps" and source.num_frames_total >= len(job.timestamps_us):
+        return ComparisonResult(0.0, f"{repeats} frames stand twice, though its source has {source.num_frames_total}")
+    if not np.array_equal(np.asarray(source.timestamps_us), np.asarray(job.timestamps_us)):
+        return ComparisonResult(0.0, "its times are not times at which its source shows a frame")
+    try:
+        stored = job.images if isinstance(job.images, np.ndarray) else np.stack([*map(decode_image, job.images)])
+    except ValueError as error:
+        return ComparisonResult(0.0, f"its frames cannot be decoded: {error}")
+    if stored.shape != source.frames.shape:
+        return ComparisonResult(0.0, f"its frames are {stored.shape}, its source gives {source.frames.shape}")
+    return _compare_frames(stored, source.frames, encoding)
+
+
+def _compare_frames(stored: NDArray[np.uint8], source: NDArray[np.uint8], encoding: Encoding) -> ComparisonResult:
+    worst, worst_index = 99.0, 0
+    possible = source if encoding.is_lossless else _stored_as_images(source, encoding)
+    for index, (frame, wanted, best) in enumerate(zip(stored, source, possible, strict=True)):
+        psnr_db = psnr_from_mse(frame_mse(frame, wanted))
+        possible_db = min(LOSSLESS_PSNR_DB + PSNR_MARGIN_DB, psnr_from_mse(frame_mse(best, wanted)))
+        if psnr_db < worst:
+            worst, worst_index = psnr_db, index
+        if psnr_db < possible_db - PSNR_MARGIN_DB:
+            fault = f"frame {index} is {psnr_db:.1f} dB from its source, {possible_db:.1f} dB are possible"
+            return _with_images(ComparisonResult(worst, fault, index), stored, source)
+    misplaced = misplaced_frame(stored, source)
+    if misplaced is not None:
+        fault = f"frame {misplaced} is nearer to another frame of its source than to its own"
+        return _with_images(ComparisonResult(worst, fault, misplaced), stored, source)
+    return _with_images(ComparisonResult(worst, frame_index=worst_index), stored, source)
+
+
+def _with_images(result: ComparisonResult, stored: NDArray[np.uint8], source: NDArray[np.uint8]) -> ComparisonResult:
+    """The result's frame from both sides, small enough for an event."""
+    frames = [scaled_to_height(side[result.frame_index], min(_PICTURE_PX, side.shape[1])) for side in (stored, source)]
+    return replace(result, images=tuple(encode_image(frame, "jpeg", 85) for frame in frames))
+
+
+def _stored_as_images(frames: NDArray[np.uint8], encoding: Encoding) -> Iterator[NDArray[np.uint8]]:
+    """The frames as they come back from the image format."""
+    return map(decode_image, encode_images(frames, encoding.image_format, encoding.jpeg_quality))

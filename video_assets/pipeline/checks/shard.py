@@ -1,0 +1,311 @@
+"""Checks of one shard, against the plan and against its source, through TensorFlow's own reader."""
+
+import math
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from video_assets.domain.checks import (
+    COMPARED_RECORDS,
+    CheckOutcome,
+    CheckPicture,
+    Severity,
+    choose_sample,
+    compared_cost,
+)
+from video_assets.domain.clips import Loss
+from video_assets.domain.encoding import Encoding
+from video_assets.domain.limits import Limits
+from video_assets.domain.plan import PlannedClip, ShardPlan
+from video_assets.media.workers.pool import PoolMaker
+from video_assets.pipeline.checks.compared import compare_all
+from video_assets.pipeline.plan.table import ReadPlan
+from video_assets.reader.kernels import ReadingError, decode_images, parse_record, read_records
+from video_assets.storage.addresses import is_remote, open_address
+from video_assets.storage.files import file_sha256
+from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
+from video_assets.storage.remote_files import local_copy
+from video_assets.storage.sidecars import Sidecar, read_sidecar
+from video_assets.storage.sources import source_directory
+
+if TYPE_CHECKING:
+    from video_assets.pipeline.checks.comparison import ComparisonResult
+
+SHARD_CHECKS = ("shard_is_complete", "shard_decodes", "shard_matches_source")
+
+MISSING_VIDEO = "missing_video"
+"""The fact of a failed check that names a video which is gone: nothing that is stored is damaged by that."""
+
+
+class _Failed(Exception):
+    """Carries the sentence of a failed check, and what it is about."""
+
+    def __init__(
+        self,
+        sentence: str,
+        pictures: Sequence[CheckPicture] = (),
+        *,
+        severity: Severity = "ERROR",
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(sentence)
+        self.pictures = pictures
+        self.severity: Severity = severity
+        self.facts: Mapping[str, str] = facts or {}
+
+
+@dataclass(frozen=True)
+class ShardAudit:
+    """The checks of one shard as it is on disk.
+
+    `max_records` of None looks at every record; otherwise at so many at most, and for the comparison with the
+    source at no more than a twentieth of what decoding all of the shard's videos would cost, or
+    `MIN_SOURCE_COST` of `domain.audits`. Of a file that is not the one that was written, every record is looked at.
+    """
+
+    paths: DatasetPaths
+    plan: ReadPlan
+    key: str
+    limits: Limits
+    make_pool: PoolMaker
+    max_records: int | None = COMPARED_RECORDS
+
+    def run(self, name: str) -> CheckOutcome:
+        """Runs one of `SHARD_CHECKS` by name."""
+        checks: dict[str, Callable[[], tuple[Any, ...]]] = {
+            "shard_is_complete": self._is_complete,
+            "shard_decodes": self._decodes,
+            "shard_matches_source": self._matches_source,
+        }
+        outcome = partial(CheckOutcome, name=name, target=self.key)
+        try:
+            description, facts, *pictures = checks[name]()
+        except _Failed as failed:
+            return outcome(
+                passed=False,
+                description=str(failed),
+                pictures=failed.pictures,
+                severity=failed.severity,
+                facts=failed.facts,
+            )
+        return outcome(passed=True, description=description, facts=facts, pictures=pictures)
+
+    @cached_property
+    def _shard(self) -> Path:
+        return self._version_paths.shard(*parse_partition_key(self.key))
+
+    @cached_property
+    def _local_shard(self) -> Path | None:
+        """The shard's file, or a copy of what is in a store, which goes with this object; TensorFlow needs files.
+
+        None if it is not there.
+        """
+        if not is_remote(self._shard):
+            return self._shard if self._shard.is_file() else None
+        folder = Path(tempfile.mkdtemp(prefix="video-assets-verify-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        try:
+            return local_copy(self._shard, folder)
+        except FileNotFoundError:
+            return None
+
+    @cached_property
+    def _version_paths(self) -> VersionPaths:
+        return self.paths.version(self.plan.pinned.version)
+
+    @cached_property
+    def _planned(self) -> tuple[ShardPlan, pd.DataFrame]:
+        return self.plan.shard(*parse_partition_key(self.key))
+
+    @cached_property
+    def _sidecar(self) -> Sidecar:
+        sidecar = read_sidecar(self._version_paths.sidecar(*parse_partition_key(self.key)))
+        if sidecar is None:
+            raise _Failed(f"{self.key} has no readable sidecar; materialize the shard again")
+        return sidecar
+
+    def _records(self, chosen: Container[int] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Number and numpy values by feature of every record, as TensorFlow reads it; or only of those chosen.
+
+        All are read, and their checksums compared; taking a record apart costs more than that.
+        """
+        shard = self._local_shard
+        if shard is None:
+            raise _Failed(f"{self._shard.name} is not there; materialize {self.key}")
+        number = 0
+        try:
+            for raw in read_records(shard, self._encoding.compression):
+                if chosen is None or number in chosen:
+                    yield number, parse_record(self._encoding.layout, raw, multi_label=self._encoding.multi_label)
+                number += 1
+        except ReadingError as error:
+            raise _Failed(f"record {number} of {self._shard.name} cannot be read: {error}") from error
+
+    @property
+    def _encoding(self) -> Encoding:
+        return self.plan.pinned.encoding
+
+    def _is_complete(self) -> tuple[str, dict[str, float]]:
+        sidecar, (planned, _) = self._sidecar, self._planned
+        stored = {clip.clip_id: clip for clip in sidecar.clips}
+        lost = {clip.clip_id for clip in sidecar.losses}
+        wanted = [clip for clip in planned.clips if clip.clip_id not in lost]
+        number = 0
+        for index, record in self._records():
+            number = index + 1
+            if number > len(wanted):
+                raise _Failed(f"{self._shard.name} holds more than the {len(wanted)} records that are planned")
+            self._compare(index, record, wanted[index], stored)
+        if number < len(wanted):
+            missing = wanted[number].clip_id
+            raise _Failed(f"{self._shard.name} holds {number} records, planned are {len(wanted)}; {missing} is missing")
+        if sidecar.fingerprint != planned.fingerprint():
+            raise _Failed(f"{self.key} was written for another plan or under other settings; materialize it again")
+        if not self._is_as_written:
+            raise _Failed(f"the SHA-256 of {self._shard.name} is not that of its sidecar; the file was changed")
+        description = f"{number} records are the planned clips, in order; {len(lost)} planned clips are lost"
+        return description, {"records": number, "lost": len(lost), "bytes": self._sidecar.bytes}
+
+    def _compare(self, number: int, record: dict[str, Any], clip: PlannedClip, stored: dict[str, Any]) -> None:
+        place = f"record {number} of {self._shard.name}"
+        clip_id = record["id"].decode("utf-8", "replace")
+        if clip_id != clip.clip_id:
+            raise _Failed(f"{place} is the clip {clip_id}, planned is {clip.clip_id}")
+        if _indices_in(record) != sorted(clip.label_indices):
+            wanted = f"{_named(clip.label_indices)} ({clip.label})"
+            raise _Failed(f"{place}, clip {clip_id}, has {_labels_in(record)}, planned is {wanted}")
+        num_frames = len(record["images"])
+        known = stored.get(clip_id)
+        if known is None or num_frames != known.num_frames or num_frames != len(record["timestamps_us"]):
+            wanted = "another number" if known is None else str(known.num_frames)
+            times = len(record["timestamps_us"])
+            raise _Failed(f"{place}, clip {clip_id}, has {num_frames} frames and {times} times, written were {wanted}")
+
+    @cached_property
+    def _is_as_written(self) -> bool:
+        return self._local_shard is not None and file_sha256(self._local_shard) == self._sidecar.sha256
+
+    def _sampled(self, costs: list[float], *, max_cost: float) -> set[int]:
+        """Every record of a file that was changed after it was written; of another, a sample."""
+        if self.max_records is None or not self._is_as_written:
+            return set(range(len(costs)))
+        seed = self._planned[0].fingerprint()
+        return set(choose_sample(costs, seed_text=seed, max_records=self.max_records, max_cost=max_cost))
+
+    def _decodes(self) -> tuple[str, dict[str, float]]:
+        chosen = self._sampled([1.0] * len(self._sidecar.clips), max_cost=math.inf)
+        for number, record in self._records(chosen):
+            self._refuse_frames(number, record)
+        return f"{len(chosen)} of {len(self._sidecar.clips)} records decode as planned", {
+            "records_decoded": len(chosen)
+        }
+
+    def _refuse_frames(self, number: int, record: dict[str, Any]) -> None:
+        clip_id = record["id"].decode("utf-8", "replace")
+        place = f"record {number} of {self._shard.name}, clip {clip_id},"
+        try:
+            frames = decode_images(record["images"])
+        except (ReadingError, ValueError) as error:  # ValueError: no frames, or frames of several sizes
+            raise _Failed(f"{place} does not decode: {error}") from error
+        encoding, labels = self._encoding, {clip.clip_id: clip.label_indices for clip in self._planned[0].clips}
+        side = encoding.resolution
+        is_sized = (
+            min(frames.shape[1:3]) == side if encoding.resize == "short_side" else frames.shape[1:3] == (side, side)
+        )
+        if frames.dtype != np.uint8 or frames.shape[3] != 3 or not is_sized:
+            raise _Failed(
+                f"{place} decodes to {frames.dtype} {frames.shape}; planned are frames of {side} pixels, 3 channels"
+            )
+        if encoding.sampling in ("uniform", "segments") and len(frames) != encoding.num_frames:
+            raise _Failed(f"{place} has {len(frames)} frames, planned are {encoding.num_frames}")
+        if not encoding.stores_images and not np.array_equal(record["images"], frames):
+            raise _Failed(f"{place} holds pixels that are not whole numbers from 0 to 255")
+        if sorted(labels.get(clip_id, ())) != _indices_in(record):
+            planned = _named(labels[clip_id]) if clip_id in labels else None
+            raise _Failed(f"{place} has {_labels_in(record)}, planned is {planned}")
+
+    def _source_directory(self) -> Path:
+        """Where the videos were when the plan was made."""
+        directory = source_directory(open_address(self.plan.pinned.source))
+        if not directory.is_dir():  # moved, or not mounted: the shard is as right as before
+            raise _Failed(
+                f"the source {directory} is not there, so nothing could be compared with it; no shard is damaged by "
+                f"that. If it was moved, tell its new place: video-assets build --source NEW --root {self.paths.root} "
+                f"--name {self.paths.name}",
+                severity="WARN",
+            )
+        return directory
+
+    def _matches_source(self) -> tuple[Any, ...]:
+        directory = self._source_directory()
+        planned, rows = self._planned
+        cost_by_id = dict(zip(rows["clip_id"], (rows["num_frames"] * rows["num_pixels"]).tolist(), strict=True))
+        costs = [float(cost_by_id.get(clip.clip_id, 0.0)) for clip in self._sidecar.clips]
+        chosen = self._sampled(costs, max_cost=compared_cost(costs))
+        paths = {clip.clip_id: clip.path for clip in planned.clips}
+        whole = {clip.clip_id for clip in planned.clips if not clip.is_span}
+        from video_assets.pipeline.checks.comparison import SourceComparison
+
+        records = list(self._records(chosen))
+        jobs = [
+            SourceComparison(
+                directory / paths.get(clip_id := str(record["id"], "utf-8", "replace"), clip_id),
+                tuple(record["images"]) if self._encoding.stores_images else decode_images(record["images"]),
+                tuple(int(t) for t in record["timestamps_us"]),
+                clip_id in whole,
+                self._encoding,
+                self.limits,
+            )
+            for _, record in records
+        ]
+        compared: list[tuple[float, list[CheckPicture]]] = []
+        for (number, record), result in zip(records, compare_all(jobs, self.make_pool), strict=True):
+            clip_id = record["id"].decode("utf-8", "replace")
+            place = f"record {number} of {self._shard.name}, clip {clip_id}"
+            if isinstance(result, Loss) and result.reason == "missing_file":
+                video = str(paths.get(clip_id, clip_id))
+                raise _Failed(
+                    f"{place}: its video {video} is not in the source {directory} any more; put it back, or build "
+                    "again, which takes the clip out of the dataset",
+                    facts={MISSING_VIDEO: video},
+                )
+            if isinstance(result, Loss):
+                raise _Failed(f"{place}: its source cannot be decoded again: {result.detail}")
+            pictures = _side_by_side(clip_id, record, result)
+            if result.fault:
+                raise _Failed(f"{place}: {result.fault}", pictures)
+            compared.append((result.psnr_db, pictures))
+        description = f"{len(compared)} of {len(costs)} records show their source's frames"
+        worst_db, pictures = min(compared, key=lambda found: found[0], default=(99.0, []))
+        return description, {"records_compared": len(compared), "worst_psnr_db": round(worst_db, 2)}, *pictures
+
+
+def _indices_in(record: dict[str, Any]) -> list[int]:
+    """Of the record's one label, or of all that it has."""
+    return sorted(np.atleast_1d(record["label"]).tolist())
+
+
+def _labels_in(record: dict[str, Any]) -> str:
+    found = _indices_in(record)
+    return f"the label {found[0]}" if len(found) == 1 else f"the labels {_named(found) or 'none'}"
+
+
+def _named(indices: Sequence[int]) -> str:
+    return ", ".join(map(str, sorted(indices)))
+
+
+def _side_by_side(clip_id: str, record: dict[str, Any], result: "ComparisonResult") -> list[CheckPicture]:
+    """The frame that is farthest from its source, and what its source shows then; nothing if they were not compared."""
+    if not result.images:
+        return []
+    seconds = int(record["timestamps_us"][result.frame_index]) / 1e6
+    words = f"{clip_id}, frame {result.frame_index} at {seconds:.2f} s: {result.psnr_db:.1f} dB"
+    return [CheckPicture(words, result.images, ("stored", "its source"))]

@@ -1,0 +1,1 @@
+"""Stage 5: the commit, which makes planned shards the dataset."""

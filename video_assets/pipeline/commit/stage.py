@@ -1,0 +1,267 @@
+"""Stage 5: the commit: check every planned shard, and swap the metadata that readers open."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from video_assets.domain.checks import CheckOutcome
+from video_assets.domain.errors import BuildRefused
+from video_assets.domain.limits import Limits
+from video_assets.domain.splits import Split
+from video_assets.domain.text import sequence_of
+from video_assets.media.workers.pool import PoolMaker
+from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
+from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
+from video_assets.pipeline.commit.card import Committed, card_files, class_rows
+from video_assets.pipeline.commit.changes import commit_notes
+from video_assets.pipeline.commit.publish import copied_tables, publish, remove_retired, text_indexes
+from video_assets.pipeline.dataset_state import committed_lengths, refuse_damaged_labels
+from video_assets.pipeline.label_sets import indices_of_sets
+from video_assets.pipeline.plan.table import ReadPlan, plan_digest
+from video_assets.pipeline.shards.pending import is_as_planned
+from video_assets.records.dataset_info import dataset_info_json
+from video_assets.records.tfds import features_json
+from video_assets.storage.addresses import ask_each
+from video_assets.storage.files import file_status, remove_temporaries, was_written_after
+from video_assets.storage.paths import (
+    FILEPATH_TEMPLATE,
+    DatasetPaths,
+    VersionPaths,
+    parse_partition_key,
+    partition_key,
+)
+from video_assets.storage.quarantine import replace_stage
+from video_assets.storage.schemas import INDEX, LABEL_INDICES, QUARANTINE
+from video_assets.storage.sidecars import Sidecar
+from video_assets.storage.tables import table_bytes
+
+
+@dataclass(slots=True, kw_only=True)
+class CommitReport:
+    """The committed dataset, in numbers."""
+
+    version_dir: str
+    records: dict[Split, int] = field(default_factory=dict)
+    shards: dict[Split, int] = field(default_factory=dict)
+    num_bytes: dict[Split, int] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+    was_changed: bool = False
+    licence: str = ""
+    classes: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+
+
+def commit_dataset(
+    paths: DatasetPaths,
+    limits: Limits,
+    make_pool: PoolMaker,
+    *,
+    max_failed_fraction: float,
+    near_duplicates_are_errors: bool = False,
+    retired_grace_minutes: float = 15.0,
+    licence: str = "",
+    text_index: bool = False,
+) -> CommitReport:
+    """Commits the plan: its shards become the dataset, under this licence, or that of the commit before.
+
+    Shards that the committed dataset does not hold yet are verified once more, whichever run wrote them.
+    `dataset_info.json` is swapped last; until then readers see the old dataset. Files of retired shards stay
+    for a while after the commit that retired them, for readers that opened the dataset before it.
+
+    Raises:
+        BuildRefused: if a planned shard is missing or unsound, or a check of the dataset fails; it is named.
+        FileDamaged: if a table or `labels.txt`, which readers would get, is not as it was written.
+    """
+    refuse_damaged_labels(paths)
+    audit = DatasetAudit(paths, max_failed_fraction, near_duplicates_are_errors)
+    plan = audit.plan
+    version_paths = paths.version(plan.pinned.version)
+    sidecars = _sound_shards(audit, version_paths)
+    indexes = text_indexes(version_paths, sidecars, is_asked_for=text_index)
+    _refuse_unsound(paths, plan, _uncommitted(version_paths, sidecars), limits, make_pool)
+    _record_losses(paths, sidecars)
+    outcomes = [audit.run(name) for name in DATASET_CHECKS]
+    failed = [outcome for outcome in outcomes if outcome.makes_invalid]
+    if failed:
+        raise BuildRefused(_refusal(failed))
+    report = _report(version_paths, plan.pinned.splits, sidecars)
+    index, schema = _index(sidecars), INDEX
+    if plan.pinned.encoding.multi_label:
+        schema = INDEX.append(LABEL_INDICES)
+        index[LABEL_INDICES.name] = indices_of_sets(index["label"], plan.labels)
+    digest = plan_digest(plan, audit.fingerprints)
+    notes = commit_notes(paths, plan.pinned.version, index, digest, licence)
+    committed = Committed(
+        paths=paths,
+        plan=plan,
+        notes=notes,
+        sidecars=sidecars,
+        index=index,
+        records=report.records,
+        shards=report.shards,
+        num_bytes=report.num_bytes,
+        outcomes=outcomes,
+    )
+    report.licence = notes.licence
+    report.classes = {row.label: dict(row.clips) for row in class_rows(index, plan)}
+    contents = {
+        **dict(copied_tables(paths, version_paths)),
+        version_paths.index.name: table_bytes(index, schema, notes.as_notes()),
+        **indexes,
+        **card_files(committed),
+        **_metadata(committed),
+    }
+    report.was_changed = publish(version_paths, contents, sidecars)
+    report.removed = remove_retired(version_paths, sidecars.keys(), retired_grace_minutes)
+    remove_temporaries(version_paths.directory)
+    return report
+
+
+def _sound_shards(audit: DatasetAudit, version_paths: VersionPaths) -> dict[str, Sidecar]:
+    """The sidecar of every planned shard.
+
+    Raises:
+        BuildRefused: if there is no planned shard, or one is missing, stale or changed on disk.
+    """
+    fingerprints = audit.fingerprints
+    if not fingerprints:
+        raise BuildRefused("the plan has no shards; materialize manifest, splits and plan first")
+    found, committed = audit.sidecars, file_status(version_paths.dataset_info)
+    are_planned = ask_each(
+        version_paths.directory,
+        lambda item: is_as_planned(version_paths, *item, found[item[0]], committed),
+        fingerprints.items(),
+    )
+    missing = [key for key, is_there in zip(fingerprints, are_planned, strict=True) if not is_there]
+    if missing:
+        named = sequence_of(missing)
+        assets = " and ".join(f"{split}_shards" for split in audit.plan.pinned.splits)
+        raise BuildRefused(
+            f"{len(missing)} of {len(fingerprints)} planned shards are missing, stale or damaged: {named}. "
+            f"Materialize these partitions of {assets}, then dataset."
+        )
+    return {key: sidecar for key, sidecar in found.items() if sidecar is not None}
+
+
+def _uncommitted(version_paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -> list[str]:
+    """Shards that the committed dataset does not hold, or that were written after it."""
+    committed = file_status(version_paths.dataset_info)
+    if committed is None:
+        return list(sidecars)
+    lengths = committed_lengths(version_paths)
+
+    def is_fresh(item: tuple[str, Sidecar]) -> bool:
+        split, index = parse_partition_key(item[0])
+        known = lengths.get(split, [])
+        is_known = index < len(known) and known[index] == item[1].records
+        return not is_known or was_written_after(version_paths.sidecar(split, index).stat(), committed)
+
+    are_fresh = ask_each(version_paths.directory, is_fresh, sidecars.items())
+    return [key for key, fresh in zip(sidecars, are_fresh, strict=True) if fresh]
+
+
+def _refuse_unsound(
+    paths: DatasetPaths,
+    plan: ReadPlan,
+    keys: Sequence[str],
+    limits: Limits,
+    make_pool: PoolMaker,
+) -> None:
+    failed = [
+        outcome
+        for key in keys
+        for outcome in map(ShardAudit(paths, plan, key, limits, make_pool).run, SHARD_CHECKS)
+        if outcome.makes_invalid
+    ]
+    if failed:
+        raise BuildRefused(_refusal(failed))
+
+
+def _refusal(failed: Sequence[CheckOutcome]) -> str:
+    named = "; ".join(
+        f"{outcome.name}{f' of {outcome.target}' if outcome.target else ''}: {outcome.description}"
+        for outcome in failed[:5]
+    )
+    more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
+    return f"the dataset is not committed, for {len(failed)} checks fail: {named}{more}"
+
+
+def _record_losses(paths: DatasetPaths, sidecars: Mapping[str, Sidecar]) -> None:
+    rows = [
+        {
+            "source": loss.source,
+            "clip_id": loss.clip_id,
+            "label": loss.label,
+            "reason": loss.reason,
+            "detail": loss.detail,
+            "size_bytes": -1,
+            "mtime_ns": -1,
+        }
+        for sidecar in sidecars.values()
+        for loss in sidecar.losses
+    ]
+    frame = pd.DataFrame(rows, columns=[name for name in QUARANTINE.names if name != "stage"])
+    replace_stage(paths.quarantine, "shards", frame)
+
+
+def _report(version_paths: VersionPaths, splits: Sequence[Split], sidecars: Mapping[str, Sidecar]) -> CommitReport:
+    report = CommitReport(version_dir=str(version_paths.directory))
+    for split in splits:
+        mine = [sidecar for key, sidecar in sidecars.items() if parse_partition_key(key)[0] == split]
+        report.records[split] = sum(sidecar.records for sidecar in mine)
+        report.shards[split] = len(mine)
+        report.num_bytes[split] = sum(sidecar.bytes for sidecar in mine)
+    return report
+
+
+def _index(sidecars: Mapping[str, Sidecar]) -> pd.DataFrame:
+    """A row a record. Made by columns: a dictionary for each of ten million rows would fill a machine's memory."""
+    clips = [clip for sidecar in sidecars.values() for clip in sidecar.clips]
+    keys = [key for key, sidecar in sidecars.items() for _ in sidecar.clips]
+    columns = {name: [getattr(clip, name) for clip in clips] for name in INDEX.names if name not in _OF_THE_SHARD}
+    columns["split"] = [parse_partition_key(key)[0] for key in keys]
+    columns["shard"] = keys
+    columns["signature"] = [bytes.fromhex(clip.signature) for clip in clips]
+    return pd.DataFrame(columns, columns=INDEX.names)
+
+
+_OF_THE_SHARD = ("split", "shard", "signature")
+
+
+def _metadata(committed: Committed) -> dict[str, bytes]:
+    """What readers open, by name, in the order in which it is written: `dataset_info.json` last."""
+    paths, version_paths, plan = committed.paths, committed.version_paths, committed.plan
+    encoding, labels = plan.pinned.encoding, plan.labels
+    lengths: dict[Split, list[int]] = {
+        split: [
+            committed.sidecars[key].records if (key := partition_key(split, index)) in committed.sidecars else 0
+            for index in range(plan.pinned.num_shards[split])
+        ]
+        for split in plan.pinned.splits
+    }
+    has_captions = encoding.layout != "movinets_helper" and bool(plan.rows["caption"].notna().any())
+    info = dataset_info_json(
+        name=paths.name,
+        version=plan.pinned.version,
+        description=f"{sum(committed.records.values())} labelled clips of {len(labels)} classes",
+        encoding=encoding.as_dict(),
+        plan_digest=committed.notes.plan,
+        filepath_template=FILEPATH_TEMPLATE,
+        shard_lengths=lengths,
+        num_bytes=committed.num_bytes,
+        notes=committed.notes.as_dict(),
+        licence=committed.notes.licence,
+        has_captions=has_captions,
+        num_label_classes=len(labels) if encoding.multi_label else 0,
+    )
+    # Names before their number: readers take the number of classes from the names, never the other way round.
+    texts = {version_paths.label_names: "".join(f"{label}\n" for label in labels)}
+    if encoding.layout == "tfds":
+        texts[version_paths.features] = features_json(
+            image_format=encoding.image_format,
+            num_classes=len(labels),
+            has_captions=has_captions,
+            multi_label=encoding.multi_label,
+        )
+    texts[version_paths.dataset_info] = info
+    return {path.name: text.encode("utf-8") for path, text in texts.items()}

@@ -1,0 +1,117 @@
+"""What a dataset on disk says of itself: its last commit, its classes, and whether tables were lost."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from video_assets.domain.errors import DAMAGE_REMEDY, FileDamaged
+from video_assets.records.dataset_info import DatasetInfo, parse_dataset_info
+from video_assets.storage.files import NOT_THERE, read_if_there
+from video_assets.storage.paths import DatasetPaths, VersionPaths
+from video_assets.storage.tables import read_notes
+
+
+def read_commit(version_paths: VersionPaths) -> DatasetInfo | None:
+    """What the commit says, or None without one.
+
+    Raises:
+        FileDamaged: if it is not what a commit writes.
+        StorageFailed: if it cannot be read.
+    """
+    data = read_if_there(version_paths.dataset_info)
+    return None if data is None else parse_dataset_info(data, version_paths.dataset_info)
+
+
+def _whole_commit(version_paths: VersionPaths) -> DatasetInfo | None:
+    """None also where it is damaged: the next commit then checks everything and writes it again."""
+    try:
+        return read_commit(version_paths)
+    except FileDamaged:
+        return None
+
+
+def committed_lengths(version_paths: VersionPaths) -> dict[str, list[int]]:
+    """Records of each shard of the committed dataset by split; 0 for a retired one.
+
+    Empty without a commit, and where it is damaged.
+    """
+    info = _whole_commit(version_paths)
+    return {} if info is None else {split: list(lengths) for split, lengths in info.lengths.items()}
+
+
+def committed_plan_digest(version_paths: VersionPaths) -> str:
+    """The digest of the plan that was committed last; empty without a commit, and where it is damaged."""
+    info = _whole_commit(version_paths)
+    return "" if info is None else info.plan_digest
+
+
+def committed_counts(paths: DatasetPaths, version: str) -> dict[str, dict[str, int]]:
+    """Records and live shards of each split of a committed version; empty without a commit."""
+    lengths = committed_lengths(paths.version(version))
+    return {
+        split: {"records": sum(numbers), "shards": sum(1 for number in numbers if number)}
+        for split, numbers in lengths.items()
+    }
+
+
+def refuse_lost(paths: DatasetPaths, table: Path) -> None:
+    """For a stage that found no `table` of its own: lets it begin only where no version was ever committed.
+
+    Raises:
+        FileDamaged: if one was; its classes would be numbered, its clips split, and its shards written anew in place.
+    """
+    for version in paths.versions():
+        if paths.version(version).dataset_info.exists():
+            raise FileDamaged(
+                f"{table.name} of {paths.name} is missing, but {version} is committed; going on without it could move "
+                f"clips and classes. {DAMAGE_REMEDY[0].upper()}{DAMAGE_REMEDY[1:]}; or remove {paths.directory} to "
+                "begin again"
+            )
+
+
+LABELS_NOTE = "labels"
+
+
+def labels_data(labels: Sequence[str]) -> bytes:
+    """What `labels.txt` holds: a class a line, in the order of their indices."""
+    return "".join(f"{label}\n" for label in labels).encode("utf-8")
+
+
+def known_labels(paths: DatasetPaths, notes: Mapping[str, str] | None) -> list[str]:
+    """Classes in the order of their indices; `notes` are the manifest's, None where there is no manifest yet.
+
+    `labels.txt` is written first. A build that was killed between the two leaves new classes in it, behind those that
+    the manifest knows; they keep their indices, which a plan may have used already. Nothing else may differ: a class
+    that is lost or misspelt would move all the others. Manifests of earlier versions have no copy.
+
+    Raises:
+        FileDamaged: if `labels.txt` is gone, or is not what the manifest says.
+    """
+    try:
+        data = paths.labels.read_bytes()
+    except NOT_THERE:
+        if notes is None:
+            return []
+        raise FileDamaged(
+            f"labels.txt of {paths.name}, the numbers of its classes, is missing; {DAMAGE_REMEDY}"
+        ) from None
+    noted = labels_data(json.loads((notes or {}).get(LABELS_NOTE, "[]")))
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FileDamaged(f"labels.txt of {paths.name} is damaged: it is not text; {DAMAGE_REMEDY}") from error
+    if not data.startswith(noted):
+        raise FileDamaged(
+            f"labels.txt of {paths.name} is damaged: its classes are not those of {paths.manifest.name}, and their "
+            f"numbers must not move; {DAMAGE_REMEDY}"
+        )
+    return [label for label in text.split("\n") if label]
+
+
+def refuse_damaged_labels(paths: DatasetPaths) -> None:
+    """Lets pass what `known_labels` does.
+
+    Raises:
+        FileDamaged: as `known_labels`, or if the manifest is damaged.
+    """
+    known_labels(paths, read_notes(paths.manifest))

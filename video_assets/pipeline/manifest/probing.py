@@ -1,0 +1,59 @@
+"""One file: its hash, and what is in it. Runs in a decoding process."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from video_assets.domain.clips import ListedFile, Loss, VideoLost
+from video_assets.domain.errors import StorageFailed
+from video_assets.domain.limits import Limits
+from video_assets.media.open.video import VideoFacts
+from video_assets.media.probe import probe_video
+from video_assets.storage.addresses import stat_file
+from video_assets.storage.remote_files import content_identity, locate_video
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What opening a file told: the hash of its content, and what is in it."""
+
+    content_hash: str
+    video: VideoFacts
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeJob:
+    """One file to open."""
+
+    directory: Path
+    file: ListedFile
+    limits: Limits
+
+
+def probe_file(job: ProbeJob) -> FileFacts:
+    """Hashes and probes one file. Runs in a decoding process.
+
+    Raises:
+        VideoLost: if it cannot be used.
+    """
+    file, limits = job.file, job.limits
+    path = job.directory / file.path
+    if file.size_bytes == 0:
+        raise VideoLost(Loss("empty_file", "the file has no bytes"))
+    if file.size_bytes > limits.max_file_bytes:
+        allowed = f"{limits.max_file_bytes} are allowed (manifest.max_file_megabytes)"
+        detail = f"the file has {file.size_bytes} bytes, {allowed}"
+        raise VideoLost(Loss("too_large", detail))
+    try:
+        video = locate_video(path)
+        content_hash = content_identity(video)
+        facts = probe_video(video, limits)
+        is_same = stat_file(path, file.path) == file
+    except FileNotFoundError as error:
+        raise VideoLost(Loss("missing_file", "the file vanished after it was listed")) from error
+    except StorageFailed:
+        raise
+    except OSError as error:
+        raise VideoLost(Loss("read_failed", f"the file cannot be read: {error.strerror or error}")) from error
+    if not is_same:
+        raise VideoLost(Loss("changed", "the file changed while it was read; the next run takes it"))
+    return FileFacts(content_hash, facts)

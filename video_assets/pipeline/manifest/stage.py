@@ -1,0 +1,319 @@
+"""Stage 1: list the source, open what is new, and write down every clip that can be used."""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pandas as pd
+
+from video_assets.domain.clips import LeftOut, ListedFile, Loss, LostSource, WantedClip
+from video_assets.domain.errors import BuildRefused
+from video_assets.domain.labels import append_labels
+from video_assets.domain.limits import Limits, TableLimits
+from video_assets.domain.progress import Progress, silent
+from video_assets.media.workers.pool import PoolMaker
+from video_assets.pipeline.dataset_state import LABELS_NOTE, known_labels, labels_data, refuse_lost
+from video_assets.pipeline.label_sets import class_counts
+from video_assets.pipeline.manifest.excluded import (
+    decoder_notes,
+    gone_clips,
+    refuse_another_source,
+    remembered_losses,
+    without_bad_spans,
+    without_conflicts,
+)
+from video_assets.pipeline.manifest.new_files import settled_files
+from video_assets.pipeline.pinned import PinnedSettings
+from video_assets.pipeline.settings import SourceSettings
+from video_assets.storage.files import remove_temporaries, write_if_changed
+from video_assets.storage.listing import NOT_LISTED, NOT_SEEN
+from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.quarantine import quarantine_rows, replace_stage
+from video_assets.storage.schemas import FACTS_FIELDS, LEFT_OUT, MANIFEST
+from video_assets.storage.sources import SourceClips, is_table, read_source
+from video_assets.storage.tables import read_noted_table, read_notes, write_table
+
+if TYPE_CHECKING:
+    from video_assets.pipeline.manifest.probing import FileFacts
+
+FACTS_COLUMNS = [name for name, _ in FACTS_FIELDS]
+_FILE_COLUMNS = ["path", "size_bytes", "mtime_ns"]
+
+
+@dataclass(slots=True)
+class ManifestReport:
+    """What the stage did. `clips` is the manifest, one row a clip; `gone` are the ids that only the one before has."""
+
+    clips: pd.DataFrame
+    labels: list[str]
+    multi_label: bool = False
+    num_files_probed: int = 0
+    num_files_reused: int = 0
+    lost: pd.DataFrame = field(default_factory=pd.DataFrame)
+    left_out: Sequence[LeftOut] = ()
+    gone: Sequence[str] = ()
+
+    @property
+    def failed_fraction(self) -> float:
+        """Lost clips of all that the source asks for."""
+        return len(self.lost) / max(1, len(self.lost) + len(self.clips))
+
+
+class TooManyLost(BuildRefused):
+    """More clips cannot be used than may be. `found` says so, `remedy` what to do; the quarantine names all of them."""
+
+    def __init__(self, found: str, remedy: str) -> None:
+        super().__init__(f"{found} All are named in quarantine.parquet; {remedy}.")
+        self.found = found
+        self.remedy = remedy
+
+
+def build_manifest(
+    source: Path,
+    paths: DatasetPaths,
+    settings: SourceSettings,
+    make_pool: PoolMaker,
+    progress: Progress = silent,
+) -> ManifestReport:
+    """Writes `manifest.parquet`, `labels.txt`, `left_out.parquet` and the manifest's part of the quarantine.
+
+    Only files that are new or changed (size or time) are opened. The result does not depend on the order in
+    which the source lists its files.
+
+    Raises:
+        SettingsError: if the source cannot be read.
+        BuildRefused: if the source asks for nothing, or for no clip that is known already.
+        TooManyLost: if more than the allowed fraction of its clips is lost; the quarantine is written before.
+        FileDamaged: if the manifest before it or `labels.txt` is not as it was written, or is lost.
+    """
+    asked = read_source(
+        source,
+        include=settings.include,
+        group_pattern=settings.group_pattern,
+        table_limits=settings.table_limits,
+        multi_label=settings.multi_label,
+    )
+    return update_manifest(source, asked, paths, settings, make_pool, progress)
+
+
+def update_manifest(
+    source: Path,
+    asked: SourceClips,
+    paths: DatasetPaths,
+    settings: SourceSettings,
+    make_pool: PoolMaker,
+    progress: Progress = silent,
+) -> ManifestReport:
+    """`build_manifest` for a source that was listed already."""
+    _refuse_single_labels(paths, settings)
+    remove_temporaries(paths.directory)
+    previous, previous_notes = read_noted_table(paths.manifest, MANIFEST)
+    if previous_notes is None:
+        refuse_lost(paths, paths.manifest)
+    if settings.only_settled:
+        asked = _without_moving(asked, settled_files(paths), previous)
+    known = known_labels(paths, previous_notes)
+    _refuse_empty(source, asked, previous)
+    _refuse_unlisted(asked, previous)
+    clips, lost, report = _open_files(asked, previous, paths, settings, make_pool, progress)
+    report.gone = gone_clips(previous, asked, clips)
+    refuse_another_source(source, previous, report.gone)
+    clips, conflicts = without_conflicts(clips, multi_label=settings.multi_label)
+    files = {name: clip.file for clip in asked.clips for name in (clip.clip_id, clip.file.path)}
+    report.lost = quarantine_rows([*asked.lost, *lost, *conflicts], files)
+    is_refused = report.failed_fraction > settings.max_failed_fraction or clips.empty
+    # What was accepted before stays, and with it the plan that was made of it, which may still wait for its commit.
+    replace_stage(paths.quarantine, "refused" if is_refused else "manifest", report.lost, decoder_notes())
+    write_table(
+        paths.left_out, pd.DataFrame([asdict(item) for item in asked.left_out], columns=LEFT_OUT.names), LEFT_OUT
+    )
+    report.left_out = asked.left_out
+    report.clips = clips.sort_values("clip_id", kind="stable", ignore_index=True)
+    if is_refused:
+        raise _too_many_lost(report, settings.max_failed_fraction)
+    report.multi_label = settings.multi_label
+    report.labels = append_labels(known, class_counts(clips, multi_label=settings.multi_label))
+    write_if_changed(paths.labels, labels_data(report.labels))  # before its second copy; see `known_labels`
+    notes = {"source": str(source.absolute()), "settings": json.dumps(asdict(settings))}
+    notes[LABELS_NOTE] = json.dumps(report.labels)
+    write_table(paths.manifest, report.clips, MANIFEST, notes)
+    return report
+
+
+def manifest_settings(paths: DatasetPaths) -> SourceSettings:
+    """The settings under which the manifest was made; the stages after it keep its limits.
+
+    Raises:
+        BuildRefused: if there is no manifest.
+    """
+    notes = read_notes(paths.manifest)
+    if notes is None:
+        raise BuildRefused(f"there is no manifest in {paths.directory}; materialize manifest first")
+    values = json.loads(notes["settings"])
+    values["limits"], values["include"] = Limits(**values["limits"]), tuple(values["include"])
+    values["table_limits"] = TableLimits(**values.get("table_limits", {}))  # manifests of before have none
+    return SourceSettings(**values)
+
+
+def _refuse_single_labels(paths: DatasetPaths, settings: SourceSettings) -> None:
+    """Label sets must not become classes of their own: `labels.txt` would keep them for ever."""
+    pinned = PinnedSettings.of_plan(paths)
+    if pinned is not None and pinned.encoding.multi_label and not settings.multi_label:
+        raise BuildRefused(
+            f"the clips of {paths.name} have several labels, but manifest.multi_label is false now; "
+            "set manifest.multi_label: true, or build another dataset under another name"
+        )
+
+
+def _without_moving(asked: SourceClips, settled: set[ListedFile], previous: pd.DataFrame) -> SourceClips:
+    """Leaves out files that did not stand still between two looks: they may be half copied.
+
+    One that is as the manifest before saw it stands still, whoever looked when.
+    """
+    moving = {clip.file for clip in asked.clips if clip.file not in settled}
+    rows = previous.loc[previous["path"].isin([file.path for file in moving]), _FILE_COLUMNS]
+    moving -= {ListedFile(*values) for values in rows.itertuples(index=False, name=None)}
+    paths = sorted({file.path for file in moving})
+    asked.left_out += [LeftOut(path, "new or still being written; the next look takes it") for path in paths]
+    asked.clips = [clip for clip in asked.clips if clip.file not in moving]
+    return asked
+
+
+def _refuse_empty(source: Path, asked: SourceClips, previous: pd.DataFrame) -> None:
+    if asked.clips or asked.lost:
+        return
+    left_out = (
+        f" ({len(asked.left_out)} entries were left out, such as {asked.left_out[0].source}: " if asked.left_out else ""
+    )
+    why = f"{left_out}{asked.left_out[0].reason})" if asked.left_out else ""
+    known = (
+        f" The dataset knows {len(previous)} clips; an empty source does not mean that they are gone."
+        if len(previous)
+        else ""
+    )
+    remedy = "Put videos into a folder per class, or name a table."
+    if is_table(source):
+        remedy = "The table has no rows; write one for each clip."
+    raise BuildRefused(f"no videos in the source {source}{why}.{known} {remedy}")
+
+
+def _refuse_unlisted(asked: SourceClips, previous: pd.DataFrame) -> None:
+    """What cannot be listed or looked at is not gone; where no clip came from may be anybody's."""
+    for item in [item for item in asked.left_out if item.reason.startswith((NOT_LISTED, NOT_SEEN))]:
+        place = item.source.rstrip("/")
+        num_known = int(((previous["path"] == place) | previous["path"].str.startswith(f"{place}/")).sum())
+        if num_known:
+            raise BuildRefused(
+                f"of the source, {item.source}: {item.reason}; the dataset knows {num_known} clips in it, "
+                "which are not taken for deleted: make it readable, or remove it"
+            )
+
+
+def _too_many_lost(report: ManifestReport, allowed: float) -> TooManyLost:
+    num_lost, num_asked = len(report.lost), len(report.lost) + len(report.clips)
+    reasons = ", ".join(f"{reason} {count}" for reason, count in report.lost["reason"].value_counts().items())
+    first = report.lost.iloc[0]
+    remedy = "mend or remove them, or raise manifest.max_failed_fraction" if len(report.clips) else "mend them"
+    return TooManyLost(
+        f"{num_lost} of {num_asked} clips ({num_lost / num_asked:.1%}) cannot be used ({reasons}); "
+        f"at most {allowed:.1%} may fail. The first is {first['source']}: {first['detail'].rstrip('.')}.",
+        remedy,
+    )
+
+
+def _open_files(
+    asked: SourceClips,
+    previous: pd.DataFrame,
+    paths: DatasetPaths,
+    settings: SourceSettings,
+    make_pool: PoolMaker,
+    progress: Progress,
+) -> tuple[pd.DataFrame, list[LostSource], ManifestReport]:
+    """The clips with the facts of their files, those that are lost, and the counts."""
+    wanted = _wanted_frame(asked.clips)
+    known = previous[[*_FILE_COLUMNS, "content_hash", *FACTS_COLUMNS]].drop_duplicates("path")
+    clips = wanted.merge(known, on=_FILE_COLUMNS, how="left")
+    remembered = remembered_losses(paths.quarantine)
+    is_new = clips["content_hash"].isna()
+    files = {clip.file.path: clip.file for clip in asked.clips}
+    losses = {path: loss for path, loss in remembered.items() if files.get(path[0]) == ListedFile(*path)}
+    lost_paths = {path[0]: loss for path, loss in losses.items()}
+    to_probe = [files[path] for path in sorted(set(clips.loc[is_new, "path"]) - lost_paths.keys())]
+    found = _probe(asked.directory, to_probe, settings.limits, make_pool, progress)
+    facts = {path: result for path, result in found.items() if not isinstance(result, Loss)}
+    lost_paths |= {path: result for path, result in found.items() if isinstance(result, Loss)}
+    clips = pd.concat([clips[~is_new], _with_facts(wanted[is_new.to_numpy()], facts)], ignore_index=True)
+    clips, bad_spans = without_bad_spans(clips)
+    lost = [
+        LostSource(clip.clip_id, lost_paths[clip.file.path], clip.label)
+        for clip in asked.clips
+        if clip.file.path in lost_paths
+    ]
+    num_reused = len(files) - len(to_probe)
+    report = ManifestReport(clips, [], num_files_probed=len(to_probe), num_files_reused=num_reused)
+    return clips, [*lost, *bad_spans], report
+
+
+def _wanted_frame(clips: Sequence[WantedClip]) -> pd.DataFrame:
+    columns = {
+        "clip_id": [clip.clip_id for clip in clips],
+        "path": [clip.file.path for clip in clips],
+        "label": [clip.label for clip in clips],
+        "group": [clip.group for clip in clips],
+        "official_split": [clip.official_split for clip in clips],
+        "caption": [clip.caption for clip in clips],
+        "start_seconds": [clip.start_seconds for clip in clips],
+        "end_seconds": [clip.end_seconds for clip in clips],
+        "size_bytes": [clip.file.size_bytes for clip in clips],
+        "mtime_ns": [clip.file.mtime_ns for clip in clips],
+    }
+    numbers = ("size_bytes", "mtime_ns", "start_seconds", "end_seconds")
+    kinds = {name: MANIFEST.field(name).type.to_pandas_dtype() if name in numbers else "str" for name in columns}
+    return pd.DataFrame(columns).astype(kinds)
+
+
+def _probe(
+    directory: Path,
+    files: Sequence[ListedFile],
+    limits: Limits,
+    make_pool: PoolMaker,
+    progress: Progress,
+) -> "dict[str, FileFacts | Loss]":
+    if not files:
+        return {}
+    from video_assets.pipeline.manifest.probing import ProbeJob, probe_file
+
+    results: dict[str, FileFacts | Loss] = {}
+    counted = progress("probing", len(files), sum(file.size_bytes for file in files))
+    with make_pool() as pool:
+        for result in pool.map(probe_file, (ProbeJob(directory, file, limits) for file in files)):
+            results[result.job.file.path] = result.outcome
+            counted(1, result.job.file.size_bytes)
+    return results
+
+
+def _with_facts(wanted: pd.DataFrame, facts: "dict[str, FileFacts]") -> pd.DataFrame:
+    """The wanted clips whose files have facts, with these."""
+    rows = wanted[wanted["path"].isin(facts.keys())]
+    found = [facts[path] for path in rows["path"]]
+    columns = pd.DataFrame(
+        [{"content_hash": item.content_hash, **asdict(item.video)} for item in found],
+        columns=["content_hash", *FACTS_COLUMNS],
+        index=rows.index,
+    )
+    return pd.concat([rows, columns], axis=1)
+
+
+KEPT_SETTINGS: Final = ("group_pattern", "include")
+"""Left out in a later build, a group would come apart into train and test, and clips that were not wanted come in."""
+
+
+def kept_settings(paths: DatasetPaths, settings: SourceSettings, given: Collection[str]) -> SourceSettings:
+    """The settings with what the dataset was built with last, for those of `KEPT_SETTINGS` that are not `given`."""
+    kept = [name for name in KEPT_SETTINGS if name not in given]
+    if not kept or not paths.manifest.exists():
+        return settings
+    before = manifest_settings(paths)
+    return replace(settings, **{name: getattr(before, name) for name in kept})

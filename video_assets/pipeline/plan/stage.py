@@ -1,0 +1,229 @@
+"""Stage 3: the plan, the dataset's lock file: which clip goes to which shard, under which encoding."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from video_assets.domain.clips import PASSING_REASONS
+from video_assets.domain.encoding import ENCODER_VERSION, Encoding, changed_fields, what_cannot_be_stored
+from video_assets.domain.errors import BuildRefused, SettingsError
+from video_assets.domain.estimates import estimated_record_bytes
+from video_assets.domain.hashing import json_digest
+from video_assets.domain.plan import assign_shards
+from video_assets.domain.splits import Split
+from video_assets.pipeline.dataset_state import refuse_lost
+from video_assets.pipeline.manifest.stage import manifest_settings
+from video_assets.pipeline.pinned import PinnedSettings
+from video_assets.pipeline.plan.table import live_shards, not_stored_words, partition_keys, planned_rows
+from video_assets.pipeline.settings import ShardingSettings
+from video_assets.records.layouts import layout_codec
+from video_assets.storage.files import read_lines
+from video_assets.storage.paths import (
+    FIRST_VERSION,
+    DatasetPaths,
+    VersionPaths,
+    next_version,
+    parse_partition_key,
+    partition_key,
+)
+from video_assets.storage.quarantine import read_quarantine
+from video_assets.storage.schemas import PLAN
+from video_assets.storage.sidecars import read_sidecar
+from video_assets.storage.tables import read_notes, read_table, write_table
+
+
+@dataclass(slots=True, kw_only=True)
+class PlanReport:
+    """What the stage decided. `rows` is the plan, one row a clip; shards are named by their partition keys."""
+
+    rows: pd.DataFrame
+    pinned: PinnedSettings
+    labels: list[str]
+    added: list[str]
+    superseded: list[str]
+    encoding_changed: bool = False
+
+    @property
+    def shards(self) -> list[str]:
+        """Partition keys of all live shards, in order."""
+        return live_shards(self.rows)
+
+    @property
+    def not_stored(self) -> str:
+        """What the source holds and the layout has no place for, as a sentence; empty if it is nothing."""
+        return not_stored_words(self.rows, self.pinned.encoding)
+
+    def data_version(self) -> str:
+        """Hash of encoding and label map only, so that growth does not make old shards stale."""
+        return json_digest([self.pinned.encoding.as_dict(), self.pinned.encoder_version, self.labels])
+
+
+def build_plan(
+    paths: DatasetPaths,
+    encoding: Encoding,
+    sharding: ShardingSettings,
+    *,
+    new_version: bool = False,
+    retry_lost: bool = False,
+    version_source: DatasetPaths | None = None,
+) -> PlanReport:
+    """Writes `plan.parquet` and `encoding.json`.
+
+    With `retry_lost`, shards that lost a clip to a fault that may pass are superseded, so that it is tried again.
+    `version_source` is where version directories are looked for, if it is another place (a dry run). Shards that are
+    planned already keep their rows. What is new is put into new shards; see `domain.plan.assign_shards`.
+
+    Raises:
+        SettingsError: if this version cannot write the layout, or the layout has no place for sound, or for several
+            labels, that are asked for.
+        BuildRefused: if the dataset exists under another encoding and `new_version` is not set.
+        FileDamaged: if a table is not as it was written, or the plan of a committed dataset is lost.
+    """
+    if paths.manifest.exists():
+        encoding = replace(encoding, multi_label=manifest_settings(paths).multi_label)
+    layout_codec(encoding.layout)
+    if told := what_cannot_be_stored(encoding):
+        raise SettingsError(told)
+    before = PinnedSettings.of_plan(paths)
+    previous = read_table(paths.plan, PLAN)
+    if before is None or previous.empty:
+        refuse_lost(version_source or paths, paths.plan)
+    clips = planned_rows(paths, previous, multi_label=encoding.multi_label)
+    pinned, is_same = _pin(paths, before, encoding, sharding, version_source or paths, new_version=new_version)
+    if not is_same:
+        previous = previous.iloc[:0]
+    retried = _lost_and_seen_since(previous, clips, (version_source or paths).version(pinned.version))
+    retried |= _lost_to_passing_faults(paths) if retry_lost else set[str]()
+    previous = previous[["split", "shard_index", "position", "row_digest", "clip_id"]]  # the rest is not needed again
+    placed: dict[tuple[Split, int], tuple[str, ...]] = {}
+    added: list[str] = []
+    superseded: list[str] = []
+    for split in pinned.splits_with(clips["split"]):
+        old = previous[previous["split"] == split].sort_values(["shard_index", "position"])
+        again = set(old.loc[old["clip_id"].isin(retried), "shard_index"])
+        existing = {int(i): digests.tolist() for i, digests in old.groupby("shard_index")["row_digest"]}
+        existing = {index: ([] if index in again else digests) for index, digests in existing.items()}
+        assignment = assign_shards(
+            clips.loc[clips["split"] == split, "row_digest"].tolist(),
+            existing,
+            num_shards=pinned.num_shards.get(split, 0),
+            clips_per_shard=pinned.clips_per_shard,
+            seed=0,
+        )
+        placed |= {(split, index): members for index, members in assignment.shards.items()}
+        pinned.num_shards[split] = assignment.num_shards
+        added += [partition_key(split, index) for index in assignment.added]
+        superseded += [partition_key(split, index) for index in sorted({*assignment.superseded, *again})]
+    plan = _place(clips, placed)
+    del clips, previous
+    report = PlanReport(
+        rows=plan,
+        pinned=pinned,
+        labels=read_lines(paths.labels),
+        added=added,
+        superseded=superseded,
+        encoding_changed=not is_same and before is not None,
+    )
+    write_table(paths.plan, plan, PLAN, pinned.as_notes())
+    pinned.write(paths.encoding)
+    return report
+
+
+def _lost_to_passing_faults(paths: DatasetPaths) -> set[str]:
+    lost = read_quarantine(paths.quarantine)
+    return set(lost.loc[(lost["stage"] == "shards") & lost["reason"].isin(PASSING_REASONS), "clip_id"])
+
+
+def _lost_and_seen_since(previous: pd.DataFrame, clips: pd.DataFrame, version_paths: VersionPaths) -> set[str]:
+    """Clips that a shard lost because their file had changed since the manifest, and that a newer manifest has seen.
+
+    A file that was only touched, or copied with its old content, has the same row: nothing else would bring it back.
+    """
+    now = clips.set_index("row_digest")["mtime_ns"]
+    touched = previous[previous["row_digest"].isin(now.index)]
+    touched = touched[touched["mtime_ns"] != touched["row_digest"].map(now)]
+    found: set[str] = set()
+    for key in sorted(set(partition_keys(touched))):
+        sidecar = read_sidecar(version_paths.sidecar(*parse_partition_key(key)))
+        if sidecar is not None:
+            found |= {loss.clip_id for loss in sidecar.losses if loss.reason == "changed"}
+    return found.intersection(touched["clip_id"])
+
+
+def _place(clips: pd.DataFrame, shards: Mapping[tuple[Split, int], Sequence[str]]) -> pd.DataFrame:
+    """The rows in the order of their shards, with their places."""
+    sizes = [len(members) for members in shards.values()]
+    digests = [digest for members in shards.values() for digest in members]
+    plan = clips.iloc[pd.Index(clips["row_digest"]).get_indexer(digests)].reset_index(drop=True)
+    plan["shard_index"] = np.repeat(np.array([index for _, index in shards], np.int64), sizes)
+    plan["position"] = np.concatenate([np.arange(size) for size in sizes] or [np.zeros(0, np.int64)])
+    return plan
+
+
+def _pin(
+    paths: DatasetPaths,
+    before: PinnedSettings | None,
+    encoding: Encoding,
+    sharding: ShardingSettings,
+    built: DatasetPaths,
+    *,
+    new_version: bool,
+) -> tuple[PinnedSettings, bool]:
+    """The settings to pin, and whether what was planned before goes on under them."""
+    source = (read_notes(paths.manifest) or {}).get("source", "")
+    clips_per_shard = planned_clips_per_shard(sharding, encoding)
+    pinned = PinnedSettings(version=FIRST_VERSION, encoding=encoding, clips_per_shard=clips_per_shard, source=source)
+    if before is None:
+        return pinned, False
+    changes: dict[str, tuple[object, object]] = dict(changed_fields(before.encoding, encoding))
+    if before.encoder_version != ENCODER_VERSION:
+        changes["encoder_version"] = (before.encoder_version, ENCODER_VERSION)
+    pinned.version = before.version
+    if not changes:
+        pinned.num_shards = dict(before.num_shards)
+        if sharding.clips_per_shard < 1:
+            pinned.clips_per_shard = before.clips_per_shard
+        return pinned, True
+    if not _has_shards(built, before.version):
+        return pinned, False  # nothing was written under the old settings
+    if not new_version:
+        raise BuildRefused(_another_encoding(built.version(before.version), changes))
+    versions = [before.version, *built.versions()]
+    pinned.version = next_version(max(versions, key=lambda v: [int(n) for n in v.split(".")]))
+    return pinned, False
+
+
+def _another_encoding(paths: VersionPaths, changes: Mapping[str, tuple[object, object]]) -> str:
+    """Why a version that has shards cannot go on under other settings."""
+    named = ", ".join(f"{name} {old} → {new}" for name, (old, new) in changes.items())
+    place = "manifest and plan.encoding" if "multi_label" in changes else "plan.encoding"
+    if paths.dataset_info.exists():
+        return (
+            f"the dataset {paths.name} {paths.version} exists under another encoding ({named}). Set these fields of "
+            f"{place} back, or set plan.new_version: true to build the next version beside it."
+        )
+    return (
+        f"the dataset {paths.name} {paths.version} is not committed yet, but shards of its unfinished build are there "
+        f"under another encoding ({named}). Set these fields of {place} back to go on with them; or remove "
+        f"{paths.directory} to begin again under the new ones."
+    )
+
+
+def needs_new_version(paths: DatasetPaths) -> bool:
+    """Whether another encoding than the pinned one is refused without `new_version`: it has shards."""
+    before = PinnedSettings.of_plan(paths)
+    return before is not None and _has_shards(paths, before.version)
+
+
+def planned_clips_per_shard(sharding: ShardingSettings, encoding: Encoding) -> int:
+    """Clips of a shard of a new version: as many as are asked for, or as make about `shard_megabytes`."""
+    if sharding.clips_per_shard >= 1:
+        return sharding.clips_per_shard
+    return max(1, round(sharding.shard_megabytes * 1e6 / estimated_record_bytes(encoding)))
+
+
+def _has_shards(paths: DatasetPaths, version: str) -> bool:
+    directory = paths.version(version).directory
+    return directory.is_dir() and any(directory.glob(f"{paths.name}-*.tfrecord"))

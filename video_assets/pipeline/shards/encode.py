@@ -1,0 +1,206 @@
+"""One clip: from a source file to the framed bytes of its record. Runs in a decoding process."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from video_assets.domain.clips import Loss, VideoLost
+from video_assets.domain.encoding import Encoding
+from video_assets.domain.errors import StorageFailed
+from video_assets.domain.geometry import FrameSize
+from video_assets.domain.limits import Limits
+from video_assets.domain.plan import PlannedClip
+from video_assets.domain.sampling import KnownTimeline, Timeline, choose_timestamps, span_us
+from video_assets.media.decode.audio import decode_audio
+from video_assets.media.decode.clips import Choose, DecodedFrames, NotTogether, decode_clip, decode_spans
+from video_assets.media.images import KnownImages, clip_signature, encode_images
+from video_assets.media.index.matroska_part import LONG_FRAMES, Part
+from video_assets.records.framing import frame_record
+from video_assets.records.layouts import layout_codec
+from video_assets.records.values import ClipRecord
+from video_assets.storage.addresses import stat_file
+from video_assets.storage.remote_files import RemoteVideo, locate_video
+
+
+@dataclass(frozen=True, slots=True)
+class ClipJob:
+    """One clip to encode. Size and time are those that the file had when it was hashed, and `known` is of that time."""
+
+    path: Path
+    size_bytes: int
+    mtime_ns: int
+    clip: PlannedClip
+    encoding: Encoding
+    limits: Limits
+    known: KnownTimeline | None = None
+
+    @property
+    def part(self) -> Part | None:
+        """Which part of the video the clip is, if it is a span of a long one that is known."""
+        known, clip = self.known, self.clip
+        if known is None or known.num_frames < LONG_FRAMES or not clip.is_span:
+            return None
+        bounds = Timeline(np.array([known.start_us]), known.end_us)
+        return Part(known, *span_us(bounds, clip.start_seconds, clip.end_seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedClip:
+    """One framed record, and what happened on the way."""
+
+    framed: bytes
+    num_frames: int
+    note: str
+    signature: bytes
+    num_frames_decoded: int
+    num_frames_total: int
+
+
+def encode_clip(job: ClipJob) -> EncodedClip:
+    """Decodes, samples, resizes and frames one clip.
+
+    Raises:
+        VideoLost: if the clip cannot be used, or its file is no longer the one that the plan is about.
+    """
+    video = unchanged_video(job)
+    return encode_decoded(job, video, decode_job(job, video))
+
+
+def encode_spans(jobs: Sequence[ClipJob]) -> list[EncodedClip | Loss] | None:
+    """What `encode_clip` gives for each of these clips of one video, or says of its span; the video is decoded once.
+
+    None where anything was not smooth: then each clip has to be encoded by itself, which tells what holds for it.
+
+    Raises:
+        VideoLost: of a single clip as `encode_clip`; of several it says as little as None.
+    """
+    first, *others = jobs
+    if not others:
+        return [encode_clip(first)]
+    video = unchanged_video(first)
+    try:
+        choices = [_choice(job) for job in jobs]
+        found = decode_spans(video, choices, _frame_size(first.encoding), first.limits, joint_part(jobs))
+    except NotTogether:
+        return None
+    encoded: list[EncodedClip | Loss] = []
+    images = KnownImages(first.encoding.image_format, first.encoding.jpeg_quality)
+    for job, decoded in zip(jobs, found, strict=True):
+        encoded.append(decoded if isinstance(decoded, Loss) else encode_decoded(job, video, decoded, images))
+    return encoded
+
+
+def decode_job(job: ClipJob, video: Path | RemoteVideo) -> DecodedFrames:
+    """The frames of a clip, as the encoding wants them, from its `unchanged_video`.
+
+    Raises:
+        VideoLost: if the clip cannot be used.
+    """
+    return decode_clip(video, _choice(job), _frame_size(job.encoding), job.limits, job.part)
+
+
+def joint_part(jobs: Sequence[ClipJob]) -> Part | None:
+    """From the first frame of any of these spans of one video to the last, where it is known."""
+    parts = [job.part for job in jobs]
+    known = [part for part in parts if part is not None]
+    if not known or len(known) < len(parts):
+        return None
+    return replace(known[0], start_us=min(part.start_us for part in known), end_us=max(part.end_us for part in known))
+
+
+def _choice(job: ClipJob) -> Choose:
+    clip = job.clip
+    return lambda timeline: choose_timestamps(timeline, job.encoding, clip.start_seconds, clip.end_seconds).tolist()
+
+
+def _frame_size(encoding: Encoding) -> FrameSize:
+    return FrameSize(encoding.resize, encoding.resolution)
+
+
+def encode_decoded(
+    job: ClipJob, video: Path | RemoteVideo, decoded: DecodedFrames, known: KnownImages | None = None
+) -> EncodedClip:
+    """The framed record of a clip whose frames were decoded; its sound is read from `video` here.
+
+    Raises:
+        VideoLost: if its sound cannot be decoded.
+    """
+    encoding = job.encoding
+    record = clip_record(job.clip, decoded, encoding, known)
+    if encoding.audio_sample_rate:
+        start_us, end_us = span_us(decoded.timeline, job.clip.start_seconds, job.clip.end_seconds)
+        sound = _sound(job, video, start_us, end_us)
+        record = replace(record, audio=sound, audio_sample_rate=encoding.audio_sample_rate, audio_start_us=start_us)
+    framed = frame_record(layout_codec(encoding.layout).encode_record(record), encoding.compression)
+    return EncodedClip(
+        framed=framed,
+        num_frames=record.num_frames,
+        note=decoded.note,
+        signature=clip_signature(decoded.frames, letterboxed=encoding.resize == "letterbox"),
+        num_frames_decoded=decoded.num_frames_decoded,
+        num_frames_total=decoded.num_frames_total,
+    )
+
+
+def _sound(job: ClipJob, video: Path | RemoteVideo, start_us: int, end_us: int) -> NDArray[np.float32]:
+    """The sound of a span; empty where the video has none, which loses no clip and says what is so."""
+    sound = decode_audio(video, start_us, end_us, job.encoding.audio_sample_rate, job.limits)
+    return np.zeros(0, np.float32) if sound is None else sound
+
+
+def clip_record(
+    clip: PlannedClip, decoded: DecodedFrames, encoding: Encoding, known: KnownImages | None = None
+) -> ClipRecord:
+    """The record of a clip whose frames were decoded; `known` are images of other clips of its video.
+
+    Raises:
+        VideoLost: its frames cannot be stored as images.
+    """
+    images = _images(decoded, encoding, known) if encoding.stores_images else ()
+    return ClipRecord(
+        clip_id=clip.clip_id,
+        source=clip.path,
+        label=clip.label,
+        label_index=clip.label_index,
+        other_label_indices=clip.other_label_indices,
+        images=images,
+        frames=None if encoding.stores_images else decoded.frames,
+        timestamps_us=np.asarray(decoded.timestamps_us, np.int64),
+        height_px=decoded.frames.shape[1],
+        width_px=decoded.frames.shape[2],
+        note=decoded.note,
+        caption=clip.caption or "",
+    )
+
+
+def _images(decoded: DecodedFrames, encoding: Encoding, known: KnownImages | None) -> Sequence[bytes]:
+    try:
+        if known is not None:
+            return known.encode(decoded.frames, decoded.timestamps_us)
+        return encode_images(decoded.frames, encoding.image_format, encoding.jpeg_quality)
+    except ValueError as error:  # whatever its frames are like, no other clip suffers for it
+        raise VideoLost(Loss("unreadable", f"Its frames cannot be stored: {error}.")) from error
+
+
+def unchanged_video(job: ClipJob) -> Path | RemoteVideo:
+    """What decoding opens: the clip's video, which is still the one that was hashed; a small one in a store is fetched.
+
+    Raises:
+        VideoLost: if it is gone, cannot be read, or is another one now.
+        StorageFailed: if its store does not answer.
+    """
+    try:
+        file = stat_file(job.path, job.clip.path)
+        video = locate_video(job.path)
+    except FileNotFoundError:
+        raise VideoLost(Loss("missing_file", "the file vanished after the manifest was made")) from None
+    except StorageFailed:
+        raise
+    except OSError as error:
+        raise VideoLost(Loss("read_failed", f"the file cannot be read: {error.strerror}")) from error
+    if (file.size_bytes, file.mtime_ns) != (job.size_bytes, job.mtime_ns):
+        raise VideoLost(Loss("changed", "the file changed after the manifest was made; materialize manifest again"))
+    return video

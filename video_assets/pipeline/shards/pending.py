@@ -1,0 +1,210 @@
+"""Planned shards that are not there yet: which they are, and how runs take them up."""
+
+import os
+from collections.abc import Container, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from video_assets.domain.checks import COMPARED_RECORDS, choose_sample, compared_cost
+from video_assets.domain.encoding import Encoding
+from video_assets.domain.hashing import json_digest
+from video_assets.domain.plan import shard_fingerprint
+from video_assets.domain.splits import SPLITS, Split
+from video_assets.pipeline.dataset_state import committed_plan_digest
+from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, partition_keys, plan_digest, read_plan
+from video_assets.storage.addresses import ask_each
+from video_assets.storage.files import file_sha256, file_status, was_written_after
+from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
+from video_assets.storage.sidecars import Sidecar, read_sidecar
+
+
+def is_current(paths: VersionPaths, key: str, fingerprint: str) -> Sidecar | None:
+    """The sidecar of a shard whose file already has this fingerprint, by name, size and content; else None."""
+    split, index = parse_partition_key(key)
+    sidecar = read_sidecar(paths.sidecar(split, index))
+    shard = paths.shard(split, index)
+    if sidecar is None or sidecar.fingerprint != fingerprint or not shard.is_file():
+        return None
+    if shard.stat().st_size != sidecar.bytes or file_sha256(shard) != sidecar.sha256:
+        return None
+    return sidecar
+
+
+def shards_to_build(paths: DatasetPaths) -> list[str]:
+    """Partition keys of planned shards that are missing or stale on disk, by fingerprint and size (not content)."""
+    plan = read_plan(paths, FINGERPRINT_COLUMNS)
+    return list(missing_shards(paths.version(plan.pinned.version), plan.fingerprints()))
+
+
+def missing_shards(paths: VersionPaths, fingerprints: Mapping[str, str]) -> dict[str, str]:
+    """Those of the planned shards, with their fingerprints, that do not look current."""
+    committed = file_status(paths.dataset_info)
+    are_current = ask_each(paths.directory, lambda item: looks_current(paths, *item, committed), fingerprints.items())
+    pairs = zip(fingerprints.items(), are_current, strict=True)
+    return {key: fingerprint for (key, fingerprint), is_there in pairs if not is_there}
+
+
+def looks_current(paths: VersionPaths, key: str, fingerprint: str, committed: os.stat_result | None) -> bool:
+    """Like `is_current`, but without reading the shard: by fingerprint, size, and no change since the commit.
+
+    `committed` is the `file_status` of `dataset_info.json`: who asks about many shards looks at it once.
+    """
+    sidecar = read_sidecar(paths.sidecar(*parse_partition_key(key)))
+    return is_as_planned(paths, key, fingerprint, sidecar, committed)
+
+
+def is_as_planned(
+    paths: VersionPaths, key: str, fingerprint: str, sidecar: Sidecar | None, committed: os.stat_result | None
+) -> bool:
+    """`looks_current` of a shard whose sidecar was read already."""
+    if sidecar is None or sidecar.fingerprint != fingerprint:
+        return False
+    shard = paths.shard(*parse_partition_key(key))
+    status = file_status(shard)
+    if status is None or status.st_size != sidecar.bytes:
+        return False
+    if committed is not None and was_written_after(status, committed):
+        return file_sha256(shard) == sidecar.sha256  # written, or tampered with, after the commit
+    return True
+
+
+SHARDS_PER_RUN = 50
+"""How many shards a run takes: enough to share a run's start-up, few enough for its events."""
+_SHARDS_LOOKED_AT = 200
+
+
+def shard_runs(
+    rows: pd.DataFrame, shards: Sequence[NDArray[np.int64]], shards_per_run: int = SHARDS_PER_RUN
+) -> list[list[int]]:
+    """Numbers of the shards of each run: those of one split, at most so many."""
+    splits = [str(rows["split"].iat[int(shard[0])]) for shard in shards]
+    found: list[list[int]] = []
+    for split in SPLITS:
+        mine = [number for number, name in enumerate(splits) if name == split]
+        found += [mine[begin : begin + shards_per_run] for begin in range(0, len(mine), shards_per_run)]
+    return found
+
+
+def runs_of_neighbours(
+    wanted: Container[str], partition_order: Mapping[Split, Sequence[str]], shards_per_run: int
+) -> Iterator[tuple[Split, tuple[str, ...]]]:
+    """The wanted shards in runs of neighbours among their split's partitions, at most so many in one.
+
+    >>> order = {"train": ["train-00000", "train-00001", "train-00002", "train-00003"]}
+    >>> list(runs_of_neighbours({"train-00001", "train-00002", "train-00003"}, order, 2))
+    [('train', ('train-00001', 'train-00002')), ('train', ('train-00003',))]
+    """
+    for split in SPLITS:
+        run: list[str] = []
+        for key in partition_order.get(split, ()):
+            if run and (key not in wanted or len(run) == shards_per_run):
+                yield split, tuple(run)
+                run = []
+            if key in wanted:
+                run.append(key)
+        if run:
+            yield split, tuple(run)
+
+
+def compared_clips(
+    rows: pd.DataFrame, shards: Sequence[NDArray[np.int64]], encoding: Encoding
+) -> list[NDArray[np.int64]]:
+    """The clips of each shard that its check will decode again; of very many shards, those of the first ones recur."""
+    costs = (rows["num_frames"] * rows["num_pixels"]).to_numpy(np.float64)
+    digests = rows["row_digest"].to_numpy(dtype=object)
+    found: list[NDArray[np.int64]] = []
+    for number, shard in enumerate(shards):
+        if number >= _SHARDS_LOOKED_AT:
+            found.append(found[number % _SHARDS_LOOKED_AT])
+            continue
+        mine = costs[shard].tolist()
+        seed_text = shard_fingerprint(digests[shard].tolist(), encoding)
+        chosen = choose_sample(mine, seed_text=seed_text, max_records=COMPARED_RECORDS, max_cost=compared_cost(mine))
+        found.append(shard[chosen])
+    return found
+
+
+def shards_of(rows: pd.DataFrame, keys: Sequence[str]) -> list[NDArray[np.int64]]:
+    """Row numbers of each of these shards, in the order of their records."""
+    number_of = {key: number for number, key in enumerate(keys)}
+    numbers = np.array([number_of.get(key, -1) for key in partition_keys(rows)], np.int64)
+    order = np.lexsort((rows["position"].to_numpy(), numbers))
+    order = order[numbers[order] >= 0]
+    starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
+    return np.split(order, starts[1:]) if len(order) else []
+
+
+def chunked_shards(rows: pd.DataFrame, clips_per_shard: int) -> list[NDArray[np.int64]]:
+    """Row numbers of the shards that a new version with so many clips a shard would have."""
+    shards: list[NDArray[np.int64]] = []
+    for split in SPLITS:
+        mine = np.flatnonzero((rows["split"] == split).to_numpy())
+        shards += [mine[begin : begin + clips_per_shard] for begin in range(0, len(mine), clips_per_shard)]
+    return shards
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Neighbouring shards of one split that one run shall encode; `digest` names them and their fingerprints."""
+
+    split: Split
+    keys: tuple[str, ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is to do: `missing` shards with their fingerprints, by partition key; or, with none, a commit."""
+
+    plan_digest: str
+    missing: Mapping[str, str]
+    is_committed: bool
+    num_shards: int
+
+
+def read_backlog(paths: DatasetPaths) -> Backlog:
+    """Compares the plan with what is on disk.
+
+    Raises:
+        BuildRefused: if there is no plan.
+    """
+    plan = read_plan(paths, FINGERPRINT_COLUMNS)
+    fingerprints = plan.fingerprints()
+    version_paths = paths.version(plan.pinned.version)
+    digest = plan_digest(plan, fingerprints)
+    if committed_plan_digest(version_paths) == digest:
+        return Backlog(digest, {}, True, len(fingerprints))
+    return Backlog(digest, missing_shards(version_paths, fingerprints), False, len(fingerprints))
+
+
+def chunk_shards(
+    missing: Mapping[str, str],
+    partition_order: Mapping[Split, Sequence[str]],
+    in_flight: Set[str],
+    *,
+    shards_per_run: int,
+) -> list[Chunk]:
+    """Missing shards that no run is at work on, in runs of neighbours among their split's partitions.
+
+    >>> order = {"train": ["train-00000", "train-00001", "train-00002", "train-00003"], "test": []}
+    >>> missing = {"train-00000": "a", "train-00001": "b", "train-00003": "c"}
+    >>> [chunk.keys for chunk in chunk_shards(missing, order, {"train-00000"}, shards_per_run=2)]
+    [('train-00001',), ('train-00003',)]
+    """
+    free = missing.keys() - in_flight
+    return [
+        Chunk(split, keys, json_digest([[key, missing[key]] for key in keys]))
+        for split, keys in runs_of_neighbours(free, partition_order, shards_per_run)
+    ]
+
+
+def rotating_sample(keys: Sequence[str], *, day_number: int, num_days: int) -> list[str]:
+    """The shards whose turn it is on a day: each one once in `num_days` days, and about as many each day.
+
+    >>> [rotating_sample(["a", "b", "c"], day_number=day, num_days=2) for day in (0, 1, 2)]
+    [['a', 'c'], ['b'], ['a', 'c']]
+    """
+    return [key for number, key in enumerate(keys) if (number - day_number) % num_days == 0]

@@ -1,0 +1,299 @@
+"""Stage 4: convert planned clips to shards; each shard appears whole, or not at all."""
+
+import zlib
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from itertools import chain, islice
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from video_assets.domain.clips import Loss
+from video_assets.domain.errors import BuildRefused, FileDamaged
+from video_assets.domain.limits import Limits
+from video_assets.domain.plan import PlannedClip, ShardPlan
+from video_assets.domain.progress import Counter, Progress, silent
+from video_assets.domain.sampling import KnownTimeline
+from video_assets.media.workers.pool import DecodingPool, PoolMaker
+from video_assets.pipeline.plan.table import ReadPlan, read_plan
+from video_assets.pipeline.shards.pending import is_current
+from video_assets.records.framing import FramingError, read_records
+from video_assets.records.layouts import layout_codec
+from video_assets.storage.addresses import open_address
+from video_assets.storage.files import AtomicFile, remove_temporaries
+from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
+from video_assets.storage.schemas import MANIFEST
+from video_assets.storage.sidecars import LostClip, Sidecar, StoredClip
+from video_assets.storage.sources import source_directory
+from video_assets.storage.tables import read_table
+
+if TYPE_CHECKING:
+    from video_assets.pipeline.shards.encode import ClipJob, EncodedClip
+
+_SUFFIXES = frozenset({".mkv", ".webm"})
+_COLUMNS = ("path", "size_bytes", "mtime_ns", "start_us", "duration_us", "num_frames", "index_trusted")
+
+KnownVideos = Mapping[tuple[str, int, int], KnownTimeline]
+"""By path, size and time of the file."""
+
+
+def known_timelines(paths: DatasetPaths, clips: Iterable[PlannedClip]) -> KnownVideos:
+    """The time lines of Matroska videos with a trusted index of which some of the clips are spans."""
+    wanted = {clip.path for clip in clips if clip.is_span and PurePosixPath(clip.path).suffix.lower() in _SUFFIXES}
+    if not wanted:
+        return {}
+    try:
+        rows = read_table(paths.manifest, MANIFEST, _COLUMNS)
+    except FileDamaged:  # found and mended by those whose work it is; here it costs time only
+        return {}
+    rows = rows[rows["path"].isin(wanted) & rows["index_trusted"]].drop_duplicates("path")
+    columns = (rows[name].tolist() for name in _COLUMNS[:-1])
+    return {
+        (path, size_bytes, mtime_ns): KnownTimeline(start_us, start_us + duration_us, num_frames)
+        for path, size_bytes, mtime_ns, start_us, duration_us, num_frames in zip(*columns, strict=True)
+    }
+
+
+class ShardFailed(BuildRefused):
+    """A shard was written and is not what it should be; it was not published."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ShardReport:
+    """What became of one shard. `error` is empty, or says why the shard is not there."""
+
+    key: str
+    fingerprint: str
+    sidecar: Sidecar | None = None
+    was_reused: bool = False
+    error: str = ""
+    num_frames_decoded: int = 0
+    num_frames_total: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardTask:
+    """The unit of work: one shard, a pure function of its planned clips and their encoding.
+
+    `sizes_bytes` and `mtimes_ns` are those that the clips' files had when they were hashed, in the clips' order.
+    """
+
+    key: str
+    fingerprint: str
+    plan: ShardPlan
+    sizes_bytes: tuple[int, ...]
+    mtimes_ns: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardPlace:
+    """What all shards of a version share: where they go, where and what their videos are, class names, limits."""
+
+    paths: VersionPaths
+    source_directory: Path
+    labels: tuple[str, ...]
+    limits: Limits
+    known: KnownVideos = field(default_factory=dict)
+
+
+ShardEngine = Callable[[Sequence[ShardTask], ShardPlace, Progress], Iterator[ShardReport]]
+"""Builds shards somewhere; gives each one's report as soon as it is whole or has failed, in any order."""
+
+
+@dataclass(slots=True)
+class _Written:
+    """What was put into a shard so far."""
+
+    clips: list[StoredClip] = field(default_factory=list)
+    losses: list[LostClip] = field(default_factory=list)
+    num_frames_decoded: int = 0
+    num_frames_total: int = 0
+
+
+def build_shards(
+    paths: DatasetPaths,
+    keys: Sequence[str],
+    limits: Limits,
+    make_pool: PoolMaker,
+    progress: Progress = silent,
+    plan: ReadPlan | None = None,
+    *,
+    engine: ShardEngine | None = None,
+) -> Iterator[ShardReport]:
+    """Yields a report for each shard as soon as it is whole on disk: first those that are there already.
+
+    Shards whose file already has the planned fingerprint are left alone. The others are built by `engine`; without
+    one in decoding processes of this machine, in the order of the keys. A shard that fails does not stop the others.
+    The bytes of a shard do not depend on who builds it. `plan` is the one on disk unless given.
+
+    Raises:
+        SettingsError: if a key is not in the plan.
+    """
+    plan = plan or read_plan(paths)
+    version_paths = paths.version(plan.pinned.version)
+    remove_temporaries(version_paths.directory)
+    tasks: list[ShardTask] = []
+    for key in keys:
+        task = _task(plan, key)
+        sidecar = is_current(version_paths, key, task.fingerprint)
+        if sidecar is None:
+            tasks.append(task)
+        else:
+            yield ShardReport(key=key, fingerprint=task.fingerprint, sidecar=sidecar, was_reused=True)
+    if tasks:
+        place = ShardPlace(
+            paths=version_paths,
+            source_directory=source_directory(open_address(plan.pinned.source)),
+            labels=tuple(plan.labels),
+            limits=limits,
+            known=known_timelines(paths, chain.from_iterable(task.plan.clips for task in tasks)),
+        )
+        yield from (engine or partial(build_here, make_pool))(tasks, place, progress)
+
+
+def _task(plan: ReadPlan, key: str) -> ShardTask:
+    shard, rows = plan.shard(*parse_partition_key(key))
+    return ShardTask(
+        key=key,
+        fingerprint=shard.fingerprint(),
+        plan=shard,
+        sizes_bytes=tuple(rows["size_bytes"].tolist()),
+        mtimes_ns=tuple(rows["mtime_ns"].tolist()),
+    )
+
+
+def build_here(
+    make_pool: PoolMaker, tasks: Sequence[ShardTask], place: ShardPlace, progress: Progress
+) -> Iterator[ShardReport]:
+    """Builds shards in decoding processes of this machine, in their order.
+
+    Clips of several shards are decoded at the same time, so that no process waits for the end of a shard.
+    """
+    counter, todo = begin_encoding(progress, tasks), deque(tasks)
+    with make_pool() as pool:
+        while todo:
+            with closing(_encoded(pool, tuple(todo), place)) as results:
+                for task in tuple(todo):
+                    todo.popleft()
+                    try:
+                        yield _write_shard(task, place, islice(results, len(task.plan.clips)), counter)
+                    except (OSError, ShardFailed) as error:
+                        yield ShardReport(key=task.key, fingerprint=task.fingerprint, error=f"{task.key}: {error}")
+                        break  # what failed may have been the results; the next shard has its own
+
+
+def _encoded(
+    pool: DecodingPool, tasks: Sequence[ShardTask], place: ShardPlace
+) -> "Generator[EncodedClip | Loss, None, None]":
+    """The record of each clip of these shards, or its loss, in their order."""
+    from video_assets.pipeline.shards.encode import encode_clip
+    from video_assets.pipeline.shards.spans import encode_in_order
+
+    jobs = _jobs(tasks, place)
+    if any(clip.is_span for task in tasks for clip in task.plan.clips):
+        yield from encode_in_order(pool, jobs)
+    else:
+        for result in pool.map(encode_clip, jobs):
+            yield result.outcome
+
+
+def begin_encoding(progress: Progress, tasks: Sequence[ShardTask]) -> Counter:
+    """Begins the phase in which these shards are built."""
+    return progress(
+        "encoding", sum(len(task.plan.clips) for task in tasks), sum(sum(task.sizes_bytes) for task in tasks)
+    )
+
+
+def _jobs(tasks: Iterable[ShardTask], place: ShardPlace) -> "Iterator[ClipJob]":
+    from video_assets.pipeline.shards.encode import ClipJob
+
+    for task in tasks:
+        for clip, size_bytes, mtime_ns in zip(task.plan.clips, task.sizes_bytes, task.mtimes_ns, strict=True):
+            path = place.source_directory / clip.path
+            known = place.known.get((clip.path, size_bytes, mtime_ns))
+            yield ClipJob(path, size_bytes, mtime_ns, clip, task.plan.encoding, place.limits, known)
+
+
+def _write_shard(
+    task: ShardTask, place: ShardPlace, results: "Iterator[EncodedClip | Loss]", counter: Counter
+) -> ShardReport:
+    plan, paths, done = task.plan, place.paths, _Written()
+    with AtomicFile(paths.shard(plan.split, plan.shard_index)) as file:
+        for clip, size_bytes, result in zip(plan.clips, task.sizes_bytes, results, strict=True):
+            _store(file, clip, result, done)
+            counter(1, size_bytes)
+        file.flush()
+        _refuse_unsound(file.temporary, plan, done, place.labels)
+    sidecar = Sidecar(
+        shard=task.key,
+        fingerprint=task.fingerprint,
+        sha256=file.sha256,
+        bytes=file.num_bytes,
+        records=len(done.clips),
+        encoding=plan.encoding.as_dict(),
+        clips=done.clips,
+        losses=done.losses,
+        versions=encoder_versions(),
+    )
+    sidecar.write(paths.sidecar(plan.split, plan.shard_index))
+    return ShardReport(
+        key=task.key,
+        fingerprint=task.fingerprint,
+        sidecar=sidecar,
+        num_frames_decoded=done.num_frames_decoded,
+        num_frames_total=done.num_frames_total,
+    )
+
+
+def encoder_versions() -> dict[str, str]:
+    """The software that a record's bytes depend on, on the machine that asks."""
+    packages = {name: version(name) for name in ("av", "opencv-python-headless", "numpy", "video_assets")}
+    return packages | {"zlib": zlib.ZLIB_RUNTIME_VERSION}
+
+
+def _store(file: AtomicFile, clip: PlannedClip, result: "EncodedClip | Loss", done: _Written) -> None:
+    if isinstance(result, Loss):
+        lost = LostClip(
+            clip_id=clip.clip_id, source=clip.path, label=clip.label, reason=result.reason, detail=result.detail
+        )
+        done.losses.append(lost)
+        return
+    stored = StoredClip(
+        clip_id=clip.clip_id,
+        source=clip.path,
+        label=clip.label,
+        label_index=clip.label_index,
+        content_hash=clip.content_hash,
+        offset=file.num_bytes,
+        length=len(result.framed),
+        num_frames=result.num_frames,
+        note=result.note,
+        signature=result.signature.hex(),
+    )
+    file.write(result.framed)
+    done.clips.append(stored)
+    done.num_frames_decoded += result.num_frames_decoded
+    done.num_frames_total += result.num_frames_total
+
+
+def _refuse_unsound(path: Path, plan: ShardPlan, done: _Written, labels: Sequence[str]) -> None:
+    """Reads back from disk what was written, before it gets its name.
+
+    Raises:
+        ShardFailed: if the records are not the planned clips.
+    """
+    decode_record = layout_codec(plan.encoding.layout).decode_record
+    try:
+        with path.open("rb") as file:
+            found = []
+            for framed in read_records(file, plan.encoding.compression):
+                record = decode_record(framed.data, labels)
+                found.append((record.clip_id, record.label, record.num_frames, framed.offset, framed.length))
+    except (FramingError, ValueError) as error:
+        raise ShardFailed(f"what was written cannot be read back: {error}") from error
+    wanted = [(c.clip_id, c.label, c.num_frames, c.offset, c.length) for c in done.clips]
+    if found != wanted:
+        raise ShardFailed(f"what was written holds {len(found)} records that are not the {len(wanted)} planned ones")

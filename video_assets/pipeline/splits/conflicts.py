@@ -1,0 +1,115 @@
+"""Clips that would bring a group or a content into two splits, by what is known of where it was put before."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from video_assets.domain.clips import Loss, LostSource
+from video_assets.domain.splits import SPLITS, join_components
+
+
+def without_contradictions(
+    clips: pd.DataFrame, known: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame, NDArray[np.int64], list[LostSource]]:
+    """Leaves out clips that would bring a group or a content into two splits; gives the others, with their components.
+
+    `known` has a row for each of the clips: the splits where its `content`, its `group` and its name (`clip`) were put
+    before, missing where they are new. Components (N,) int64 are those of `domain.groups.join_components`.
+
+    First those whose own content and group were put apart; then newcomers that join what was put apart, copies of
+    clips that are still there included; and last, where a table now joins clips that were in several splits, the
+    fewer of them.
+    """
+    lost: list[LostSource] = []
+    components = _components(clips)
+    for rule in (_own_contradiction, _joining_newcomer, _joining_copy, _minority):
+        is_bad = rule(clips, known, components)
+        if not is_bad.any():
+            continue
+        lost += _torn_apart(clips, known, components, is_bad)
+        clips, known = clips[~is_bad], known[~is_bad]
+        components = _components(clips)  # without them others may hang together no more
+    return clips, known, components, lost
+
+
+def _torn_apart(
+    clips: pd.DataFrame, known: pd.DataFrame, components: NDArray[np.int64], is_bad: NDArray[np.bool_]
+) -> list[LostSource]:
+    """These clips as losses: the splits that each would join, and of each split another clip that is there."""
+    there = _clips_there(clips, known, components, np.isin(components, components[is_bad]))
+    bad, own = clips[is_bad], known.loc[is_bad, ["content", "group"]]
+    lost: list[LostSource] = []
+    for component, clip_id, label, content, group in zip(
+        components[is_bad].tolist(), bad["clip_id"], bad["label"], own["content"], own["group"], strict=True
+    ):
+        places = {kind: split for kind, split in (("content", content), ("group", group)) if not pd.isna(split)}
+        others = there.get(component, {})
+        where = [split for split in SPLITS if split in others or split in places.values()]
+        told = [f"its {kind} is in {split}" for kind, split in places.items()]
+        named = ((split, clip) for split in where for clip in [c for c in others.get(split, ()) if c != clip_id][:1])
+        told += [f"{clip} is in {split}" for split, clip in named]
+        detail = f"it would put one group into {' and '.join(where)} ({', '.join(told)}); correct the group"
+        lost.append(LostSource(clip_id, Loss("split_conflict", detail), label))
+    return lost
+
+
+def _clips_there(
+    clips: pd.DataFrame, known: pd.DataFrame, components: NDArray[np.int64], is_wanted: NDArray[np.bool_]
+) -> Mapping[int, Mapping[str, Sequence[str]]]:
+    """The first two clips of each component in each split; two, for one may be the clip that is told of."""
+    evidence = known["content"].fillna(known["group"])
+    is_there = evidence.notna().to_numpy() & is_wanted
+    found: dict[int, dict[str, list[str]]] = {}
+    for component, split, clip_id in zip(
+        components[is_there].tolist(), evidence[is_there], clips.loc[is_there, "clip_id"], strict=True
+    ):
+        first_two = found.setdefault(component, {}).setdefault(str(split), [])
+        if len(first_two) < 2:
+            first_two.append(str(clip_id))
+    return found
+
+
+def _own_contradiction(_clips: pd.DataFrame, known: pd.DataFrame, _components: NDArray[np.int64]) -> NDArray[np.bool_]:
+    content, group = known["content"], known["group"]
+    return (content.notna() & group.notna() & (content != group)).to_numpy(dtype=bool, na_value=False)
+
+
+def _torn(known: pd.DataFrame, components: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Clips of components that hold evidence for several splits."""
+    evidence = known["content"].fillna(known["group"])
+    num_splits = evidence.groupby(components).transform("nunique")
+    return (num_splits > 1).to_numpy(dtype=bool)
+
+
+def _joining_newcomer(_clips: pd.DataFrame, known: pd.DataFrame, components: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return _torn(known, components) & known["content"].isna().to_numpy(dtype=bool)
+
+
+def _joining_copy(clips: pd.DataFrame, known: pd.DataFrame, components: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Without this, two copies in one new group would push out the fewer of the clips that they are copies of."""
+    is_new_name = known["clip"].isna()
+    contents = clips.loc[~is_new_name, "content_hash"]
+    return _torn(known, components) & (is_new_name & clips["content_hash"].isin(contents)).to_numpy(dtype=bool)
+
+
+def _minority(_clips: pd.DataFrame, known: pd.DataFrame, components: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Of a torn component, the clips that are not in the split of most of them; of equals the last by name stays."""
+    torn = _torn(known, components)
+    if not torn.any():
+        return torn
+    counts = pd.crosstab(components[torn], known.loc[torn, "content"].to_numpy(dtype=object))
+    stays = counts.reindex(columns=sorted(SPLITS, reverse=True), fill_value=0).idxmax(axis=1)
+    there = stays.reindex(components).to_numpy(dtype=object)
+    return torn & (known["content"].to_numpy(dtype=object) != there)
+
+
+def groups_of(clips: pd.DataFrame) -> list[str | None]:
+    """The group of each clip, None for one that has none."""
+    groups = clips["group"]
+    return [None if missing else str(group) for group, missing in zip(groups, groups.isna(), strict=True)]
+
+
+def _components(clips: pd.DataFrame) -> NDArray[np.int64]:
+    return join_components(groups_of(clips), clips["content_hash"].tolist())

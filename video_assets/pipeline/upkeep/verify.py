@@ -1,0 +1,70 @@
+"""`video-assets verify`: every check again, on what is on disk."""
+
+import time
+from functools import partial
+from typing import Any
+
+from video_assets.domain.checks import COMPARED_RECORDS, CheckOutcome
+from video_assets.media.kept_pools import kept_pools
+from video_assets.media.workers.pool import num_cores
+from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
+from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
+from video_assets.pipeline.dataset_state import committed_counts
+from video_assets.pipeline.manifest.stage import manifest_settings
+from video_assets.pipeline.pool import open_pool
+from video_assets.pipeline.upkeep.integrity import find_damage, integrity_outcomes
+from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.quarantine import quarantined
+
+
+def verify_dataset(paths: DatasetPaths, *, all_records: bool) -> dict[str, Any]:
+    """Compares every file with its checksum and runs all checks; gives the JSON object of `--json`.
+
+    Raises:
+        SettingsError: if there is no such dataset.
+        BuildRefused: if there is no plan.
+    """
+    paths.refuse_missing()
+    begun = time.monotonic()
+    damage = find_damage(paths)
+    outcomes = integrity_outcomes(damage, paths)
+    version, splits = "", dict[str, dict[str, int]]()
+    if all(item.version for item in damage):  # without its tables nothing more can be asked
+        version, more = _all_checks(paths, all_records=all_records)
+        outcomes += more
+        splits = committed_counts(paths, version)
+    return {
+        "root": str(paths.root),
+        "version_dir": str(paths.version(version).directory) if version else str(paths.directory),
+        "splits": splits,
+        "checks": [_as_dict(outcome) for outcome in outcomes],
+        "quarantined": quarantined(paths.quarantine) if version else [],
+        "is_valid": not any(outcome.makes_invalid for outcome in outcomes),
+        "seconds": round(time.monotonic() - begun, 3),
+    }
+
+
+def _all_checks(paths: DatasetPaths, *, all_records: bool) -> tuple[str, list[CheckOutcome]]:
+    """The planned version, and what its checks say."""
+    settings = manifest_settings(paths)
+    audit = DatasetAudit(paths, settings.max_failed_fraction)
+    make_pool = partial(open_pool, num_cores(), settings.limits)
+    max_records = None if all_records else COMPARED_RECORDS
+    outcomes: list[CheckOutcome] = []
+    with kept_pools():
+        for key in audit.plan.fingerprints():
+            shard = ShardAudit(paths, audit.plan, key, settings.limits, make_pool, max_records)
+            outcomes += [shard.run(name) for name in SHARD_CHECKS]
+    outcomes += [audit.run(name) for name in DATASET_CHECKS]
+    return audit.plan.pinned.version, outcomes
+
+
+def _as_dict(outcome: CheckOutcome) -> dict[str, Any]:
+    return {
+        "name": outcome.name,
+        "target": outcome.target,
+        "passed": outcome.passed,
+        "severity": outcome.severity,
+        "description": outcome.description,
+        "facts": dict(outcome.facts),
+    }
