@@ -253,7 +253,7 @@ def make(name: str, case: Case) -> dict[str, Any]:
 def _build(source: Path, root: Path, settings: Sequence[str]) -> None:
     done = build(source, root, settings)
     if done.code:
-        raise SystemExit(f"{source} could not be built: {done.stderr}")
+        raise SystemExit(f"{source} could not be built: {done.result}")
 
 
 def _facts(root: Path, case: Case) -> dict[str, Any]:

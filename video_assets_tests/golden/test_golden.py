@@ -26,8 +26,12 @@ from video_assets_tests.golden.archives import (
     version_dir,
 )
 
+CPUINFO = Path("/proc/cpuinfo")
+# Tried with FFmpeg's and OpenCV's AVX-512, AVX2 and SSE code: frames are the same bytes in all of them, resampled sound
+# only where there are fused multiply-adds (FMA), as on every processor with AVX2.
 same_bytes = pytest.mark.skipif(
-    platform.machine() not in ("x86_64", "AMD64"), reason="decoders promise the same pixels among x86 processors only"
+    platform.machine() not in ("x86_64", "AMD64") or (CPUINFO.exists() and "fma" not in CPUINFO.read_text().split()),
+    reason="decoders give the same bytes only among x86 processors with FMA",
 )
 DELETED_TABLES = {
     "tfds_growth": "manifest.parquet",
@@ -104,7 +108,7 @@ def build_as_then(golden: Golden, folder: Path) -> Path:
             (earlier / path).unlink()
         assert build(earlier, root, golden.facts["settings"]).code == 0
     done = build(source, root, golden.facts["settings"])
-    assert done.code == 0, done.stderr
+    assert done.code == 0, done.result["error"]
     return root
 
 
@@ -131,7 +135,7 @@ def test_a_growth_left_a_retired_shard_behind() -> None:
 
 def test_status_reads_it(golden: Golden) -> None:
     done = run("status", "--root", golden.root)
-    assert done.code == 0, done.stderr
+    assert done.code == 0, done.result["error"]
     assert done.result["is_valid"] is True
     assert done.result["shards_missing"] == []
     assert done.result["versions"] == ["1.0.0"]
@@ -142,7 +146,7 @@ def test_status_reads_it(golden: Golden) -> None:
 
 def test_every_check_of_every_record_passes(golden: Golden) -> None:
     done = run("verify", "--root", golden.root, "--all")
-    assert (done.code, failed_checks(done)) == (0, []), done.stderr
+    assert (done.code, failed_checks(done)) == (0, []), done.result["error"]
     assert done.result["is_valid"] is True
     assert done.result["splits"] == golden.facts["splits"]
 
@@ -166,7 +170,7 @@ def test_the_same_sources_and_settings_give_the_same_bytes(golden: Golden, tmp_p
 @pytest.mark.slow
 def test_a_build_over_it_reuses_every_clip_and_then_compares_them_with_the_source(copy: Golden) -> None:
     done = build(copy.source, copy.root, copy.facts["settings"])
-    assert (done.code, failed_checks(done)) == (0, []), done.stderr
+    assert (done.code, failed_checks(done)) == (0, []), done.result["error"]
     assert (done.result["clips_encoded"], done.result["shards_written"]) == (0, 0)
     assert done.result["clips_reused"] == sum(copy.facts["live"].values())
     assert done.result["shards_reused"] == len(copy.facts["live"])
@@ -182,7 +186,7 @@ def test_a_new_video_costs_itself_and_at_most_an_unfilled_shard(tensorflow: Modu
     before, live_before = shard_digests(copy.root), live_shards(copy.root)
     new = add_video(copy)
     done = build(copy.source, copy.root, copy.facts["settings"])
-    assert (done.code, failed_checks(done)) == (0, []), done.stderr
+    assert (done.code, failed_checks(done)) == (0, []), done.result["error"]
     after = shard_digests(copy.root)
     superseded = before.keys() - after.keys()
     assert before.items() - after.items() == {(name, before[name]) for name in superseded}
@@ -205,7 +209,7 @@ def test_a_damaged_shard_and_a_deleted_table_are_repaired_byte_for_byte(copy: Go
     deleted = DELETED_TABLES[copy.name]
     (copy.root / NAME / deleted).unlink()
     done = run("repair", "--root", copy.root, "--source", copy.source, "--workers", "1")
-    assert (done.code, done.result["not_repaired"]) == (0, []), done.stderr
+    assert (done.code, done.result["not_repaired"]) == (0, []), done.result["error"]
     assert sorted(done.result["repaired"]) == sorted([f"1.0.0/{shard.name}", deleted])
     assert files_of(copy.root) == before
     assert run("verify", "--root", copy.root, "--all").result["is_valid"] is True
