@@ -17,7 +17,7 @@ from video_assets.domain.limits import Limits
 from video_assets.domain.progress import Progress, after_first, silent
 from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
-from video_assets.pipeline.checks.recorded import record_dataset_checks, record_shard_checks, unchecked_shards
+from video_assets.pipeline.checks.recorded import record_dataset_checks, record_shard_checks, unchecked_shards, was_checked
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.commit.stage import CommitReport, commit_dataset
 from video_assets.pipeline.manifest.stage import ManifestReport, build_manifest, manifest_settings
@@ -136,8 +136,8 @@ class BuildListener(Protocol):
     def shard(self, report: ShardReport, clips_per_second: float) -> None:
         """Take the report of a shard that is whole on disk, and the rate of the build so far."""
 
-    def shard_checked(self, key: str, outcomes: Sequence[CheckOutcome]) -> None:
-        """Take the outcomes of a shard's checks."""
+    def shard_checked(self, key: str, outcomes: Sequence[CheckOutcome], *, again: bool) -> None:
+        """Take the outcomes of a shard's checks; `again` says that a shard of this key was checked before."""
 
     def committed(self, report: CommitReport) -> None:
         """Take the report of the commit, with the outcomes of the dataset's checks."""
@@ -223,9 +223,10 @@ def _check_shards(checker: ShardChecker, report: BuildReport, listeners: Sequenc
     unchecked = unchecked_shards(checker.paths, checker.plan.pinned.version, checker.fingerprints)
     for key in checker.fingerprints:
         if key in report.shards or key in unchecked:
+            again = was_checked(checker.paths, key)
             outcomes = checker.check(key)
             for listener in listeners:
-                listener.shard_checked(key, outcomes)
+                listener.shard_checked(key, outcomes, again=again)
 
 
 def _once(listeners: Sequence[BuildListener]) -> Callable[[], None]:

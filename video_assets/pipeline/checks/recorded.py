@@ -73,6 +73,11 @@ def unchecked_shards(paths: DatasetPaths, version: str, fingerprints: Mapping[st
     return [key for key in fingerprints if not noted[key]]
 
 
+def was_checked(paths: DatasetPaths, key: str) -> bool:
+    """Return whether a shard of this key was ever checked, of whichever version and content."""
+    return any(paths.check_record(version, key).exists() for version in paths.versions())
+
+
 def recorded_outcomes(paths: DatasetPaths, version: str, key: str, fingerprint: str) -> list[CheckOutcome]:
     """Return how the checks of one shard ended, without pictures; empty if nobody checked this content."""
     noted = _read(paths.check_record(version, key), fingerprint)
