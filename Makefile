@@ -9,7 +9,7 @@ ROOT = data/datasets
 NAME = clips
 CONFIG =
 ARGS =
-# A file's tests stay in one process: some tell a story. Each process takes up to 1.5 GB.
+# A file's tests stay in one process: they share what was dear to make. Each process takes up to 1.5 GB.
 TEST_PROCESSES = 2
 PORT = 3000
 TEST_TOOLS = yes

@@ -24,7 +24,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
 from video_assets.storage.paths import DatasetPaths  # noqa: E402
-from video_assets_tests.browser.browsing import Page, Ui, browse, serve, wait_until  # noqa: E402
+from video_assets_tests.browser.browsing import Page, browse  # noqa: E402
+from video_assets_tests.browser.serving import Ui, serve, wait_until  # noqa: E402
 from video_assets_tests.datasets import Built  # noqa: E402
 from video_assets_tests.pipeline.damage import rewrite_shard, with_frames_turned_round  # noqa: E402
 
@@ -137,10 +138,9 @@ def _take_failed_check(page: Page, ui: Ui, root: Path) -> None:
     with _restored(wrong), _restored(dataset.shard(turned)), _restored(dataset.sidecar(turned)):
         wrong.write_bytes((shards / "clips-train-00004.tfrecord").read_bytes())
         rewrite_shard(dataset, turned, with_frames_turned_round)
-        num_runs = len(ui.runs())
+        known = ui.run_ids()
         page.open(f"{address}shard_is_complete", "Execute all")
-        page.click_button("Execute all")
-        ui.wait_for_runs(num_runs + 1)
+        ui.wait_for_run(page.click_button_until("Execute all", lambda: ui.new_run(known)))
     page.open_check(f"{address}shard_is_complete", "train-00003", "Failed (1)")
     page.wait_for("what_was_found", "is the clip", "planned is")
     _save(page, "check-failed")

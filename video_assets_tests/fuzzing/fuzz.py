@@ -39,7 +39,7 @@ def main(folder: str, seed: str, *turns: str) -> None:
 def _fuzz(folder: Path, name: str, seconds: str, seed: str) -> None:
     corpus = folder / "corpus" / name
     corpus.mkdir(parents=True, exist_ok=True)
-    for number, data in enumerate(seeds.seeds(name)):
+    for number, data in enumerate([*seeds.seeds(name), *seeds.real_seeds(name)]):
         (corpus / f"seed{number}").write_bytes(data)
     log = os.open(folder / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)

@@ -23,11 +23,21 @@ _ROWS = [
     {"path": "../a.mp4", "label": "ü", "start": None, "end": None, "split": None, "group": None, "caption": None},
 ]
 _SMALL_BYTES = 20_000
+_HEAD_BYTES = 64
 
 
 def seeds(target: str) -> list[bytes]:
     """At least one for each target, the same each time."""
     return list(_SEEDS[target]())
+
+
+def real_seeds(target: str) -> list[bytes]:
+    """What small files of the corpus add, for targets that take videos; nothing where there is no corpus."""
+    root = corpus_path()
+    if root is None or target not in _OF_REAL_VIDEOS:
+        return []
+    small = sorted(row["path"] for row in corpus_rows("formats/") if int(row["size"]) < _SMALL_BYTES)
+    return [(root / path).read_bytes()[: _OF_REAL_VIDEOS[target]] for path in small]
 
 
 def _csv() -> Iterator[bytes]:
@@ -112,8 +122,8 @@ def _packets() -> Iterator[bytes]:
     yield b"\0\0\1\xb2DivX503b1393p\0\0\1\xb6\x10"
 
 
-def videos() -> Iterator[bytes]:
-    """A container and a codec each, a few kB; and the smallest of the collection of real videos."""
+def _videos() -> Iterator[bytes]:
+    """A container and a codec each, a few kB."""
     yield numbered_video(6, options={"g": "3"})
     yield numbered_video(6, container_options={"movflags": "frag_keyframe+empty_moov"})
     yield numbered_video(6, codec="mpeg4", container="avi")
@@ -121,13 +131,10 @@ def videos() -> Iterator[bytes]:
     yield numbered_video(6, container="mpegts")
     yield numbered_video(4, codec="mjpeg", container="mov", pix_fmt="yuvj420p")
     yield numbered_video(4, codec="gif", container="gif", pix_fmt="rgb8")
-    if (root := corpus_path()) is not None:
-        small = [row["path"] for row in corpus_rows("formats/") if int(row["size"]) < _SMALL_BYTES]
-        yield from ((root / path).read_bytes() for path in sorted(small))
 
 
 def _heads() -> Iterator[bytes]:
-    yield from (data[:64] for data in videos())
+    yield from (data[:_HEAD_BYTES] for data in _videos())
 
 
 def _labels() -> Iterator[bytes]:
@@ -150,5 +157,7 @@ _SEEDS = {
     "packets": _packets,
     "first_bytes": _heads,
     "labels": _labels,
-    "decoding": videos,
+    "decoding": _videos,
 }
+_OF_REAL_VIDEOS = {"first_bytes": _HEAD_BYTES, "decoding": _SMALL_BYTES}
+"""How much of a video each of these targets takes."""

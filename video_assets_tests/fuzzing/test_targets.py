@@ -4,7 +4,7 @@ import io
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +12,7 @@ import pytest
 
 from video_assets_tests.fuzzing.__main__ import NAMES
 from video_assets_tests.fuzzing.decoding import Decoding
-from video_assets_tests.fuzzing.seeds import seeds
+from video_assets_tests.fuzzing.seeds import real_seeds, seeds
 from video_assets_tests.fuzzing.targets import TARGETS
 from video_assets_tests.pipeline.mutations import mutate
 
@@ -58,8 +58,8 @@ FOUND: dict[str, list[bytes]] = {
 }
 
 
-def broken(target: str) -> Iterator[bytes]:
-    originals = {f"{number}.bin": data for number, data in enumerate(seeds(target)) if len(data) > 4}
+def broken(data: Sequence[bytes]) -> Iterator[bytes]:
+    originals = {f"{number}.bin": one for number, one in enumerate(data) if len(one) > 4}
     yield from (mutant.data for mutant in mutate(originals, MUTANTS, seed=7))
     rng = random.Random(7)
     yield from (rng.randbytes(rng.randrange(80)) for _ in range(50))
@@ -72,7 +72,7 @@ def test_every_target_has_seeds_and_a_share_of_the_time() -> None:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_parser_keeps_its_promise_for_broken_bytes(name: str) -> None:
-    for data in [b"", *seeds(name), *broken(name)]:
+    for data in [b"", *seeds(name), *broken(seeds(name))]:
         TARGETS[name](data)
 
 
@@ -81,10 +81,20 @@ def test_what_was_found_once_is_not_found_again(name: str, data: bytes) -> None:
     TARGETS[name](data)
 
 
-def test_the_decode_path_gives_frames_or_a_loss_for_broken_bytes() -> None:
-    decoding = Decoding()
+@pytest.mark.corpus
+def test_first_bytes_of_real_videos_are_taken_whole_and_broken() -> None:
+    heads = real_seeds("first_bytes")
+    assert heads
+    for data in [*heads, *broken(heads)]:
+        TARGETS["first_bytes"](data)
+
+
+@pytest.mark.parametrize("originals", [seeds, pytest.param(real_seeds, marks=pytest.mark.corpus)], ids=["made", "real"])
+def test_the_decode_path_gives_frames_or_a_loss_for_broken_bytes(originals: Callable[[str], list[bytes]]) -> None:
+    whole, decoding = originals("decoding"), Decoding()
+    assert whole
     try:
-        for data in [b"", *seeds("decoding")[:7], *list(broken("decoding"))[:40]]:
+        for data in [b"", *whole[:7], *list(broken(whole))[:20]]:
             decoding(data)
     finally:
         decoding.close()
