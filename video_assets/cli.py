@@ -180,22 +180,28 @@ def _report_thread(paths: "DatasetPaths") -> "ReportThread":
 
 
 def _settings(options: argparse.Namespace):
-    from video_assets.defs.settings_file import read_run_config
-    from video_assets.defs.config import PlanConfig, SourceConfig, SplitConfig, DatasetConfig
+    from video_assets.defs.config import DatasetConfig, PlanConfig, SourceConfig, SplitConfig
     from video_assets.defs.run_config import check_run_config
+    from video_assets.defs.settings_file import read_run_config
     from video_assets.settings import Settings
+
     rc = read_run_config(options.config, options.assignments)
     check_run_config(rc)
     ops = {name: entry.get("config") or {} for name, entry in rc.get("ops", {}).items()}
     from video_assets.pipeline.manifest.stage import kept_settings
+
     given = ops.get("manifest", {})
     settings = kept_settings(_paths(options), SourceConfig(**given).to_settings(), given)
-    return Settings(settings, SplitConfig(**ops.get("splits", {})).to_settings(), PlanConfig(**ops.get("plan", {})).to_settings(), DatasetConfig(**ops.get("dataset", {})).to_settings())
+    return Settings(
+        settings,
+        SplitConfig(**ops.get("splits", {})).to_settings(),
+        PlanConfig(**ops.get("plan", {})).to_settings(),
+        DatasetConfig(**ops.get("dataset", {})).to_settings(),
+    )
 
 
 def _engine(options: argparse.Namespace):
-    from video_assets.defs.resources import Engine
-    return None
+    return
 
 
 def _refuse_missing(source: Path) -> None:

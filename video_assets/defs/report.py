@@ -128,9 +128,7 @@ class InstanceReport:
                     outcomes = recorded_outcomes(self.paths, version, key, fingerprint)
                     self.shard_checked(key, outcomes, again=False)
 
-    def _materialize(
-        self, asset: str, data_version: str, told: Mapping[str, Any], made_from: Sequence[str]
-    ) -> None:
+    def _materialize(self, asset: str, data_version: str, told: Mapping[str, Any], made_from: Sequence[str]) -> None:
         tags = lineage_tags(data_version, {name: self._input(name) for name in made_from})
         self.instance.report_runless_asset_event(dg.AssetMaterialization(asset, metadata=told, tags=tags))
         self._inputs[asset] = latest_input(self.instance, dg.AssetKey(asset))

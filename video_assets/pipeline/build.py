@@ -17,7 +17,12 @@ from video_assets.domain.limits import Limits
 from video_assets.domain.progress import Progress, after_first, silent
 from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
-from video_assets.pipeline.checks.recorded import record_dataset_checks, record_shard_checks, unchecked_shards, was_checked
+from video_assets.pipeline.checks.recorded import (
+    record_dataset_checks,
+    record_shard_checks,
+    unchecked_shards,
+    was_checked,
+)
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.commit.stage import CommitReport, commit_dataset
 from video_assets.pipeline.manifest.stage import ManifestReport, build_manifest, manifest_settings
@@ -30,7 +35,6 @@ from video_assets.pipeline.write_locks import writing_shards, writing_tables
 from video_assets.settings import DatasetSettings, ManifestSettings, PlanSettings, Settings, SplitSettings
 from video_assets.storage.files import file_sha256
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
-
 
 PoolsFor = Callable[[Limits], PoolMaker]
 """Gives, for the limits of one clip, what opens a pool of decoding processes."""

@@ -7,9 +7,9 @@ import dagster as dg
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-
 from video_assets.defs.build import runs_of_shards
 from video_assets.defs.build_result import BuildResult, tell_planned
+
 from video_assets.defs.partitions import shard_partitions
 from video_assets.pipeline.manifest.stage import manifest_settings
 from video_assets.pipeline.plan.table import read_plan

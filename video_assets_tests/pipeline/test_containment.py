@@ -216,7 +216,7 @@ def test_a_pipe_in_the_place_of_a_planned_video_is_not_waited_for(stages: Stages
 @pytest.mark.corpus
 @pytest.mark.slow
 def test_a_worker_stays_small_however_long_the_video() -> None:
-    from video_assets_tests.benchmarks.bench_build import clip_jobs
+    from tools.benchmarks.bench_build import clip_jobs
 
     videos = [require_corpus() / row["path"] for row in corpus_rows("long/")]
     assert any("1080p" in video.name for video in videos)

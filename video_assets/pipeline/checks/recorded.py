@@ -143,9 +143,7 @@ def _write(file: Path, fingerprint: str, outcomes: Sequence[CheckOutcome]) -> No
     write_text(file, json_text({"fingerprint": fingerprint, "checks": checks}))
 
 
-def _read_all(
-    paths: DatasetPaths, version: str, fingerprints: Mapping[str, str]
-) -> dict[str, Mapping[str, _Noted]]:
+def _read_all(paths: DatasetPaths, version: str, fingerprints: Mapping[str, str]) -> dict[str, Mapping[str, _Noted]]:
     def read(item: tuple[str, str]) -> Mapping[str, _Noted]:
         return _read(paths.check_record(version, item[0]), item[1])
 

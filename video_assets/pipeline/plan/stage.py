@@ -17,8 +17,8 @@ from video_assets.pipeline.dataset_state import refuse_lost
 from video_assets.pipeline.manifest.stage import manifest_settings
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.plan.table import live_shards, not_stored_words, partition_keys, planned_rows
-from video_assets.settings import PlanSettings
 from video_assets.records.layouts import layout_codec
+from video_assets.settings import PlanSettings
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import (
     FIRST_VERSION,

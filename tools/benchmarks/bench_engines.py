@@ -1,6 +1,6 @@
 """What Ray costs over the pool of this machine, and what a second node brings.
 
-    python -m video_assets_tests.benchmarks.bench_engines [--clips 500] [--rounds 3] [--json PATH]
+    python -m tools.benchmarks.bench_engines [--clips 500] [--rounds 3] [--json PATH]
 
 Whole shard stages of the same plan, in turn: on two processes of this machine, on a Ray node of two cores, on one of
 one core, and on two of one core each. Each node is kept to cores of its own. The nodes run when the clock starts, as
@@ -19,6 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tools.benchmarks.bench_build import Figure
+from tools.benchmarks.clips_source import write_clips_source
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.limits import Limits
 from video_assets.media.workers.pool import DecodingPool
@@ -31,8 +33,6 @@ from video_assets.pipeline.shards.stage import ShardEngine, build_shards
 from video_assets.pipeline.splits.stage import build_splits
 from video_assets.storage.files import file_sha256
 from video_assets.storage.paths import DatasetPaths
-from video_assets_tests.benchmarks.bench_build import Figure
-from video_assets_tests.benchmarks.clips_source import write_clips_source
 from video_assets_tests.engines.cluster import ray_nodes, run_alone, why_no_cluster
 
 _ALONE = "--in-namespace"
@@ -118,7 +118,7 @@ def main() -> int:
     if reason := why_no_cluster():
         print(f"a cluster {reason}", file=sys.stderr)
         return 1
-    module = "video_assets_tests.benchmarks.bench_engines"
+    module = "tools.benchmarks.bench_engines"
     sizes = ("--clips", str(options.clips), "--rounds", str(options.rounds))
     done = run_alone(module, _ALONE, *sizes, timeout=3600)
     if done.returncode:

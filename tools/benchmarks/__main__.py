@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from video_assets_tests.benchmarks import bench_bookkeeping, bench_build, bench_decode, bench_reading, bench_spans
+from tools.benchmarks import bench_bookkeeping, bench_build, bench_decode, bench_reading, bench_spans
 
 
 def _decoding(folder: Path) -> dict[str, Any]:

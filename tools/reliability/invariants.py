@@ -4,14 +4,14 @@ import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from tools.reliability.builds import NAME
+from tools.reliability.faults import TEMPORARY
 from video_assets.domain.encoding import Encoding
 from video_assets.pipeline.upkeep.integrity import find_damage
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.storage.files import file_sha256, read_lines
 from video_assets.storage.paths import DatasetPaths
-from video_assets_tests.reliability.builds import NAME
-from video_assets_tests.reliability.faults import TEMPORARY
 
 Seen = dict[str, frozenset[str]]
 """Ids of the clips of each split."""

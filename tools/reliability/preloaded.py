@@ -5,12 +5,12 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
-import tensorflow as tf  # noqa: TID253  (so that each child need not)
+import tensorflow as tf
 
+from tools.reliability import builds
 from video_assets.defs import build
 from video_assets.pipeline.checks import comparison
 from video_assets.pipeline.manifest import probing
 from video_assets.pipeline.shards import encode
-from video_assets_tests.reliability import builds
 
 LOADED = (tf, build, builds, comparison, encode, probing)

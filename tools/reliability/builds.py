@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tools.reliability.faults import Fault, FaultyDisk, Journal
 from video_assets.cli import main
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.limits import Limits
@@ -21,7 +22,6 @@ from video_assets.pipeline.splits.stage import build_splits
 from video_assets.storage.files import AtomicFile, file_sha256
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.stages import InThisProcess
-from video_assets_tests.reliability.faults import Fault, FaultyDisk, Journal
 
 NAME = "clips"
 LIMITS = Limits()

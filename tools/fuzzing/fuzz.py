@@ -12,7 +12,7 @@ import atheris as atheris_library
 atheris: Any = atheris_library  # it has types for a part of itself
 
 with atheris.instrument_imports(include=["video_assets"]):
-    from video_assets_tests.fuzzing import decoding, seeds, targets
+    from tools.fuzzing import decoding, seeds, targets
     from video_assets_tests.pipeline.mutations import mutate
 
 MOST_BYTES = 64 * 1024

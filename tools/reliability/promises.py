@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from tools.reliability.faults import TEMPORARY
+from tools.reliability.invariants import files_of, seen_by_readers
+from tools.reliability.soak_source import ChangingSource
 from video_assets.pipeline.plan.table import ReadPlan, read_plan
 from video_assets.pipeline.upkeep.integrity import find_damage
 from video_assets.records.framing import read_records
@@ -18,9 +21,6 @@ from video_assets.storage.paths import (
     partition_key,
 )
 from video_assets.storage.quarantine import read_quarantine
-from video_assets_tests.reliability.faults import TEMPORARY
-from video_assets_tests.reliability.invariants import files_of, seen_by_readers
-from video_assets_tests.reliability.soak_source import ChangingSource
 
 
 @dataclass

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from video_assets_tests.fuzzing.__main__ import NAMES
-from video_assets_tests.fuzzing.decoding import Decoding
-from video_assets_tests.fuzzing.seeds import real_seeds, seeds
-from video_assets_tests.fuzzing.targets import TARGETS
+from tools.fuzzing.__main__ import NAMES
+from tools.fuzzing.decoding import Decoding
+from tools.fuzzing.seeds import real_seeds, seeds
+from tools.fuzzing.targets import TARGETS
 from video_assets_tests.pipeline.mutations import mutate
 
 MUTANTS = 150
@@ -106,7 +106,7 @@ def test_the_command_runs_a_target_and_tells_the_figures() -> None:
     command = [
         sys.executable,
         "-m",
-        "video_assets_tests.fuzzing",
+        "tools.fuzzing",
         "--seconds",
         "2",
         "--targets",

@@ -1,6 +1,6 @@
 """What labelled spans of one long video cost: one against a bare seek, ten against one decode of their union.
 
-    python -m video_assets_tests.benchmarks.bench_spans [VIDEO...] [--rounds 3] [--json PATH]
+    python -m tools.benchmarks.bench_spans [VIDEO...] [--rounds 3] [--json PATH]
 
 Spans of five seconds, ten frames of each at 224x224. Processor time of this process, everything in turn in each round;
 the best of the rounds. Without videos named, made ones of each codec, and the long ones of the collection if there is
@@ -31,6 +31,7 @@ import cv2
 import numpy as np
 from av.video.stream import VideoStream
 
+from tools.benchmarks.bench_build import clip_jobs
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import KnownTimeline, Timeline, choose_timestamps
@@ -38,7 +39,6 @@ from video_assets.media.decode.clips import decode_clip
 from video_assets.media.probe import probe_video
 from video_assets.pipeline.shards.encode import ClipJob, decode_job, encode_spans, joint_part, unchanged_video
 from video_assets.pipeline.shards.spans import span_tasks
-from video_assets_tests.benchmarks.bench_build import clip_jobs
 from video_assets_tests.corpus import corpus_files, corpus_path
 
 NUM_SPANS, SPAN_SECONDS = 10, 5.0

@@ -11,7 +11,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-_PRELOADED = "video_assets_tests.reliability.preloaded"
+_PRELOADED = "tools.reliability.preloaded"
 RAISED = 3
 """Exit code of a child whose function raised; the words are in its log."""
 

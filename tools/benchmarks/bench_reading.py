@@ -1,6 +1,6 @@
 """Reading a dataset back: `load_dataset` against a tf.data pipeline written by hand for the same files.
 
-    python -m video_assets_tests.benchmarks.bench_reading [--clips 200] [--rounds 7] [--json PATH]
+    python -m tools.benchmarks.bench_reading [--clips 200] [--rounds 7] [--json PATH]
 
 The one by hand knows the layout, the image format and the files, and gives a reproducible order up: parallel interleave
 over the shards, `decode_jpeg` in a parallel map, prefetch; shuffled, with a buffer of encoded records of the same size.
@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from video_assets_tests.benchmarks.bench_build import Figure, as_json, build
-from video_assets_tests.benchmarks.clips_source import write_clips_source
+from tools.benchmarks.bench_build import Figure, as_json, build
+from tools.benchmarks.clips_source import write_clips_source
 
 TARGET = 0.9
 NUM_EPOCHS = 3

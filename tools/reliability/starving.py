@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tools.reliability.faults import FaultyDisk, Journal
 from video_assets.cli import main
-from video_assets_tests.reliability.faults import FaultyDisk, Journal
 from video_assets_tests.waiting import wait_until
 
 SETTINGS = (

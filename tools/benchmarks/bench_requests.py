@@ -3,7 +3,7 @@
 A real S3 server on loopback, behind a proxy that counts. Clips are built three times: in many shards, in few, and half
 of them; requests of a stage are `build + clips x a + shards x b`.
 
-Run: python -m video_assets_tests.benchmarks.bench_requests [--json FILE]
+Run: python -m tools.benchmarks.bench_requests [--json FILE]
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Whole builds from videos to committed dataset, against the way of today.
 
-    python -m video_assets_tests.benchmarks.bench_build [--clips 200 900] [--rounds 3] [--json PATH]
+    python -m tools.benchmarks.bench_build [--clips 200 900] [--rounds 3] [--json PATH]
 
 Baseline (c): the original helper's algorithm (`baselines.py`) on a seeded choice of the same clips. What is compared
 in one ratio runs alternately, medians are compared, and their spread is printed: another load on the machine hits
@@ -21,14 +21,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tools.benchmarks.clips_source import write_clips_source
+from tools.benchmarks.watching import Watched, run_watched
 from video_assets.domain.clips import Loss
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.limits import Limits
 from video_assets.domain.plan import PlannedClip
 from video_assets.media.workers.pool import DecodingPool
 from video_assets.pipeline.shards.encode import ClipJob, EncodedClip, encode_clip
-from video_assets_tests.benchmarks.clips_source import write_clips_source
-from video_assets_tests.benchmarks.watching import Watched, run_watched
 from video_assets_tests.corpus import corpus_files, corpus_path
 
 NUM_WORKERS = 2
@@ -78,7 +78,7 @@ def build(source: Path, root: Path, num_workers: int = NUM_WORKERS, settings: Se
 
 def _convert_as_original(sample: Sequence[Path], folder: Path) -> tuple[float, list[Path]]:
     """Seconds a clip of (c), and its files."""
-    from video_assets_tests.benchmarks.baselines import LabelledClip, convert_as_original
+    from tools.benchmarks.baselines import LabelledClip, convert_as_original
 
     clips = [LabelledClip(path, 0) for path in sample]
     begun = time.perf_counter()
@@ -189,8 +189,8 @@ def measure_encoding(clips: Sequence[Path], rounds: int) -> dict[str, Any]:
 
 def measure_reading(version_dir: Path, files: Sequence[Path], num_original: int, rounds: int) -> dict[str, Any]:
     """Clips a second through `load_dataset` against (c)'s own reader, in turn, files in the cache."""
+    from tools.benchmarks.baselines import read_as_original
     from video_assets.reader import load_dataset
-    from video_assets_tests.benchmarks.baselines import read_as_original
 
     def read_ours() -> int:
         return sum(1 for _ in load_dataset(version_dir, "train"))

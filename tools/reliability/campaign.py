@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+from tools.reliability.builds import Build, run_build
+from tools.reliability.children import Child
+from tools.reliability.faults import Fault, noted
+from tools.reliability.invariants import differences, incomplete_files, seen_by_readers, told_as_damage
+from tools.reliability.scenarios import Scenario
 from video_assets.pipeline.upkeep.integrity import find_damage
-from video_assets_tests.reliability.builds import Build, run_build
-from video_assets_tests.reliability.children import Child
-from video_assets_tests.reliability.faults import Fault, noted
-from video_assets_tests.reliability.invariants import differences, incomplete_files, seen_by_readers, told_as_damage
-from video_assets_tests.reliability.scenarios import Scenario
 
 CLIPS_PER_SHARD = 2
 WINDOW_PER_WORKER = 4

@@ -1,8 +1,8 @@
 """The campaigns whose figures stand in docs/RELIABILITY.md.
 
-    python -m video_assets_tests.reliability kills [--points 200] [--seed 1]    random moments
-    python -m video_assets_tests.reliability operations [--step 1]              every operation of the writer
-    python -m video_assets_tests.reliability flips [--flips 1000] [--seed 1]    bits turned over, and repairs
+    python -m tools.reliability kills [--points 200] [--seed 1]    random moments
+    python -m tools.reliability operations [--step 1]              every operation of the writer
+    python -m tools.reliability flips [--flips 1000] [--seed 1]    bits turned over, and repairs
 
 Without a name, all three. The exit code is 1 if anything was found.
 """
@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
-from video_assets_tests.reliability.builds import Build, run_stages
-from video_assets_tests.reliability.campaign import Figures, Outcome, kill_at_operations, kill_at_times
-from video_assets_tests.reliability.children import Child
-from video_assets_tests.reliability.flips import flip_campaign, repair_campaign
-from video_assets_tests.reliability.scenarios import KINDS, prepare, write_first_source
+from tools.reliability.builds import Build, run_stages
+from tools.reliability.campaign import Figures, Outcome, kill_at_operations, kill_at_times
+from tools.reliability.children import Child
+from tools.reliability.flips import flip_campaign, repair_campaign
+from tools.reliability.scenarios import KINDS, prepare, write_first_source
 
 COMMAND_SHARE, PROCESSES_SHARE = 0.1, 0.2
 """Of the random kills, how many strike the command itself, Dagster included, and how many the stages with decoding
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m video_assets_tests.reliability")
+    parser = argparse.ArgumentParser(prog="python -m tools.reliability")
     parser.add_argument("campaign", nargs="?", choices=["kills", "operations", "flips"])
     parser.add_argument("--scenario", action="append", choices=KINDS, help="may be given again; default: all")
     parser.add_argument("--points", type=int, default=200, help="random kill points; default: 200")

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from tools.reliability.builds import Build, run_build
+from tools.reliability.children import Child
+from tools.reliability.faults import noted
+from tools.reliability.invariants import files_of
 from video_assets_tests.pipeline.videos import write_video
-from video_assets_tests.reliability.builds import Build, run_build
-from video_assets_tests.reliability.children import Child
-from video_assets_tests.reliability.faults import noted
-from video_assets_tests.reliability.invariants import files_of
 
 Kind = Literal["first", "growth", "new_version"]
 KINDS: tuple[Kind, ...] = ("first", "growth", "new_version")

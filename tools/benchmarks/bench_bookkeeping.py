@@ -2,7 +2,7 @@
 
 Processor time, because machines are shared; of a step that waits for nothing but its disk it is the time it takes.
 
-Run: python -m video_assets_tests.benchmarks.bench_bookkeeping [--clips 10000 100000] [--json FILE]
+Run: python -m tools.benchmarks.bench_bookkeeping [--clips 10000 100000] [--json FILE]
 Each step runs in a process of its own, so that its peak memory is its own, and is ended where it takes more than
 `--memory-gb`. With more than two million clips the manifest is written as a table, without the list of its files.
 """
@@ -24,6 +24,7 @@ from unittest import mock
 
 import psutil
 
+from tools.benchmarks import invented_datasets
 from video_assets.domain.clips import ListedFile, WantedClip
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.limits import Limits
@@ -37,7 +38,6 @@ from video_assets.pipeline.shards.pending import read_backlog
 from video_assets.pipeline.splits.stage import build_splits
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.sources import SourceClips
-from video_assets_tests.benchmarks import invented_datasets
 from video_assets_tests.invented import InventedPool, invented_clip
 
 CLIPS_PER_SHARD = 50
@@ -149,7 +149,7 @@ def measure(num_clips: int, memory_gb: float = math.inf) -> dict[str, dict[str, 
     ]
     with tempfile.TemporaryDirectory(prefix="video-assets-bench-") as root:
         for name in names:
-            command = [sys.executable, "-m", "video_assets_tests.benchmarks.bench_bookkeeping"]
+            command = [sys.executable, "-m", "tools.benchmarks.bench_bookkeeping"]
             command += ["--step", name, "--clips", str(num_clips), "--root", root]
             results[name] = _run_step(command, memory_gb)
             print(f"{num_clips:,} clips, {name}: {results[name]}", file=sys.stderr, flush=True)

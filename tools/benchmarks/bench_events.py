@@ -3,7 +3,7 @@
 Every shard is whole already, so a run does what runs do besides encoding: it starts a process, loads the code location,
 compares each shard with its file, checks it, and writes events. `a + b x partitions` is fitted to the processor time.
 
-Run: python -m video_assets_tests.benchmarks.bench_events [--partitions 1 10 50 200] [--json FILE]
+Run: python -m tools.benchmarks.bench_events [--partitions 1 10 50 200] [--json FILE]
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from video_assets_tests.benchmarks.watching import run_watched
+from tools.benchmarks.watching import run_watched
 
 SIZES = (1, 10, 50, 200)
 _CLASSES = ("jump", "run", "walk", "wave")
@@ -44,6 +44,7 @@ class RunCost:
 def build_dataset(folder: Path, num_shards: int) -> None:
     """A dataset of shards of one clip each, built as the command builds."""
     from video_assets.defs.build import run_build
+
     from video_assets.storage.paths import DatasetPaths
     from video_assets_tests.pipeline.videos import write_class
 
@@ -79,7 +80,7 @@ def measure_run(folder: Path, num_partitions: int) -> RunCost:
     """One run, watched from outside."""
     home = folder / "root" / "clips" / ".dagster"
     before = _tree_bytes(home)
-    module = "video_assets_tests.benchmarks.bench_events"
+    module = "tools.benchmarks.bench_events"
     done = run_watched([sys.executable, "-m", module, "--folder", str(folder), "--range", str(num_partitions)])
     said = json.loads(done.stdout.splitlines()[-1])
     assert said["success"], done.stdout

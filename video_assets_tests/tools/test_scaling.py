@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from video_assets_tests.benchmarks.scaling import CLIPS, Figures, fit_bookkeeping, predict, print_model
+from tools.benchmarks.scaling import CLIPS, Figures, fit_bookkeeping, predict, print_model
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 

@@ -33,7 +33,7 @@ class Fuzzed:
 def fuzz(seconds: dict[str, int], seed: int, folder: Path) -> Iterator[Fuzzed]:
     """The targets, each for so many seconds, as they are done."""
     turns = [f"{name}:{number}" for name, number in seconds.items()]
-    command = [sys.executable, "-m", "video_assets_tests.fuzzing.fuzz", str(folder), str(seed), *turns]
+    command = [sys.executable, "-m", "tools.fuzzing.fuzz", str(folder), str(seed), *turns]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as running:
         assert running.stdout is not None
         for line in running.stdout:

@@ -1,6 +1,6 @@
 """How fast ten frames of a video are had, on one thread, against the ways of today.
 
-    python -m video_assets_tests.benchmarks.bench_decode [--folder labelled] [--rounds 15] [--seconds 3] [--json PATH]
+    python -m tools.benchmarks.bench_decode [--folder labelled] [--rounds 15] [--seconds 3] [--json PATH]
 
 Baselines: (a) OpenCV `grab` for every frame up to the last wanted one, `retrieve` and an area resize for the wanted
 ones; (b) OpenCV `read` of every frame; (d) the ffmpeg program decoding everything to nothing. All runs of one video

@@ -1,4 +1,3 @@
-# ruff: noqa: INP001, T201 - a script beside the documents; printing is its work
 """Takes the pictures of the Dagster UI that the documents show. By hand: `.venv/bin/python docs/take_pictures.py`.
 
 Builds the sample dataset under /srv (so that pictures show no personal paths), serves it, looks at it, lets it fail

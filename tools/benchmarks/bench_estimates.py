@@ -1,6 +1,6 @@
 """What `video-assets plan` predicts, against the build that follows it: bytes, seconds, seconds of a core.
 
-    python -m video_assets_tests.benchmarks.bench_estimates [--rounds 1] [--clips 20 500] [--json PATH]
+    python -m tools.benchmarks.bench_estimates [--rounds 1] [--clips 20 500] [--json PATH]
 
 On the corpus's labelled clips and its long videos (without a corpus: the project's own sample), each at three settings,
 and at the sizes of `--clips`. Each prediction is made just before its build, by the real commands. On a machine that
@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tools.benchmarks.clips_source import write_clips_source
+from tools.benchmarks.watching import Watched, run_watched
 from video_assets.media.sample import write_sample
-from video_assets_tests.benchmarks.clips_source import write_clips_source
-from video_assets_tests.benchmarks.watching import Watched, run_watched
 from video_assets_tests.corpus import corpus_files, corpus_path
 
 ALLOWED = 0.25

@@ -1,7 +1,7 @@
 """Time, memory, storage and money for 10,000 to 10,000,000 clips on 1 to 1,000 cores: a model fitted to measurements.
 
-python -m video_assets_tests.benchmarks.scaling                       measures (half an hour on two quiet cores), prints
-python -m video_assets_tests.benchmarks.scaling --figures FILE        prints the model of figures measured before
+python -m tools.benchmarks.scaling                       measures (half an hour on two quiet cores), prints
+python -m tools.benchmarks.scaling --figures FILE        prints the model of figures measured before
 
 What is measured here: seconds of a core to probe and to encode a clip, what bookkeeping takes by clip and in memory,
 what a run and a shard cost Dagster, requests to a store. Everything beyond the sizes measured is extrapolated, on the
@@ -17,11 +17,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tools.benchmarks import bench_bookkeeping, bench_events, bench_requests
+from tools.benchmarks.clips_source import write_clips_source
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.limits import Limits
 from video_assets.domain.plan import PlannedClip
-from video_assets_tests.benchmarks import bench_bookkeeping, bench_events, bench_requests
-from video_assets_tests.benchmarks.clips_source import write_clips_source
 
 CLIPS = (10_000, 100_000, 1_000_000, 10_000_000)
 CORES = (1, 10, 100, 1000)

@@ -1,6 +1,6 @@
 """Hundreds of small commits of one dataset, a third of them disturbed; every promise is checked after each.
 
-`python -m video_assets_tests.reliability.soak` (or `make soak`) prints the figures of docs/RELIABILITY.md.
+`python -m tools.reliability.soak` (or `make soak`) prints the figures of docs/RELIABILITY.md.
 """
 
 import argparse
@@ -19,18 +19,18 @@ from typing import Any
 
 import psutil
 
+from tools.reliability.builds import NAME, Build, run_build, run_stages
+from tools.reliability.children import Child
+from tools.reliability.faults import Fault, noted
+from tools.reliability.flips import choose_flips
+from tools.reliability.invariants import seen_by_readers
+from tools.reliability.promises import Promises, sizes
+from tools.reliability.soak_source import ChangingSource
 from video_assets.pipeline.plan.table import read_plan
 from video_assets.pipeline.upkeep.integrity import find_damage
 from video_assets.pipeline.upkeep.repair import repair_dataset
 from video_assets.storage.paths import parse_partition_key
 from video_assets_tests.pipeline.stages import InThisProcess
-from video_assets_tests.reliability.builds import NAME, Build, run_build, run_stages
-from video_assets_tests.reliability.children import Child
-from video_assets_tests.reliability.faults import Fault, noted
-from video_assets_tests.reliability.flips import choose_flips
-from video_assets_tests.reliability.invariants import seen_by_readers
-from video_assets_tests.reliability.promises import Promises, sizes
-from video_assets_tests.reliability.soak_source import ChangingSource
 
 DISTURBED = 0.35
 RESOLUTIONS = (32, 24)
