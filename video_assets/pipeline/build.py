@@ -223,7 +223,7 @@ class Rate:
 
 
 def _check_shards(checker: ShardChecker, report: BuildReport, listeners: Sequence[BuildListener]) -> None:
-    """Check what this build wrote, and what nobody checked: shards of an interrupted build, or of an earlier version."""
+    """Check what this build wrote, and what was never checked: shards of a build that was interrupted, for one."""
     unchecked = unchecked_shards(checker.paths, checker.plan.pinned.version, checker.fingerprints)
     for key in checker.fingerprints:
         if key in report.shards or key in unchecked:

@@ -59,7 +59,7 @@ def commit_dataset(
 ) -> CommitReport:
     """Commits the plan: its shards become the dataset, under this licence, or that of the commit before.
 
-    Shards that the committed dataset does not hold yet are checked first, by `check` with their keys, whoever wrote them.
+    Shards that the committed dataset does not hold yet are checked first: `check` is called with each key.
     `dataset_info.json` is swapped last; until then readers see the old dataset. Files of retired shards stay
     for a while after the commit that retired them, for readers that opened the dataset before it.
 
