@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,7 @@ from video_assets.pipeline.plan.table import live_shards, read_plan
 from video_assets.pipeline.shards.pending import SHARDS_PER_RUN
 from video_assets.pipeline.shards.stage import ShardReport, build_shards
 from video_assets.pipeline.write_locks import writing_shards
-from video_assets.reader.kernels import kernels_meanwhile
+from video_assets.reader.parsing import load_tensorflow
 from video_assets.report.escape import shown
 from video_assets.storage.paths import VersionPaths
 
@@ -74,7 +75,7 @@ def _converted(
     with (
         shown_as_failure(),
         writing_shards(paths := dataset.paths(), f"{split}_shards"),
-        kernels_meanwhile() as begin_loading,
+        ThreadPoolExecutor(1, "loading of TensorFlow") as loading,
     ):
         limits = manifest_settings(paths).limits
         plan = read_plan(paths)
@@ -83,7 +84,7 @@ def _converted(
         if superseded := sorted(selected - planned):
             context.log.info("left out, for a newer plan has put others in their place: %s", sequence_of(superseded))
         # The checks of this run need it. Not before the first clip is there: decoding processes start before that.
-        progress = after_first(begin_loading, reporting.progress(context))
+        progress = after_first(lambda: loading.submit(load_tensorflow), reporting.progress(context))
         make_pool, shard_engine = decoding.make_pool(limits), engine.shard_engine()
         for report in build_shards(paths, keys, limits, make_pool, progress, plan, engine=shard_engine):
             if report.error:
