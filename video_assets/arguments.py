@@ -45,6 +45,12 @@ def parser_of(commands: Commands) -> Parser:
     _add_settings(build)
     _add_workers(build)
     _add_engine(build)
+    build.add_argument(
+        "--no-dagster",
+        dest="dagster",
+        action="store_false",
+        help="tell no Dagster instance what was built; the UI then does not show it",
+    )
     plan = _command(parsers, "plan", commands, "a dry run: what would be built, bytes, minutes, shards")
     _add_source(plan)
     _add_settings(plan)

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -150,22 +151,51 @@ def _failed_checks(checks: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from video_assets.media.workers.pool import start_ahead
-    from video_assets.pipeline.pool import JOB_MODULES
-
-    start_ahead(JOB_MODULES)  # on another core, while this process imports dagster
-    from video_assets.defs.settings_file import read_run_config
-
-    run_config = read_run_config(options.config, options.assignments)
-    paths = _paths(options)
-    _refuse_missing(options.source)
-    from video_assets.defs.build import run_build
+    from video_assets.pipeline.build_command import run_build
     from video_assets.report.screens import build_screen
+    from video_assets.report.terminal import TerminalProgress
 
-    _name_engine(options)
-    result = run_build(options.source, paths, run_config, num_workers=options.workers)
+    settings = _settings(options)
+    _refuse_missing(options.source)
+    paths = _paths(options)
+    with ExitStack() as reporting:
+        listeners = [reporting.enter_context(_report_thread(paths))] if options.dagster else []
+        result = run_build(
+            options.source,
+            paths,
+            settings,
+            num_workers=options.workers,
+            engine=_engine(options),
+            progress=TerminalProgress(sys.stderr),
+            listeners=listeners,
+        )
     values = result.as_dict()
     return _end(options, values, build_screen(values), values["refused"] or _failed_checks(values["checks"]))
+
+
+def _report_thread(paths: "DatasetPaths") -> "ReportThread":
+    from video_assets.defs.report_thread import ReportThread
+
+    return ReportThread(paths)
+
+
+def _settings(options: argparse.Namespace):
+    from video_assets.defs.settings_file import read_run_config
+    from video_assets.defs.config import PlanConfig, SourceConfig, SplitConfig, DatasetConfig
+    from video_assets.defs.run_config import check_run_config
+    from video_assets.settings import Settings
+    rc = read_run_config(options.config, options.assignments)
+    check_run_config(rc)
+    ops = {name: entry.get("config") or {} for name, entry in rc.get("ops", {}).items()}
+    from video_assets.pipeline.manifest.stage import kept_settings
+    given = ops.get("manifest", {})
+    settings = kept_settings(_paths(options), SourceConfig(**given).to_settings(), given)
+    return Settings(settings, SplitConfig(**ops.get("splits", {})).to_settings(), PlanConfig(**ops.get("plan", {})).to_settings(), DatasetConfig(**ops.get("dataset", {})).to_settings())
+
+
+def _engine(options: argparse.Namespace):
+    from video_assets.defs.resources import Engine
+    return None
 
 
 def _refuse_missing(source: Path) -> None:
@@ -188,7 +218,7 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from video_assets.defs.status import dataset_status
+    from video_assets.pipeline.upkeep.status import dataset_status
     from video_assets.report.screens import status_screen
 
     values = dataset_status(_paths(options))

@@ -7,19 +7,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from video_assets.domain.encoding import Encoding
+from video_assets.settings import PlanSettings, Settings, SplitSettings
 from video_assets.storage.paths import DatasetPaths, VersionPaths
 
 if TYPE_CHECKING:
-    from video_assets.defs.build_result import BuildResult
+    from video_assets.pipeline.build_command import BuildResult
 
 NAME = "clips"
+SETTINGS = Settings(
+    splits=SplitSettings(test_fraction=0.25),
+    plan=PlanSettings(clips_per_shard=4, encoding=Encoding(resolution=32, num_frames=5)),
+)
 RUN_CONFIG = {
     "ops": {
         "splits": {"config": {"test_fraction": 0.25}},
         "plan": {"config": {"clips_per_shard": 4, "encoding": {"resolution": 32, "num_frames": 5}}},
     }
 }
-"""The same settings as `pipeline.stages` has: 18 clips in five shards of train, 6 in two of test."""
+"""The same settings as a run config, and as `pipeline.stages` has: 18 clips in five shards of train, 6 in two of test."""
 TRAIN_SHARDS = [f"train-{index:05d}" for index in range(5)]
 TEST_SHARDS = [f"test-{index:05d}" for index in range(2)]
 
@@ -61,14 +67,10 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def first_build(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> "tuple[Built, BuildResult]":
     """The dataset as the command builds it, and what the build said. Never changed by a test."""
-    from video_assets.defs.build import run_build
+    from video_assets.pipeline.build_command import run_build
 
     paths = DatasetPaths(tmp_path_factory.mktemp("built"), NAME)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("DAGSTER_HOME", raising=False)
-        for variable in ("SOURCE", "ROOT", "NAME", "WORKERS"):
-            patch.setenv(f"VIDEO_ASSETS_{variable}", "")  # remembered, so that what the build sets is taken back
-        result = run_build(videos, paths, RUN_CONFIG, num_workers=2)
+    result = run_build(videos, paths, SETTINGS, num_workers=2)
     return Built(videos, paths), result
 
 

@@ -6,22 +6,17 @@ import dagster as dg
 
 from video_assets.defs import metadata
 from video_assets.defs.config import DatasetConfig, PlanConfig, SourceConfig, SplitConfig
+from video_assets.defs.lineage import CODE_VERSION
 from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.partitions import partition_order, register_shards
-from video_assets.defs.reporting import Reporting
+from video_assets.domain.progress import LineProgress
 from video_assets.defs.requests import keys_in_flight
 from video_assets.defs.resources import Dataset, Decoding, VideoSource
 from video_assets.defs.run_config import check_run_config, given_fields
 from video_assets.domain.splits import SPLITS, Split
-from video_assets.pipeline.commit.stage import commit_dataset
-from video_assets.pipeline.manifest.stage import build_manifest, kept_settings, manifest_settings
-from video_assets.pipeline.plan.forecast import estimate_new_shards
-from video_assets.pipeline.plan.model_windows import plan_fit
-from video_assets.pipeline.plan.stage import build_plan
-from video_assets.pipeline.splits.stage import build_splits
-from video_assets.pipeline.write_locks import writing_tables
+from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, live_shards, read_plan
+from video_assets.pipeline.manifest.stage import kept_settings
 
-CODE_VERSION = "1"
 GROUP = "video_dataset"
 OWNERS = ["team:video_assets"]
 PLANNING, CONVERSION, COMMIT = ({"stage": stage} for stage in ("planning", "conversion", "commit"))
@@ -52,17 +47,17 @@ def manifest(
     source: VideoSource,
     dataset: Dataset,
     decoding: Decoding,
-    reporting: Reporting,
 ) -> dg.MaterializeResult:
-    """Lists, probes, hashes, labels."""
+    """List, open, hash and label."""
     with shown_as_failure():
         check_run_config(context.run.run_config)
         given = given_fields(context.run.run_config, "manifest")
         settings = kept_settings(dataset.paths(), config.to_settings(), given)
-        make_pool = decoding.make_pool(settings.limits)
-        with writing_tables(dataset.paths(), "manifest"):
-            report = build_manifest(source.path(), dataset.paths(), settings, make_pool, reporting.progress(context))
-    return dg.MaterializeResult(metadata=metadata.of_manifest(report, dataset.paths()))
+        steps = dataset.steps(decoding, LineProgress(context.log.info))
+        report = steps.manifest(source.path(), settings)
+    return dg.MaterializeResult(
+        metadata=metadata.of_manifest(report, dataset.paths()), data_version=dg.DataVersion(report.data_version())
+    )
 
 
 @dg.multi_asset(
@@ -83,15 +78,19 @@ def manifest(
         for split in SPLITS
     ],
 )
-def splits(context: dg.AssetExecutionContext, config: SplitConfig, dataset: Dataset) -> Iterator[dg.MaterializeResult]:
-    """Assigns groups to splits."""
+def splits(
+    context: dg.AssetExecutionContext, config: SplitConfig, dataset: Dataset, decoding: Decoding
+) -> Iterator[dg.MaterializeResult]:
+    """Assign groups to splits."""
     with shown_as_failure():
         check_run_config(context.run.run_config)
-        with writing_tables(dataset.paths(), "splits"):
-            report = build_splits(dataset.paths(), config.to_settings())
+        report = dataset.steps(decoding).splits(config.to_settings())
     for split in SPLITS:
         if dg.AssetKey(f"{split}_split") in context.selected_asset_keys:
-            yield dg.MaterializeResult(asset_key=f"{split}_split", metadata=metadata.of_split(report, split))
+            version = dg.DataVersion(report.data_version(split))
+            yield dg.MaterializeResult(
+                asset_key=f"{split}_split", metadata=metadata.of_split(report, split), data_version=version
+            )
 
 
 def plan_asset(partitions: Mapping[Split, dg.DynamicPartitionsDefinition]) -> dg.AssetsDefinition:
@@ -111,20 +110,16 @@ def plan_asset(partitions: Mapping[Split, dg.DynamicPartitionsDefinition]) -> dg
     def plan(
         context: dg.AssetExecutionContext, config: PlanConfig, dataset: Dataset, decoding: Decoding
     ) -> dg.MaterializeResult:
-        """Assigns clips to shards and pins the encoding."""
+        """Assign clips to shards and pin the encoding."""
         with shown_as_failure():
             check_run_config(context.run.run_config)
-            paths, encoding, settings = dataset.paths(), config.encoding.to_encoding(), config.to_settings()
-            new_version, retry_lost = config.new_version, config.retry_lost
-            with writing_tables(paths, "plan"):
-                report = build_plan(paths, encoding, settings, new_version=new_version, retry_lost=retry_lost)
-                in_flight = keys_in_flight(context.instance, partition_order(context.instance, partitions))
-                register_shards(context.instance, partitions, report.shards, in_flight)
-            limits = manifest_settings(paths).limits
-            estimate = estimate_new_shards(paths, report, limits, decoding.make_pool(limits), decoding.workers)
-        fit = plan_fit(dataset.paths(), report)
+            report = dataset.steps(decoding).plan(config.to_settings())
+            in_flight = keys_in_flight(context.instance, partition_order(context.instance, partitions))
+            # By what is on disk now: another plan may have been made since, whose partitions must stay.
+            planned = live_shards(read_plan(dataset.paths(), FINGERPRINT_COLUMNS).rows)
+            register_shards(context.instance, partitions, planned, in_flight)
         return dg.MaterializeResult(
-            metadata=metadata.of_plan(report, fit, estimate), data_version=dg.DataVersion(report.data_version())
+            metadata=metadata.of_plan(report, dataset.paths()), data_version=dg.DataVersion(report.data_version())
         )
 
     return plan
@@ -144,20 +139,10 @@ def plan_asset(partitions: Mapping[Split, dg.DynamicPartitionsDefinition]) -> dg
 def dataset_asset(
     context: dg.AssetExecutionContext, config: DatasetConfig, dataset: Dataset, decoding: Decoding
 ) -> dg.MaterializeResult:
-    """Checks every planned shard and commits."""
+    """Check every planned shard and commit."""
     with shown_as_failure():
         check_run_config(context.run.run_config)
-        paths = dataset.paths()
-        settings = manifest_settings(paths)
-        with writing_tables(paths, "dataset"):
-            report = commit_dataset(
-                paths,
-                settings.limits,
-                decoding.make_pool(settings.limits),
-                max_failed_fraction=settings.max_failed_fraction,
-                near_duplicates_are_errors=config.near_duplicates_are_errors,
-                retired_grace_minutes=config.retired_grace_minutes,
-                text_index=config.text_index,
-                licence=config.licence.strip(),
-            )
-    return dg.MaterializeResult(metadata=metadata.of_dataset(report))
+        report = dataset.steps(decoding).commit(config.to_settings())
+    return dg.MaterializeResult(
+        metadata=metadata.of_dataset(report), data_version=dg.DataVersion(report.data_version)
+    )

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from video_assets.defs.config import PlanConfig, SourceConfig, SplitConfig
 from video_assets.defs.failures import shown_as_failure
@@ -21,7 +20,6 @@ from video_assets.defs.requests import (
     request_shards,
 )
 from video_assets.defs.resources import Dataset, VideoSource
-from video_assets.defs.runs import end_dead_runs
 from video_assets.domain.splits import Split
 from video_assets.pipeline.manifest.new_files import Decision, LookCursor, look
 from video_assets.pipeline.manifest.stage import manifest_settings
@@ -29,7 +27,6 @@ from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.settings import SourceSettings
 from video_assets.pipeline.shards.pending import SHARDS_PER_RUN, chunk_shards, read_backlog
 from video_assets.pipeline.splits.stage import split_settings
-from video_assets.pipeline.write_locks import writing_shards
 from video_assets.storage.addresses import place_digest
 from video_assets.storage.locks import current_holder
 from video_assets.storage.paths import DatasetPaths
@@ -108,7 +105,7 @@ def missing_shards_sensor(
     seconds: int,
     status: dg.DefaultSensorStatus,
     partitions: Mapping[Split, dg.DynamicPartitionsDefinition],
-    jobs: Sequence[UnresolvedAssetJobDefinition],
+    jobs: Sequence[Any],
     shards_per_run: int = SHARDS_PER_RUN,
 ) -> dg.SensorDefinition:
     """Looks at the plan and at the disk."""
@@ -129,8 +126,6 @@ def missing_shards_sensor(
                 return dg.SensorResult(skip_reason="there is no plan yet")
             if (builder := current_holder(paths.build_lock)) is not None:
                 return dg.SensorResult(skip_reason=f"{builder} is at work on the dataset")
-            with writing_shards(paths, "missing_shards"):
-                end_dead_runs(context.instance, paths)
             if is_under_way(context.instance, PLAN_JOB):
                 return dg.SensorResult(skip_reason="a plan is being made")
             backlog = read_backlog(paths)

@@ -3,19 +3,15 @@
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
-from dagster._core.definitions.asset_checks.asset_check_evaluation import (
-    AssetCheckEvaluationTargetMaterializationData,
-)
 
 from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.metadata import check_pictures
+from video_assets.defs.private_dagster import AssetCheckEvaluationTargetMaterializationData
 from video_assets.defs.resources import Dataset, Decoding
-from video_assets.defs.runs import note_dataset
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.splits import Split
-from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
-from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
-from video_assets.pipeline.manifest.stage import manifest_settings
+from video_assets.pipeline.checks.dataset import DATASET_CHECKS
+from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.pipeline.plan.table import live_shards, read_plan
 from video_assets.report.escape import shown
 from video_assets.storage.paths import keys_of_split
@@ -31,13 +27,8 @@ _DESCRIPTIONS = {
 }
 
 
-def severity_of(outcome: CheckOutcome) -> dg.AssetCheckSeverity:
-    """Dagster's word for the outcome's severity."""
-    return dg.AssetCheckSeverity.ERROR if outcome.severity == "ERROR" else dg.AssetCheckSeverity.WARN
-
-
 def shard_checks(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg.AssetChecksDefinition:
-    """The checks of one split's shards: one step, for each shard is fetched and read once for all of them."""
+    """Return the checks of one split's shards: one step, for each shard is read once for all of them."""
     asset = f"{split}_shards"
     specs = [
         dg.AssetCheckSpec(name, asset=asset, description=_DESCRIPTIONS[name], partitions_def=partitions, blocking=True)
@@ -49,16 +40,14 @@ def shard_checks(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg
         context: dg.AssetCheckExecutionContext, dataset: Dataset, decoding: Decoding
     ) -> Iterator[dg.AssetCheckEvaluation | dg.Output]:
         chosen = [spec for spec in specs if spec.key in context.selected_asset_check_keys]
+        names = {spec.name for spec in chosen}
         with shown_as_failure():
-            paths = dataset.paths()
-            note_dataset(context, paths)
-            limits = manifest_settings(paths).limits
-            plan = read_plan(paths)
-            planned = keys_of_split(live_shards(plan.rows), split)
-            for key in _selected_keys(context, planned):
-                audit = ShardAudit(paths, plan, key, limits, decoding.make_pool(limits))
-                for spec in chosen:
-                    yield evaluation(context.instance, asset, audit.run(spec.name))
+            plan = read_plan(dataset.paths())
+            checker = dataset.steps(decoding).checker(plan)
+            for key in _selected_keys(context, keys_of_split(live_shards(plan.rows), split)):
+                for outcome in checker.check(key):
+                    if outcome.name in names:
+                        yield shard_evaluation(context.instance, asset, outcome)
         for spec in chosen:
             yield dg.Output(None, output_name=spec.get_python_identifier())
 
@@ -66,7 +55,7 @@ def shard_checks(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg
 
 
 def _selected_keys(context: dg.AssetCheckExecutionContext, planned: Sequence[str]) -> Sequence[str]:
-    """The run's partitions, but those that a newer plan has superseded.
+    """Return the run's partitions, but those that a newer plan has superseded.
 
     A run without any, which "Execute all" on the checks page launches, means all shards.
     """
@@ -76,32 +65,47 @@ def _selected_keys(context: dg.AssetCheckExecutionContext, planned: Sequence[str
     return planned
 
 
-def evaluation(instance: dg.DagsterInstance, asset: str, outcome: CheckOutcome) -> dg.AssetCheckEvaluation:
-    """The outcome of a shard's check, tied to the shard's partition and its latest materialization.
+def shard_evaluation(instance: dg.DagsterInstance, asset: str, outcome: CheckOutcome) -> dg.AssetCheckEvaluation:
+    """Return the outcome of a shard's check, tied to the shard's partition and its latest materialization.
 
     A returned AssetCheckResult is tied to its partition in runs of a single one only; in a range the UI would
-    show every partition as skipped. Without its target an evaluation does not count as current.
+    show every partition as skipped.
     """
+    return _evaluation(instance, asset, outcome, partition=outcome.target)
+
+
+def dataset_evaluation(instance: dg.DagsterInstance, outcome: CheckOutcome) -> dg.AssetCheckEvaluation:
+    """Return the outcome of a check of the dataset, tied to its latest materialization."""
+    return _evaluation(instance, "dataset", outcome, partition=None)
+
+
+def _evaluation(
+    instance: dg.DagsterInstance, asset: str, outcome: CheckOutcome, *, partition: str | None
+) -> dg.AssetCheckEvaluation:
     key, words = dg.AssetKey(asset), shown(outcome.description)
     return dg.AssetCheckEvaluation(
         asset_key=key,
         check_name=outcome.name,
         passed=outcome.passed,
-        partition=outcome.target,
+        partition=partition,
         description=words,
         metadata={"what_was_found": words, **outcome.facts, **check_pictures(outcome.pictures)},
-        severity=severity_of(outcome),
-        blocking=True,
-        target_materialization_data=_latest_materialization(instance, key, outcome.target),
+        severity=_severity(outcome),
+        blocking=partition is not None,
+        target_materialization_data=_latest_materialization(instance, key, partition),
     )
 
 
+def _severity(outcome: CheckOutcome) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.ERROR if outcome.severity == "ERROR" else dg.AssetCheckSeverity.WARN
+
+
 def _latest_materialization(
-    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str
+    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None
 ) -> AssetCheckEvaluationTargetMaterializationData | None:
-    records = instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=key, asset_partitions=[partition]), limit=1
-    ).records
+    """Return what an evaluation is about; without it the evaluation does not count as current."""
+    wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=None if partition is None else [partition])
+    records = instance.fetch_materializations(wanted, limit=1).records
     if not records:
         return None
     return AssetCheckEvaluationTargetMaterializationData(
@@ -110,18 +114,18 @@ def _latest_materialization(
 
 
 def dataset_checks() -> dg.AssetChecksDefinition:
-    """The checks of the committed dataset: one step, for they share what they read."""
+    """Return the checks of the committed dataset: one step, for they share what they read."""
     specs = [dg.AssetCheckSpec(name, asset="dataset", description=_DESCRIPTIONS[name]) for name in DATASET_CHECKS]
 
     @dg.multi_asset_check(name="dataset_checks", specs=specs, can_subset=True)
-    def check(context: dg.AssetCheckExecutionContext, dataset: Dataset) -> Iterator[dg.AssetCheckResult]:
+    def check(
+        context: dg.AssetCheckExecutionContext, dataset: Dataset, decoding: Decoding
+    ) -> Iterator[dg.AssetCheckResult]:
+        chosen = {spec.name for spec in specs if spec.key in context.selected_asset_check_keys}
         with shown_as_failure():
-            note_dataset(context, dataset.paths())
-            settings = manifest_settings(dataset.paths())
-            audit = DatasetAudit(dataset.paths(), settings.max_failed_fraction)
-            for spec in specs:
-                if spec.key in context.selected_asset_check_keys:
-                    yield _result(audit.run(spec.name))
+            for outcome in dataset.steps(decoding).check_dataset():
+                if outcome.name in chosen:
+                    yield _result(outcome)
 
     return check
 
@@ -131,7 +135,7 @@ def _result(outcome: CheckOutcome) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=outcome.name,
         passed=outcome.passed,
-        severity=severity_of(outcome),
+        severity=_severity(outcome),
         description=words,
         metadata={"what_was_found": words, **outcome.facts, **check_pictures(outcome.pictures)},
     )

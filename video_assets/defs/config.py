@@ -214,9 +214,10 @@ class PlanConfig(dg.Config):
         default=False, description="Build the next version directory beside the old one if the encoding changed."
     )
 
-    def to_settings(self) -> ShardingSettings:
+    def to_settings(self):
         """The stage's settings."""
-        return ShardingSettings(clips_per_shard=self.clips_per_shard, shard_megabytes=self.shard_megabytes)
+        from video_assets.settings import PlanSettings
+        return PlanSettings(self.encoding.to_encoding(), self.clips_per_shard, self.shard_megabytes, self.retry_lost, self.new_version)
 
 
 class DatasetConfig(dg.Config):
@@ -236,3 +237,7 @@ class DatasetConfig(dg.Config):
     licence: str = Field(
         "", description="The licence of the videos, for the dataset card and for readers. Empty: as committed before."
     )
+
+    def to_settings(self):
+        from video_assets.settings import DatasetSettings
+        return DatasetSettings(**self.model_dump())

@@ -82,10 +82,7 @@ def run_plan(
         split = build_splits(copy, SplitConfig(**ops.get("splits", {})).to_settings())
         report = build_plan(
             copy,
-            encoding,
-            plan_config.to_settings(),
-            new_version=plan_config.new_version,
-            retry_lost=plan_config.retry_lost,
+            replace(plan_config.to_settings(), encoding=encoding),
             version_source=paths,
         )
         fit = plan_fit(copy, report, root=str(paths.root))

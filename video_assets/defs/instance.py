@@ -1,13 +1,18 @@
 """The Dagster instance: DAGSTER_HOME where it is set, else one kept with the dataset."""
 
 import os
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 import yaml
+from sqlalchemy.exc import SQLAlchemyError  # what Dagster lets through when its storage fails
 
 import video_assets
-from video_assets.storage.failures import named_failures
+from video_assets.domain.errors import StorageFailed
+from video_assets.storage.failures import named_failures, open_files_remedy
 from video_assets.storage.files import write_text
 from video_assets.storage.paths import DatasetPaths
 
@@ -43,3 +48,23 @@ def _instance_config() -> dict[str, object]:
 def open_instance(paths: DatasetPaths) -> dg.DagsterInstance:
     """The instance, ready to run."""
     return dg.DagsterInstance.from_config(str(prepare_home(paths)))
+
+
+@contextmanager
+def named_instance_failures(paths: DatasetPaths) -> Generator[None]:
+    """Turn a failure of Dagster's storage into one sentence.
+
+    Raises:
+        StorageFailed: naming the place, the reason and what to do.
+    """
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        if "unable to open database" in reason:  # all that SQLite says, also when too many files are open
+            reason = f"{reason} ({open_files_remedy()} if that is too few)"
+        raise StorageFailed(
+            f"Dagster's storage in {dagster_home(paths)} cannot be used: {reason}; make room there, see that it may be "
+            "written, name another place in DAGSTER_HOME, or build with --no-dagster. What is finished is kept, and the "
+            "same build tells Dagster the rest"
+        ) from error

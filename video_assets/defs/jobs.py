@@ -1,20 +1,17 @@
 """Jobs: the plan, a chunk of shards, the commit, and the nightly verification."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+
+from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from video_assets.defs.checks import evaluation
+from video_assets.defs.checks import shard_evaluation
 from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.resources import Dataset, Decoding
-from video_assets.defs.runs import note_dataset
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.splits import SPLITS, Split
-from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.dataset_state import committed_lengths
-from video_assets.pipeline.manifest.stage import manifest_settings
 from video_assets.pipeline.plan.table import read_plan
 from video_assets.pipeline.shards.pending import rotating_sample
 from video_assets.storage.paths import parse_partition_key
@@ -44,17 +41,15 @@ def verify_shards_op(
     """Bit rot is found before a training run finds it."""
     with shown_as_failure():
         paths = dataset.paths()
-        note_dataset(context, paths)
         plan = read_plan(paths)
-        limits = manifest_settings(paths).limits
         lengths = committed_lengths(paths.version(plan.pinned.version))
         committed = [key for key in plan.fingerprints() if _is_committed(lengths, key)]
         chosen = rotating_sample(committed, day_number=config.day_number, num_days=DAYS_PER_ROUND)
-        audit = partial(ShardAudit, paths, plan, limits=limits, make_pool=decoding.make_pool(limits))
-        outcomes = [outcome for key in chosen for outcome in map(audit(key=key).run, SHARD_CHECKS)]
+        checker = dataset.steps(decoding).checker(plan)
+        outcomes = [outcome for key in chosen for outcome in checker.check(key)]
     for outcome in outcomes:
         asset = f"{parse_partition_key(outcome.target)[0]}_shards"
-        context.log_event(evaluation(context.instance, asset, outcome))  # pyright: ignore[reportArgumentType]  (it takes them)
+        context.log_event(shard_evaluation(context.instance, asset, outcome))  # pyright: ignore[reportArgumentType]  (it takes them)
     failed = [outcome for outcome in outcomes if not outcome.passed]
     if failed:
         raise dg.Failure(description=_damage(failed), allow_retries=False)
@@ -73,7 +68,7 @@ def _damage(failed: Sequence[CheckOutcome]) -> str:
     return f"{len(keys)} committed shards are damaged: {named}. Materialize these partitions again, then dataset."
 
 
-def dataset_jobs() -> list[UnresolvedAssetJobDefinition]:
+def dataset_jobs() -> list[Any]:
     """Jobs over the assets."""
     plan_assets = dg.AssetSelection.assets("manifest", *(f"{split}_split" for split in SPLITS), "plan")
     shards = [

@@ -15,7 +15,6 @@ from video_assets.defs.automation import (
 from video_assets.defs.checks import dataset_checks, shard_checks
 from video_assets.defs.jobs import dataset_jobs, verify_shards
 from video_assets.defs.partitions import shard_partitions
-from video_assets.defs.reporting import Reporting
 from video_assets.defs.resources import (
     AUTOMATION_VARIABLE,
     DEFAULT_NAME,
@@ -33,7 +32,7 @@ from video_assets.defs.shards import shards_asset
 from video_assets.domain.splits import SPLITS
 
 
-def build_definitions(reporting: Reporting | None = None) -> dg.Definitions:
+def build_definitions() -> dg.Definitions:
     """One dataset's assets and checks; source, root and name come from the environment."""
     name = os.environ.get(NAME_VARIABLE, DEFAULT_NAME)
     is_automatic = os.environ.get(AUTOMATION_VARIABLE) == "on"
@@ -61,7 +60,6 @@ def build_definitions(reporting: Reporting | None = None) -> dg.Definitions:
         resources={
             "source": VideoSource(address=dg.EnvVar(SOURCE_VARIABLE)),
             "dataset": Dataset(root=dg.EnvVar(ROOT_VARIABLE), name=name),
-            "reporting": reporting or Reporting(),
             "engine": engine_from_environment(),
             "decoding": decoding_from_environment(),
         },

@@ -9,14 +9,22 @@ import dagster as dg
 
 from video_assets.defs.jobs import COMMIT_JOB, shards_job_name
 from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG
-from video_assets.defs.runs import UNFINISHED, dataset_tags
 from video_assets.domain.splits import Split
 from video_assets.domain.text import sequence_of
 from video_assets.pipeline.manifest.new_files import LookCursor
 from video_assets.pipeline.shards.pending import Backlog, Chunk
-from video_assets.storage.addresses import place_digest
+from video_assets.storage.addresses import place_digest, place_name
 from video_assets.storage.paths import DatasetPaths
 
+DATASET_TAG = "video_assets/dataset"
+"""On every run that our sensors ask for: the dataset's folder. Datasets on one instance share asset names."""
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 WORK_TAG = "video_assets/work"
 MAX_ATTEMPTS = 3
 """Runs that the same shards get before the sensor leaves them to a person."""
@@ -67,7 +75,7 @@ def _request(
         run_key=f"{work}-{attempt}",
         job_name=job_name,
         run_config=run_config,
-        tags={**tags, WORK_TAG: work, **dataset_tags(paths)},
+        tags={**tags, WORK_TAG: work, DATASET_TAG: place_name(paths.directory)},
     )
 
 

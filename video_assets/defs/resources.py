@@ -3,19 +3,18 @@
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Literal, cast, get_args
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
-from video_assets.domain.build_time import Workers
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.limits import Limits
-from video_assets.media.kept_pools import kept_pools
-from video_assets.media.workers.pool import PoolMaker, num_cores
-from video_assets.pipeline.pool import open_pool
+from video_assets.domain.progress import Progress, silent
+from video_assets.media.workers.pool import PoolMaker
+from video_assets.pipeline.build import Steps
+from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.shards.pending import SHARDS_PER_RUN
 from video_assets.pipeline.shards.stage import ShardEngine
 from video_assets.storage.addresses import open_address
@@ -73,26 +72,26 @@ class Dataset(dg.ConfigurableResource):
             raise SettingsError(f"no root is given; set {ROOT_VARIABLE} to the folder that shall hold the dataset")
         return DatasetPaths(open_address(self.root).absolute(), self.name)
 
+    def steps(self, decoding: "Decoding", progress: Progress = silent, engine: ShardEngine | None = None) -> Steps:
+        """Return the steps that build this dataset."""
+        return Steps(paths=self.paths(), pools_for=decoding.pools_for, progress=progress, engine=engine)
+
 
 class Decoding(dg.ConfigurableResource):
     """The pool of decoding processes."""
 
     num_workers: int = Field(default=0, ge=0, description="Decoding processes; 0: one for each core.")
+    _pools: SharedPools = PrivateAttr(default_factory=SharedPools)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["Decoding", None, None]:  # noqa: ARG002  (the base class has it)
         """For one run: its assets and checks share one pool."""
-        with kept_pools():
+        with SharedPools(self.num_workers) as self._pools:
             yield self
 
-    @property
-    def workers(self) -> Workers:
-        """How many processes decode, and on how many cores."""
-        return Workers(self.num_workers or num_cores(), num_cores())
-
-    def make_pool(self, limits: Limits) -> PoolMaker:
-        """Opens a pool on demand, or gives the run's."""
-        return partial(open_pool, self.workers.num_workers, limits)
+    def pools_for(self, limits: Limits) -> PoolMaker:
+        """Return what lends the run's pool."""
+        return self._pools(limits)
 
 
 class Engine(dg.ConfigurableResource):

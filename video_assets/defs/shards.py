@@ -1,32 +1,25 @@
 """The shards of a split: one partition each."""
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import dagster as dg
 
 from video_assets.defs import metadata
-from video_assets.defs.assets import CODE_VERSION, CONVERSION, GROUP, OWNERS
+from video_assets.defs.assets import CONVERSION, GROUP, OWNERS
 from video_assets.defs.failures import shown_as_failure, tried_again
-from video_assets.defs.metadata import shard_sheet
-from video_assets.defs.reporting import Reporting
+from video_assets.defs.lineage import CODE_VERSION, Input, latest_input, lineage_tags
 from video_assets.defs.resources import Dataset, Decoding, Engine
-from video_assets.domain.progress import after_first
+from video_assets.domain.progress import LineProgress
 from video_assets.domain.splits import Split
 from video_assets.domain.text import sequence_of
-from video_assets.pipeline.manifest.stage import manifest_settings
-from video_assets.pipeline.plan.table import live_shards, read_plan
+from video_assets.pipeline.build import Rate, shard_failures
+from video_assets.pipeline.plan.table import ReadPlan, live_shards, read_plan
 from video_assets.pipeline.shards.pending import SHARDS_PER_RUN
-from video_assets.pipeline.shards.stage import ShardReport, build_shards
-from video_assets.pipeline.write_locks import writing_shards
-from video_assets.reader.parsing import load_tensorflow
+from video_assets.pipeline.shards.stage import ShardReport
 from video_assets.report.escape import shown
 from video_assets.storage.paths import VersionPaths
 
-DATA_VERSION_TAG = "dagster/data_version"
 _RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
 """What may pass (a full disk, a lost mount) is tried again; finished shards are not. A bad video never raises."""
 
@@ -52,11 +45,11 @@ def shards_asset(
         pool="video_shards",
     )
     def shards(
-        context: dg.AssetExecutionContext, dataset: Dataset, decoding: Decoding, engine: Engine, reporting: Reporting
+        context: dg.AssetExecutionContext, dataset: Dataset, decoding: Decoding, engine: Engine
     ) -> Iterator[dg.MaterializeResult]:
         """Converts the planned clips of the selected shards."""
         with tried_again(context, _RETRIES):
-            yield from _converted(context, split, dataset, decoding, engine, reporting)
+            yield from _converted(context, split, dataset, decoding, engine)
 
     return shards
 
@@ -67,68 +60,59 @@ def _converted(
     dataset: Dataset,
     decoding: Decoding,
     engine: Engine,
-    reporting: Reporting,
 ) -> Iterator[dg.MaterializeResult]:
-    begun = time.monotonic()
-    done: list[ShardReport] = []
-    failed: list[ShardReport] = []
-    with (
-        shown_as_failure(),
-        writing_shards(paths := dataset.paths(), f"{split}_shards"),
-        ThreadPoolExecutor(1, "loading of TensorFlow") as loading,
-    ):
-        limits = manifest_settings(paths).limits
+    paths, rate = dataset.paths(), Rate()
+    done: dict[str, tuple[ShardReport, float]] = {}
+    errors: list[str] = []
+    with shown_as_failure():
         plan = read_plan(paths)
-        selected, planned = set(context.partition_keys), set(live_shards(plan.rows))
-        keys = sorted(selected & planned)
-        if superseded := sorted(selected - planned):
-            context.log.info("left out, for a newer plan has put others in their place: %s", sequence_of(superseded))
-        # The checks of this run need it. Not before the first clip is there: decoding processes start before that.
-        progress = after_first(lambda: loading.submit(load_tensorflow), reporting.progress(context))
-        make_pool, shard_engine = decoding.make_pool(limits), engine.shard_engine()
-        for report in build_shards(paths, keys, limits, make_pool, progress, plan, engine=shard_engine):
+        steps = dataset.steps(decoding, LineProgress(context.log.info), engine.shard_engine())
+        keys = _planned_keys(context, plan)
+        event = partial(
+            shard_materialization,
+            context.asset_key,
+            paths=paths.version(plan.pinned.version),
+            labels=plan.labels,
+            plan=latest_input(context.instance, dg.AssetKey("plan")),
+        )
+        for report in steps.shards(plan, keys):
             if report.error:
                 context.log.error(shown(report.error))
-                failed.append(report)
+                errors.append(shown(report.error))
                 continue
             # At once, so that a run that fails or is killed later keeps what it finished.
-            context.log_event(_materialization(context, report))
-            done.append(report)
-    rate = _clips_per_second(done, time.monotonic() - begun)
-    pictured = partial(_pictured, context, paths.version(plan.pinned.version), plan.labels, rate)
-    if failed:
-        for report in done:
-            context.log_event(pictured(report))
-        raise dg.Failure(
-            description=f"{len(failed)} of {len(keys)} shards failed; the others are stored. "
-            + "; ".join(shown(report.error) for report in failed[:5]),
-            metadata={"failed": [report.key for report in failed]},
-        )
+            done[report.key] = report, rate.after(report)
+            context.log_event(event(*done[report.key]))
+    if errors:
+        raise dg.Failure(description=shard_failures(errors, len(keys)))
     yield dg.MaterializeResult()
     # Dagster has just written an event of its own for each key, with one data version for all of them.
-    for report in done:
-        context.log_event(pictured(report))
+    for report, clips_per_second in done.values():
+        context.log_event(event(report, clips_per_second))
 
 
-def _clips_per_second(done: Sequence[ShardReport], seconds: float) -> float:
-    encoded = sum(report.sidecar.records for report in done if report.sidecar and not report.was_reused)
-    return round(encoded / seconds, 2)
+def _planned_keys(context: dg.AssetExecutionContext, plan: ReadPlan) -> list[str]:
+    """Return the run's partitions, but those that a newer plan has superseded."""
+    selected, planned = set(context.partition_keys), set(live_shards(plan.rows))
+    if superseded := sorted(selected - planned):
+        context.log.info("left out, for a newer plan has put others in their place: %s", sequence_of(superseded))
+    return sorted(selected & planned)
 
 
-def _pictured(
-    context: dg.AssetExecutionContext, paths: VersionPaths, labels: list[str], rate: float, report: ShardReport
+def shard_materialization(
+    asset_key: dg.AssetKey,
+    report: ShardReport,
+    clips_per_second: float,
+    *,
+    paths: VersionPaths,
+    labels: Sequence[str],
+    plan: Input,
 ) -> dg.AssetMaterialization:
-    """The shard's last event of the run, which is the one that is shown; only this one has its picture."""
-    sheet = shard_sheet(report, paths, labels)
-    return _materialization(context, report, {"run_clips_per_second": rate, **sheet})
-
-
-def _materialization(
-    context: dg.AssetExecutionContext, report: ShardReport, more: Mapping[str, Any] | None = None
-) -> dg.AssetMaterialization:
+    """Return the event of a shard that is whole on disk, made from this version of the plan."""
+    told = metadata.of_shard(report) | {"run_clips_per_second": clips_per_second}
     return dg.AssetMaterialization(
-        asset_key=context.asset_key,
+        asset_key=asset_key,
         partition=report.key,
-        metadata={**metadata.of_shard(report), **(more or {})},
-        tags={DATA_VERSION_TAG: report.fingerprint},
+        metadata=told | metadata.shard_sheet(report, paths, labels),
+        tags=lineage_tags(report.fingerprint, {"plan": plan}),
     )

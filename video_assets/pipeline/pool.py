@@ -1,11 +1,12 @@
-"""What decoding processes run, in whichever order the stages come, and the pool that the stages share."""
+"""Pools of decoding processes, as the stages of one build share them."""
 
-from contextlib import AbstractContextManager
-from typing import Final
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import partial
+from types import TracebackType
+from typing import Final, Self
 
 from video_assets.domain.limits import Limits
-from video_assets.media.kept_pools import lend_pool
-from video_assets.media.workers.pool import DecodingPool
+from video_assets.media.workers.pool import DecodingPool, PoolMaker, num_cores
 
 JOB_MODULES: Final = tuple(
     f"video_assets.pipeline.{name}" for name in ("manifest.probing", "plan.trial", "shards.encode", "checks.comparison")
@@ -13,6 +14,36 @@ JOB_MODULES: Final = tuple(
 """Modules that a decoding process has loaded before its first job."""
 
 
-def open_pool(num_workers: int, limits: Limits) -> AbstractContextManager[DecodingPool]:
-    """A pool for all of these; within `kept_pools` the one that is open already."""
-    return lend_pool((num_workers, limits), lambda: DecodingPool(num_workers, limits, JOB_MODULES))
+def open_pool(num_workers: int, limits: Limits) -> DecodingPool:
+    """Open a pool for the jobs of all stages; 0 workers: one per core."""
+    return DecodingPool(num_workers or num_cores(), limits, JOB_MODULES)
+
+
+class SharedPools:
+    """Lends the same pool to one stage after another: to start one takes half a second of a core.
+
+    Called with limits, it gives what a stage opens its pool with. Only one stage may decode at a time.
+    """
+
+    def __init__(self, num_workers: int = 0) -> None:
+        self.num_workers = num_workers
+        self._pools: dict[Limits, DecodingPool] = {}
+        self._ending = ExitStack()
+
+    def __call__(self, limits: Limits) -> PoolMaker:
+        """Return what lends the pool for these limits, and opens it the first time."""
+        return partial(self._lend, limits)
+
+    def _lend(self, limits: Limits) -> AbstractContextManager[DecodingPool]:
+        if limits not in self._pools:
+            self._pools[limits] = self._ending.enter_context(open_pool(self.num_workers, limits))
+        return nullcontext(self._pools[limits])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._pools.clear()
+        self._ending.__exit__(kind, error, traceback)

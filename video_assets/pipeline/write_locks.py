@@ -1,7 +1,7 @@
 """One writer at a time: what a stage or a whole build holds while it writes."""
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from video_assets.storage.locks import Holder, hold_lock
 from video_assets.storage.paths import DatasetPaths
@@ -25,28 +25,32 @@ def building(paths: DatasetPaths, what: str) -> Generator[Holder | None]:
 
 
 @contextmanager
-def writing_tables(paths: DatasetPaths, stage: str) -> Generator[None]:
-    """For one stage that plans or commits, within a build or on its own; such stages wait for each other.
+def writing_tables(paths: DatasetPaths, stage: str, *, within_build: bool = False) -> Generator[None]:
+    """Hold what a stage that plans or commits needs; such stages wait for each other.
+
+    `within_build` says that the caller holds the build lock alone already.
 
     Raises:
         LockHeld: if a build is under way that this stage is not part of, or another stage takes very long.
     """
-    with (
-        hold_lock(paths.build_lock, stage, shared=True, wait_seconds=_BUILD_WAIT_SECONDS),
-        hold_lock(paths.tables_lock, stage, wait_seconds=_STAGE_WAIT_SECONDS),
-    ):
+    with ExitStack() as held:
+        if not within_build:
+            held.enter_context(writing_shards(paths, stage))
+        held.enter_context(hold_lock(paths.tables_lock, stage, wait_seconds=_STAGE_WAIT_SECONDS))
         yield
 
 
 @contextmanager
-def writing_shards(paths: DatasetPaths, stage: str) -> Generator[None]:
-    """For a run of shards, within a build or on its own.
+def writing_shards(paths: DatasetPaths, stage: str, *, within_build: bool = False) -> Generator[None]:
+    """Hold what a run of shards needs.
 
-    Several may run, and plans be made meanwhile: no shard that is there is ever rewritten, and two that write the same
-    one write the same bytes, each beside.
+    Several may run, and plans be made meanwhile: no shard that is there is ever rewritten, and two runs that write the
+    same one write the same bytes, each to a file of its own first.
 
     Raises:
         LockHeld: if a build is under way that this run is not part of.
     """
-    with hold_lock(paths.build_lock, stage, shared=True, wait_seconds=_BUILD_WAIT_SECONDS):
+    with ExitStack() as held:
+        if not within_build:
+            held.enter_context(hold_lock(paths.build_lock, stage, shared=True, wait_seconds=_BUILD_WAIT_SECONDS))
         yield

@@ -179,6 +179,10 @@ class DatasetPaths:
         """Where a repair makes shards before it moves them into their places."""
         return DatasetPaths(self.directory / ".repair", self.name)
 
+    def check_record(self, version: str, target: str) -> Path:
+        """How the checks of a shard (its partition key), or of the dataset ("dataset"), ended last."""
+        return self.directory / ".checks" / version / f"{target}.json"
+
     @property
     def build_lock(self) -> Path:
         """Held alone by a build from its beginning to its end, shared by stages that run on their own."""

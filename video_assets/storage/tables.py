@@ -70,6 +70,13 @@ def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema, notes: Mappi
     write_bytes(path, table_bytes(frame, schema, notes))
 
 
+def rows_digest(frame: pd.DataFrame) -> str:
+    """Return a hash of a table's rows, in their order, and of its columns' names."""
+    digest = hashlib.sha256("\0".join(map(str, frame.columns)).encode("utf-8"))
+    digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    return digest.hexdigest()
+
+
 def table_bytes(frame: pd.DataFrame, schema: pa.Schema, notes: Mapping[str, str] | None = None) -> bytes:
     """What `write_table` writes; sealed, so that one flipped bit is found."""
     table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)

@@ -10,13 +10,13 @@ import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckPartitionInfo
 
 from video_assets.defs.location import build_definitions
-from video_assets.pipeline import pool as jobs
+from video_assets.pipeline import pool
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import RUN_CONFIG
 from video_assets_tests.pipeline.stages import InThisProcess
 
-PLANNING = ("manifest", "train_split", "test_split", "plan")
+PLANNING = ("manifest", "train_split", "test_split", "val_split", "plan")
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -81,7 +81,7 @@ def open_location(
     """The code location as the environment makes it. Decoding goes on in this process, to save its start."""
     for name, value in (("SOURCE", str(source)), ("ROOT", str(paths.root)), ("NAME", paths.name), ("WORKERS", "1")):
         monkeypatch.setenv(f"VIDEO_ASSETS_{name}", value)
-    monkeypatch.setattr(jobs, "DecodingPool", lambda *_: InThisProcess())
+    monkeypatch.setattr(pool, "open_pool", lambda *_: InThisProcess())
     return Location(source, paths, build_definitions(), instance)
 
 

@@ -26,7 +26,6 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.limits import Limits
 from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.media.workers.pool import PoolMaker
-from video_assets.pipeline.checks.compared import compare_all
 from video_assets.pipeline.plan.table import ReadPlan
 from video_assets.reader.parsing import ReadingError, decode_frames, read_records
 from video_assets.storage.addresses import is_remote, open_address
@@ -37,7 +36,7 @@ from video_assets.storage.sidecars import Sidecar, read_sidecar
 from video_assets.storage.sources import source_directory
 
 if TYPE_CHECKING:
-    from video_assets.pipeline.checks.comparison import ComparisonResult
+    from video_assets.pipeline.checks.comparison import ComparisonResult, SourceComparison
 
 SHARD_CHECKS = ("shard_is_complete", "shard_decodes", "shard_matches_source")
 
@@ -230,6 +229,13 @@ class ShardAudit:
             planned = _named(labels[clip_id]) if clip_id in labels else None
             raise _Failed(f"{place} has {_labels_in(record)}, planned is {planned}")
 
+    def _compared(self, jobs: "Sequence[SourceComparison]") -> "list[ComparisonResult | Loss]":
+        """Return the result of each comparison, in order, or why its source cannot be decoded."""
+        from video_assets.pipeline.checks.comparison import compare_with_source
+
+        with self.make_pool() as pool:
+            return [result.outcome for result in pool.map(compare_with_source, jobs)]
+
     def _source_directory(self) -> Path:
         """Where the videos were when the plan was made."""
         directory = source_directory(open_address(self.plan.pinned.source))
@@ -265,7 +271,7 @@ class ShardAudit:
             for _, record in records
         ]
         compared: list[tuple[float, list[CheckPicture]]] = []
-        for (number, record), result in zip(records, compare_all(jobs, self.make_pool), strict=True):
+        for (number, record), result in zip(records, self._compared(jobs), strict=True):
             clip_id = record["id"].decode("utf-8", "replace")
             place = f"record {number} of {self._shard.name}, clip {clip_id}"
             if isinstance(result, Loss) and result.reason == "missing_file":

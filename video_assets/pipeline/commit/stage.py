@@ -1,18 +1,17 @@
 """Stage 5: the commit: check every planned shard, and swap the metadata that readers open."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.errors import BuildRefused
-from video_assets.domain.limits import Limits
 from video_assets.domain.splits import Split
 from video_assets.domain.text import sequence_of
-from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
-from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
+from video_assets.pipeline.manifest.stage import manifest_settings
+from video_assets.settings import DatasetSettings
 from video_assets.pipeline.commit.card import Committed, card_files, class_rows
 from video_assets.pipeline.commit.changes import commit_notes
 from video_assets.pipeline.commit.publish import copied_tables, publish, remove_retired, text_indexes
@@ -49,22 +48,18 @@ class CommitReport:
     was_changed: bool = False
     licence: str = ""
     classes: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+    outcomes: Sequence[CheckOutcome] = ()
+    data_version: str = ""
 
 
 def commit_dataset(
     paths: DatasetPaths,
-    limits: Limits,
-    make_pool: PoolMaker,
-    *,
-    max_failed_fraction: float,
-    near_duplicates_are_errors: bool = False,
-    retired_grace_minutes: float = 15.0,
-    licence: str = "",
-    text_index: bool = False,
+    settings: DatasetSettings,
+    check: Callable[[str], Sequence[CheckOutcome]],
 ) -> CommitReport:
     """Commits the plan: its shards become the dataset, under this licence, or that of the commit before.
 
-    Shards that the committed dataset does not hold yet are verified once more, whichever run wrote them.
+    Shards that the committed dataset does not hold yet are checked first, by `check` with their keys, whoever wrote them.
     `dataset_info.json` is swapped last; until then readers see the old dataset. Files of retired shards stay
     for a while after the commit that retired them, for readers that opened the dataset before it.
 
@@ -73,24 +68,23 @@ def commit_dataset(
         FileDamaged: if a table or `labels.txt`, which readers would get, is not as it was written.
     """
     refuse_damaged_labels(paths)
-    audit = DatasetAudit(paths, max_failed_fraction, near_duplicates_are_errors)
+    max_failed_fraction = manifest_settings(paths).max_failed_fraction
+    audit = DatasetAudit(paths, max_failed_fraction, settings.near_duplicates_are_errors)
     plan = audit.plan
     version_paths = paths.version(plan.pinned.version)
     sidecars = _sound_shards(audit, version_paths)
-    indexes = text_indexes(version_paths, sidecars, is_asked_for=text_index)
-    _refuse_unsound(paths, plan, _uncommitted(version_paths, sidecars), limits, make_pool)
+    indexes = text_indexes(version_paths, sidecars, is_asked_for=settings.text_index)
+    _refuse_unsound(outcome for key in _uncommitted(version_paths, sidecars) for outcome in check(key))
     _record_losses(paths, sidecars)
     outcomes = [audit.run(name) for name in DATASET_CHECKS]
-    failed = [outcome for outcome in outcomes if outcome.makes_invalid]
-    if failed:
-        raise BuildRefused(_refusal(failed))
+    _refuse_unsound(outcomes)
     report = _report(version_paths, plan.pinned.splits, sidecars)
     index, schema = _index(sidecars), INDEX
     if plan.pinned.encoding.multi_label:
         schema = INDEX.append(LABEL_INDICES)
         index[LABEL_INDICES.name] = indices_of_sets(index["label"], plan.labels)
     digest = plan_digest(plan, audit.fingerprints)
-    notes = commit_notes(paths, plan.pinned.version, index, digest, licence)
+    notes = commit_notes(paths, plan.pinned.version, index, digest, settings.licence.strip())
     committed = Committed(
         paths=paths,
         plan=plan,
@@ -102,7 +96,7 @@ def commit_dataset(
         num_bytes=report.num_bytes,
         outcomes=outcomes,
     )
-    report.licence = notes.licence
+    report.licence, report.outcomes, report.data_version = notes.licence, outcomes, digest
     report.classes = {row.label: dict(row.clips) for row in class_rows(index, plan)}
     contents = {
         **dict(copied_tables(paths, version_paths)),
@@ -112,7 +106,7 @@ def commit_dataset(
         **_metadata(committed),
     }
     report.was_changed = publish(version_paths, contents, sidecars)
-    report.removed = remove_retired(version_paths, sidecars.keys(), retired_grace_minutes)
+    report.removed = remove_retired(version_paths, sidecars.keys(), settings.retired_grace_minutes)
     remove_temporaries(version_paths.directory)
     return report
 
@@ -160,20 +154,8 @@ def _uncommitted(version_paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -
     return [key for key, fresh in zip(sidecars, are_fresh, strict=True) if fresh]
 
 
-def _refuse_unsound(
-    paths: DatasetPaths,
-    plan: ReadPlan,
-    keys: Sequence[str],
-    limits: Limits,
-    make_pool: PoolMaker,
-) -> None:
-    failed = [
-        outcome
-        for key in keys
-        for outcome in map(ShardAudit(paths, plan, key, limits, make_pool).run, SHARD_CHECKS)
-        if outcome.makes_invalid
-    ]
-    if failed:
+def _refuse_unsound(outcomes: Iterable[CheckOutcome]) -> None:
+    if failed := [outcome for outcome in outcomes if outcome.makes_invalid]:
         raise BuildRefused(_refusal(failed))
 
 

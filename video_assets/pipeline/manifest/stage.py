@@ -10,6 +10,7 @@ import pandas as pd
 
 from video_assets.domain.clips import LeftOut, ListedFile, Loss, LostSource, WantedClip
 from video_assets.domain.errors import BuildRefused
+from video_assets.domain.hashing import json_digest
 from video_assets.domain.labels import append_labels
 from video_assets.domain.limits import Limits, TableLimits
 from video_assets.domain.progress import Progress, silent
@@ -33,7 +34,7 @@ from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
 from video_assets.storage.schemas import FACTS_FIELDS, LEFT_OUT, MANIFEST
 from video_assets.storage.sources import SourceClips, is_table, read_source
-from video_assets.storage.tables import read_noted_table, read_notes, write_table
+from video_assets.storage.tables import read_noted_table, read_notes, rows_digest, write_table
 
 if TYPE_CHECKING:
     from video_assets.pipeline.manifest.probing import FileFacts
@@ -59,6 +60,10 @@ class ManifestReport:
     def failed_fraction(self) -> float:
         """Lost clips of all that the source asks for."""
         return len(self.lost) / max(1, len(self.lost) + len(self.clips))
+
+    def data_version(self) -> str:
+        """Return a hash of the manifest's rows and classes."""
+        return json_digest([rows_digest(self.clips), self.labels])
 
 
 class TooManyLost(BuildRefused):

@@ -17,7 +17,7 @@ from video_assets.pipeline.dataset_state import refuse_lost
 from video_assets.pipeline.manifest.stage import manifest_settings
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.plan.table import live_shards, not_stored_words, partition_keys, planned_rows
-from video_assets.pipeline.settings import ShardingSettings
+from video_assets.settings import PlanSettings
 from video_assets.records.layouts import layout_codec
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import (
@@ -61,13 +61,7 @@ class PlanReport:
 
 
 def build_plan(
-    paths: DatasetPaths,
-    encoding: Encoding,
-    sharding: ShardingSettings,
-    *,
-    new_version: bool = False,
-    retry_lost: bool = False,
-    version_source: DatasetPaths | None = None,
+    paths: DatasetPaths, settings: PlanSettings, *, version_source: DatasetPaths | None = None
 ) -> PlanReport:
     """Writes `plan.parquet` and `encoding.json`.
 
@@ -81,6 +75,7 @@ def build_plan(
         BuildRefused: if the dataset exists under another encoding and `new_version` is not set.
         FileDamaged: if a table is not as it was written, or the plan of a committed dataset is lost.
     """
+    encoding = settings.encoding
     if paths.manifest.exists():
         encoding = replace(encoding, multi_label=manifest_settings(paths).multi_label)
     layout_codec(encoding.layout)
@@ -91,11 +86,11 @@ def build_plan(
     if before is None or previous.empty:
         refuse_lost(version_source or paths, paths.plan)
     clips = planned_rows(paths, previous, multi_label=encoding.multi_label)
-    pinned, is_same = _pin(paths, before, encoding, sharding, version_source or paths, new_version=new_version)
+    pinned, is_same = _pin(paths, before, encoding, settings, version_source or paths)
     if not is_same:
         previous = previous.iloc[:0]
     retried = _lost_and_seen_since(previous, clips, (version_source or paths).version(pinned.version))
-    retried |= _lost_to_passing_faults(paths) if retry_lost else set[str]()
+    retried |= _lost_to_passing_faults(paths) if settings.retry_lost else set[str]()
     previous = previous[["split", "shard_index", "position", "row_digest", "clip_id"]]  # the rest is not needed again
     placed: dict[tuple[Split, int], tuple[str, ...]] = {}
     added: list[str] = []
@@ -166,14 +161,12 @@ def _pin(
     paths: DatasetPaths,
     before: PinnedSettings | None,
     encoding: Encoding,
-    sharding: ShardingSettings,
+    settings: PlanSettings,
     built: DatasetPaths,
-    *,
-    new_version: bool,
 ) -> tuple[PinnedSettings, bool]:
     """The settings to pin, and whether what was planned before goes on under them."""
     source = (read_notes(paths.manifest) or {}).get("source", "")
-    clips_per_shard = planned_clips_per_shard(sharding, encoding)
+    clips_per_shard = planned_clips_per_shard(settings, encoding)
     pinned = PinnedSettings(version=FIRST_VERSION, encoding=encoding, clips_per_shard=clips_per_shard, source=source)
     if before is None:
         return pinned, False
@@ -183,12 +176,12 @@ def _pin(
     pinned.version = before.version
     if not changes:
         pinned.num_shards = dict(before.num_shards)
-        if sharding.clips_per_shard < 1:
+        if settings.clips_per_shard < 1:
             pinned.clips_per_shard = before.clips_per_shard
         return pinned, True
     if not _has_shards(built, before.version):
         return pinned, False  # nothing was written under the old settings
-    if not new_version:
+    if not settings.new_version:
         raise BuildRefused(_another_encoding(built.version(before.version), changes))
     versions = [before.version, *built.versions()]
     pinned.version = next_version(max(versions, key=lambda v: [int(n) for n in v.split(".")]))
@@ -217,7 +210,7 @@ def needs_new_version(paths: DatasetPaths) -> bool:
     return before is not None and _has_shards(paths, before.version)
 
 
-def planned_clips_per_shard(sharding: ShardingSettings, encoding: Encoding) -> int:
+def planned_clips_per_shard(sharding: PlanSettings, encoding: Encoding) -> int:
     """Clips of a shard of a new version: as many as are asked for, or as make about `shard_megabytes`."""
     if sharding.clips_per_shard >= 1:
         return sharding.clips_per_shard

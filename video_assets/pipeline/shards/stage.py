@@ -26,7 +26,7 @@ from video_assets.storage.addresses import open_address
 from video_assets.storage.files import AtomicFile, remove_temporaries
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.schemas import MANIFEST
-from video_assets.storage.sidecars import LostClip, Sidecar, StoredClip
+from video_assets.storage.sidecars import LostClip, Sidecar, StoredClip, read_sidecar
 from video_assets.storage.sources import source_directory
 from video_assets.storage.tables import read_table
 
@@ -152,6 +152,14 @@ def build_shards(
             known=known_timelines(paths, chain.from_iterable(task.plan.clips for task in tasks)),
         )
         yield from (engine or partial(build_here, make_pool))(tasks, place, progress)
+
+
+def reused_shard(paths: DatasetPaths, plan: ReadPlan, key: str) -> ShardReport:
+    """Return the report of a shard that is there already, without reading its file."""
+    place = parse_partition_key(key)
+    fingerprint = plan.shard(*place)[0].fingerprint()
+    sidecar = read_sidecar(paths.version(plan.pinned.version).sidecar(*place))
+    return ShardReport(key=key, fingerprint=fingerprint, sidecar=sidecar, was_reused=True)
 
 
 def _task(plan: ReadPlan, key: str) -> ShardTask:

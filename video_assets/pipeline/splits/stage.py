@@ -18,7 +18,7 @@ from video_assets.pipeline.splits.conflicts import groups_of, without_contradict
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
 from video_assets.storage.schemas import MANIFEST, SPLIT, SPLIT_HISTORY
-from video_assets.storage.tables import read_notes, read_table, write_table
+from video_assets.storage.tables import read_notes, read_table, rows_digest, write_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,10 @@ class SplitReport:
     official_ignored: Sequence[OfficialIgnored] = ()
     multi_label: bool = False
     lost: list[LostSource] = field(default_factory=list)
+
+    def data_version(self, split: Split) -> str:
+        """Return a hash of the rows of one split."""
+        return rows_digest(self.splits[split])
 
     @property
     def has_val(self) -> bool:

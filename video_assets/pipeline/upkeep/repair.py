@@ -1,22 +1,17 @@
 """`video-assets repair`: damaged files written again, from the source and from what is known twice; nothing else."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from video_assets.domain.errors import BuildRefused, StorageFailed
-from video_assets.domain.progress import Progress, silent
-from video_assets.media.kept_pools import kept_pools
-from video_assets.media.workers.pool import PoolMaker, num_cores
-from video_assets.pipeline.commit.stage import commit_dataset
+from video_assets.pipeline.build import Steps
 from video_assets.pipeline.dataset_state import committed_plan_digest
 from video_assets.pipeline.manifest.stage import manifest_settings
 from video_assets.pipeline.plan.table import ReadPlan, plan_digest, read_plan
-from video_assets.pipeline.pool import open_pool
-from video_assets.pipeline.settings import SourceSettings
+from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.shards.stage import ShardReport, build_shards
 from video_assets.pipeline.upkeep.integrity import (
     Damage,
@@ -27,14 +22,13 @@ from video_assets.pipeline.upkeep.integrity import (
     table_copies,
 )
 from video_assets.pipeline.write_locks import building
+from video_assets.settings import DatasetSettings
 from video_assets.storage.addresses import open_address
 from video_assets.storage.files import remove_tree, write_bytes
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 from video_assets.storage.remote_files import has_content
 from video_assets.storage.sources import source_directory
 
-PoolsFor = Callable[[SourceSettings], PoolMaker]
-"""Makes pools under the limits of the manifest's settings, which may have to be repaired first."""
 Reasons = dict[Path, str]
 """Files that could not be repaired, each with what to do."""
 
@@ -49,9 +43,7 @@ class RepairReport:
     shards_rebuilt: list[str] = field(default_factory=list[str])
 
 
-def repair_dataset(
-    paths: DatasetPaths, source: Path | None, pools_for: PoolsFor, progress: Progress = silent
-) -> RepairReport:
+def repair_dataset(steps: Steps, source: Path | None) -> RepairReport:
     """Repairs what `find_damage` finds; a second time there is nothing to do.
 
     Tables come back from their copies of the last commit, damaged shards from `source` (by default the one that they
@@ -62,12 +54,13 @@ def repair_dataset(
         BuildRefused: if nothing was planned yet.
         StorageFailed: if the store of the dataset or of its source does not answer.
     """
+    paths = steps.paths
     report = RepairReport(find_damage(paths))
     if not report.damaged:
         return report
     reasons = _restore_tables(paths, report.damaged)
     if not reasons:
-        reasons = _Repair(paths, read_plan(paths), report).run(source, pools_for, progress)
+        reasons = _Repair(steps, read_plan(paths), report).run(source)
     for item in find_damage(paths):
         why = reasons.get(item.path, "it is made again from the others, once they are whole: repair those first")
         report.failed[item.path] = f"{item.sentence}; {why}"
@@ -94,15 +87,19 @@ def _restore_tables(paths: DatasetPaths, damaged: Iterable[Damage]) -> Reasons:
 
 @dataclass
 class _Repair:
-    paths: DatasetPaths
+    steps: Steps
     plan: ReadPlan
     report: RepairReport
     reasons: Reasons = field(default_factory=Reasons)
 
-    def run(self, source: Path | None, pools_for: PoolsFor, progress: Progress) -> Reasons:
+    @property
+    def paths(self) -> DatasetPaths:
+        """Where the dataset lies."""
+        return self.steps.paths
+
+    def run(self, source: Path | None) -> Reasons:
         """Rebuilds shards, and commits if that is all; gives the files that could not be repaired."""
-        settings = manifest_settings(self.paths)
-        make_pool = pools_for(settings)
+        limits = manifest_settings(self.paths).limits
         keys = self._keys_to_rebuild()
         wanted = _Wanted(self.paths, self.plan, open_address(source or self.plan.pinned.source))
         for key in keys:
@@ -112,13 +109,14 @@ class _Repair:
         scratch = self.paths.scratch
         remove_tree(scratch.root)
         try:
-            for built in build_shards(scratch, keys, settings.limits, make_pool, progress, wanted.as_found()):
+            make_pool, progress = self.steps.pools_for(limits), self.steps.progress
+            for built in build_shards(scratch, keys, limits, make_pool, progress, wanted.as_found()):
                 self._take(built, scratch)
         finally:
             remove_tree(scratch.root)
         if self._is_ready_to_commit():
             try:
-                commit_dataset(self.paths, settings.limits, make_pool, max_failed_fraction=settings.max_failed_fraction)
+                self.steps.commit(DatasetSettings())
             except BuildRefused as refused:
                 self.reasons |= {item.path: str(refused) for item in self.report.damaged}
         return self.reasons
@@ -229,11 +227,8 @@ def run_repair(paths: DatasetPaths, source: Path | None, *, num_workers: int = 0
     paths.refuse_missing()
     begun = time.monotonic()
 
-    def pools_for(settings: SourceSettings) -> PoolMaker:
-        return partial(open_pool, num_workers or num_cores(), settings.limits)
-
-    with building(paths, "video-assets repair"), kept_pools():
-        report = repair_dataset(paths, source, pools_for)
+    with building(paths, "video-assets repair"), SharedPools(num_workers) as pools:
+        report = repair_dataset(Steps(paths=paths, pools_for=pools, within_build=True), source)
     return {
         "directory": str(paths.directory),
         "damaged": [item.sentence for item in report.damaged],

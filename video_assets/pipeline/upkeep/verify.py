@@ -1,17 +1,14 @@
 """`video-assets verify`: every check again, on what is on disk."""
 
 import time
-from functools import partial
 from typing import Any
 
 from video_assets.domain.checks import COMPARED_RECORDS, CheckOutcome
-from video_assets.media.kept_pools import kept_pools
-from video_assets.media.workers.pool import num_cores
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.dataset_state import committed_counts
 from video_assets.pipeline.manifest.stage import manifest_settings
-from video_assets.pipeline.pool import open_pool
+from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.upkeep.integrity import find_damage, integrity_outcomes
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantined
@@ -48,12 +45,11 @@ def _all_checks(paths: DatasetPaths, *, all_records: bool) -> tuple[str, list[Ch
     """The planned version, and what its checks say."""
     settings = manifest_settings(paths)
     audit = DatasetAudit(paths, settings.max_failed_fraction)
-    make_pool = partial(open_pool, num_cores(), settings.limits)
     max_records = None if all_records else COMPARED_RECORDS
     outcomes: list[CheckOutcome] = []
-    with kept_pools():
+    with SharedPools() as pools:
         for key in audit.plan.fingerprints():
-            shard = ShardAudit(paths, audit.plan, key, settings.limits, make_pool, max_records)
+            shard = ShardAudit(paths, audit.plan, key, settings.limits, pools(settings.limits), max_records)
             outcomes += [shard.run(name) for name in SHARD_CHECKS]
     outcomes += [audit.run(name) for name in DATASET_CHECKS]
     return audit.plan.pinned.version, outcomes

@@ -1,0 +1,239 @@
+"""The conductor: manifest, splits, plan, shards, checks and commit, one after the other.
+
+Each step is a method of `Steps` and hands its report on as a value. `build` calls them in order; Dagster's assets call
+one each; a dry run, a repair and the tests call those that they need.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from video_assets.domain.checks import CheckOutcome
+from video_assets.domain.errors import BuildRefused
+from video_assets.domain.limits import Limits
+from video_assets.domain.progress import Progress, after_first, silent
+from video_assets.media.workers.pool import PoolMaker
+from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
+from video_assets.pipeline.checks.recorded import record_dataset_checks, record_shard_checks, unchecked_shards
+from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
+from video_assets.pipeline.commit.stage import CommitReport, commit_dataset
+from video_assets.pipeline.manifest.stage import ManifestReport, build_manifest, manifest_settings
+from video_assets.pipeline.plan.stage import PlanReport, build_plan
+from video_assets.pipeline.plan.table import ReadPlan, read_plan
+from video_assets.pipeline.shards.pending import shards_to_build
+from video_assets.pipeline.shards.stage import ShardEngine, ShardReport, build_shards
+from video_assets.pipeline.splits.stage import SplitReport, build_splits
+from video_assets.pipeline.write_locks import writing_shards, writing_tables
+from video_assets.settings import DatasetSettings, ManifestSettings, PlanSettings, Settings, SplitSettings
+from video_assets.storage.files import file_sha256
+from video_assets.storage.paths import DatasetPaths, parse_partition_key
+
+
+PoolsFor = Callable[[Limits], PoolMaker]
+"""Gives, for the limits of one clip, what opens a pool of decoding processes."""
+MAX_ERRORS = 5
+"""Failed shards that a refusal names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """The steps that build one dataset, each on its own.
+
+    `engine` builds shards elsewhere; None: in decoding processes of this machine. `within_build` says that the caller
+    holds the build lock alone, so that no step asks for it again.
+    """
+
+    paths: DatasetPaths
+    pools_for: PoolsFor
+    progress: Progress = silent
+    engine: ShardEngine | None = None
+    within_build: bool = False
+
+    def manifest(self, source: Path, settings: ManifestSettings) -> ManifestReport:
+        """List, open and label the videos; see `build_manifest`."""
+        with writing_tables(self.paths, "manifest", within_build=self.within_build):
+            return build_manifest(source, self.paths, settings, self.pools_for(settings.limits), self.progress)
+
+    def splits(self, settings: SplitSettings) -> SplitReport:
+        """Assign clips to train, test and val; see `build_splits`."""
+        with writing_tables(self.paths, "splits", within_build=self.within_build):
+            return build_splits(self.paths, settings)
+
+    def plan(self, settings: PlanSettings) -> PlanReport:
+        """Assign clips to shards; see `build_plan`."""
+        with writing_tables(self.paths, "plan", within_build=self.within_build):
+            return build_plan(self.paths, settings)
+
+    def shards(self, plan: ReadPlan, keys: Sequence[str]) -> Iterator[ShardReport]:
+        """Write these shards, and give each one's report as soon as it is whole; see `build_shards`."""
+        limits = manifest_settings(self.paths).limits
+        with writing_shards(self.paths, "shards", within_build=self.within_build):
+            yield from build_shards(
+                self.paths, keys, limits, self.pools_for(limits), self.progress, plan, engine=self.engine
+            )
+
+    def checker(self, plan: ReadPlan) -> "ShardChecker":
+        """Return what checks the shards of this plan."""
+        limits = manifest_settings(self.paths).limits
+        return ShardChecker(self.paths, plan, limits, self.pools_for(limits))
+
+    def commit(self, settings: DatasetSettings, checker: "ShardChecker | None" = None) -> CommitReport:
+        """Make the planned shards the dataset; see `commit_dataset`. A checker spares shards that it knows."""
+        with writing_tables(self.paths, "dataset", within_build=self.within_build):
+            known = checker or self.checker(read_plan(self.paths))
+            return commit_dataset(self.paths, settings, known.check)
+
+    def check_dataset(self) -> list[CheckOutcome]:
+        """Check the committed dataset, and write the outcomes down."""
+        audit = DatasetAudit(self.paths, manifest_settings(self.paths).max_failed_fraction)
+        outcomes = [audit.run(name) for name in DATASET_CHECKS]
+        record_dataset_checks(self.paths, audit.plan.pinned.version, outcomes)
+        return outcomes
+
+
+@dataclass
+class ShardChecker:
+    """Checks shards against plan and source, each once for as long as its file stays the same."""
+
+    paths: DatasetPaths
+    plan: ReadPlan
+    limits: Limits
+    make_pool: PoolMaker
+    _known: dict[str, tuple[str, list[CheckOutcome]]] = field(default_factory=dict)
+
+    def check(self, key: str) -> list[CheckOutcome]:
+        """Return the outcomes of all checks of a shard, and write them down."""
+        version = self.plan.pinned.version
+        shard = self.paths.version(version).shard(*parse_partition_key(key))
+        sha256 = file_sha256(shard) if shard.is_file() else ""
+        checked, outcomes = self._known.get(key, ("", []))
+        if sha256 and checked == sha256:
+            return outcomes
+        audit = ShardAudit(self.paths, self.plan, key, self.limits, self.make_pool)
+        outcomes = [audit.run(name) for name in SHARD_CHECKS]
+        record_shard_checks(self.paths, version, key, self.fingerprints[key], outcomes)
+        self._known[key] = sha256, outcomes
+        return outcomes
+
+    @cached_property
+    def fingerprints(self) -> Mapping[str, str]:
+        """Fingerprint of every planned shard, by partition key."""
+        return self.plan.fingerprints()
+
+
+class BuildListener(Protocol):
+    """Who is told what a build did, step by step."""
+
+    def begin(self) -> None:
+        """Get ready: the first clip of the first stage that takes time is done, or there is none."""
+
+    def planned(self, manifest: ManifestReport, splits: SplitReport, plan: PlanReport) -> None:
+        """Take the reports of the first three steps."""
+
+    def shard(self, report: ShardReport, clips_per_second: float) -> None:
+        """Take the report of a shard that is whole on disk, and the rate of the build so far."""
+
+    def shard_checked(self, key: str, outcomes: Sequence[CheckOutcome]) -> None:
+        """Take the outcomes of a shard's checks."""
+
+    def committed(self, report: CommitReport) -> None:
+        """Take the report of the commit, with the outcomes of the dataset's checks."""
+
+    def finish(self) -> None:
+        """Wait until all that was told has arrived, and raise what failed."""
+
+
+@dataclass(slots=True)
+class BuildReport:
+    """What a build did, as far as it came."""
+
+    manifest: ManifestReport | None = None
+    splits: SplitReport | None = None
+    plan: PlanReport | None = None
+    shards: dict[str, ShardReport] = field(default_factory=dict[str, ShardReport])
+    commit: CommitReport | None = None
+
+
+def build(
+    steps: Steps, source: Path, settings: Settings, report: BuildReport, listeners: Sequence[BuildListener] = ()
+) -> None:
+    """Build or grow a dataset: every step once, under the build lock that the caller holds.
+
+    `report` is filled step by step, so that it tells how far a build came that was refused. A shard that fails does not
+    stop the others; the commit then does not begin.
+
+    Raises:
+        SettingsError: if a setting is wrong.
+        BuildRefused: if a step refuses, a shard could not be written, or a check fails.
+    """
+    begin = _once(listeners)
+    steps = replace(steps, progress=after_first(begin, steps.progress))
+    report.manifest = steps.manifest(source, settings.manifest)
+    report.splits = steps.splits(settings.splits)
+    report.plan = steps.plan(settings.plan)
+    for listener in listeners:
+        listener.planned(report.manifest, report.splits, report.plan)
+    plan = read_plan(steps.paths)
+    _write_shards(steps, plan, report, listeners)
+    begin()
+    checker = steps.checker(plan)
+    _check_shards(checker, report, listeners)
+    report.commit = steps.commit(settings.dataset, checker)
+    record_dataset_checks(steps.paths, plan.pinned.version, report.commit.outcomes)
+    for listener in listeners:
+        listener.committed(report.commit)
+
+
+def _write_shards(steps: Steps, plan: ReadPlan, report: BuildReport, listeners: Sequence[BuildListener]) -> None:
+    todo, rate = shards_to_build(steps.paths), Rate()
+    for shard in steps.shards(plan, todo):
+        report.shards[shard.key] = shard
+        if not shard.error:
+            clips_per_second = rate.after(shard)
+            for listener in listeners:
+                listener.shard(shard, clips_per_second)
+    if failed := [shard.error for shard in report.shards.values() if shard.error]:
+        raise BuildRefused(shard_failures(failed, len(todo)))
+
+
+def shard_failures(errors: Sequence[str], num_shards: int) -> str:
+    """Return the sentence about shards that could not be written."""
+    return f"{len(errors)} of {num_shards} shards failed; the others are stored. {'; '.join(errors[:MAX_ERRORS])}"
+
+
+@dataclass(slots=True)
+class Rate:
+    """How many clips were encoded per second since this was made."""
+
+    begun: float = field(default_factory=time.monotonic)
+    num_clips: int = 0
+
+    def after(self, shard: ShardReport) -> float:
+        """Count one more shard, and return the rate."""
+        if shard.sidecar is not None and not shard.was_reused:
+            self.num_clips += shard.sidecar.records
+        return round(self.num_clips / max(1e-9, time.monotonic() - self.begun), 2)
+
+
+def _check_shards(checker: ShardChecker, report: BuildReport, listeners: Sequence[BuildListener]) -> None:
+    """Check what this build wrote, and what nobody checked: shards of an interrupted build, or of an earlier version."""
+    unchecked = unchecked_shards(checker.paths, checker.plan.pinned.version, checker.fingerprints)
+    for key in checker.fingerprints:
+        if key in report.shards or key in unchecked:
+            outcomes = checker.check(key)
+            for listener in listeners:
+                listener.shard_checked(key, outcomes)
+
+
+def _once(listeners: Sequence[BuildListener]) -> Callable[[], None]:
+    """Return what tells all listeners to begin, the first time that it is called."""
+    waiting = list(listeners)
+
+    def begin() -> None:
+        while waiting:
+            waiting.pop().begin()
+
+    return begin

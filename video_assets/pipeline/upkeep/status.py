@@ -1,0 +1,52 @@
+"""`video-assets status`: how a dataset stands, by what is on disk."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from video_assets.pipeline.checks.recorded import check_statuses
+from video_assets.pipeline.dataset_state import committed_counts
+from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.shards.pending import missing_shards
+from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.quarantine import quarantined
+
+_NOTHING_PLANNED: Mapping[str, Any] = {
+    "version_dir": "",
+    "splits": {},
+    "encoding": {},
+    "shards_planned": 0,
+    "shards_missing": [],
+    "checks": [],
+    "is_valid": False,
+}
+
+
+def dataset_status(paths: DatasetPaths) -> dict[str, Any]:
+    """Return the JSON object of `status --json`.
+
+    Raises:
+        SettingsError: if there is no such dataset.
+    """
+    paths.refuse_missing()
+    known: dict[str, Any] = {
+        "root": str(paths.root),
+        "name": paths.name,
+        "versions": paths.versions(),
+        "quarantined": quarantined(paths.quarantine),
+    }
+    if not paths.plan.exists():  # the first build was refused, or ended before it had planned
+        return {**known, **_NOTHING_PLANNED}
+    plan = read_plan(paths)
+    version, fingerprints = plan.pinned.version, plan.fingerprints()
+    missing = list(missing_shards(paths.version(version), fingerprints))
+    checks = check_statuses(paths, version, fingerprints)
+    counts = committed_counts(paths, version)
+    return known | {
+        "version_dir": str(paths.version(version).directory),
+        "splits": counts,
+        "encoding": plan.pinned.encoding.as_dict(),
+        "shards_planned": len(fingerprints),
+        "shards_missing": missing,
+        "checks": [check.as_dict() for check in checks],
+        "is_valid": bool(counts) and not missing and not any(check.makes_invalid for check in checks),
+    }
