@@ -15,7 +15,7 @@ def silent(_phase: str, _num_clips: int, _num_bytes: int) -> Counter:
     return lambda _clips, _bytes: None
 
 
-def after_first(begin: Callable[[], None], progress: Progress) -> Progress:
+def after_first(begin: Callable[[], object], progress: Progress) -> Progress:
     """The same, but each phase's first call is also the moment to `begin` something."""
 
     def begin_phase(phase: str, num_clips: int, num_bytes: int) -> Counter:
