@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from video_assets.domain.encoding import Encoding
 from video_assets.pipeline.pinned import PinnedSettings
+from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import frame_record
 from video_assets.records.layouts import layout_codec
-from video_assets.records.values import ClipRecord
 from video_assets.storage.sidecars import LostClip, Sidecar, StoredClip
 from video_assets_tests.corpus import corpus_path, corpus_rows
 from video_assets_tests.media.making import numbered_video

@@ -23,9 +23,9 @@ from video_assets.media.index import mp4_table as sample_table_module
 from video_assets.media.index.mp4_table import WORTH_IT_SAMPLES, SampleTable, read_sample_table
 from video_assets.media.open.formats import CONTAINERS, evident_format
 from video_assets.pipeline.pinned import PinnedSettings
+from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import FramingError, frame_record, read_records
 from video_assets.records.layouts import layout_codec
-from video_assets.records.values import ClipRecord
 from video_assets.storage.annotations import read_annotations
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import (
