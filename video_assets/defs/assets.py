@@ -15,7 +15,7 @@ from video_assets.defs.run_config import check_run_config, given_fields
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.commit.stage import commit_dataset
 from video_assets.pipeline.manifest.stage import build_manifest, kept_settings, manifest_settings
-from video_assets.pipeline.plan.forecast import estimate_new_shards
+from video_assets.pipeline.plan.last_build import expect_build, read_last_build
 from video_assets.pipeline.plan.model_windows import plan_fit
 from video_assets.pipeline.plan.stage import build_plan
 from video_assets.pipeline.splits.stage import build_splits
@@ -108,23 +108,21 @@ def plan_asset(partitions: Mapping[Split, dg.DynamicPartitionsDefinition]) -> dg
         tags=PLANNING,
         code_version=CODE_VERSION,
     )
-    def plan(
-        context: dg.AssetExecutionContext, config: PlanConfig, dataset: Dataset, decoding: Decoding
-    ) -> dg.MaterializeResult:
+    def plan(context: dg.AssetExecutionContext, config: PlanConfig, dataset: Dataset) -> dg.MaterializeResult:
         """Assigns clips to shards and pins the encoding."""
         with shown_as_failure():
             check_run_config(context.run.run_config)
             paths, encoding, settings = dataset.paths(), config.encoding.to_encoding(), config.to_settings()
             new_version, retry_lost = config.new_version, config.retry_lost
             with writing_tables(paths, "plan"):
+                last_build = read_last_build(paths)
                 report = build_plan(paths, encoding, settings, new_version=new_version, retry_lost=retry_lost)
                 in_flight = keys_in_flight(context.instance, partition_order(context.instance, partitions))
                 register_shards(context.instance, partitions, report.shards, in_flight)
-            limits = manifest_settings(paths).limits
-            estimate = estimate_new_shards(paths, report, limits, decoding.make_pool(limits), decoding.workers)
+            expected = expect_build(paths, report, last_build)
         fit = plan_fit(dataset.paths(), report)
         return dg.MaterializeResult(
-            metadata=metadata.of_plan(report, fit, estimate), data_version=dg.DataVersion(report.data_version())
+            metadata=metadata.of_plan(report, fit, expected), data_version=dg.DataVersion(report.data_version())
         )
 
     return plan

@@ -14,7 +14,7 @@ from video_assets.pipeline.commit.card import read_stored, sampled_clip
 from video_assets.pipeline.commit.stage import CommitReport
 from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.manifest.stage import ManifestReport
-from video_assets.pipeline.plan.forecast import Estimate
+from video_assets.pipeline.plan.last_build import ExpectedBuild
 from video_assets.pipeline.plan.model_windows import FitReport
 from video_assets.pipeline.plan.stage import PlanReport
 from video_assets.pipeline.settings import MAX_NAMED
@@ -176,8 +176,8 @@ def of_split(report: SplitReport, split: Split) -> Metadata:
     }
 
 
-def of_plan(report: PlanReport, fit: FitReport, estimate: Estimate) -> Metadata:
-    """Shards, bytes and minutes to come, what is new, and how MoViNet's windows fit."""
+def of_plan(report: PlanReport, fit: FitReport, expected: ExpectedBuild) -> Metadata:
+    """Shards, expected bytes and minutes (if known), what is new, and how MoViNet's windows fit."""
     counts = report.rows.groupby(["split", "shard_index"]).size()
     added = {partition_key(split, int(index)): int(n) for (split, index), n in counts.items()}
     return {
@@ -191,9 +191,9 @@ def of_plan(report: PlanReport, fit: FitReport, estimate: Estimate) -> Metadata:
         "shards_added": len(report.added),
         "shards_superseded": len(report.superseded),
         "clips_per_shard": report.pinned.clips_per_shard,
-        "estimated_megabytes": round(estimate.num_bytes / 1e6, 3),
-        "estimated_minutes": round(estimate.seconds / 60, 3),
-        "estimated_core_minutes": round(estimate.core_seconds / 60, 3),
+        "estimated_megabytes": round(expected.num_bytes / 1e6, 3),
+        "estimated_from": expected.basis,
+        **({} if expected.seconds is None else {"estimated_minutes": round(expected.seconds / 60, 3)}),
         "encoding": dg.MetadataValue.json(dict(report.pinned.encoding.as_dict())),
         **({"not_stored": report.not_stored} if report.not_stored else {}),
         "model_fit": _table(fit_rows(fit.fits)),

@@ -10,7 +10,6 @@ from typing import Literal, cast, get_args
 import dagster as dg
 from pydantic import Field
 
-from video_assets.domain.build_time import Workers
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.limits import Limits
 from video_assets.media.kept_pools import kept_pools
@@ -85,14 +84,9 @@ class Decoding(dg.ConfigurableResource):
         with kept_pools():
             yield self
 
-    @property
-    def workers(self) -> Workers:
-        """How many processes decode, and on how many cores."""
-        return Workers(self.num_workers or num_cores(), num_cores())
-
     def make_pool(self, limits: Limits) -> PoolMaker:
         """Opens a pool on demand, or gives the run's."""
-        return partial(open_pool, self.workers.num_workers, limits)
+        return partial(open_pool, self.num_workers or num_cores(), limits)
 
 
 class Engine(dg.ConfigurableResource):
