@@ -15,7 +15,7 @@ from video_assets.storage.schemas import INDEX
 from video_assets.storage.tables import read_table
 
 _MAX_SHARDS = 50
-"""Shards whose times are looked at: the newest of each split, which have the highest indices."""
+"""Shards whose times are looked at: those of the highest indices, which are the newest."""
 
 
 @dataclass(frozen=True, slots=True)
