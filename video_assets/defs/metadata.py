@@ -176,8 +176,8 @@ def of_split(report: SplitReport, split: Split) -> Metadata:
 
 
 def of_plan(report: PlanReport, paths: DatasetPaths) -> Metadata:
-    """Shards, bytes and minutes to come, what is new, and how MoViNet's windows fit."""
-    fit = plan_fit(paths, report)
+    """Shards, expected bytes and minutes (if known), what is new, and how MoViNet's windows fit."""
+    fit, expected = plan_fit(paths, report), report.expected
     counts = report.rows.groupby(["split", "shard_index"]).size()
     added = {partition_key(split, int(index)): int(n) for (split, index), n in counts.items()}
     return {
@@ -191,6 +191,9 @@ def of_plan(report: PlanReport, paths: DatasetPaths) -> Metadata:
         "shards_added": len(report.added),
         "shards_superseded": len(report.superseded),
         "clips_per_shard": report.pinned.clips_per_shard,
+        "estimated_megabytes": round(expected.num_bytes / 1e6, 3),
+        "estimated_from": expected.basis,
+        **({} if expected.seconds is None else {"estimated_minutes": round(expected.seconds / 60, 3)}),
         "encoding": dg.MetadataValue.json(dict(report.pinned.encoding.as_dict())),
         **({"not_stored": report.not_stored} if report.not_stored else {}),
         "model_fit": _table(fit_rows(fit.fits)),
