@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from video_assets.domain.encoding import Encoding
 from video_assets.pipeline.settings import SourceSettings, SplitSettings
+
 MAX_NAMED = 200
 
 ManifestSettings = SourceSettings

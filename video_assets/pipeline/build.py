@@ -26,6 +26,7 @@ from video_assets.pipeline.checks.recorded import (
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.commit.stage import CommitReport, commit_dataset
 from video_assets.pipeline.manifest.stage import ManifestReport, build_manifest, manifest_settings
+from video_assets.pipeline.plan.last_build import expect_build, read_last_build
 from video_assets.pipeline.plan.stage import PlanReport, build_plan
 from video_assets.pipeline.plan.table import ReadPlan, read_plan
 from video_assets.pipeline.shards.pending import shards_to_build
@@ -69,7 +70,10 @@ class Steps:
     def plan(self, settings: PlanSettings) -> PlanReport:
         """Assign clips to shards; see `build_plan`."""
         with writing_tables(self.paths, "plan", within_build=self.within_build):
-            return build_plan(self.paths, settings)
+            last_build = read_last_build(self.paths)
+            report = build_plan(self.paths, settings)
+        report.expected = expect_build(self.paths, report, last_build)
+        return report
 
     def shards(self, plan: ReadPlan, keys: Sequence[str]) -> Iterator[ShardReport]:
         """Write these shards, and give each one's report as soon as it is whole; see `build_shards`."""

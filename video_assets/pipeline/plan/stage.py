@@ -1,7 +1,7 @@
 """Stage 3: the plan, the dataset's lock file: which clip goes to which shard, under which encoding."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ import pandas as pd
 from video_assets.domain.clips import PASSING_REASONS
 from video_assets.domain.encoding import ENCODER_VERSION, Encoding, changed_fields, what_cannot_be_stored
 from video_assets.domain.errors import BuildRefused, SettingsError
-from video_assets.domain.forecast import usual_record_bytes
+from video_assets.domain.forecast import ExpectedBuild, usual_record_bytes
 from video_assets.domain.hashing import json_digest
 from video_assets.domain.plan import assign_shards
 from video_assets.domain.splits import Split
@@ -44,6 +44,7 @@ class PlanReport:
     added: list[str]
     superseded: list[str]
     encoding_changed: bool = False
+    expected: ExpectedBuild = field(default=ExpectedBuild(0.0, "not known", None))
 
     @property
     def shards(self) -> list[str]:
