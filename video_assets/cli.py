@@ -154,16 +154,16 @@ def _build(options: argparse.Namespace) -> int:
     from video_assets.pipeline.pool import JOB_MODULES
 
     start_ahead(JOB_MODULES)  # on another core, while this process imports dagster
-    from video_assets.defs.settings_file import read_run_config
+    from video_assets.run_config import read_settings
 
-    run_config = read_run_config(options.config, options.assignments)
+    settings = read_settings(options.config, options.assignments)
     paths = _paths(options)
     _refuse_missing(options.source)
     from video_assets.defs.build import run_build
     from video_assets.report.screens import build_screen
 
     _name_engine(options)
-    result = run_build(options.source, paths, run_config, num_workers=options.workers)
+    result = run_build(options.source, paths, settings, num_workers=options.workers)
     values = result.as_dict()
     return _end(options, values, build_screen(values), values["refused"] or _failed_checks(values["checks"]))
 
@@ -175,13 +175,13 @@ def _refuse_missing(source: Path) -> None:
 
 def _plan(options: argparse.Namespace) -> int:
     from video_assets.defs.dry_run import run_plan
-    from video_assets.defs.settings_file import read_run_config
     from video_assets.report.screens import plan_screen
+    from video_assets.run_config import read_settings
 
-    run_config = read_run_config(options.config, options.assignments)
+    settings = read_settings(options.config, options.assignments)
     _refuse_missing(options.source)
     values = run_plan(
-        options.source, _paths(options), run_config, num_workers=options.workers, budget_bytes=options.budget
+        options.source, _paths(options), settings, num_workers=options.workers, budget_bytes=options.budget
     )
     values |= {"config": str(options.config or ""), "set": list(options.assignments)}
     return _end(options, values, plan_screen(values))

@@ -1,12 +1,13 @@
 """Fixtures: a small source of real videos, and a dataset built from it once, by the command's own road."""
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from video_assets.run_config import settings_of
 from video_assets.storage.paths import DatasetPaths, VersionPaths
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def first_build(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> "tupl
         patch.delenv("DAGSTER_HOME", raising=False)
         for variable in ("SOURCE", "ROOT", "NAME", "WORKERS"):
             patch.setenv(f"VIDEO_ASSETS_{variable}", "")  # remembered, so that what the build sets is taken back
-        result = run_build(videos, paths, RUN_CONFIG, num_workers=2)
+        result = run_build(videos, paths, settings_of(RUN_CONFIG), num_workers=2)
     return Built(videos, paths), result
 
 
@@ -95,6 +96,6 @@ def built_at_another_size(built_once: Built, tmp_path_factory: pytest.TempPathFa
     stages = Stages(other.source, other.paths)
     stages.manifest()
     stages.splits()
-    stages.plan(replace(ENCODING, resolution=24))
+    stages.plan(ENCODING.replace(resolution=24))
     stages.shards(["train-00001"])
     return other

@@ -5,21 +5,22 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 
 from video_assets.defs import metadata
-from video_assets.defs.config import DatasetConfig, PlanConfig, SourceConfig, SplitConfig
+from video_assets.defs.config import DatasetConfig, ManifestConfig, PlanConfig, SplitConfig
 from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.partitions import partition_order, register_shards
 from video_assets.defs.reporting import Reporting
 from video_assets.defs.requests import keys_in_flight
 from video_assets.defs.resources import Dataset, Decoding, VideoSource
-from video_assets.defs.run_config import check_run_config, given_fields
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.commit.stage import commit_dataset
-from video_assets.pipeline.manifest.stage import build_manifest, kept_settings, manifest_settings
+from video_assets.pipeline.manifest.stage import build_manifest
+from video_assets.pipeline.noted_settings import manifest_settings, own_settings
 from video_assets.pipeline.plan.forecast import estimate_new_shards
 from video_assets.pipeline.plan.model_windows import plan_fit
 from video_assets.pipeline.plan.stage import build_plan
 from video_assets.pipeline.splits.stage import build_splits
 from video_assets.pipeline.write_locks import writing_tables
+from video_assets.run_config import settings_of
 
 CODE_VERSION = "1"
 GROUP = "video_dataset"
@@ -48,7 +49,7 @@ videos = dg.AssetSpec(
 )
 def manifest(
     context: dg.AssetExecutionContext,
-    config: SourceConfig,
+    config: ManifestConfig,  # noqa: ARG001  (what the launchpad shows; it does not tell what was given)
     source: VideoSource,
     dataset: Dataset,
     decoding: Decoding,
@@ -56,9 +57,7 @@ def manifest(
 ) -> dg.MaterializeResult:
     """Lists, probes, hashes, labels."""
     with shown_as_failure():
-        check_run_config(context.run.run_config)
-        given = given_fields(context.run.run_config, "manifest")
-        settings = kept_settings(dataset.paths(), config.to_settings(), given)
+        settings = own_settings(dataset.paths(), settings_of(context.run.run_config).manifest)
         make_pool = decoding.make_pool(settings.limits)
         with writing_tables(dataset.paths(), "manifest"):
             report = build_manifest(source.path(), dataset.paths(), settings, make_pool, reporting.progress(context))
@@ -86,9 +85,9 @@ def manifest(
 def splits(context: dg.AssetExecutionContext, config: SplitConfig, dataset: Dataset) -> Iterator[dg.MaterializeResult]:
     """Assigns groups to splits."""
     with shown_as_failure():
-        check_run_config(context.run.run_config)
+        settings_of(context.run.run_config)
         with writing_tables(dataset.paths(), "splits"):
-            report = build_splits(dataset.paths(), config.to_settings())
+            report = build_splits(dataset.paths(), config)
     for split in SPLITS:
         if dg.AssetKey(f"{split}_split") in context.selected_asset_keys:
             yield dg.MaterializeResult(asset_key=f"{split}_split", metadata=metadata.of_split(report, split))
@@ -113,11 +112,10 @@ def plan_asset(partitions: Mapping[Split, dg.DynamicPartitionsDefinition]) -> dg
     ) -> dg.MaterializeResult:
         """Assigns clips to shards and pins the encoding."""
         with shown_as_failure():
-            check_run_config(context.run.run_config)
-            paths, encoding, settings = dataset.paths(), config.encoding.to_encoding(), config.to_settings()
-            new_version, retry_lost = config.new_version, config.retry_lost
+            settings_of(context.run.run_config)
+            paths = dataset.paths()
             with writing_tables(paths, "plan"):
-                report = build_plan(paths, encoding, settings, new_version=new_version, retry_lost=retry_lost)
+                report = build_plan(paths, config)
                 in_flight = keys_in_flight(context.instance, partition_order(context.instance, partitions))
                 register_shards(context.instance, partitions, report.shards, in_flight)
             limits = manifest_settings(paths).limits
@@ -146,18 +144,15 @@ def dataset_asset(
 ) -> dg.MaterializeResult:
     """Checks every planned shard and commits."""
     with shown_as_failure():
-        check_run_config(context.run.run_config)
+        settings_of(context.run.run_config)
         paths = dataset.paths()
         settings = manifest_settings(paths)
         with writing_tables(paths, "dataset"):
             report = commit_dataset(
                 paths,
+                config,
                 settings.limits,
                 decoding.make_pool(settings.limits),
                 max_failed_fraction=settings.max_failed_fraction,
-                near_duplicates_are_errors=config.near_duplicates_are_errors,
-                retired_grace_minutes=config.retired_grace_minutes,
-                text_index=config.text_index,
-                licence=config.licence.strip(),
             )
     return dg.MaterializeResult(metadata=metadata.of_dataset(report))

@@ -28,7 +28,6 @@ from video_assets.defs.resources import (
     shards_per_run_from_environment,
 )
 from video_assets.defs.runs import BUILD_TAG, dataset_tags, end_dead_runs
-from video_assets.defs.settings_file import config_for
 from video_assets.defs.status import check_statuses
 from video_assets.domain.errors import SettingsError, VideoAssetsError
 from video_assets.domain.splits import SPLITS, Split
@@ -38,6 +37,8 @@ from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, live_shards, r
 from video_assets.pipeline.shards.pending import runs_of_neighbours, shards_to_build
 from video_assets.pipeline.write_locks import building
 from video_assets.report.escape import shown
+from video_assets.run_config import as_run_config
+from video_assets.settings import Settings
 from video_assets.storage.addresses import place_name
 from video_assets.storage.failures import failure_sentence, open_files_remedy
 from video_assets.storage.paths import DatasetPaths
@@ -112,7 +113,7 @@ def _failure_of(result: dg.ExecuteInProcessResult) -> _Refused:
     return _Refused(sentence, is_usage_error=is_usage_error)
 
 
-def run_build(source: Path, paths: DatasetPaths, run_config: Mapping[str, Any], *, num_workers: int = 0) -> BuildResult:
+def run_build(source: Path, paths: DatasetPaths, settings: Settings, *, num_workers: int = 0) -> BuildResult:
     """Builds or grows a dataset, and says what was done.
 
     Raises:
@@ -138,7 +139,7 @@ def run_build(source: Path, paths: DatasetPaths, run_config: Mapping[str, Any], 
             end_dead_runs(instance, paths)
             spare_capture(instance)
             runner = _Runner(build_definitions(Reporting(terminal=terminal)), instance, paths, was_interrupted)
-            _build_and_check(runner, run_config, result)
+            _build_and_check(runner, settings, result)
     except (VideoAssetsError, OSError, SQLAlchemyError, sqlite3.Error) as error:
         result.refused = "; ".join(filter(None, (result.refused, shown(_sentence_of(error, paths)))))
         result.is_usage_error |= isinstance(error, SettingsError)
@@ -146,9 +147,9 @@ def run_build(source: Path, paths: DatasetPaths, run_config: Mapping[str, Any], 
     return result
 
 
-def _build_and_check(runner: _Runner, run_config: Mapping[str, Any], result: BuildResult) -> None:
+def _build_and_check(runner: _Runner, settings: Settings, result: BuildResult) -> None:
     try:
-        _build(runner, run_config, result)
+        _build(runner, settings, result)
     except _Refused as refused:
         result.refused, result.is_usage_error = str(refused), refused.is_usage_error
     if runner.paths.plan.exists():
@@ -180,10 +181,10 @@ def _kept_standard_error() -> Generator[int]:
         os.close(descriptor)
 
 
-def _build(runner: _Runner, run_config: Mapping[str, Any], result: BuildResult) -> None:
+def _build(runner: _Runner, settings: Settings, result: BuildResult) -> None:
     paths, instance = runner.paths, runner.instance
     planning = ("manifest", *(f"{split}_split" for split in SPLITS), "plan")
-    planned = runner.run(planning, config_for(run_config, _PLANNING))
+    planned = runner.run(planning, as_run_config(settings, _PLANNING))
     tell_planned(planned, result)
     plan = read_plan(paths)
     result.version_dir = str(paths.version(plan.pinned.version).directory)
@@ -197,7 +198,7 @@ def _build(runner: _Runner, run_config: Mapping[str, Any], result: BuildResult) 
     count_shards(instance, todo, result)
     if failed:
         raise _Refused("; ".join(map(str, failed)), is_usage_error=any(r.is_usage_error for r in failed))
-    runner.run(("dataset",), config_for(run_config, ("dataset",)))
+    runner.run(("dataset",), as_run_config(settings, ("dataset",)))
 
 
 def _shards_to_run(paths: DatasetPaths, instance: dg.DagsterInstance) -> set[str]:

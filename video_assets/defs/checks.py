@@ -15,7 +15,7 @@ from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.splits import Split
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
-from video_assets.pipeline.manifest.stage import manifest_settings
+from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.plan.table import live_shards, read_plan
 from video_assets.report.escape import shown
 from video_assets.storage.paths import keys_of_split

@@ -5,26 +5,27 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from video_assets.defs.config import PlanConfig, SourceConfig, SplitConfig
 from video_assets.defs.resources import Decoding
 from video_assets.domain.encoding import Encoding, changed_fields
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.estimates import QUALITIES, lower_quality, quality_within, size_at_quality, smaller_frames
+from video_assets.domain.text import MAX_NAMED
 from video_assets.pipeline.dataset_state import refuse_lost
-from video_assets.pipeline.manifest.stage import TooManyLost, build_manifest, kept_settings
+from video_assets.pipeline.manifest.stage import TooManyLost, build_manifest
+from video_assets.pipeline.noted_settings import own_settings
 from video_assets.pipeline.plan.forecast import BuildTrial, Estimate, TrialSettings, try_build, with_clip_limit
 from video_assets.pipeline.plan.model_windows import plan_fit
 from video_assets.pipeline.plan.stage import PlanReport, build_plan, needs_new_version, planned_clips_per_shard
-from video_assets.pipeline.settings import MAX_NAMED
 from video_assets.pipeline.shards.pending import chunked_shards, shards_of
 from video_assets.pipeline.splits.stage import build_splits
 from video_assets.report.recipes import fit_rows
 from video_assets.report.screens import size_words
 from video_assets.report.terminal import TerminalProgress
+from video_assets.settings import PlanSettings, Settings
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 from video_assets.storage.quarantine import quarantined
 
@@ -43,7 +44,7 @@ class DryRunRefused(BuildRefused):
 def run_plan(
     source: Path,
     paths: DatasetPaths,
-    run_config: Mapping[str, Any],
+    settings: Settings,
     *,
     num_workers: int = 0,
     budget_bytes: float | None = None,
@@ -55,11 +56,8 @@ def run_plan(
     Raises:
         SettingsError, BuildRefused: as the build would; or if no JPEG quality makes the dataset fit the budget.
     """
-    ops = {name: entry.get("config") or {} for name, entry in run_config.get("ops", {}).items()}
-    given = ops.get("manifest", {})
-    settings = kept_settings(paths, SourceConfig(**given).to_settings(), given)
-    plan_config = PlanConfig(**ops.get("plan", {}))
-    encoding = replace(plan_config.encoding.to_encoding(), multi_label=settings.multi_label)
+    manifest_settings = own_settings(paths, settings.manifest)
+    encoding = Encoding.of(settings.plan.encoding, multi_label=manifest_settings.multi_label)
     if budget_bytes is not None and encoding.image_format != "jpeg":
         raise SettingsError("a size budget chooses the JPEG quality; set plan.encoding.image_format=jpeg as well")
     decoding = Decoding(num_workers=num_workers)
@@ -72,29 +70,23 @@ def run_plan(
         copy = DatasetPaths(Path(folder), paths.name)
         _copy_tables(paths, copy)
         begun = time.monotonic()
-        make_pool = decoding.make_pool(settings.limits)
+        make_pool = decoding.make_pool(manifest_settings.limits)
         try:
-            manifest = build_manifest(source.absolute(), copy, settings, make_pool, TerminalProgress(sys.stderr))
+            progress = TerminalProgress(sys.stderr)
+            manifest = build_manifest(source.absolute(), copy, manifest_settings, make_pool, progress)
         except TooManyLost as error:  # the quarantine goes with the temporary folder
             told = f"{error.found} All are named by --json; {error.remedy}."
             raise DryRunRefused(told, quarantined(copy.quarantine)) from error
         listing_seconds = time.monotonic() - begun
-        split = build_splits(copy, SplitConfig(**ops.get("splits", {})).to_settings())
-        report = build_plan(
-            copy,
-            encoding,
-            plan_config.to_settings(),
-            new_version=plan_config.new_version,
-            retry_lost=plan_config.retry_lost,
-            version_source=paths,
-        )
+        split = build_splits(copy, settings.splits)
+        report = build_plan(copy, settings.plan, version_source=paths)
         fit = plan_fit(copy, report, root=str(paths.root))
         lost = quarantined(copy.quarantine)
-        limits = with_clip_limit(settings.limits, trial_settings)
+        limits = with_clip_limit(manifest_settings.limits, trial_settings)
         trial_pool = decoding.make_pool(limits)
         encodings = list(dict.fromkeys(_encodings(encoding, with_budget=budget_bytes is not None)))
         trial = try_build(copy, report, report.rows, encodings, limits, trial_pool, trial_settings)
-    forecast = _Forecast(trial, report, plan_config, listing_seconds, paths)
+    forecast = _Forecast(trial, report, settings.plan, listing_seconds, paths)
     is_new = {key: key in set(report.added) for key in report.shards}
     counts = report.rows.groupby("split").size().to_dict()
     shards = Counter(parse_partition_key(key)[0] for key in report.shards)
@@ -123,7 +115,7 @@ def run_plan(
 
 
 def _encodings(encoding: Encoding, *, with_budget: bool) -> Sequence[Encoding]:
-    qualities = [replace(encoding, jpeg_quality=quality) for quality in QUALITIES] if with_budget else []
+    qualities = [encoding.replace(jpeg_quality=quality) for quality in QUALITIES] if with_budget else []
     return [encoding, smaller_frames(encoding), lower_quality(encoding), *qualities]
 
 
@@ -133,7 +125,7 @@ class _Forecast:
 
     trial: BuildTrial
     report: PlanReport
-    config: PlanConfig
+    settings: PlanSettings
     listing_seconds: float
     paths: DatasetPaths
 
@@ -167,7 +159,7 @@ class _Forecast:
         Raises:
             BuildRefused: if even the lowest takes more.
         """
-        sizes = {quality: self._whole(replace(self._encoding, jpeg_quality=quality)).num_bytes for quality in QUALITIES}
+        sizes = {quality: self._whole(self._encoding.replace(jpeg_quality=quality)).num_bytes for quality in QUALITIES}
         quality = quality_within(budget_bytes, sizes)
         if quality is None:
             raise BuildRefused(
@@ -179,11 +171,11 @@ class _Forecast:
             "bytes": int(budget_bytes),
             "jpeg_quality": quality,
             "estimated_bytes": int(size_at_quality(quality, sizes)),
-            "set": self._assignments(replace(self._encoding, jpeg_quality=quality)),
+            "set": self._assignments(self._encoding.replace(jpeg_quality=quality)),
         }
 
     def _whole(self, encoding: Encoding) -> Estimate:
-        clips_per_shard = planned_clips_per_shard(self.config.to_settings(), encoding)
+        clips_per_shard = planned_clips_per_shard(self.settings, encoding)
         return self.trial.estimate(encoding, chunked_shards(self.trial.rows, clips_per_shard))
 
     def _numbers(self, estimate: Estimate) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.dataset_state import committed_lengths
-from video_assets.pipeline.manifest.stage import manifest_settings
+from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.plan.table import read_plan
 from video_assets.pipeline.shards.pending import rotating_sample
 from video_assets.storage.paths import parse_partition_key

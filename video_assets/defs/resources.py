@@ -12,12 +12,12 @@ from pydantic import Field
 
 from video_assets.domain.build_time import Workers
 from video_assets.domain.errors import SettingsError
-from video_assets.domain.limits import Limits
 from video_assets.media.kept_pools import kept_pools
 from video_assets.media.workers.pool import PoolMaker, num_cores
 from video_assets.pipeline.pool import open_pool
 from video_assets.pipeline.shards.pending import SHARDS_PER_RUN
 from video_assets.pipeline.shards.stage import ShardEngine
+from video_assets.settings import Limits
 from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import DatasetPaths
 

@@ -16,7 +16,7 @@ from video_assets.defs.resources import Dataset, Decoding, Engine
 from video_assets.domain.progress import after_first
 from video_assets.domain.splits import Split
 from video_assets.domain.text import sequence_of
-from video_assets.pipeline.manifest.stage import manifest_settings
+from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.plan.table import live_shards, read_plan
 from video_assets.pipeline.shards.pending import SHARDS_PER_RUN
 from video_assets.pipeline.shards.stage import ShardReport, build_shards

@@ -9,7 +9,7 @@ their kind; `extrapolate` applies that to all (a ratio estimate in each stratum:
 import heapq
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -208,7 +208,7 @@ def smaller_frames(encoding: Encoding) -> Encoding:
     172
     """
     sides = [window.resolution for window in MODEL_WINDOWS if window.resolution < encoding.resolution]
-    return replace(encoding, resolution=max(sides) if sides else max(8, round(encoding.resolution * 0.75)))
+    return encoding.replace(resolution=max(sides) if sides else max(8, round(encoding.resolution * 0.75)))
 
 
 def lower_quality(encoding: Encoding) -> Encoding:
@@ -218,10 +218,10 @@ def lower_quality(encoding: Encoding) -> Encoding:
     85
     """
     if not encoding.stores_images:
-        return replace(encoding, layout="tfds")
+        return encoding.replace(layout="tfds")
     if encoding.image_format == "png":
-        return replace(encoding, image_format="jpeg")
-    return replace(encoding, jpeg_quality=max(1, encoding.jpeg_quality - 10))
+        return encoding.replace(image_format="jpeg")
+    return encoding.replace(jpeg_quality=max(1, encoding.jpeg_quality - 10))
 
 
 def quality_within(budget_bytes: float, bytes_of: Mapping[int, float]) -> int | None:

@@ -3,9 +3,9 @@
 from contextlib import AbstractContextManager
 from typing import Final
 
-from video_assets.domain.limits import Limits
 from video_assets.media.kept_pools import lend_pool
 from video_assets.media.workers.pool import DecodingPool
+from video_assets.settings import Limits
 
 JOB_MODULES: Final = tuple(
     f"video_assets.pipeline.{name}" for name in ("manifest.probing", "plan.trial", "shards.encode", "checks.comparison")

@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from video_assets.domain.encoding import Compression, Layout
+from video_assets.domain.encoding import Compression
 from video_assets.reader.parsing import ReadFeature, record_contract
+from video_assets.settings import Layout
 
 _loading = threading.Lock()
 

@@ -6,8 +6,8 @@ from typing import Any, Final, Literal
 
 import tensorflow as tf
 
-from video_assets.domain.encoding import Layout
 from video_assets.domain.errors import SettingsError
+from video_assets.settings import Layout
 
 
 @dataclass(frozen=True, slots=True)

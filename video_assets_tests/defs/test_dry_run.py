@@ -4,13 +4,14 @@ from typing import Any
 
 from video_assets.defs.dry_run import run_plan
 from video_assets.pipeline.manifest.new_files import LookCursor, look
+from video_assets.run_config import settings_of
 from video_assets.storage.sources import list_source
 from video_assets_tests.datasets import RUN_CONFIG, Built
 
 
 def dry_run(built: Built, **manifest: object) -> dict[str, Any]:
     settings = {"manifest": {"config": {"max_failed_fraction": 0.1, **manifest}}}
-    return run_plan(built.source, built.paths, {"ops": {**RUN_CONFIG["ops"], **settings}}, num_workers=1)
+    return run_plan(built.source, built.paths, settings_of({"ops": {**RUN_CONFIG["ops"], **settings}}), num_workers=1)
 
 
 def test_alternatives_are_a_new_version_as_soon_as_a_shard_is_there_committed_or_not(built: Built) -> None:

@@ -1,7 +1,5 @@
 """What a build will cost: right about the order, the direction and the bounds; and exact where it can be."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -50,7 +48,7 @@ def test_float32_in_gzip_is_more_than_a_megabyte_and_takes_its_time() -> None:
     """As measured on camera footage: 1.34 MB and 0.13 s a clip of ten frames of 224²."""
     floats = Encoding(layout="movinets_helper")
     assert estimated_record_bytes(floats) == pytest.approx(1_340_000, rel=0.1)
-    assert estimated_record_bytes(floats) == estimated_record_bytes(replace(floats, image_format="png"))
+    assert estimated_record_bytes(floats) == estimated_record_bytes(floats.replace(image_format="png"))
     as_images, as_floats = (float(expected_seconds(sizes(frames=100), e)[0]) for e in (Encoding(), floats))
     assert as_floats - as_images == pytest.approx(0.127, rel=0.1)
     assert estimated_record_bytes(lower_quality(floats)) < estimated_record_bytes(floats) / 5

@@ -10,8 +10,8 @@ from video_assets.pipeline.checks.shard import ShardAudit
 from video_assets.pipeline.plan.forecast import TrialSettings, estimate_new_shards, try_build
 from video_assets.pipeline.plan.stage import PlanReport
 from video_assets.pipeline.plan.table import read_plan
-from video_assets.pipeline.settings import ShardingSettings
 from video_assets.pipeline.shards.pending import chunked_shards, compared_clips, shard_runs, shards_of
+from video_assets.settings import PlanSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline.stages import ENCODING, LIMITS, InThisProcess, Stages, copied_source
@@ -55,7 +55,7 @@ def test_a_third_of_the_clips_tells_the_bytes_of_all(planned: tuple[Stages, Plan
 
 def test_other_encodings_are_tried_on_the_same_clips(planned: tuple[Stages, PlanReport]) -> None:
     stages, report = planned
-    encodings = [ENCODING, replace(ENCODING, resolution=16), replace(ENCODING, jpeg_quality=20)]
+    encodings = [ENCODING, ENCODING.replace(resolution=16), ENCODING.replace(jpeg_quality=20)]
     pool = InThisProcess()
     trial = try_build(stages.paths, report, report.rows, encodings, LIMITS, pool, ALL)
     assert len(pool.jobs) == NUM_CLIPS
@@ -75,7 +75,7 @@ def test_the_plan_asset_tries_a_fiftieth_of_what_is_new(planned: tuple[Stages, P
 
 
 def test_where_nothing_is_new_nothing_is_tried(built: Built) -> None:
-    report = Stages(built.source, built.paths).plan(ENCODING, ShardingSettings(clips_per_shard=4))
+    report = Stages(built.source, built.paths).plan(ENCODING, PlanSettings(clips_per_shard=4))
     pool = InThisProcess()
     estimate = estimate_new_shards(built.paths, report, LIMITS, pool, WORKERS)
     assert pool.jobs == []
@@ -113,7 +113,7 @@ def test_shards_and_runs_are_those_of_the_plan(planned: tuple[Stages, PlanReport
 
 
 def test_the_clips_that_will_be_compared_are_those_that_the_check_compares(built: Built) -> None:
-    report = Stages(built.source, built.paths).plan(ENCODING, ShardingSettings(clips_per_shard=4))
+    report = Stages(built.source, built.paths).plan(ENCODING, PlanSettings(clips_per_shard=4))
     shards = shards_of(report.rows, report.shards)
     expected = {
         key: set(report.rows["clip_id"].iloc[mine])

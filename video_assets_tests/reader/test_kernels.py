@@ -10,12 +10,12 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from video_assets.domain.encoding import Layout
 from video_assets.domain.errors import SettingsError
 from video_assets.reader import kernels
 from video_assets.records.framing import frame_record
 from video_assets.records.layouts import layout_codec
 from video_assets.records.values import ClipRecord
+from video_assets.settings import Layout
 
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 

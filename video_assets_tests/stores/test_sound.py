@@ -1,6 +1,5 @@
 """The sound of videos in a store, and what a trial says of such videos."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from video_assets.domain.build_time import Workers
@@ -10,7 +9,7 @@ from video_assets_tests.pipeline.stages import LIMITS, InThisProcess, Stages
 from video_assets_tests.pipeline.test_captions_and_sound import SEQUENCES, sounding_source
 from video_assets_tests.stores.conftest import Bucket
 
-WITH_SOUND = replace(SEQUENCES, audio_sample_rate=16_000)
+WITH_SOUND = SEQUENCES.replace(audio_sample_rate=16_000)
 
 
 def stages_with_sound(bucket: Bucket, tmp_path: Path) -> tuple[Stages, Stages]:
@@ -42,7 +41,7 @@ def test_a_trial_of_videos_in_a_store_fetches_each_once_and_also_times_a_plain_d
 ) -> None:
     _, stored = stages_with_sound(bucket, tmp_path)
     report = stored.plan(WITH_SOUND)
-    encodings = [WITH_SOUND, replace(WITH_SOUND, resolution=16)]
+    encodings = [WITH_SOUND, WITH_SOUND.replace(resolution=16)]
     before = len(bucket.proxy.log)
     settings = TrialSettings(max_clips=10, max_seconds=60.0, workers=Workers(2, 2))
     trial = try_build(stored.paths, report, report.rows, encodings, LIMITS, InThisProcess(), settings)

@@ -7,7 +7,6 @@ import pandas as pd
 
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.errors import BuildRefused
-from video_assets.domain.limits import Limits
 from video_assets.domain.splits import Split
 from video_assets.domain.text import sequence_of
 from video_assets.media.workers.pool import PoolMaker
@@ -22,6 +21,7 @@ from video_assets.pipeline.plan.table import ReadPlan, plan_digest
 from video_assets.pipeline.shards.pending import is_as_planned
 from video_assets.records.dataset_info import dataset_info_json
 from video_assets.records.tfds import features_json
+from video_assets.settings import DatasetSettings, Limits
 from video_assets.storage.addresses import ask_each
 from video_assets.storage.files import file_status, remove_temporaries, was_written_after
 from video_assets.storage.paths import (
@@ -53,16 +53,13 @@ class CommitReport:
 
 def commit_dataset(
     paths: DatasetPaths,
+    settings: DatasetSettings,
     limits: Limits,
     make_pool: PoolMaker,
     *,
     max_failed_fraction: float,
-    near_duplicates_are_errors: bool = False,
-    retired_grace_minutes: float = 15.0,
-    licence: str = "",
-    text_index: bool = False,
 ) -> CommitReport:
-    """Commits the plan: its shards become the dataset, under this licence, or that of the commit before.
+    """Commit the plan: its shards become the dataset.
 
     Shards that the committed dataset does not hold yet are verified once more, whichever run wrote them.
     `dataset_info.json` is swapped last; until then readers see the old dataset. Files of retired shards stay
@@ -73,11 +70,11 @@ def commit_dataset(
         FileDamaged: if a table or `labels.txt`, which readers would get, is not as it was written.
     """
     refuse_damaged_labels(paths)
-    audit = DatasetAudit(paths, max_failed_fraction, near_duplicates_are_errors)
+    audit = DatasetAudit(paths, max_failed_fraction, settings.near_duplicates_are_errors)
     plan = audit.plan
     version_paths = paths.version(plan.pinned.version)
     sidecars = _sound_shards(audit, version_paths)
-    indexes = text_indexes(version_paths, sidecars, is_asked_for=text_index)
+    indexes = text_indexes(version_paths, sidecars, is_asked_for=settings.text_index)
     _refuse_unsound(paths, plan, _uncommitted(version_paths, sidecars), limits, make_pool)
     _record_losses(paths, sidecars)
     outcomes = [audit.run(name) for name in DATASET_CHECKS]
@@ -90,7 +87,7 @@ def commit_dataset(
         schema = INDEX.append(LABEL_INDICES)
         index[LABEL_INDICES.name] = indices_of_sets(index["label"], plan.labels)
     digest = plan_digest(plan, audit.fingerprints)
-    notes = commit_notes(paths, plan.pinned.version, index, digest, licence)
+    notes = commit_notes(paths, plan.pinned.version, index, digest, settings.licence.strip())
     committed = Committed(
         paths=paths,
         plan=plan,
@@ -112,7 +109,7 @@ def commit_dataset(
         **_metadata(committed),
     }
     report.was_changed = publish(version_paths, contents, sidecars)
-    report.removed = remove_retired(version_paths, sidecars.keys(), retired_grace_minutes)
+    report.removed = remove_retired(version_paths, sidecars.keys(), settings.retired_grace_minutes)
     remove_temporaries(version_paths.directory)
     return report
 

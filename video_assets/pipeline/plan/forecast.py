@@ -27,13 +27,13 @@ from video_assets.domain.estimates import (
     merged_strata,
     relative_error,
 )
-from video_assets.domain.limits import Limits
 from video_assets.domain.sampling import num_stored_frames
 from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.plan.model_windows import clip_lengths
 from video_assets.pipeline.plan.stage import PlanReport
 from video_assets.pipeline.plan.table import partition_keys, planned_clips
 from video_assets.pipeline.shards.pending import compared_clips, shard_runs, shards_of
+from video_assets.settings import Limits
 from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import MANIFEST
@@ -280,7 +280,7 @@ def try_build(
     strata = _strata(facts, rows)
     tried = Tried()
     if len(rows):
-        decoded = {replace(encoding, jpeg_quality=100): encoding for encoding in encodings}.values()  # once each
+        decoded = {encoding.replace(jpeg_quality=100): encoding for encoding in encodings}.values()  # once each
         each = [expected_seconds(sizes[encoding], encoding) for encoding in decoded]
         seconds = np.sum(each, axis=0)[:_CANDIDATES] * slowness.core
         names = rows["clip_id"].tolist()[:_CANDIDATES]

@@ -1,24 +1,24 @@
 """Stage 3: the plan, the dataset's lock file: which clip goes to which shard, under which encoding."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from video_assets.domain.clips import PASSING_REASONS
-from video_assets.domain.encoding import ENCODER_VERSION, Encoding, changed_fields, what_cannot_be_stored
+from video_assets.domain.encoding import ENCODER_VERSION, Encoding, changed_fields
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.estimates import estimated_record_bytes
 from video_assets.domain.hashing import json_digest
 from video_assets.domain.plan import assign_shards
 from video_assets.domain.splits import Split
 from video_assets.pipeline.dataset_state import refuse_lost
-from video_assets.pipeline.manifest.stage import manifest_settings
+from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.plan.table import live_shards, not_stored_words, partition_keys, planned_rows
-from video_assets.pipeline.settings import ShardingSettings
 from video_assets.records.layouts import layout_codec
+from video_assets.settings import PlanSettings, what_cannot_be_stored
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import (
     FIRST_VERSION,
@@ -61,41 +61,35 @@ class PlanReport:
 
 
 def build_plan(
-    paths: DatasetPaths,
-    encoding: Encoding,
-    sharding: ShardingSettings,
-    *,
-    new_version: bool = False,
-    retry_lost: bool = False,
-    version_source: DatasetPaths | None = None,
+    paths: DatasetPaths, settings: PlanSettings, *, version_source: DatasetPaths | None = None
 ) -> PlanReport:
-    """Writes `plan.parquet` and `encoding.json`.
+    """Write `plan.parquet` and `encoding.json`.
 
-    With `retry_lost`, shards that lost a clip to a fault that may pass are superseded, so that it is tried again.
-    `version_source` is where version directories are looked for, if it is another place (a dry run). Shards that are
-    planned already keep their rows. What is new is put into new shards; see `domain.plan.assign_shards`.
+    With `settings.retry_lost`, shards that lost a clip to a fault that may pass are superseded, so that it is tried
+    again. `version_source` is where version directories are looked for, if it is another place (a dry run). Shards that
+    are planned already keep their rows. What is new is put into new shards; see `domain.plan.assign_shards`.
 
     Raises:
         SettingsError: if this version cannot write the layout, or the layout has no place for sound, or for several
             labels, that are asked for.
-        BuildRefused: if the dataset exists under another encoding and `new_version` is not set.
+        BuildRefused: if the dataset exists under another encoding and `settings.new_version` is not set.
         FileDamaged: if a table is not as it was written, or the plan of a committed dataset is lost.
     """
-    if paths.manifest.exists():
-        encoding = replace(encoding, multi_label=manifest_settings(paths).multi_label)
+    multi_label = paths.manifest.exists() and manifest_settings(paths).multi_label
+    encoding = Encoding.of(settings.encoding, multi_label=multi_label)
     layout_codec(encoding.layout)
-    if told := what_cannot_be_stored(encoding):
+    if told := what_cannot_be_stored(encoding, multi_label=multi_label):
         raise SettingsError(told)
     before = PinnedSettings.of_plan(paths)
     previous = read_table(paths.plan, PLAN)
     if before is None or previous.empty:
         refuse_lost(version_source or paths, paths.plan)
-    clips = planned_rows(paths, previous, multi_label=encoding.multi_label)
-    pinned, is_same = _pin(paths, before, encoding, sharding, version_source or paths, new_version=new_version)
+    clips = planned_rows(paths, previous, multi_label=multi_label)
+    pinned, is_same = _pin(paths, before, encoding, settings, version_source or paths)
     if not is_same:
         previous = previous.iloc[:0]
     retried = _lost_and_seen_since(previous, clips, (version_source or paths).version(pinned.version))
-    retried |= _lost_to_passing_faults(paths) if retry_lost else set[str]()
+    retried |= _lost_to_passing_faults(paths) if settings.retry_lost else set[str]()
     previous = previous[["split", "shard_index", "position", "row_digest", "clip_id"]]  # the rest is not needed again
     placed: dict[tuple[Split, int], tuple[str, ...]] = {}
     added: list[str] = []
@@ -166,14 +160,12 @@ def _pin(
     paths: DatasetPaths,
     before: PinnedSettings | None,
     encoding: Encoding,
-    sharding: ShardingSettings,
+    settings: PlanSettings,
     built: DatasetPaths,
-    *,
-    new_version: bool,
 ) -> tuple[PinnedSettings, bool]:
     """The settings to pin, and whether what was planned before goes on under them."""
     source = (read_notes(paths.manifest) or {}).get("source", "")
-    clips_per_shard = planned_clips_per_shard(sharding, encoding)
+    clips_per_shard = planned_clips_per_shard(settings, encoding)
     pinned = PinnedSettings(version=FIRST_VERSION, encoding=encoding, clips_per_shard=clips_per_shard, source=source)
     if before is None:
         return pinned, False
@@ -183,12 +175,12 @@ def _pin(
     pinned.version = before.version
     if not changes:
         pinned.num_shards = dict(before.num_shards)
-        if sharding.clips_per_shard < 1:
+        if settings.clips_per_shard < 1:
             pinned.clips_per_shard = before.clips_per_shard
         return pinned, True
     if not _has_shards(built, before.version):
         return pinned, False  # nothing was written under the old settings
-    if not new_version:
+    if not settings.new_version:
         raise BuildRefused(_another_encoding(built.version(before.version), changes))
     versions = [before.version, *built.versions()]
     pinned.version = next_version(max(versions, key=lambda v: [int(n) for n in v.split(".")]))
@@ -217,11 +209,11 @@ def needs_new_version(paths: DatasetPaths) -> bool:
     return before is not None and _has_shards(paths, before.version)
 
 
-def planned_clips_per_shard(sharding: ShardingSettings, encoding: Encoding) -> int:
-    """Clips of a shard of a new version: as many as are asked for, or as make about `shard_megabytes`."""
-    if sharding.clips_per_shard >= 1:
-        return sharding.clips_per_shard
-    return max(1, round(sharding.shard_megabytes * 1e6 / estimated_record_bytes(encoding)))
+def planned_clips_per_shard(settings: PlanSettings, encoding: Encoding) -> int:
+    """Return the clips of a shard of a new version: as many as are asked for, or as make about `shard_megabytes`."""
+    if settings.clips_per_shard >= 1:
+        return settings.clips_per_shard
+    return max(1, round(settings.shard_megabytes * 1e6 / estimated_record_bytes(encoding)))
 
 
 def _has_shards(paths: DatasetPaths, version: str) -> bool:

@@ -85,7 +85,7 @@ def _by_frames(encodings: Iterable[Encoding]) -> list[list[Encoding]]:
     """Encodings that store the same frames, together."""
     groups: dict[Encoding, list[Encoding]] = {}
     for encoding in dict.fromkeys(encodings):
-        frames = replace(encoding, image_format="jpeg", jpeg_quality=100)
+        frames = encoding.replace(image_format="jpeg", jpeg_quality=100)
         groups.setdefault(frames, []).append(encoding)
     return list(groups.values())
 

@@ -13,10 +13,9 @@ from video_assets.media.kept_pools import kept_pools
 from video_assets.media.workers.pool import PoolMaker, num_cores
 from video_assets.pipeline.commit.stage import commit_dataset
 from video_assets.pipeline.dataset_state import committed_plan_digest
-from video_assets.pipeline.manifest.stage import manifest_settings
+from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.plan.table import ReadPlan, plan_digest, read_plan
 from video_assets.pipeline.pool import open_pool
-from video_assets.pipeline.settings import SourceSettings
 from video_assets.pipeline.shards.stage import ShardReport, build_shards
 from video_assets.pipeline.upkeep.integrity import (
     Damage,
@@ -27,13 +26,14 @@ from video_assets.pipeline.upkeep.integrity import (
     table_copies,
 )
 from video_assets.pipeline.write_locks import building
+from video_assets.settings import DatasetSettings, ManifestSettings
 from video_assets.storage.addresses import open_address
 from video_assets.storage.files import remove_tree, write_bytes
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 from video_assets.storage.remote_files import has_content
 from video_assets.storage.sources import source_directory
 
-PoolsFor = Callable[[SourceSettings], PoolMaker]
+PoolsFor = Callable[[ManifestSettings], PoolMaker]
 """Makes pools under the limits of the manifest's settings, which may have to be repaired first."""
 Reasons = dict[Path, str]
 """Files that could not be repaired, each with what to do."""
@@ -118,7 +118,13 @@ class _Repair:
             remove_tree(scratch.root)
         if self._is_ready_to_commit():
             try:
-                commit_dataset(self.paths, settings.limits, make_pool, max_failed_fraction=settings.max_failed_fraction)
+                commit_dataset(
+                    self.paths,
+                    DatasetSettings(),
+                    settings.limits,
+                    make_pool,
+                    max_failed_fraction=settings.max_failed_fraction,
+                )
             except BuildRefused as refused:
                 self.reasons |= {item.path: str(refused) for item in self.report.damaged}
         return self.reasons
@@ -229,7 +235,7 @@ def run_repair(paths: DatasetPaths, source: Path | None, *, num_workers: int = 0
     paths.refuse_missing()
     begun = time.monotonic()
 
-    def pools_for(settings: SourceSettings) -> PoolMaker:
+    def pools_for(settings: ManifestSettings) -> PoolMaker:
         return partial(open_pool, num_workers or num_cores(), settings.limits)
 
     with building(paths, "video-assets repair"), kept_pools():

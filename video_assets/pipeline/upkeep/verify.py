@@ -10,7 +10,7 @@ from video_assets.media.workers.pool import num_cores
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.dataset_state import committed_counts
-from video_assets.pipeline.manifest.stage import manifest_settings
+from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.pool import open_pool
 from video_assets.pipeline.upkeep.integrity import find_damage, integrity_outcomes
 from video_assets.storage.paths import DatasetPaths
