@@ -153,12 +153,13 @@ def _failed_checks(checks: Sequence[Mapping[str, Any]]) -> str:
 
 def _build(options: argparse.Namespace) -> int:
     from video_assets.pipeline.build_command import run_build
+    from video_assets.run_config import read_settings
     from video_assets.report.screens import build_screen
     from video_assets.report.terminal import TerminalProgress
 
-    settings = _settings(options)
-    _refuse_missing(options.source)
+    settings = read_settings(options.config, options.assignments)
     paths = _paths(options)
+    _refuse_missing(options.source)
     with ExitStack() as reporting:
         listeners = [reporting.enter_context(_report_thread(paths))] if options.dagster else []
         result = run_build(
@@ -211,11 +212,11 @@ def _refuse_missing(source: Path) -> None:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from video_assets.defs.settings_file import read_run_config
     from video_assets.pipeline.dry_run import run_plan
     from video_assets.report.screens import plan_screen
+    from video_assets.run_config import read_settings
 
-    settings = _dry_run_settings(read_run_config(options.config, options.assignments))
+    settings = read_settings(options.config, options.assignments)
     _refuse_missing(options.source)
     values = run_plan(
         options.source, _paths(options), settings, num_workers=options.workers, budget_bytes=options.budget

@@ -1,35 +1,276 @@
-"""TEMPORARY: replaced by the branch settings."""
+"""Every setting: its name, range and default, and what it does.
 
+The launchpad, `--set`, `--config` and the notes in a dataset's tables are all made from these models, and so is
+docs/SETTINGS.md. The names are a contract: scripts use them.
+"""
+
+import re
 from dataclasses import dataclass
+from typing import Any, Final, Literal, Self
 
-from video_assets.domain.encoding import Encoding
-from video_assets.pipeline.settings import SourceSettings, SplitSettings
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-MAX_NAMED = 200
+Layout = Literal["tfds", "sequence_example", "movinets_helper"]
+Sampling = Literal["uniform", "fps", "segments", "all"]
+Resize = Literal["stretch", "short_side", "center_crop", "letterbox"]
+ImageFormat = Literal["jpeg", "png"]
+ShortClip = Literal["repeat_last", "loop", "quarantine"]
 
-ManifestSettings = SourceSettings
-
-
-@dataclass(frozen=True)
-class PlanSettings:
-    encoding: Encoding = Encoding()
-    clips_per_shard: int = 0
-    shard_megabytes: float = 128.0
-    retry_lost: bool = False
-    new_version: bool = False
+UCF101_GROUP_PATTERN: Final = r"v_(?P<class>[^/]+)_g(?P<number>\d+)_c\d+\.[^/.]+$"
+"""`v_Class_g01_c01.avi`; source: Soomro, Zamir and Shah, UCF101, CRCV-TR-12-01, section 2."""
 
 
-@dataclass(frozen=True)
-class DatasetSettings:
-    near_duplicates_are_errors: bool = False
-    text_index: bool = False
-    retired_grace_minutes: float = 15.0
-    licence: str = ""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Upper bounds for one video, in the units in which they are checked; what exceeds them is quarantined by name.
+
+    Pixels, frames, duration and bytes are checked before anything is decoded, from the index where there is one, since
+    headers lie. Time and memory are enforced on the process that decodes. `ManifestSettings.limits` makes them.
+    """
+
+    max_pixels: int
+    max_frames: int
+    max_duration_seconds: float
+    max_file_bytes: int
+    clip_seconds: float
+    memory_bytes: int
 
 
-@dataclass(frozen=True)
-class Settings:
-    manifest: ManifestSettings = ManifestSettings()
-    splits: SplitSettings = SplitSettings()
-    plan: PlanSettings = PlanSettings()
-    dataset: DatasetSettings = DatasetSettings()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableLimits:
+    """Upper bounds for an annotation table; one that exceeds them is refused by name.
+
+    Bytes are those of its texts as they would be written out: Parquet may hold a text once and name it a million times.
+    """
+
+    max_rows: int
+    max_bytes: int
+
+
+class SettingsGroup(BaseModel):
+    """Base of the settings of one step. `model_fields_set` names those that were given; the others are defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def replace(self, **changes: Any) -> Self:
+        """Return the same settings with some others, checked as all are.
+
+        >>> SplitSettings(seed=3).replace(test_fraction=0.1)
+        SplitSettings(test_fraction=0.1, val_fraction=0.0, seed=3)
+        """
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return self.model_validate(given | changes)
+
+
+class ManifestSettings(SettingsGroup):
+    """How the manifest reads the source."""
+
+    group_pattern: str = Field(
+        default=UCF101_GROUP_PATTERN,
+        description="Regular expression; what its groups match in a path, joined, is the clip's group. "
+        "Default: UCF101 names (v_Class_g01_c01.avi); in a dataset that exists, as it was built. Empty: no groups from "
+        "names.",
+    )
+    include: list[str] = Field(
+        default=[],
+        description="Glob patterns on paths relative to the source; a file must match one. Empty: all videos. "
+        "Default: all; in a dataset that exists, as it was built.",
+    )
+    multi_label: bool = Field(
+        default=False,
+        description="Whether a clip may have several labels: run|jump in a table's column label, or as the name of a "
+        "class folder.",
+    )
+    max_failed_fraction: float = Field(
+        default=0.1, ge=0, le=1, description="Share of clips that may be unusable before the build fails (0 to 1)."
+    )
+    only_settled: bool = Field(
+        default=False, description="Take only files that stood still between two looks of the new-videos sensor."
+    )
+    max_pixels: int = Field(
+        default=36_000_000,  # a frame of 8K UHD has 33.2 million
+        ge=1,
+        description="Largest frame, in pixels; larger videos are quarantined. Default: above 8K.",
+    )
+    max_frames: int = Field(default=2_000_000, ge=1, description="Most frames of a video.")
+    max_duration_seconds: float = Field(default=6 * 3600.0, gt=0, description="Longest video, in seconds.")
+    max_file_megabytes: int = Field(default=64 * 2**30 // 10**6, ge=1, description="Largest file, in MB.")
+    clip_seconds: float = Field(
+        default=120.0,
+        gt=0,
+        description="Seconds that opening or decoding one clip may take, in its own process.",
+    )
+    clip_memory_megabytes: int = Field(
+        default=2048, ge=256, description="Memory that a decoding process may use, in MiB."
+    )
+    max_table_rows: int = Field(default=5_000_000, ge=1, description="Most rows of an annotation table.")
+    max_table_megabytes: int = Field(
+        default=2000,
+        ge=1,
+        description="Most text of an annotation table, in MB, as it would be written out.",
+    )
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _must_be_a_pattern(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        return pattern
+
+    @property
+    def limits(self) -> Limits:
+        """What one video may take."""
+        return Limits(
+            max_pixels=self.max_pixels,
+            max_frames=self.max_frames,
+            max_duration_seconds=self.max_duration_seconds,
+            max_file_bytes=self.max_file_megabytes * 10**6,
+            clip_seconds=self.clip_seconds,
+            memory_bytes=self.clip_memory_megabytes * 2**20,
+        )
+
+    @property
+    def table_limits(self) -> TableLimits:
+        """What an annotation table may take."""
+        return TableLimits(max_rows=self.max_table_rows, max_bytes=self.max_table_megabytes * 10**6)
+
+
+DEFAULT_LIMITS: Final = ManifestSettings().limits
+DEFAULT_TABLE_LIMITS: Final = ManifestSettings().table_limits
+
+
+class SplitSettings(SettingsGroup):
+    """How groups are assigned to train, test and val. Clips that were assigned stay where they are."""
+
+    test_fraction: float = Field(
+        default=0.2, ge=0, le=1, description="Share of each class's clips that go to test (0 to 1)."
+    )
+    val_fraction: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share that goes to a third split, val; 0: there is none, unless a table's column split says so.",
+    )
+    seed: int = Field(default=0, ge=-(2**63), lt=2**63, description="Another seed gives another, equally good split.")
+
+    @field_validator("val_fraction")
+    @classmethod
+    def _must_leave_room(cls, fraction: float, info: ValidationInfo) -> float:
+        taken = info.data.get("test_fraction", 0.0)
+        if round(taken + fraction, 9) > 1:
+            raise ValueError(f"together with test_fraction {taken} it is above 1")
+        return fraction
+
+
+class EncodingSettings(SettingsGroup):
+    """How a clip becomes a record. Pinned by the first plan; a change needs plan.new_version."""
+
+    layout: Layout = Field(default="tfds", description="Whose record contract the shards follow.")
+    sampling: Sampling = Field(
+        default="uniform",
+        description="Which frames: uniform (num_frames over the clip), fps (a fixed rate), segments (the middle of "
+        "num_frames equal parts), all.",
+    )
+    num_frames: int = Field(default=10, ge=1, le=10_000, description="Frames of a clip: uniform and segments.")
+    fps: float = Field(default=5.0, gt=0, le=1000, description="Frames a second: sampling fps.")
+    max_frames: int = Field(default=300, ge=1, le=100_000, description="Most frames of a clip: fps and all.")
+    resolution: int = Field(default=224, ge=8, le=4096, description="Side of a frame, or its short side, in pixels.")
+    resize: Resize = Field(
+        default="stretch",
+        description="stretch (to a square), short_side (keeps the aspect), center_crop (a square of it), letterbox "
+        "(all of it in a square with black bars).",
+    )
+    image_format: ImageFormat = Field(default="jpeg", description="How frames are stored: jpeg or png.")
+    jpeg_quality: int = Field(default=95, ge=1, le=100, description="JPEG quality, 1 to 100.")
+    short_clip: ShortClip = Field(
+        default="repeat_last",
+        description="A clip with fewer frames than num_frames: repeat_last, loop, or quarantine it.",
+    )
+    audio_sample_rate: int = Field(
+        default=0,
+        ge=0,
+        le=384_000,
+        description="Samples of sound a second, mono, stored with the frames (layout sequence_example); 0: no sound.",
+    )
+
+
+class PlanSettings(SettingsGroup):
+    """Which clips go to which shard, and the encoding of them all."""
+
+    encoding: EncodingSettings = Field(default=EncodingSettings(), description="How a clip becomes a record.")
+    clips_per_shard: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="Clips of a shard; 0: as many as make about shard_megabytes, or as planned before.",
+    )
+    shard_megabytes: float = Field(
+        default=128.0, gt=0, le=100_000, description="Size of a shard in MB, about, if clips_per_shard is 0."
+    )
+    retry_lost: bool = Field(
+        default=False,
+        description="Encode clips again that were lost to a timeout, a crash, memory, or a file that was missing or "
+        "could not be read.",
+    )
+    new_version: bool = Field(
+        default=False, description="Build the next version directory beside the old one if the encoding changed."
+    )
+
+
+class DatasetSettings(SettingsGroup):
+    """The commit."""
+
+    near_duplicates_are_errors: bool = Field(
+        default=False, description="Refuse the commit if clips of train and test look alike (otherwise a warning)."
+    )
+    text_index: bool = Field(
+        default=False,
+        description="Write a text index (offset and size, a line a record) beside each shard, for DALI and PyTorch; "
+        "where there are some, later commits go on with them.",
+    )
+    retired_grace_minutes: float = Field(
+        default=15.0,
+        ge=0,
+        description="Minutes that files of retired shards stay, for readers that opened the dataset before.",
+    )
+    licence: str = Field(
+        default="",
+        description="The licence of the videos, for the dataset card and for readers. Empty: as committed before.",
+    )
+
+
+class Settings(SettingsGroup):
+    """The settings of all steps, by step."""
+
+    manifest: ManifestSettings = Field(default=ManifestSettings(), description="How the manifest reads the source.")
+    splits: SplitSettings = Field(default=SplitSettings(), description="How groups are assigned to splits.")
+    plan: PlanSettings = Field(default=PlanSettings(), description="Which clips go to which shard, and how encoded.")
+    dataset: DatasetSettings = Field(default=DatasetSettings(), description="The commit.")
+
+    @model_validator(mode="after")
+    def _must_fit_the_layout(self) -> Self:
+        if told := what_cannot_be_stored(self.plan.encoding, multi_label=self.manifest.multi_label):
+            raise ValueError(told)
+        return self
+
+
+def what_cannot_be_stored(encoding: EncodingSettings, *, multi_label: bool) -> str:
+    """Return what is asked for and the layout has no place for, as a sentence with the settings; empty for nothing.
+
+    >>> what_cannot_be_stored(EncodingSettings(), multi_label=True)
+    ''
+    """
+    layout = encoding.layout
+    if encoding.audio_sample_rate and layout != "sequence_example":
+        return (
+            f"plan.encoding.audio_sample_rate is {encoding.audio_sample_rate}, but the layout {layout} has no "
+            "place for sound; set it to 0, or plan.encoding.layout to sequence_example"
+        )
+    if multi_label and layout == "movinets_helper":
+        return (
+            f"manifest.multi_label is true, but a record of the layout {layout} has one label; "
+            "set plan.encoding.layout to tfds or sequence_example, or manifest.multi_label to false"
+        )
+    return ""

@@ -1,14 +1,13 @@
 """Fixtures: a small source of real videos, and a dataset built from it once, by the command's own road."""
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from video_assets.domain.encoding import Encoding
-from video_assets.settings import PlanSettings, Settings, SplitSettings
+from video_assets.run_config import settings_of
 from video_assets.storage.paths import DatasetPaths, VersionPaths
 
 if TYPE_CHECKING:
@@ -97,6 +96,6 @@ def built_at_another_size(built_once: Built, tmp_path_factory: pytest.TempPathFa
     stages = Stages(other.source, other.paths)
     stages.manifest()
     stages.splits()
-    stages.plan(replace(ENCODING, resolution=24))
+    stages.plan(ENCODING.replace(resolution=24))
     stages.shards(["train-00001"])
     return other

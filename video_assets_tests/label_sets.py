@@ -2,14 +2,14 @@
 
 import csv
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from video_assets.settings import ManifestSettings, Settings
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import Built
-from video_assets_tests.pipeline.stages import ENCODING, Stages, copied_source
+from video_assets_tests.pipeline.stages import ENCODING, SHARDING, SPLITTING, Stages, copied_source
 from video_assets_tests.pipeline.videos import CLASSES, CLIPS_PER_GROUP, NUM_GROUPS, clip_path
 
 GROUPS = r"_(g\d+)_"
@@ -56,18 +56,16 @@ def label_sets_built(labelled: Path, tmp_path_factory: pytest.TempPathFactory) -
     from video_assets.defs.build import run_build
 
     paths = DatasetPaths(tmp_path_factory.mktemp("built_sets"), "clips")
-    run_config = {
-        "ops": {
-            "manifest": {"config": {"multi_label": True, "group_pattern": GROUPS}},
-            "splits": {"config": {"test_fraction": 0.25}},
-            "plan": {"config": {"clips_per_shard": 4, "encoding": {"resolution": 32, "num_frames": 5}}},
-        }
-    }
+    settings = Settings(
+        manifest=ManifestSettings(multi_label=True, group_pattern=GROUPS),
+        splits=SPLITTING,
+        plan=SHARDING.replace(encoding=ENCODING.settings),
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("DAGSTER_HOME", raising=False)
         for variable in ("SOURCE", "ROOT", "NAME", "WORKERS"):
             patch.setenv(f"VIDEO_ASSETS_{variable}", "")
-        result = run_build(labelled, paths, run_config, num_workers=2)
+        result = run_build(labelled, paths, settings, num_workers=2)
     assert result.exit_code == 0, result.refused
     return Built(labelled, paths)
 
@@ -79,7 +77,7 @@ def label_sets_as_sequences(labelled: Path, tmp_path_factory: pytest.TempPathFac
     stages = Stages(built.source, built.paths)
     stages.manifest(multi_label=True, group_pattern=GROUPS)
     stages.splits()
-    stages.plan(replace(ENCODING, layout="sequence_example"))
+    stages.plan(ENCODING.replace(layout="sequence_example"))
     stages.shards()
     stages.commit()
     return built

@@ -20,8 +20,8 @@ from video_assets.domain.splits import Split
 from video_assets.media.workers.pool import DecodingPool
 from video_assets.pipeline.commit.stage import commit_dataset
 from video_assets.pipeline.manifest.stage import build_manifest
-from video_assets.pipeline.settings import ShardingSettings, SourceSettings
 from video_assets.pipeline.shards.pending import shards_to_build
+from video_assets.settings import DatasetSettings, EncodingSettings, ManifestSettings, PlanSettings, Settings
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.corpus import corpus_files, needs_corpus, require_corpus
 from video_assets_tests.pipeline.stages import LIMITS, Stages
@@ -51,13 +51,13 @@ def twice(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
     source = require_corpus() / "labelled" / request.param
     paths = DatasetPaths(tmp_path_factory.mktemp("root"), "clips")
-    config = {"ops": {"plan": {"config": {"clips_per_shard": 8, "encoding": {"resolution": 64}}}}}
+    settings = Settings(plan=PlanSettings(encoding=EncodingSettings(resolution=64), clips_per_shard=8))
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("DAGSTER_HOME", raising=False)
         for variable in ("SOURCE", "ROOT", "NAME", "WORKERS"):
             patch.setenv(f"VIDEO_ASSETS_{variable}", "")
-        first = run_build(source, paths, config, num_workers=2).as_dict()
-        second = run_build(source, paths, config, num_workers=2).as_dict()
+        first = run_build(source, paths, settings, num_workers=2).as_dict()
+        second = run_build(source, paths, settings, num_workers=2).as_dict()
     return Twice(paths, first, second)
 
 
@@ -131,10 +131,10 @@ def test_pixels_read_by_tensorflow_datasets_are_those_of_our_reader(twice: Twice
 def stages_of(root: Path, include: str, encoding: Encoding) -> Stages:
     """Files of one folder of the corpus as one class, planned; decoded in processes of their own."""
     stages = Stages(require_corpus(), DatasetPaths(root, "clips"))
-    settings = SourceSettings(include=(include,), max_failed_fraction=1.0)
+    settings = ManifestSettings(include=[include], max_failed_fraction=1.0)
     build_manifest(stages.source, stages.paths, settings, POOL)
     stages.splits()
-    stages.plan(encoding, ShardingSettings(clips_per_shard=12))
+    stages.plan(encoding, PlanSettings(clips_per_shard=12))
     stages.shards(pool=POOL)
     return stages
 
@@ -143,7 +143,7 @@ def stages_of(root: Path, include: str, encoding: Encoding) -> Stages:
 def nasty(tmp_path_factory: pytest.TempPathFactory) -> Stages:
     """Broken and hostile files, committed."""
     stages = stages_of(tmp_path_factory.mktemp("nasty"), "nasty/*", Encoding(num_frames=5, resolution=64))
-    commit_dataset(stages.paths, LIMITS, POOL, max_failed_fraction=1.0)
+    commit_dataset(stages.paths, DatasetSettings(), LIMITS, POOL, max_failed_fraction=1.0)
     return stages
 
 
@@ -159,7 +159,7 @@ def test_each_hostile_file_is_stored_or_quarantined_with_a_reason(nasty: Stages)
 
 def test_a_second_look_at_hostile_files_leaves_nothing_to_do(nasty: Stages) -> None:
     assert shards_to_build(nasty.paths) == []
-    settings = SourceSettings(include=("nasty/*",), max_failed_fraction=1.0)
+    settings = ManifestSettings(include=["nasty/*"], max_failed_fraction=1.0)
     again = build_manifest(nasty.source, nasty.paths, settings, POOL)
     passing = {
         "too_many_pixels",
@@ -172,7 +172,7 @@ def test_a_second_look_at_hostile_files_leaves_nothing_to_do(nasty: Stages) -> N
     }
     tried_again = {clip for clip, (reason, _) in nasty.quarantined().items() if reason in passing}
     assert again.num_files_probed <= len(tried_again)
-    report = nasty.plan(Encoding(num_frames=5, resolution=64), ShardingSettings(clips_per_shard=12))
+    report = nasty.plan(Encoding(num_frames=5, resolution=64), PlanSettings(clips_per_shard=12))
     assert (report.added, report.superseded) == ([], [])
 
 

@@ -26,16 +26,14 @@ import psutil
 
 from tools.benchmarks import invented_datasets
 from video_assets.domain.clips import ListedFile, WantedClip
-from video_assets.domain.encoding import Encoding
-from video_assets.domain.limits import Limits
 from video_assets.domain.near_duplicates import near_duplicates
 from video_assets.pipeline.commit.stage import commit_dataset
 from video_assets.pipeline.manifest.new_files import LookCursor, look
 from video_assets.pipeline.manifest.stage import update_manifest
 from video_assets.pipeline.plan.stage import build_plan
-from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
 from video_assets.pipeline.shards.pending import read_backlog
 from video_assets.pipeline.splits.stage import build_splits
+from video_assets.settings import DEFAULT_LIMITS, DatasetSettings, ManifestSettings, PlanSettings, SplitSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.sources import SourceClips
 from video_assets_tests.invented import InventedPool, invented_clip
@@ -75,7 +73,7 @@ def refresh(paths: DatasetPaths, num_clips: int, clips: Callable[[int], list[Wan
 
 def _refresh(paths: DatasetPaths, clips: list[WantedClip]) -> object:
     asked = SourceClips(Path("videos"), sorted(clips, key=lambda clip: clip.clip_id))
-    return update_manifest(Path("videos"), asked, paths, SourceSettings(), InventedPool)  # type: ignore[arg-type]
+    return update_manifest(Path("videos"), asked, paths, ManifestSettings(), InventedPool)  # type: ignore[arg-type]
 
 
 def tick(paths: DatasetPaths, num_clips: int, *, extra: int) -> object:
@@ -91,7 +89,7 @@ def tick(paths: DatasetPaths, num_clips: int, *, extra: int) -> object:
 
 def plan_again(paths: DatasetPaths, _num_clips: int) -> object:
     """Plans under the same settings."""
-    return build_plan(paths, Encoding(), ShardingSettings(clips_per_shard=_clips_per_shard()))
+    return build_plan(paths, PlanSettings(clips_per_shard=_clips_per_shard()))
 
 
 def _clips_per_shard() -> int:
@@ -101,7 +99,7 @@ def _clips_per_shard() -> int:
 def commit(paths: DatasetPaths, _num_clips: int) -> object:
     """A commit of a dataset most of whose shards were committed before, but for the search for look-alikes."""
     with mock.patch("video_assets.pipeline.checks.dataset.near_duplicates", return_value=[]):
-        return commit_dataset(paths, Limits(), InventedPool, max_failed_fraction=0.1)  # type: ignore[arg-type]
+        return commit_dataset(paths, DatasetSettings(), DEFAULT_LIMITS, InventedPool, max_failed_fraction=0.1)  # type: ignore[arg-type]
 
 
 def look_for_look_alikes(paths: DatasetPaths, num_clips: int) -> object:

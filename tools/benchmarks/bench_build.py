@@ -25,10 +25,10 @@ from tools.benchmarks.clips_source import write_clips_source
 from tools.benchmarks.watching import Watched, run_watched
 from video_assets.domain.clips import Loss
 from video_assets.domain.encoding import Encoding
-from video_assets.domain.limits import Limits
 from video_assets.domain.plan import PlannedClip
 from video_assets.media.workers.pool import DecodingPool
 from video_assets.pipeline.shards.encode import ClipJob, EncodedClip, encode_clip
+from video_assets.settings import DEFAULT_LIMITS
 from video_assets_tests.corpus import corpus_files, corpus_path
 
 NUM_WORKERS = 2
@@ -133,7 +133,7 @@ def clip_jobs(clips: Iterable[Path]) -> list[ClipJob]:
             end_seconds=None,
             content_hash="",
         )
-        jobs.append(ClipJob(path, status.st_size, status.st_mtime_ns, clip, Encoding(), Limits()))
+        jobs.append(ClipJob(path, status.st_size, status.st_mtime_ns, clip, Encoding(), DEFAULT_LIMITS))
     return jobs
 
 

@@ -21,30 +21,28 @@ from typing import Any
 
 from tools.benchmarks.bench_build import Figure
 from tools.benchmarks.clips_source import write_clips_source
-from video_assets.domain.encoding import Encoding
-from video_assets.domain.limits import Limits
 from video_assets.media.workers.pool import DecodingPool
 from video_assets.pipeline.manifest.stage import build_manifest
 from video_assets.pipeline.plan.stage import build_plan
-from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.ray_engine import RayEngine
 from video_assets.pipeline.shards.stage import ShardEngine, build_shards
 from video_assets.pipeline.splits.stage import build_splits
+from video_assets.settings import DEFAULT_LIMITS, ManifestSettings, PlanSettings, SplitSettings
 from video_assets.storage.files import file_sha256
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.engines.cluster import ray_nodes, run_alone, why_no_cluster
 
 _ALONE = "--in-namespace"
-_LIMITS = Limits()
+_LIMITS = DEFAULT_LIMITS
 
 
 def _plan(folder: Path, num_clips: int) -> DatasetPaths:
     source, paths = folder / "source", DatasetPaths(folder / "root", "clips")
     write_clips_source(source, num_clips)
-    build_manifest(source, paths, SourceSettings(max_failed_fraction=1), partial(DecodingPool, 2))
+    build_manifest(source, paths, ManifestSettings(max_failed_fraction=1), partial(DecodingPool, 2))
     build_splits(paths, SplitSettings())
-    build_plan(paths, Encoding(), ShardingSettings(clips_per_shard=16))
+    build_plan(paths, PlanSettings(clips_per_shard=16))
     return paths
 
 

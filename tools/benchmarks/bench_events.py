@@ -19,15 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from tools.benchmarks.watching import run_watched
+from video_assets.settings import EncodingSettings, PlanSettings, Settings, SplitSettings
 
 SIZES = (1, 10, 50, 200)
 _CLASSES = ("jump", "run", "walk", "wave")
-_RUN_CONFIG = {
-    "ops": {
-        "splits": {"config": {"test_fraction": 0.05}},
-        "plan": {"config": {"clips_per_shard": 1, "encoding": {"resolution": 32, "num_frames": 5}}},
-    }
-}
+_SETTINGS = Settings(
+    splits=SplitSettings(test_fraction=0.05),
+    plan=PlanSettings(encoding=EncodingSettings(resolution=32, num_frames=5), clips_per_shard=1),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def build_dataset(folder: Path, num_shards: int) -> None:
         write_class(folder / "videos", name, range(1, num_clips + 1), range(1, 2))
     paths = DatasetPaths(folder / "root", "clips")
     with contextlib.redirect_stdout(sys.stderr):
-        run_build(folder / "videos", paths, _RUN_CONFIG, num_workers=2)
+        run_build(folder / "videos", paths, _SETTINGS, num_workers=2)
 
 
 def run_range(folder: Path, num_partitions: int) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 import boto3
 import numpy as np
 
-from video_assets.pipeline.settings import ShardingSettings
 from video_assets.pipeline.shards.pending import read_backlog
+from video_assets.settings import PlanSettings
 from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.stages import Stages
@@ -33,7 +33,7 @@ def _count(stages: Stages, proxy: Proxy, clips_per_shard: int) -> dict[str, dict
     doing = {
         "manifest": stages.manifest,
         "splits": stages.splits,
-        "plan": lambda: stages.plan(sharding=ShardingSettings(clips_per_shard=clips_per_shard)),
+        "plan": lambda: stages.plan(sharding=PlanSettings(clips_per_shard=clips_per_shard)),
         "shards": stages.shards,
         "tick": lambda: read_backlog(stages.paths),
         "commit": stages.commit,

@@ -9,9 +9,10 @@ import pandas as pd
 from video_assets.domain.near_duplicates import SIGNATURE_BYTES
 from video_assets.domain.splits import Split
 from video_assets.pipeline.dataset_state import LABELS_NOTE
+from video_assets.pipeline.noted_settings import settings_note
 from video_assets.pipeline.plan.table import ReadPlan, planned_clips, read_plan
-from video_assets.pipeline.settings import SourceSettings
 from video_assets.records.dataset_info import dataset_info_json
+from video_assets.settings import ManifestSettings
 from video_assets.storage.files import write_text
 from video_assets.storage.paths import FILEPATH_TEMPLATE, DatasetPaths, parse_partition_key
 from video_assets.storage.schemas import MANIFEST
@@ -44,7 +45,7 @@ def write_manifest(paths: DatasetPaths, num_clips: int) -> None:
     frame = pd.DataFrame(columns)
     del columns, names
     frame = frame.reindex(columns=MANIFEST.names)
-    notes = {"source": "videos", "settings": json.dumps(asdict(SourceSettings())), LABELS_NOTE: json.dumps(labels)}
+    notes = {"source": "videos", **settings_note(ManifestSettings()), LABELS_NOTE: json.dumps(labels)}
     write_table(paths.manifest, frame, MANIFEST, notes)
     write_text(paths.labels, "".join(f"{label}\n" for label in labels))
 

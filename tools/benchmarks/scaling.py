@@ -20,8 +20,8 @@ from pathlib import Path
 from tools.benchmarks import bench_bookkeeping, bench_events, bench_requests
 from tools.benchmarks.clips_source import write_clips_source
 from video_assets.domain.encoding import Encoding
-from video_assets.domain.limits import Limits
 from video_assets.domain.plan import PlannedClip
+from video_assets.settings import DEFAULT_LIMITS
 
 CLIPS = (10_000, 100_000, 1_000_000, 10_000_000)
 CORES = (1, 10, 100, 1000)
@@ -142,9 +142,9 @@ def measure_clips(num_clips: int = 120) -> tuple[float, float, float]:
         begun = time.process_time()
         for path in paths:
             listed = stat_file(path, path.name)
-            facts = probe_file(ProbeJob(path.parent, listed, Limits()))
+            facts = probe_file(ProbeJob(path.parent, listed, DEFAULT_LIMITS))
             clip = PlannedClip(path.name, path.name, facts.content_hash, "class", 0)
-            jobs.append(ClipJob(path, listed.size_bytes, listed.mtime_ns, clip, Encoding(), Limits()))
+            jobs.append(ClipJob(path, listed.size_bytes, listed.mtime_ns, clip, Encoding(), DEFAULT_LIMITS))
         probed = time.process_time()
         num_bytes = sum(len(encode_clip(job).framed) for job in jobs)
         encoded = time.process_time()

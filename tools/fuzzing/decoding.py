@@ -8,7 +8,7 @@ import functools
 import sys
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -16,15 +16,16 @@ from typing import Any, Final
 from video_assets.domain.clips import LOSS_REASONS, Loss, VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
-from video_assets.domain.limits import Limits
 from video_assets.domain.sampling import choose_timestamps
 from video_assets.media import images, probe
 from video_assets.media import images as signature
 from video_assets.media.decode import clips as decode
 from video_assets.media.workers.pool import DecodingPool
+from video_assets.settings import DEFAULT_LIMITS, Limits
 from video_assets_tests.pipeline.mutations import FAULT_OF_OURS
 
-LIMITS: Final = Limits(
+LIMITS: Final = replace(
+    DEFAULT_LIMITS,
     clip_seconds=10.0,
     max_pixels=1_000_000,
     max_frames=5000,

@@ -77,7 +77,7 @@ def _sidecar() -> Iterator[bytes]:
 def _pinned() -> Iterator[bytes]:
     pinned = PinnedSettings(version="1.0.0", encoding=Encoding(), clips_per_shard=4, source="/videos")
     yield pinned.to_json().encode()
-    yield json.dumps(asdict(pinned) | {"clips_per_shard": "4"}).encode()
+    yield json.dumps(json.loads(pinned.to_json()) | {"clips_per_shard": "4"}).encode()
 
 
 def _names() -> Iterator[bytes]:

@@ -6,7 +6,7 @@ import os
 import struct
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, cast
@@ -17,7 +17,6 @@ import numpy as np
 from video_assets.domain.clips import LOSS_REASONS, VideoLost
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.labels import append_labels, clean_label, stored_label
-from video_assets.domain.limits import Limits, TableLimits
 from video_assets.media.index import bitstream
 from video_assets.media.index import mp4_table as sample_table_module
 from video_assets.media.index.mp4_table import WORTH_IT_SAMPLES, SampleTable, read_sample_table
@@ -26,6 +25,7 @@ from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import FramingError, frame_record, read_records
 from video_assets.records.layouts import layout_codec
+from video_assets.settings import DEFAULT_LIMITS, TableLimits
 from video_assets.storage.annotations import read_annotations
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import (
@@ -39,7 +39,7 @@ from video_assets.storage.sidecars import LostClip, Sidecar, StoredClip, read_si
 
 Target = Callable[[bytes], None]
 TABLE_LIMITS = TableLimits(max_rows=2000, max_bytes=1_000_000)
-_LIMITS = Limits(max_frames=50_000)
+_LIMITS = replace(DEFAULT_LIMITS, max_frames=50_000)
 _LABELS = ("jump", "run")
 _CODECS: Final = ("h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video", "vp8", "vp9", "av1", "mjpeg")
 

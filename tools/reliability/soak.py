@@ -29,6 +29,14 @@ from tools.reliability.soak_source import ChangingSource
 from video_assets.pipeline.plan.table import read_plan
 from video_assets.pipeline.upkeep.integrity import find_damage
 from video_assets.pipeline.upkeep.repair import repair_dataset
+from video_assets.settings import (
+    DatasetSettings,
+    EncodingSettings,
+    ManifestSettings,
+    PlanSettings,
+    Settings,
+    SplitSettings,
+)
 from video_assets.storage.paths import parse_partition_key
 from video_assets_tests.pipeline.stages import InThisProcess
 
@@ -43,15 +51,14 @@ def build_by_dagster(build: Build) -> None:
     from video_assets.defs.build import run_build as run_on_dagster
 
     os.environ.pop("DAGSTER_HOME", None)
-    encoding = {"resolution": build.resolution, "num_frames": 3}
-    config: dict[str, dict[str, Any]] = {
-        "manifest": {"max_failed_fraction": 0.5},
-        "splits": {"test_fraction": 0.3},
-        "plan": {"clips_per_shard": 2, "encoding": encoding},
-        "dataset": {"retired_grace_minutes": 0.0},
-    }
-    run_config = {"ops": {name: {"config": values} for name, values in config.items()}}
-    result = run_on_dagster(build.source, build.paths, run_config, num_workers=1)
+    encoding = EncodingSettings(resolution=build.resolution, num_frames=3)
+    settings = Settings(
+        manifest=ManifestSettings(max_failed_fraction=0.5),
+        splits=SplitSettings(test_fraction=0.3),
+        plan=PlanSettings(encoding=encoding, clips_per_shard=2),
+        dataset=DatasetSettings(retired_grace_minutes=0.0),
+    )
+    result = run_on_dagster(build.source, build.paths, settings, num_workers=1)
     assert result.exit_code == 0, f"{result.refused}; {[check for check in result.checks if not check.passed]}"
 
 

@@ -5,17 +5,17 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 
 from video_assets.defs import metadata
-from video_assets.defs.config import DatasetConfig, PlanConfig, SourceConfig, SplitConfig
+from video_assets.defs.config import DatasetConfig, ManifestConfig, PlanConfig, SplitConfig
 from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.lineage import CODE_VERSION
 from video_assets.defs.partitions import partition_order, register_shards
 from video_assets.defs.requests import keys_in_flight
 from video_assets.defs.resources import Dataset, Decoding, VideoSource
-from video_assets.defs.run_config import check_run_config, given_fields
 from video_assets.domain.progress import LineProgress
 from video_assets.domain.splits import SPLITS, Split
-from video_assets.pipeline.manifest.stage import kept_settings
+from video_assets.pipeline.noted_settings import own_settings
 from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, live_shards, read_plan
+from video_assets.run_config import settings_of
 
 GROUP = "video_dataset"
 OWNERS = ["team:video_assets"]
@@ -43,16 +43,14 @@ videos = dg.AssetSpec(
 )
 def manifest(
     context: dg.AssetExecutionContext,
-    config: SourceConfig,
+    config: ManifestConfig,  # noqa: ARG001  (what the launchpad shows; it does not tell what was given)
     source: VideoSource,
     dataset: Dataset,
     decoding: Decoding,
 ) -> dg.MaterializeResult:
     """List, open, hash and label."""
     with shown_as_failure():
-        check_run_config(context.run.run_config)
-        given = given_fields(context.run.run_config, "manifest")
-        settings = kept_settings(dataset.paths(), config.to_settings(), given)
+        settings = own_settings(dataset.paths(), settings_of(context.run.run_config).manifest)
         steps = dataset.steps(decoding, LineProgress(context.log.info))
         report = steps.manifest(source.path(), settings)
     return dg.MaterializeResult(
@@ -83,8 +81,8 @@ def splits(
 ) -> Iterator[dg.MaterializeResult]:
     """Assign groups to splits."""
     with shown_as_failure():
-        check_run_config(context.run.run_config)
-        report = dataset.steps(decoding).splits(config.to_settings())
+        settings_of(context.run.run_config)
+        report = dataset.steps(decoding).splits(config)
     for split in SPLITS:
         if dg.AssetKey(f"{split}_split") in context.selected_asset_keys:
             version = dg.DataVersion(report.data_version(split))
@@ -112,8 +110,8 @@ def plan_asset(partitions: Mapping[Split, dg.DynamicPartitionsDefinition]) -> dg
     ) -> dg.MaterializeResult:
         """Assign clips to shards and pin the encoding."""
         with shown_as_failure():
-            check_run_config(context.run.run_config)
-            report = dataset.steps(decoding).plan(config.to_settings())
+            settings_of(context.run.run_config)
+            report = dataset.steps(decoding).plan(config)
             in_flight = keys_in_flight(context.instance, partition_order(context.instance, partitions))
             # By what is on disk now: another plan may have been made since, whose partitions must stay.
             planned = live_shards(read_plan(dataset.paths(), FINGERPRINT_COLUMNS).rows)
@@ -141,6 +139,6 @@ def dataset_asset(
 ) -> dg.MaterializeResult:
     """Check every planned shard and commit."""
     with shown_as_failure():
-        check_run_config(context.run.run_config)
-        report = dataset.steps(decoding).commit(config.to_settings())
+        settings_of(context.run.run_config)
+        report = dataset.steps(decoding).commit(config)
     return dg.MaterializeResult(metadata=metadata.of_dataset(report), data_version=dg.DataVersion(report.data_version))

@@ -6,7 +6,6 @@ from typing import Any
 
 import dagster as dg
 
-from video_assets.defs.config import PlanConfig, SourceConfig, SplitConfig
 from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.jobs import PLAN_JOB, VERIFY_JOB, VERIFY_OP
 from video_assets.defs.partitions import partition_order
@@ -22,11 +21,11 @@ from video_assets.defs.requests import (
 from video_assets.defs.resources import Dataset, VideoSource
 from video_assets.domain.splits import Split
 from video_assets.pipeline.manifest.new_files import Decision, LookCursor, look
-from video_assets.pipeline.manifest.stage import manifest_settings
+from video_assets.pipeline.noted_settings import manifest_settings, split_settings
 from video_assets.pipeline.pinned import PinnedSettings
-from video_assets.pipeline.settings import SourceSettings
 from video_assets.pipeline.shards.pending import SHARDS_PER_RUN, chunk_shards, read_backlog
-from video_assets.pipeline.splits.stage import split_settings
+from video_assets.run_config import as_run_config
+from video_assets.settings import ManifestSettings, PlanSettings, Settings
 from video_assets.storage.addresses import place_digest
 from video_assets.storage.locks import current_holder
 from video_assets.storage.paths import DatasetPaths
@@ -35,20 +34,13 @@ from video_assets.storage.sources import list_source
 
 def pinned_run_config(paths: DatasetPaths, *, only_settled: bool) -> dict[str, Any]:
     """The run config of a plan that changes nothing but the clips: settings as they were used last."""
-    source = manifest_settings(paths) if paths.manifest.exists() else SourceSettings()
-    splits = split_settings(paths)
+    manifest = manifest_settings(paths) if paths.manifest.exists() else ManifestSettings()
     pinned = PinnedSettings.of_plan(paths)
-    plan: dict[str, object] = {}
+    plan = PlanSettings()
     if pinned is not None:
-        plan = {"encoding": pinned.encoding.as_dict(), "clips_per_shard": pinned.clips_per_shard}
-    run_config = dg.RunConfig(
-        ops={
-            "manifest": SourceConfig.from_settings(source, only_settled=only_settled),
-            "splits": SplitConfig.from_settings(splits),
-            "plan": PlanConfig.model_validate(plan),
-        }
-    )
-    return dict(run_config.to_config_dict())
+        plan = PlanSettings(encoding=pinned.encoding.settings, clips_per_shard=pinned.clips_per_shard)
+    manifest = manifest.replace(only_settled=only_settled)
+    return as_run_config(Settings(manifest=manifest, splits=split_settings(paths), plan=plan))
 
 
 def new_videos_sensor(seconds: int, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
@@ -68,7 +60,7 @@ def new_videos_sensor(seconds: int, status: dg.DefaultSensorStatus) -> dg.Sensor
             paths = dataset.paths()
             if (builder := current_holder(paths.build_lock)) is not None:
                 return dg.SensorResult(skip_reason=f"{builder} is at work on the dataset")
-            settings = manifest_settings(paths) if paths.manifest.exists() else SourceSettings()
+            settings = manifest_settings(paths) if paths.manifest.exists() else ManifestSettings()
             listed = list_source(
                 source.path(),
                 include=settings.include,

@@ -10,13 +10,13 @@ import pyarrow as pa
 
 from video_assets.domain.checks import CheckPicture
 from video_assets.domain.splits import SPLITS, Split
+from video_assets.domain.text import MAX_NAMED
 from video_assets.pipeline.commit.card import read_stored, sampled_clip
 from video_assets.pipeline.commit.stage import CommitReport
 from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.manifest.stage import ManifestReport
 from video_assets.pipeline.plan.model_windows import plan_fit
 from video_assets.pipeline.plan.stage import PlanReport
-from video_assets.pipeline.settings import MAX_NAMED
 from video_assets.pipeline.shards.stage import ShardReport
 from video_assets.pipeline.splits.stage import SplitReport
 from video_assets.report.charts import (

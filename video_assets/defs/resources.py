@@ -10,13 +10,13 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from video_assets.domain.errors import SettingsError
-from video_assets.domain.limits import Limits
 from video_assets.domain.progress import Progress, silent
 from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.build import Steps
 from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.shards.pending import SHARDS_PER_RUN
 from video_assets.pipeline.shards.stage import ShardEngine
+from video_assets.settings import Limits
 from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import DatasetPaths
 

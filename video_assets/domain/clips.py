@@ -76,10 +76,6 @@ class VideoLost(Exception):
         return (VideoLost, (self.loss,))
 
 
-UCF101_GROUP_PATTERN = r"v_(?P<class>[^/]+)_g(?P<number>\d+)_c\d+\.[^/.]+$"
-"""`v_Class_g01_c01.avi`; source: Soomro, Zamir and Shah, UCF101, CRCV-TR-12-01, section 2."""
-
-
 @dataclass(frozen=True, slots=True)
 class ListedFile:
     """A file of the source: its path relative to the source, with slashes, and its size and time as listed."""
@@ -139,7 +135,7 @@ def _short(seconds: float) -> str:
 def group_from_path(path: str, pattern: str) -> str | None:
     """Return the group that a path names: all groups of the pattern, joined by `_`. None if it does not match.
 
-    >>> group_from_path("Biking/v_Biking_g01_c02.avi", UCF101_GROUP_PATTERN)
+    >>> group_from_path("Biking/v_Biking_g01_c02.avi", "v_(.+)_g(..)_")
     'Biking_01'
     """
     match = re.search(pattern, path) if pattern else None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from video_assets.domain.encoding import Resize
+from video_assets.settings import Resize
 
 Turn = Literal[0, 90, 180, 270]
 

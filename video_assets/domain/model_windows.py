@@ -6,7 +6,7 @@ Source: Kondratyuk et al., MoViNets (arXiv 2103.11511), and the training setting
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,7 +128,7 @@ def _proposals(
     num_padded = int((source_frames < window.num_frames).sum())
     proposals = [Proposal(tuple(whole), WindowFit(len(durations_us), 0, 0), num_padded)]
     rate = round(window.frames_per_second, 4)
-    at_rate = replace(encoding, sampling="fps", fps=rate, max_frames=max(encoding.max_frames, window.num_frames))
+    at_rate = encoding.replace(sampling="fps", fps=rate, max_frames=max(encoding.max_frames, window.num_frames))
     if at_rate != encoding:
         settings: list[tuple[str, object]] = [(f"{prefix}sampling", "fps"), (f"{prefix}fps", rate)]
         if at_rate.max_frames != encoding.max_frames:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video_assets.domain.clips import Loss, VideoLost
-from video_assets.domain.encoding import Encoding, ShortClip
+from video_assets.domain.encoding import Encoding
+from video_assets.settings import ShortClip
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,9 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+MAX_NAMED = 200
+"""Clips that an event or a line of JSON names; the tables hold all."""
+
 
 def sequence_of(names: Sequence[str]) -> str:
     """Return names for a sentence: the first five, and how many more there are.

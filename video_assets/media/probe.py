@@ -8,7 +8,6 @@ import av.packet
 from av.video.frame import VideoFrame
 
 from video_assets.domain.geometry import Size, display_size, usable_pixel_aspect
-from video_assets.domain.limits import Limits
 from video_assets.domain.sampling import Timeline
 from video_assets.media.decode.by_index import PacketReader
 from video_assets.media.decode.convert import orientation_of
@@ -16,7 +15,6 @@ from video_assets.media.decode.sequential import plain_timeline
 from video_assets.media.index.packet_index import OTHER_FIRST_FRAME, PacketIndex, read_index
 from video_assets.media.index.packets import IndexNotTrusted, TableNotTrusted
 from video_assets.media.open.video import (
-    DEFAULT_LIMITS,
     OpenVideo,
     VideoFacts,
     VideoSource,
@@ -25,6 +23,7 @@ from video_assets.media.open.video import (
     losses_named,
     open_video,
 )
+from video_assets.settings import DEFAULT_LIMITS, Limits
 
 
 def probe_video(video: VideoSource, limits: Limits = DEFAULT_LIMITS) -> VideoFacts:

@@ -5,8 +5,8 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
-from video_assets.domain.limits import Limits
 from video_assets.media.workers.pool import DecodingPool, PoolMaker, num_cores
+from video_assets.settings import Limits
 
 JOB_MODULES: Final = tuple(
     f"video_assets.pipeline.{name}" for name in ("manifest.probing", "plan.trial", "shards.encode", "checks.comparison")

@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from video_assets.domain.encoding import Encoding, Layout
+from video_assets.domain.encoding import Encoding
 from video_assets.domain.model_windows import ModelFit, ModelWindow, Proposal
 from video_assets.domain.splits import Split
+from video_assets.settings import Layout
 
 READABLE_LAYOUTS = ("tfds", "sequence_example")
 """Layouts that Model Garden reads; it ignores its compression flag, so not the GZIP of movinets_helper."""

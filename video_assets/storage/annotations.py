@@ -19,8 +19,8 @@ from video_assets.domain.clips import (
     group_from_path,
 )
 from video_assets.domain.labels import split_labels, stored_label
-from video_assets.domain.limits import TableLimits
 from video_assets.domain.splits import SPLITS, Split, split_named
+from video_assets.settings import DEFAULT_TABLE_LIMITS, TableLimits
 from video_assets.storage.addresses import is_remote, stat_file
 from video_assets.storage.table_rows import Row, read_rows
 
@@ -31,7 +31,6 @@ _LONGEST: Final = {"path": 4096, "label": 500, "group": 4096, "caption": 100_000
 _LONGEST_SET: Final = 10_000
 """Characters of all labels of a clip that may have several."""
 _LONGEST_SHOWN: Final = 4096
-_LIMITS: Final = TableLimits()
 
 
 @dataclass(slots=True)
@@ -44,7 +43,7 @@ class AnnotatedClips:
 
 
 def read_annotations(
-    table: Path, group_pattern: str, limits: TableLimits = _LIMITS, *, multi_label: bool = False
+    table: Path, group_pattern: str, limits: TableLimits = DEFAULT_TABLE_LIMITS, *, multi_label: bool = False
 ) -> AnnotatedClips:
     """Clips of an annotation table. Paths are relative to the table's folder and stay inside it.
 

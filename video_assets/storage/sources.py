@@ -7,13 +7,11 @@ from pathlib import Path
 from video_assets.domain.clips import LeftOut, ListedFile, Loss, LostSource, WantedClip, group_from_path
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.labels import stored_label
-from video_assets.domain.limits import TableLimits
+from video_assets.settings import DEFAULT_TABLE_LIMITS, TableLimits
 from video_assets.storage.addresses import stat_file
 from video_assets.storage.annotations import read_annotations
 from video_assets.storage.listing import Listing, list_videos
 from video_assets.storage.table_rows import TABLE_SUFFIXES
-
-TABLE_LIMITS = TableLimits()
 
 
 @dataclass(slots=True)
@@ -41,7 +39,7 @@ def read_source(
     *,
     include: Sequence[str] = (),
     group_pattern: str = "",
-    table_limits: TableLimits = TABLE_LIMITS,
+    table_limits: TableLimits = DEFAULT_TABLE_LIMITS,
     multi_label: bool = False,
 ) -> SourceClips:
     """The clips that a source asks for, in the order of their names.
@@ -65,7 +63,7 @@ def list_source(
     source: Path,
     *,
     include: Sequence[str] = (),
-    table_limits: TableLimits = TABLE_LIMITS,
+    table_limits: TableLimits = DEFAULT_TABLE_LIMITS,
     multi_label: bool = False,
 ) -> list[ListedFile]:
     """The files that a source's clips lie in, by size and time only; of a table, also the table itself.

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from video_assets.domain.errors import SettingsError
-from video_assets.domain.limits import TableLimits
+from video_assets.settings import TableLimits
 
 TABLE_SUFFIXES: Final = (".csv", ".parquet", ".jsonl")
 _LONGEST_ROW: Final = 1 << 20

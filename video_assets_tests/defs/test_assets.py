@@ -12,7 +12,7 @@ from video_assets.defs.build_result import BuildResult, tell_planned
 
 from video_assets.defs.partitions import shard_partitions
 from video_assets.domain.forecast import usual_record_bytes
-from video_assets.pipeline.manifest.stage import manifest_settings
+from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.plan.table import read_plan
 from video_assets.storage.files import AtomicFile
 from video_assets.storage.paths import DatasetPaths

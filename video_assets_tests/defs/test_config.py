@@ -1,65 +1,124 @@
-"""Run config: names, defaults, and what becomes of them in the stages."""
+"""Run config as Dagster has it: the settings, and nothing else."""
 
-from dataclasses import fields
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
+import dagster as dg
 import pytest
-from video_assets.defs.status import dataset_status
+from pydantic import BaseModel, Field
 
 from video_assets.defs.automation import pinned_run_config
-from video_assets.defs.config import DatasetConfig, EncodingConfig, PlanConfig, SourceConfig, SplitConfig
-from video_assets.defs.run_config import CONFIG_BY_OP, check_run_config
-from video_assets.domain.encoding import Encoding
-from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
+from video_assets.defs.config import DatasetConfig, ManifestConfig, PlanConfig, SplitConfig
+from video_assets.pipeline.upkeep.status import dataset_status
+from video_assets.run_config import settings_of
+from video_assets.settings import (
+    DatasetSettings,
+    ManifestSettings,
+    PlanSettings,
+    Settings,
+    SettingsGroup,
+    SplitSettings,
+)
 from video_assets_tests.datasets import Built
 
-
-def test_the_defaults_are_those_of_the_stages() -> None:
-    assert EncodingConfig().to_encoding() == Encoding()  # pyright: ignore[reportCallIssue]
-    assert SplitConfig().to_settings() == SplitSettings()  # pyright: ignore[reportCallIssue]
-    assert PlanConfig().to_settings() == ShardingSettings()  # pyright: ignore[reportCallIssue]
-    given, default = SourceConfig().to_settings(), SourceSettings()  # pyright: ignore[reportCallIssue]
-    assert (given.group_pattern, given.include, given.max_failed_fraction) == (
-        default.group_pattern,
-        default.include,
-        default.max_failed_fraction,
-    )
-    assert given.limits.memory_bytes == default.limits.memory_bytes
-    assert abs(given.limits.max_file_bytes - default.limits.max_file_bytes) < 10**6  # asked for in whole megabytes
+CONFIGS: dict[type[SettingsGroup], type[dg.Config]] = {
+    ManifestSettings: ManifestConfig,
+    SplitSettings: SplitConfig,
+    PlanSettings: PlanConfig,
+    DatasetSettings: DatasetConfig,
+}
+KINDS = {bool: "BoolSourceType", int: "IntSourceType", float: "Float", str: "StringSourceType"}
 
 
-def test_names_of_settings_are_pinned() -> None:
-    """Pinned: scripts say them with --set and in run configs."""
-    names = {op_name: sorted(model.model_fields) for op_name, model in CONFIG_BY_OP.items()}
-    assert names["splits"] == ["seed", "test_fraction", "val_fraction"]
-    assert names["plan"] == ["clips_per_shard", "encoding", "new_version", "retry_lost", "shard_megabytes"]
-    assert names["dataset"] == ["licence", "near_duplicates_are_errors", "retired_grace_minutes", "text_index"]
-    assert {"max_failed_fraction", "include", "group_pattern"} <= set(names["manifest"])
-    of_the_manifest = ["multi_label"]
-    assert [*EncodingConfig.model_fields, *of_the_manifest] == [field.name for field in fields(Encoding)]
-    assert set(of_the_manifest) <= set(names["manifest"])
+def kind_of(annotation: Any) -> str:
+    """What Dagster calls a type."""
+    if get_origin(annotation) is Literal:
+        return f"choice of {', '.join(get_args(annotation))}"
+    if get_origin(annotation) is list:
+        return f"[{kind_of(get_args(annotation)[0])}]"
+    if get_origin(annotation) is dict:
+        return f"{{String, {kind_of(get_args(annotation)[1])}}}"
+    return KINDS[annotation]
 
 
-@pytest.mark.parametrize("model", [*CONFIG_BY_OP.values(), EncodingConfig])
-def test_every_setting_has_a_description_and_a_default(model: Any) -> None:
+def expected_fields(model: type[BaseModel], place: str) -> dict[str, tuple[str, object, str | None]]:
+    """Kind, default and description of every setting, by its path."""
+    found: dict[str, tuple[str, object, str | None]] = {}
     for name, field in model.model_fields.items():
-        assert field.description, name
-        assert not field.is_required(), name
+        kind: Any = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found[f"{place}{name}"] = ("group", field.default.model_dump(), field.description)
+            found |= expected_fields(kind, f"{place}{name}.")
+        else:
+            found[f"{place}{name}"] = (kind_of(kind), field.default, field.description)
+    return found
 
 
-def test_source_settings_survive_the_way_into_a_config_and_back() -> None:
-    settings = SourceConfig(include=["a/*"], max_pixels=1000, clip_seconds=5.5).to_settings()  # pyright: ignore[reportCallIssue]
-    assert SourceConfig.from_settings(settings, only_settled=settings.only_settled).to_settings() == settings
+def shown_fields(shape: Any, place: str) -> dict[str, tuple[str, object, str | None]]:
+    """The same, as the launchpad gets them."""
+    found: dict[str, tuple[str, object, str | None]] = {}
+    for name, field in shape.fields.items():
+        assert not field.is_required, name
+        found[f"{place}{name}"] = (shown_kind(field.config_type), field.default_value, field.description)
+        if field.config_type.kind.name == "STRICT_SHAPE":
+            found |= shown_fields(field.config_type, f"{place}{name}.")
+    return found
 
 
-def test_the_commit_keeps_retired_files_for_a_while_by_default() -> None:
-    assert DatasetConfig().retired_grace_minutes == 15  # pyright: ignore[reportCallIssue]
+def shown_kind(config_type: Any) -> str:
+    if config_type.kind.name == "NONEABLE":
+        return shown_kind(config_type.inner_type)
+    if config_type.kind.name == "STRICT_SHAPE":
+        return "group"
+    if config_type.kind.name == "ENUM":
+        return f"choice of {', '.join(value.config_value for value in config_type.enum_values)}"
+    if config_type.kind.name == "ARRAY":
+        return f"[{shown_kind(config_type.inner_type)}]"
+    if config_type.kind.name == "MAP":
+        return f"{{{config_type.key_type.key}, {shown_kind(config_type.inner_type)}}}"
+    return str(config_type.key)
+
+
+@pytest.mark.parametrize(("settings", "config"), CONFIGS.items(), ids=lambda model: model.__name__)
+def test_the_launchpad_shows_every_setting_with_its_kind_default_and_words(
+    settings: type[SettingsGroup], config: type[dg.Config]
+) -> None:
+    shape = config.to_config_schema().as_field().config_type
+    assert shape.kind.name == "STRICT_SHAPE"  # what is no setting is refused
+    assert shown_fields(shape, "") == expected_fields(settings, "")
+    assert config.__doc__ == settings.__doc__
+
+
+def test_every_step_that_has_settings_has_a_config() -> None:
+    assert [field.annotation for field in Settings.model_fields.values()] == list(CONFIGS)
+
+
+class _Columns(SettingsGroup):
+    columns: dict[str, str] = Field(default={}, description="Which column is which.")
+    names: list[str] = Field(default=[], description="Names.")
+
+
+def test_a_setting_may_be_a_mapping() -> None:
+    class Columns(dg.Config, _Columns):
+        pass
+
+    shape = Columns.to_config_schema().as_field().config_type
+    assert shown_fields(shape, "") == expected_fields(_Columns, "")
+    given: list[_Columns] = []
+
+    @dg.asset
+    def table(config: Columns) -> None:
+        given.append(config)
+
+    run_config = {"ops": {"table": {"config": {"columns": {"path": "video"}, "names": ["a"]}}}}
+    assert dg.materialize([table], run_config=run_config).success
+    assert (given[0].columns, given[0].names) == ({"path": "video"}, ["a"])
 
 
 def test_what_starts_by_itself_goes_on_with_several_labels(label_sets_built: Built) -> None:
     config = pinned_run_config(label_sets_built.paths, only_settled=True)
-    check_run_config(config)
-    assert config["ops"]["manifest"]["config"]["multi_label"] is True
-    assert SourceConfig(**config["ops"]["manifest"]["config"]).to_settings().multi_label
+    settings = settings_of(config)
+    assert settings.manifest.multi_label
+    assert settings.manifest.only_settled
+    assert settings.manifest.model_fields_set == set(ManifestSettings.model_fields)
     assert "multi_label" not in config["ops"]["plan"]["config"]["encoding"]  # the manifest says it
     assert dataset_status(label_sets_built.paths)["encoding"]["multi_label"] is True

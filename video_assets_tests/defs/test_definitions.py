@@ -146,15 +146,6 @@ def test_every_asset_has_an_owner_a_description_a_kind_a_code_version_and_its_st
             assert spec.tags["stage"] in ("planning", "conversion", "commit"), spec.key
 
 
-def test_every_setting_has_a_description() -> None:
-    from video_assets.defs.config import EncodingConfig
-    from video_assets.defs.run_config import CONFIG_BY_OP
-
-    for model in (*CONFIG_BY_OP.values(), EncodingConfig):
-        for name, field in model.model_fields.items():
-            assert field.description, f"{model.__name__}.{name}"
-
-
 @pytest.mark.parametrize(("variable", "least"), [("VIDEO_ASSETS_SENSOR_SECONDS", 1), ("VIDEO_ASSETS_WORKERS", 0)])
 def test_a_number_in_the_environment_that_is_none_is_named(
     variable: str, least: int, monkeypatch: pytest.MonkeyPatch

@@ -14,6 +14,7 @@ import psutil
 import pytest
 import yaml
 
+from video_assets.run_config import settings_of
 from video_assets_tests.datasets import RUN_CONFIG, Built
 from video_assets_tests.deploy.postgres import postgres_server, server_programs
 from video_assets_tests.pipeline.videos import write_video
@@ -87,7 +88,7 @@ def test_a_growth_run_whose_daemon_is_killed_finishes_once(home: Path, videos: P
 
     source = Path(shutil.copytree(videos, tmp_path / "videos"))
     dataset = Built(source, DatasetPaths(tmp_path / "root", "clips"))
-    built = run_build(source, dataset.paths, RUN_CONFIG, num_workers=1)
+    built = run_build(source, dataset.paths, settings_of(RUN_CONFIG), num_workers=1)
     assert built.exit_code == 0, built.refused
     assert not (dataset.paths.directory / ".dagster").exists()
     before = num_committed(dataset)

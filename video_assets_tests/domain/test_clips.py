@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video_assets.domain.clips import UCF101_GROUP_PATTERN, ListedFile, WantedClip, group_from_path
+from video_assets.domain.clips import ListedFile, WantedClip, group_from_path
+from video_assets.settings import UCF101_GROUP_PATTERN
 
 
 def clip_id(start: float | None, end: float | None) -> str:

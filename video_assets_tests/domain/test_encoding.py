@@ -1,10 +1,10 @@
 """The settings that decide a record's bytes."""
 
-import dataclasses
-
 import pytest
+from pydantic import ValidationError
 
 from video_assets.domain.encoding import ENCODER_VERSION, Encoding, changed_fields
+from video_assets.settings import EncodingSettings
 
 
 def test_the_defaults_are_pinned() -> None:
@@ -26,13 +26,29 @@ def test_the_defaults_are_pinned() -> None:
 
 def test_an_encoding_is_what_its_dictionary_says() -> None:
     encoding = Encoding(sampling="fps", fps=7.5)
-    assert Encoding(**encoding.as_dict()) == encoding  # pyright: ignore[reportArgumentType]
+    assert Encoding.model_validate(encoding.as_dict()) == encoding
 
 
 def test_every_field_that_differs_is_named_with_both_values() -> None:
     changed = changed_fields(Encoding(), Encoding(resolution=64, image_format="png"))
     assert changed == {"resolution": (224, 64), "image_format": ("jpeg", "png")}
     assert changed_fields(Encoding(), Encoding()) == {}
+
+
+def test_an_encoding_is_made_of_its_settings_and_gives_them_back() -> None:
+    settings = EncodingSettings(resolution=64, layout="sequence_example")
+    encoding = Encoding.of(settings, multi_label=True)
+    assert encoding == Encoding(resolution=64, layout="sequence_example", multi_label=True)
+    assert encoding.settings == settings
+    assert Encoding.of(encoding, multi_label=False) == Encoding.of(settings, multi_label=False)
+
+
+def test_another_encoding_is_checked_like_any() -> None:
+    assert Encoding(fps=2).replace(resolution=64) == Encoding(fps=2, resolution=64)
+    with pytest.raises(ValidationError, match="greater than or equal to 8"):
+        Encoding().replace(resolution=4)
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        Encoding().replace(size=64)
 
 
 def test_sound_is_named_only_where_there_is_one() -> None:
@@ -44,5 +60,5 @@ def test_sound_is_named_only_where_there_is_one() -> None:
 
 
 def test_an_encoding_cannot_be_changed_in_place() -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        Encoding().resolution = 64  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(ValidationError, match="Instance is frozen"):
+        Encoding().resolution = 64

@@ -230,7 +230,7 @@ def test_rows_order_and_each_setting_change_the_fingerprint() -> None:
         Encoding(num_frames=11),
         Encoding(fps=6),
         Encoding(max_frames=1),
-        Encoding(resolution=1),
+        Encoding(resolution=225),
         Encoding(resize="letterbox"),
         Encoding(image_format="png"),
         Encoding(jpeg_quality=94),

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import ray
 
-from video_assets.domain.limits import Limits
 from video_assets.media.workers.pool import DecodingPool
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.ray_engine import RayEngine
 from video_assets.pipeline.shards.stage import build_shards
+from video_assets.settings import DEFAULT_LIMITS
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.engines.cluster import ray_nodes
 
@@ -28,7 +28,7 @@ def heavy_modules() -> list[str]:
 
 def main(root: str) -> int:
     """Builds all that is missing."""
-    paths, limits = DatasetPaths(Path(root), "clips"), Limits()
+    paths, limits = DatasetPaths(Path(root), "clips"), DEFAULT_LIMITS
     with ray_nodes([1, 1]) as (address, _):
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR)  # the engine uses this connection
         keys = shards_to_build(paths)

@@ -3,17 +3,18 @@
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from tools.fuzzing.decoding import try_bytes_within
 from video_assets.domain.clips import Loss
-from video_assets.domain.limits import Limits
 from video_assets.media.workers.pool import DecodingPool
+from video_assets.settings import DEFAULT_LIMITS, Limits
 from video_assets_tests.media.making import numbered_video
 
 SIDE = 12336
-LIMITS = Limits(clip_seconds=20.0, memory_bytes=256 * 2**20)
+LIMITS = replace(DEFAULT_LIMITS, clip_seconds=20.0, memory_bytes=256 * 2**20)
 MEBIBYTE = 2**20
 
 

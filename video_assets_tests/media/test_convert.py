@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize, Orientation
-from video_assets.domain.limits import Limits
 from video_assets.media.decode.clips import decode_frames
 from video_assets.media.decode.convert import FrameConverter, turn
 from video_assets.media.images import LONGEST_SIDE_PX, decode_image, encode_image
 from video_assets.media.probe import probe_video
+from video_assets.settings import DEFAULT_LIMITS
 from video_assets_tests.media.making import number_of, numbered_video
 
 MATRICES = {2: (0.299, 0.114), 1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
@@ -49,7 +49,7 @@ def flat_frame(yuv: tuple[int, int, int], pix_fmt: str, width_px: int = 96, heig
 
 
 def converted(frame: VideoFrame, size: FrameSize = SMALL) -> NDArray[np.uint8]:
-    return FrameConverter(size, None, Limits()).convert(frame)
+    return FrameConverter(size, None, DEFAULT_LIMITS).convert(frame)
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le"])
@@ -185,7 +185,7 @@ def test_pictures_with_side_data_that_pyav_has_no_name_for_are_turned_as_exif_sa
 
 def test_converted_frames_are_let_go_at_once() -> None:
     """Pictures of megabytes must not wait for Python to look for garbage."""
-    converter = FrameConverter(FrameSize("stretch", 16), None, Limits())
+    converter = FrameConverter(FrameSize("stretch", 16), None, DEFAULT_LIMITS)
     gc.collect()
     gc.disable()
     try:
@@ -198,7 +198,7 @@ def test_converted_frames_are_let_go_at_once() -> None:
 
 def test_a_ribbon_of_a_video_is_refused_before_it_fills_the_memory() -> None:
     with pytest.raises(VideoLost) as lost:
-        FrameConverter(FrameSize("short_side", 1024), None, Limits()).convert(av.VideoFrame(4000, 2, "yuv420p"))
+        FrameConverter(FrameSize("short_side", 1024), None, DEFAULT_LIMITS).convert(av.VideoFrame(4000, 2, "yuv420p"))
     assert lost.value.loss.reason == "too_many_pixels"
 
 
@@ -207,7 +207,7 @@ def test_a_ribbon_that_no_jpeg_could_hold_is_refused_though_its_pixels_are_few(w
     frame = av.VideoFrame(width_px, height_px, "yuv420p")
     sides = f"{width_px * 56}x{height_px * 56}"
     with pytest.raises(VideoLost, match=f"would be {sides}; the longest side of a JPEG is 65,500 pixels") as lost:
-        FrameConverter(FrameSize("short_side", 224), None, Limits()).frame_shape(frame)
+        FrameConverter(FrameSize("short_side", 224), None, DEFAULT_LIMITS).frame_shape(frame)
     assert lost.value.loss.reason == "too_many_pixels"
     assert converted(frame, FrameSize("center_crop", 224)).shape == (224, 224, 3)
 
@@ -224,7 +224,7 @@ def test_kept_scalers_give_the_same_pixels_as_new_ones(monkeypatch: pytest.Monke
 
     def stored() -> list[bytes]:
         return [
-            FrameConverter(FrameSize("stretch", 224), None, Limits())
+            FrameConverter(FrameSize("stretch", 224), None, DEFAULT_LIMITS)
             .convert(VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixel_format))
             .tobytes()
             for picture in pictures

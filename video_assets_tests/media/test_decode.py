@@ -4,6 +4,7 @@ import io
 import itertools
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from av.packet import Packet
 
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize
-from video_assets.domain.limits import Limits
 from video_assets.domain.sampling import Timeline
 from video_assets.media.decode import clips as decode
 from video_assets.media.decode import sequential as plain
@@ -25,6 +25,7 @@ from video_assets.media.index import packet_index as index
 from video_assets.media.index.packets import IndexNotTrusted, Packets
 from video_assets.media.open.video import OpenVideo, open_video
 from video_assets.media.probe import probe_video
+from video_assets.settings import DEFAULT_LIMITS, Limits
 from video_assets_tests.media.joining import joined_video
 from video_assets_tests.media.making import number_of, numbered_video, use_tables_of_short_videos
 
@@ -150,7 +151,7 @@ def test_a_long_mp4_is_indexed_by_its_table_and_sought_without_a_packet_too_many
         return compare(reader, packet, number)
 
     monkeypatch.setattr(PacketReader, "_is", note)
-    with open_video(video_of(kind, made), Limits()) as opened:
+    with open_video(video_of(kind, made), DEFAULT_LIMITS) as opened:
         table = index.read_index(opened)
         assert table.is_from_table
         assert len(table.restarts) > 2
@@ -234,7 +235,7 @@ def test_a_wrong_index_leads_to_a_full_decode_that_chooses_again(
 def test_a_damaged_frame_of_a_long_mp4_is_no_reason_to_index_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
     use_tables_of_short_videos(monkeypatch)
     video = bytearray(numbered_video(40, options={"x264-params": "keyint=40:bframes=0:cpu-independent=1"}))
-    with open_video(bytes(video), Limits()) as opened:
+    with open_video(bytes(video), DEFAULT_LIMITS) as opened:
         place, size = opened.stream.index_entries[30].pos, opened.stream.index_entries[30].size
     video[place + size // 2 : place + size // 2 + 8] = bytes(8)
     readings: list[bool] = []
@@ -376,7 +377,7 @@ def test_a_broken_last_duration_does_not_stretch_the_clip(
     if by_table:
         use_tables_of_short_videos(monkeypatch)
     video = with_last_duration(video_of("h264 no b-frames mp4", made), 0x7FFFFFFF)
-    with open_video(video, Limits()) as opened:
+    with open_video(video, DEFAULT_LIMITS) as opened:
         assert list(opened.container.demux(video=0))[NUM_FRAMES - 1].duration == 0x7FFFFFFF
     clip = decode_clip(video, lambda timeline: every_start(timeline)[::13], SIZE)
     truth = reference_frames(video, [0], SIZE)
@@ -389,9 +390,9 @@ def test_the_limit_of_length_counts_how_long_the_last_frame_lasts(
     look: Callable[[bytes, Limits], object], made: dict[str, bytes]
 ) -> None:
     video = with_last_duration(video_of("h264 no b-frames mp4", made), 9 * 12_800)
-    look(video, Limits(max_duration_seconds=10.6))
+    look(video, replace(DEFAULT_LIMITS, max_duration_seconds=10.6))
     with pytest.raises(VideoLost, match=r"Its frames span 10\.6 s; the limit \(max_duration_seconds\) is 10 s"):
-        look(video, Limits(max_duration_seconds=10))
+        look(video, replace(DEFAULT_LIMITS, max_duration_seconds=10))
 
 
 def test_what_choose_raises_comes_through(made: dict[str, bytes]) -> None:
@@ -405,10 +406,10 @@ def test_what_choose_raises_comes_through(made: dict[str, bytes]) -> None:
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
-        (Limits(max_pixels=8191), "too_many_pixels"),
-        (Limits(max_frames=39), "too_many_frames"),
-        (Limits(max_duration_seconds=1.5), "too_long"),
-        (Limits(max_file_bytes=1000), "too_large"),
+        (replace(DEFAULT_LIMITS, max_pixels=8191), "too_many_pixels"),
+        (replace(DEFAULT_LIMITS, max_frames=39), "too_many_frames"),
+        (replace(DEFAULT_LIMITS, max_duration_seconds=1.5), "too_long"),
+        (replace(DEFAULT_LIMITS, max_file_bytes=1000), "too_large"),
     ],
 )
 @pytest.mark.parametrize("kind", ["h264 b-frames mp4", "h264 ts", "h264 raw"])
@@ -466,7 +467,7 @@ def test_a_frame_that_comes_later_than_any_decoder_holds_one_back_is_of_another_
     monkeypatch.setattr(index, "RESTARTABLE", frozenset())  # as where the second part begins with no keyframe
     for late, is_seen in [(24, False), (22, True)]:  # 15 and 17 frames of the first part are shown behind it
         video = joined_video([part, part], "mp4", starts=[0, 2 * late + 1])
-        with open_video(video, Limits()) as opened:
+        with open_video(video, DEFAULT_LIMITS) as opened:
             if is_seen:
                 with pytest.raises(IndexNotTrusted, match="times jump back"):
                     index.read_index(opened)

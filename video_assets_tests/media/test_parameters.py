@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from video_assets.domain.clips import VideoLost
-from video_assets.domain.limits import Limits
 from video_assets.media.decode.clips import DecodedFrames, decode_clip
 from video_assets.media.decode.sequential import reference_frames
 from video_assets.media.index import packet_index as index
 from video_assets.media.index.parameters import parameters_of_header
 from video_assets.media.open.video import open_video
 from video_assets.media.probe import probe_video
+from video_assets.settings import DEFAULT_LIMITS
 from video_assets_tests.media.joining import (
     Edit,
     joined_video,
@@ -147,7 +147,7 @@ def test_a_header_that_is_only_repeated_changes_nothing() -> None:
 
 
 def header_of(video: bytes) -> bytes:
-    with open_video(video, Limits()) as opened:
+    with open_video(video, DEFAULT_LIMITS) as opened:
         return opened.codec.extradata or b""
 
 

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from video_assets.domain.clips import Loss, VideoLost
-from video_assets.domain.limits import Limits
 from video_assets.domain.sampling import KnownTimeline, Timeline, span_us
 from video_assets.media.decode import clips as decode
 from video_assets.media.decode.clips import DecodedFrames, decode_clip, decode_spans
@@ -19,6 +18,7 @@ from video_assets.media.index.packets import IndexNotTrusted
 from video_assets.media.open import video
 from video_assets.media.open.video import open_video
 from video_assets.media.probe import probe_video
+from video_assets.settings import DEFAULT_LIMITS
 from video_assets_tests.media.making import numbered_video
 from video_assets_tests.media.test_decode import OPEN_GOP, SIZE, VP8, VP9, X264
 from video_assets_tests.media.test_spans import Span, assert_same, by_itself, choice, is_as_in_a_full_decode
@@ -169,7 +169,7 @@ def test_a_span_of_a_damaged_video_is_what_it_is_by_the_whole(kind: str, made: d
 
 def test_only_the_packets_of_the_part_are_read(made: dict[str, bytes]) -> None:
     video = video_of("h264 mkv", made)
-    with open_video(video, Limits()) as opened:
+    with open_video(video, DEFAULT_LIMITS) as opened:
         index = read_part_index(opened, part_of(known_of(video), (3.0, 3.4)))
     assert not index.begins_stream
     assert index.num_packets < 12 + 10 + 20
@@ -223,7 +223,7 @@ def test_where_the_video_is_not_as_it_was_all_packets_are_read(
     known: KnownTimeline, span: Span, made: dict[str, bytes]
 ) -> None:
     video = video_of("h264 mkv", made)
-    with open_video(video, Limits()) as opened, pytest.raises(IndexNotTrusted):
+    with open_video(video, DEFAULT_LIMITS) as opened, pytest.raises(IndexNotTrusted):
         read_part_index(opened, part_of(known, span))
     assert_same_clip(by_part(video, span, known), by_itself(video, span))
 
@@ -231,9 +231,9 @@ def test_where_the_video_is_not_as_it_was_all_packets_are_read(
 def test_frames_that_are_missing_where_nobody_looks_lead_to_the_whole(made: dict[str, bytes]) -> None:
     data = video_of("vp9 webm", made)
     known = known_of(data)
-    with open_video(data, Limits()) as opened:
+    with open_video(data, DEFAULT_LIMITS) as opened:
         assert read_part_index(opened, part_of(known, (3.0, 3.4))).num_packets > 10
-    with open_video(data, Limits()) as opened, pytest.raises(IndexNotTrusted, match="fixed rate"):
+    with open_video(data, DEFAULT_LIMITS) as opened, pytest.raises(IndexNotTrusted, match="fixed rate"):
         read_part_index(opened, part_of(replace(known, num_frames=known.num_frames - 12), (3.0, 3.4)))
 
 
@@ -249,7 +249,7 @@ def test_times_outside_of_the_part_are_looked_for_in_the_whole_video(made: dict[
 
 def test_a_container_that_is_no_matroska_is_indexed_whole() -> None:
     video = numbered_video(60, options=X264)
-    with open_video(video, Limits()) as opened, pytest.raises(IndexNotTrusted, match="not sure"):
+    with open_video(video, DEFAULT_LIMITS) as opened, pytest.raises(IndexNotTrusted, match="not sure"):
         read_part_index(opened, part_of(known_of(video), (1, 2)))
     assert_same_clip(by_part(video, (1, 2), known_of(video)), by_itself(video, (1, 2)))
 

@@ -11,6 +11,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -18,8 +19,8 @@ import pytest
 
 from video_assets.domain.clips import Loss
 from video_assets.domain.errors import SettingsError
-from video_assets.domain.limits import Limits
 from video_assets.media.workers.pool import DecodingPool
+from video_assets.settings import DEFAULT_LIMITS
 from video_assets_tests import waiting
 from video_assets_tests.media import pool_jobs
 
@@ -29,7 +30,7 @@ MEBIBYTE = 2**20
 @pytest.fixture(scope="module")
 def pool() -> Iterator[DecodingPool]:
     """Two processes, with limits that no job of these tests meets by accident."""
-    with DecodingPool(2, Limits(clip_seconds=60.0, memory_bytes=200 * MEBIBYTE)) as pool:
+    with DecodingPool(2, replace(DEFAULT_LIMITS, clip_seconds=60.0, memory_bytes=200 * MEBIBYTE)) as pool:
         yield pool
 
 
@@ -167,7 +168,7 @@ def test_a_process_that_dies_while_it_sends_harms_no_other(pool: DecodingPool) -
 
 
 def test_a_job_that_hangs_is_a_timeout_and_harms_no_other() -> None:
-    with DecodingPool(2, Limits(clip_seconds=2.0)) as pool:
+    with DecodingPool(2, replace(DEFAULT_LIMITS, clip_seconds=2.0)) as pool:
         began = time.monotonic()
         results = list(pool.map(pool_jobs.hang, [0.0, 3600.0, 0.0, 0.0]))
         seconds = time.monotonic() - began
@@ -179,7 +180,7 @@ def test_a_job_that_hangs_is_a_timeout_and_harms_no_other() -> None:
 
 def test_the_time_limit_does_not_count_waiting_for_a_process() -> None:
     """Twelve jobs of 0.3 s wait for one process: the last for 3.3 s, more than the limit."""
-    with DecodingPool(1, Limits(clip_seconds=2.0)) as pool:
+    with DecodingPool(1, replace(DEFAULT_LIMITS, clip_seconds=2.0)) as pool:
         assert outcomes(pool, pool_jobs.work, [0.3] * 12) == [0.3] * 12
 
 
@@ -192,7 +193,7 @@ def test_memory_beyond_the_limit_is_a_loss(pool: DecodingPool, allocate: Callabl
 
 def test_what_earlier_clips_left_behind_is_not_held_against_a_clip() -> None:
     """Each takes 80 of 200 MiB and keeps them, so every third job finds too little, and gets a fresh process."""
-    with DecodingPool(1, Limits(memory_bytes=200 * MEBIBYTE)) as pool:
+    with DecodingPool(1, replace(DEFAULT_LIMITS, memory_bytes=200 * MEBIBYTE)) as pool:
         results = list(pool.map(pool_jobs.allocate_and_keep, [80] * 5))
     assert all(isinstance(result.outcome, int) for result in results)
     assert [result.attempts for result in results] == [1, 1, 2, 1, 2]

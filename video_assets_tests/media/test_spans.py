@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize, Orientation
-from video_assets.domain.limits import Limits
 from video_assets.domain.sampling import Timeline, choose_timestamps
 from video_assets.media.decode import convert
 from video_assets.media.decode.by_index import Run, join_runs, plan_runs
@@ -21,6 +20,7 @@ from video_assets.media.decode.sequential import decode_plainly
 from video_assets.media.index import packet_index as index
 from video_assets.media.index.packets import IndexNotTrusted
 from video_assets.media.open.video import VideoSource, open_video
+from video_assets.settings import DEFAULT_LIMITS
 from video_assets_tests.corpus import corpus_files, needs_corpus, require_corpus
 from video_assets_tests.media.joining import UNIT, joined_video
 from video_assets_tests.media.making import numbered_video, use_tables_of_short_videos
@@ -85,7 +85,7 @@ def packets_are_held(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("kind", KINDS)
 def test_spans_together_are_what_each_is_by_itself_and_in_a_full_decode(kind: str, made: dict[str, bytes]) -> None:
     video = video_of(kind, made)
-    everything = decode_plainly(video, every_start, SIZE, Limits(), note="")
+    everything = decode_plainly(video, every_start, SIZE, DEFAULT_LIMITS, note="")
     picture_at = dict(zip(everything.timestamps_us.tolist(), everything.frames, strict=True))
     for spans in LAYOUTS.values():
         for found, span in zip(together(video, spans), spans, strict=True):
@@ -144,7 +144,7 @@ def test_spans_of_a_damaged_video_are_what_each_is_by_itself_or_not_together(kin
 
 def is_as_in_a_full_decode(video: bytes, span: Span, decoded: DecodedFrames) -> bool:
     try:
-        truth = decode_plainly(video, choice(span), SIZE, Limits(), note="")
+        truth = decode_plainly(video, choice(span), SIZE, DEFAULT_LIMITS, note="")
     except VideoLost:  # without the frames that damage took, the span may lie behind the end
         return False
     return truth.frames.shape == decoded.frames.shape and bool((truth.frames == decoded.frames).all())
@@ -189,7 +189,7 @@ def test_joined_runs_decode_what_each_span_would_and_begin_wherever_one_would(
     kind: str, made: dict[str, bytes]
 ) -> None:
     chance = random.Random(kind)
-    with open_video(video_of(kind, made), Limits()) as opened:
+    with open_video(video_of(kind, made), DEFAULT_LIMITS) as opened:
         found = index.read_index(opened)
     for _ in range(300):
         spans = [sorted(chance.sample(range(NUM_FRAMES), chance.randint(1, 4))) for _ in range(chance.randint(1, 5))]
@@ -206,7 +206,7 @@ def test_joined_runs_decode_what_each_span_would_and_begin_wherever_one_would(
 
 
 def test_runs_of_two_spans_are_cut_where_the_second_begins(made: dict[str, bytes]) -> None:
-    with open_video(video_of("mjpeg avi", made), Limits()) as opened:
+    with open_video(video_of("mjpeg avi", made), DEFAULT_LIMITS) as opened:
         found = index.read_index(opened)
     joined = join_runs(found, [[Run(0, 30, [0, 29])], [Run(20, 36, [20, 35])]])
     assert [(run.start, run.stop, run.places) for run in joined] == [(0, 20, [0]), (20, 36, [20, 29, 35])]

@@ -11,23 +11,22 @@ import pandas as pd
 
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.encoding import Encoding
-from video_assets.domain.limits import Limits
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.media.workers.pool import PoolResult
 from video_assets.pipeline.commit.stage import CommitReport, commit_dataset
 from video_assets.pipeline.manifest.stage import ManifestReport, build_manifest
 from video_assets.pipeline.plan.stage import PlanReport, build_plan
-from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import ShardReport, build_shards
 from video_assets.pipeline.splits.stage import SplitReport, build_splits
+from video_assets.settings import DEFAULT_LIMITS, DatasetSettings, ManifestSettings, PlanSettings, SplitSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import read_quarantine
 
 ENCODING = Encoding(resolution=32, num_frames=5)
-SHARDING = ShardingSettings(clips_per_shard=4)
+SHARDING = PlanSettings(clips_per_shard=4)
 SPLITTING = SplitSettings(test_fraction=0.25)
-LIMITS = Limits()
+LIMITS = DEFAULT_LIMITS
 
 
 @dataclass
@@ -70,21 +69,29 @@ class Stages:
     paths: DatasetPaths
 
     def manifest(self, pool: InThisProcess | None = None, **settings: Any) -> ManifestReport:
-        return build_manifest(self.source, self.paths, SourceSettings(**settings), pool or InThisProcess())
+        return build_manifest(self.source, self.paths, ManifestSettings(**settings), pool or InThisProcess())
 
     def splits(self, settings: SplitSettings = SPLITTING) -> SplitReport:
         return build_splits(self.paths, settings)
 
-    def plan(self, encoding: Encoding = ENCODING, sharding: ShardingSettings = SHARDING, **options: Any) -> PlanReport:
-        return build_plan(self.paths, encoding, sharding, **options)
+    def plan(
+        self,
+        encoding: Encoding = ENCODING,
+        sharding: PlanSettings = SHARDING,
+        version_source: DatasetPaths | None = None,
+        **settings: Any,
+    ) -> PlanReport:
+        settings = {"encoding": encoding.settings, **settings}
+        return build_plan(self.paths, sharding.replace(**settings), version_source=version_source)
 
     def shards(self, keys: Iterable[str] | None = None, pool: Any = None) -> list[ShardReport]:
         wanted = shards_to_build(self.paths) if keys is None else list(keys)
         return list(build_shards(self.paths, wanted, LIMITS, pool or InThisProcess()))
 
-    def commit(self, **options: Any) -> CommitReport:
-        settings: dict[str, Any] = {"max_failed_fraction": 0.1, **options}
-        return commit_dataset(self.paths, LIMITS, InThisProcess(), **settings)
+    def commit(self, max_failed_fraction: float = 0.1, **settings: Any) -> CommitReport:
+        return commit_dataset(
+            self.paths, DatasetSettings(**settings), LIMITS, InThisProcess(), max_failed_fraction=max_failed_fraction
+        )
 
     def up_to_plan(self) -> PlanReport:
         self.manifest()

@@ -1,7 +1,6 @@
 """Captions and sound, from a table and real files to what other people's readers get."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import BuildRefused, SettingsError
-from video_assets.pipeline.settings import ShardingSettings
+from video_assets.settings import PlanSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.media.test_audio import loudest, tone_of
 from video_assets_tests.media.test_audio import write as write_sounding
@@ -20,7 +19,7 @@ from video_assets_tests.pipeline.stages import ENCODING, Stages
 from video_assets_tests.pipeline.test_manifest import write_csv
 from video_assets_tests.pipeline.videos import write_video
 
-SEQUENCES = replace(ENCODING, layout="sequence_example")
+SEQUENCES = ENCODING.replace(layout="sequence_example")
 CAPTIONS = {"run/0.mp4": "a man läuft", "run/1.mp4": "", "walk/0.mp4": "two, in the rain", "walk/1.mp4": "slow"}
 
 
@@ -102,7 +101,7 @@ def sounding_source(tmp_path: Path) -> Stages:
 
 def test_dmvr_gets_the_sound_of_each_span(tensorflow: Any, tmp_path: Path) -> None:
     """By the specification of DMVR's `add_audio` (a VarLenFeature of one step), and the caption of its `add_text`."""
-    version_dir = build(sounding_source(tmp_path), replace(SEQUENCES, audio_sample_rate=16_000))
+    version_dir = build(sounding_source(tmp_path), SEQUENCES.replace(audio_sample_rate=16_000))
     context = {
         "example/id": tensorflow.io.FixedLenFeature([], tensorflow.string),
         "caption/string": tensorflow.io.VarLenFeature(tensorflow.string),
@@ -142,20 +141,20 @@ def test_sound_is_refused_by_name_where_the_layout_has_no_place_for_it(captioned
         "set it to 0, or plan.encoding.layout to sequence_example"
     )
     with pytest.raises(SettingsError, match=told):
-        captioned.plan(replace(ENCODING, audio_sample_rate=16_000))
+        captioned.plan(ENCODING.replace(audio_sample_rate=16_000))
 
 
 def test_asking_for_sound_later_needs_a_new_version(captioned: Stages) -> None:
     build(captioned, SEQUENCES)
     with pytest.raises(BuildRefused, match=r"under another encoding \(audio_sample_rate 0 → 8000\)"):
-        captioned.plan(replace(SEQUENCES, audio_sample_rate=8_000))
+        captioned.plan(SEQUENCES.replace(audio_sample_rate=8_000))
 
 
 def test_captions_that_a_layout_has_no_place_for_are_named(captioned: Stages) -> None:
     captioned.manifest()
     captioned.splits()
     assert captioned.plan(ENCODING).not_stored == ""
-    report = captioned.plan(replace(ENCODING, layout="movinets_helper"))
+    report = captioned.plan(ENCODING.replace(layout="movinets_helper"))
     told = (
         "3 of 4 clips have a caption, which is not stored: the layout movinets_helper has no place for it; "
         "tfds and sequence_example have"
@@ -179,7 +178,7 @@ def sounding(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stages = Stages(write_csv(folder / "clips.csv", *rows), DatasetPaths(folder / "root", "clips"))
     stages.manifest()
     stages.splits()
-    stages.plan(replace(SEQUENCES, audio_sample_rate=16_000), ShardingSettings(clips_per_shard=2))
+    stages.plan(SEQUENCES.replace(audio_sample_rate=16_000), PlanSettings(clips_per_shard=2))
     stages.shards()
     return Path(stages.commit().version_dir)
 

@@ -104,7 +104,7 @@ def test_a_commit_of_what_is_committed_changes_nothing(built: Built) -> None:
     assert after["dataset_info.json"] == before["dataset_info.json"]
 
 
-def refusal(built: Built, **options: object) -> str:
+def refusal(built: Built, **options: Any) -> str:
     """Why a commit is refused; what readers open must be as it was."""
     before = files_of(built.version.directory)
     with pytest.raises(BuildRefused) as refused:
@@ -387,12 +387,11 @@ def test_a_clip_that_was_lost_because_its_file_was_touched_comes_back_with_the_n
 
 
 def test_a_new_version_is_committed_beside_the_old_one(stages: Stages) -> None:
-    from dataclasses import replace
 
     from video_assets_tests.pipeline.stages import ENCODING
 
     old = files_of(stages.paths.version("1.0.0").directory)
-    stages.plan(replace(ENCODING, resolution=24), new_version=True)
+    stages.plan(ENCODING.replace(resolution=24), new_version=True)
     stages.shards()
     stages.commit(retired_grace_minutes=0)
     assert files_of(stages.paths.version("1.0.0").directory) == old

@@ -39,15 +39,15 @@ def video(videos: Path) -> Path:
     "encoding",
     [
         JPEG,
-        replace(JPEG, image_format="png"),
-        replace(JPEG, jpeg_quality=30),
-        replace(JPEG, resize="short_side"),
-        replace(JPEG, resize="center_crop"),
-        replace(JPEG, sampling="fps", fps=3),
-        replace(JPEG, sampling="fps", fps=25),
-        replace(JPEG, num_frames=20),
-        replace(JPEG, num_frames=30),
-        replace(JPEG, num_frames=30, short_clip="loop"),
+        JPEG.replace(image_format="png"),
+        JPEG.replace(jpeg_quality=30),
+        JPEG.replace(resize="short_side"),
+        JPEG.replace(resize="center_crop"),
+        JPEG.replace(sampling="fps", fps=3),
+        JPEG.replace(sampling="fps", fps=25),
+        JPEG.replace(num_frames=20),
+        JPEG.replace(num_frames=30),
+        JPEG.replace(num_frames=30, short_clip="loop"),
     ],
     ids=lambda e: f"{e.image_format}-{e.jpeg_quality}-{e.resize}-{e.sampling}-{e.num_frames}-{e.fps:g}-{e.short_clip}",
 )
@@ -91,7 +91,7 @@ def test_a_frame_may_stand_twice_only_if_the_source_has_too_few(video: Path, tmp
 
 def test_frames_of_another_size_are_named(video: Path) -> None:
     job = stored(video, JPEG)
-    other = stored(video, replace(JPEG, resolution=40))
+    other = stored(video, JPEG.replace(resolution=40))
     assert compare_with_source(replace(job, images=other.images)).fault == (
         "its frames are (5, 40, 40, 3), its source gives (5, 48, 48, 3)"
     )

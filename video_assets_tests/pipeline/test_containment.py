@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,11 +14,11 @@ import psutil
 import pytest
 
 from video_assets.domain.clips import LOSS_REASONS
-from video_assets.domain.limits import Limits
 from video_assets.media.workers.pool import DecodingPool
 from video_assets.pipeline.shards import encode
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import ShardReport, build_shards
+from video_assets.settings import DEFAULT_LIMITS, Limits
 from video_assets.storage.paths import parse_partition_key
 from video_assets_tests.corpus import corpus_rows, require_corpus
 from video_assets_tests.media.making import numbered_video
@@ -28,7 +29,7 @@ from video_assets_tests.pipeline.videos import clip_path, write_class, write_vid
 
 NUM_MUTANTS = 250
 SEED = 20
-LIMITS = Limits(clip_seconds=20.0, max_pixels=1_000_000, max_frames=20_000, memory_bytes=512 * 2**20)
+LIMITS = replace(DEFAULT_LIMITS, clip_seconds=20.0, max_pixels=1_000_000, max_frames=20_000, memory_bytes=512 * 2**20)
 MEBIBYTE = 2**20
 
 
@@ -196,7 +197,7 @@ def test_a_reader_that_stalls_is_stopped_at_the_time_limit_and_the_rest_goes_on(
     write_video(stages.source / "walk" / "is_stalled.mp4", seed=9)
     os.mkfifo(containment_jobs.path_of_pipe(stages.source))
     again = Stages(stages.source, type(stages.paths)(stages.source.parent / "again", "clips"))
-    reports = build_misbehaving(again, monkeypatch, Limits(clip_seconds=8.0))
+    reports = build_misbehaving(again, monkeypatch, replace(DEFAULT_LIMITS, clip_seconds=8.0))
     assert stored_records(again, reports) == wanted
     sentence = "decoding was stopped after 8 s, the limit for one clip"
     assert lost_reasons(again, reports) == {"walk/is_stalled.mp4": ("timeout", sentence)}

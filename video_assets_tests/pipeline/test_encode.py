@@ -70,7 +70,7 @@ def test_a_record_carries_its_name_its_label_and_the_frames_that_were_chosen(vid
 def test_the_frames_are_those_of_the_sampling(
     video: Path, tmp_path: Path, change: dict[str, object], expected: list[int]
 ) -> None:
-    assert numbers(record_of(job_of(video, replace(ENCODING, **change)), tmp_path)) == expected
+    assert numbers(record_of(job_of(video, ENCODING.replace(**change)), tmp_path)) == expected
 
 
 def test_a_span_gives_frames_of_the_span_only(video: Path, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_the_same_clip_gives_the_same_bytes(video: Path) -> None:
 
 
 def test_a_short_clip_is_lost_where_the_settings_say_so(video: Path) -> None:
-    job = job_of(video, replace(ENCODING, num_frames=21, short_clip="quarantine"))
+    job = job_of(video, ENCODING.replace(num_frames=21, short_clip="quarantine"))
     with pytest.raises(VideoLost, match="too_short: the clip has 20 frames, 21 are asked for"):
         encode_clip(job)
 
@@ -125,4 +125,4 @@ def test_a_layout_that_does_not_exist_is_named(video: Path) -> None:
     from video_assets.domain.errors import SettingsError
 
     with pytest.raises(SettingsError, match=r"plan\.encoding\.layout is 'nonsense'; this version writes tfds"):
-        encode_clip(job_of(video, replace(ENCODING, layout="nonsense")))
+        encode_clip(job_of(video, ENCODING.model_copy(update={"layout": "nonsense"})))

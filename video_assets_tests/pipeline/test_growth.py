@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from video_assets.domain.clips import Loss, LostSource, WantedClip
-from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import BuildRefused
 from video_assets.pipeline.manifest.stage import update_manifest
 from video_assets.pipeline.plan.stage import PlanReport, build_plan
 from video_assets.pipeline.plan.table import partition_keys
-from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
 from video_assets.pipeline.splits.stage import build_splits
+from video_assets.settings import ManifestSettings, PlanSettings, SplitSettings
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, read_quarantine, replace_stage
@@ -67,14 +66,14 @@ class GrowingDataset(RuleBasedStateMachine):
     def _plan(self) -> None:
         clips = sorted(self.source.values(), key=lambda clip: clip.clip_id)
         asked = SourceClips(Path("videos"), clips)
-        source_settings = SourceSettings(max_failed_fraction=1.0)
+        source_settings = ManifestSettings(max_failed_fraction=1.0)
         try:
             update_manifest(Path("videos"), asked, self.paths, source_settings, InventedPool)  # type: ignore[arg-type]
         except BuildRefused:
             self.rows = pd.DataFrame()  # nothing usable is left: the plan stands as it was
             return
         build_splits(self.paths, SplitSettings(test_fraction=0.3))
-        self._check(build_plan(self.paths, Encoding(), ShardingSettings(clips_per_shard=CLIPS_PER_SHARD)))
+        self._check(build_plan(self.paths, PlanSettings(clips_per_shard=CLIPS_PER_SHARD)))
 
     @rule(labels=st.lists(st.sampled_from(LABELS), min_size=1, max_size=5), grouped=st.booleans())
     def videos_arrive(self, labels: list[str], grouped: bool) -> None:
@@ -184,10 +183,10 @@ def test_clips_lost_to_a_passing_fault_are_placed_again_when_asked_for(tmp_path:
     paths = DatasetPaths(tmp_path, "clips")
     clips = [invented_clip(f"run/{n}.mp4", "run", n) for n in range(8)]
     asked = SourceClips(Path("videos"), clips)
-    update_manifest(Path("videos"), asked, paths, SourceSettings(), InventedPool)  # type: ignore[arg-type]
+    update_manifest(Path("videos"), asked, paths, ManifestSettings(), InventedPool)  # type: ignore[arg-type]
     build_splits(paths, SplitSettings(test_fraction=0.0))
-    sharding = ShardingSettings(clips_per_shard=4)
-    first = build_plan(paths, Encoding(), sharding)
+    sharding = PlanSettings(clips_per_shard=4)
+    first = build_plan(paths, sharding)
     assert first.added == ["train-00000", "train-00001"]
     version = paths.version("1.0.0")
     version.directory.mkdir()
@@ -195,8 +194,8 @@ def test_clips_lost_to_a_passing_fault_are_placed_again_when_asked_for(tmp_path:
     lost = first.rows.loc[first.rows["shard_index"] == 1, "clip_id"].iloc[0]
     loss = LostSource(lost, Loss("timeout", "decoding took longer than 120 s"))
     replace_stage(paths.quarantine, "shards", quarantine_rows([loss]))
-    assert build_plan(paths, Encoding(), sharding).added == []
-    again = build_plan(paths, Encoding(), sharding, retry_lost=True)
+    assert build_plan(paths, sharding).added == []
+    again = build_plan(paths, sharding.replace(retry_lost=True))
     assert (again.superseded, again.added) == (["train-00001"], ["train-00002"])
     assert set(again.rows["clip_id"]) == {clip.clip_id for clip in clips}
 
@@ -206,14 +205,14 @@ def test_growing_two_thousand_clips_by_one_percent_places_the_new_ones_and_one_p
 ) -> None:
     paths = DatasetPaths(tmp_path, "clips")
     clips = [invented_clip(f"{LABELS[n % 3]}/{n:04d}.mp4", LABELS[n % 3], n) for n in range(2020)]
-    sharding = ShardingSettings(clips_per_shard=64)
+    sharding = PlanSettings(clips_per_shard=64)
 
     def plan_of(present: list[WantedClip]) -> PlanReport:
         ordered = sorted(present, key=lambda clip: clip.clip_id)
         asked = SourceClips(Path("videos"), ordered)
-        update_manifest(Path("videos"), asked, paths, SourceSettings(), InventedPool)  # type: ignore[arg-type]
+        update_manifest(Path("videos"), asked, paths, ManifestSettings(), InventedPool)  # type: ignore[arg-type]
         build_splits(paths, SplitSettings())
-        return build_plan(paths, Encoding(), sharding)
+        return build_plan(paths, sharding)
 
     first = plan_of(clips[:2000]).rows
     paths.version("1.0.0").directory.mkdir()

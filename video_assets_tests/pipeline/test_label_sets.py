@@ -285,7 +285,7 @@ def test_the_layout_of_one_label_a_record_is_refused(stages: Stages) -> None:
         "set plan.encoding.layout to tfds or sequence_example, or manifest.multi_label to false"
     )
     with pytest.raises(SettingsError, match=told):
-        stages.plan(replace(ENCODING, layout="movinets_helper"))
+        stages.plan(ENCODING.replace(layout="movinets_helper"))
 
 
 def test_label_sets_never_become_class_names(stages: Stages) -> None:

@@ -12,18 +12,18 @@ import pytest
 from numpy.typing import NDArray
 
 from video_assets.domain.clips import VideoLost
-from video_assets.domain.encoding import Encoding, Layout, Resize, Sampling, ShortClip
+from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.splits import Split
 from video_assets.media.images import decode_image
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.plan.table import read_plan
-from video_assets.pipeline.settings import ShardingSettings
 from video_assets.pipeline.shards.encode import encode_clip
 from video_assets.pipeline.upkeep.integrity import find_damage
 from video_assets.reader import load_dataset
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
+from video_assets.settings import Layout, PlanSettings, Resize, Sampling, ShortClip
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import INDEX
 from video_assets.storage.tables import read_table
@@ -46,7 +46,7 @@ def every_layout(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
         stages = Stages(built.source, built.paths)
         stages.manifest()
         stages.splits()
-        stages.plan(replace(ENCODING, layout=layout, image_format="png", resize="short_side"))
+        stages.plan(ENCODING.replace(layout=layout, image_format="png", resize="short_side"))
         stages.shards()
         stages.commit()
         found[layout] = built
@@ -120,8 +120,8 @@ def test_the_plan_knows_that_floats_are_larger_than_images(videos: Path, tmp_pat
     stages = Stages(videos, DatasetPaths(tmp_path, "clips"))
     stages.manifest()
     stages.splits()
-    sharding = ShardingSettings(shard_megabytes=1)
-    plans = {layout: stages.plan(replace(ENCODING, layout=layout), sharding) for layout in LAYOUTS}
+    sharding = PlanSettings(shard_megabytes=1)
+    plans = {layout: stages.plan(ENCODING.replace(layout=layout), sharding) for layout in LAYOUTS}
     clips = {layout: plan.pinned.clips_per_shard for layout, plan in plans.items()}
     assert clips["sequence_example"] == clips["tfds"] > 3 * clips["movinets_helper"] > 100
 
@@ -275,9 +275,9 @@ def test_every_setting_gives_the_same_frames_in_every_layout(
     if short_clip == "quarantine" and num_frames > 20:
         for layout in LAYOUTS:
             with pytest.raises(VideoLost, match="too_short"):
-                encode_clip(job_of(path, replace(encoding, layout=layout)))
+                encode_clip(job_of(path, encoding.replace(layout=layout)))
         return
-    found = [stored_frames(path, replace(encoding, layout=layout), tmp_path) for layout in LAYOUTS]
+    found = [stored_frames(path, encoding.replace(layout=layout), tmp_path) for layout in LAYOUTS]
     exact, times = found[LAYOUTS.index("movinets_helper")]
     assert len(exact) == {"uniform": num_frames, "segments": num_frames, "fps": 8, "all": 20}[sampling]
     assert exact.shape[1:3] == ((32, 43) if resize == "short_side" else (32, 32))

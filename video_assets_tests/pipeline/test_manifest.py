@@ -15,14 +15,13 @@ import pytest
 
 from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.errors import BuildRefused, FileDamaged, SettingsError
-from video_assets.domain.limits import Limits
 from video_assets.pipeline.dataset_state import LABELS_NOTE
 from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.manifest import excluded as remembered_losses
 from video_assets.pipeline.manifest import probing
-from video_assets.pipeline.manifest.stage import manifest_settings
 from video_assets.pipeline.upkeep.integrity import find_damage
 from video_assets.pipeline.upkeep.repair import repair_dataset
+from video_assets.settings import Limits
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import accepted_losses, quarantined, read_quarantine
@@ -159,10 +158,9 @@ def test_a_loss_that_lies_in_the_machine_or_the_settings_is_tried_again(stages: 
     size = (stages.source / FIRST).stat().st_size
     write_video(stages.source / FIRST, seed=2, num_frames=120)
     assert (stages.source / FIRST).stat().st_size > size
-    limits = Limits(max_frames=100)
-    opened(stages, limits=limits)
+    opened(stages, max_frames=100)
     assert stages.quarantined()[FIRST][0] == "too_many_frames"
-    assert opened(stages, limits=limits) == [FIRST]
+    assert opened(stages, max_frames=100) == [FIRST]
     assert opened(stages) == [FIRST]
     assert stages.quarantined() == {}
 
@@ -206,22 +204,31 @@ def test_a_quarantine_that_notes_no_decoder_is_asked_once(stages: Stages) -> Non
 
 
 @pytest.mark.parametrize(
-    ("limits", "reason", "words"),
+    ("setting", "most", "reason"),
     [
-        (Limits(max_pixels=100), "too_many_pixels", "100"),
-        (Limits(max_frames=19), "too_many_frames", "19"),
-        (Limits(max_duration_seconds=1.0), "too_long", "1"),
-        (Limits(max_file_bytes=1000), "too_large", "1000 are allowed (manifest.max_file_megabytes)"),
+        ("max_pixels", 100, "too_many_pixels"),
+        ("max_frames", 19, "too_many_frames"),
+        ("max_duration_seconds", 1, "too_long"),
     ],
 )
 def test_what_exceeds_a_limit_is_lost_by_the_name_of_the_limit(
-    stages: Stages, limits: Limits, reason: str, words: str
+    stages: Stages, setting: str, most: int, reason: str
 ) -> None:
+    settings = ManifestSettings().replace(**{setting: most})
     with pytest.raises(BuildRefused, match=f"{reason} 2[45]"):
-        stages.manifest(limits=limits)
+        build_manifest(stages.source, stages.paths, settings, InThisProcess())
     found = stages.quarantined()[FIRST]
     assert found[0] == reason
-    assert words in found[1]
+    assert str(most) in found[1]
+
+
+def test_a_file_above_the_limit_is_lost_by_the_name_of_the_limit(stages: Stages) -> None:
+    (stages.source / "run" / "broken.mp4").unlink()
+    os.truncate(stages.source / FIRST, 1_000_001)
+    stages.manifest(max_file_megabytes=1)
+    reason, words = stages.quarantined()[FIRST]
+    assert reason == "too_large"
+    assert "1000000 are allowed (manifest.max_file_megabytes)" in words
 
 
 def test_an_empty_file_is_lost_as_such(stages: Stages) -> None:
@@ -533,17 +540,6 @@ def test_every_span_of_a_broken_file_is_lost_and_the_file_is_opened_once(stages:
     assert set(stages.quarantined()) == {"run/broken.mp4#t=0,1", "run/broken.mp4#t=1,2"}
     assert opened(stages, max_failed_fraction=0.9) == []
     assert set(stages.quarantined()) == {"run/broken.mp4#t=0,1", "run/broken.mp4#t=1,2"}
-
-
-def test_the_settings_of_a_manifest_are_kept_for_the_stages_after_it(stages: Stages) -> None:
-    with pytest.raises(BuildRefused, match="materialize manifest first"):
-        manifest_settings(stages.paths)
-    limits = Limits(max_frames=1000)
-    stages.manifest(include=("*/*.mp4",), max_failed_fraction=0.25, limits=limits)
-    kept = manifest_settings(stages.paths)
-    assert kept.include == ("*/*.mp4",)
-    assert kept.max_failed_fraction == 0.25
-    assert kept.limits == limits
 
 
 def test_include_patterns_choose_files_and_name_the_others(stages: Stages) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +10,7 @@ import pytest
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.pipeline.plan.stage import PlanReport, needs_new_version
 from video_assets.pipeline.plan.table import read_plan
-from video_assets.pipeline.settings import ShardingSettings
+from video_assets.settings import PlanSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import PLAN
 from video_assets.storage.tables import write_table
@@ -153,7 +152,7 @@ def test_another_time_of_a_file_without_another_content_changes_no_shard(stages:
 
 
 def test_before_anything_is_built_the_encoding_may_change_freely(stages: Stages) -> None:
-    report = stages.plan(replace(ENCODING, resolution=64), ShardingSettings(clips_per_shard=9))
+    report = stages.plan(ENCODING.replace(resolution=64), PlanSettings(clips_per_shard=9))
     assert report.pinned.version == "1.0.0"
     assert report.pinned.encoding.resolution == 64
     assert report.shards == ["train-00000", "train-00001", "test-00000"]
@@ -163,7 +162,7 @@ def test_another_encoding_of_a_built_dataset_is_refused_by_the_names_of_the_fiel
     pretend_built(stages)
     before = stages.paths.plan.read_bytes(), stages.paths.encoding.read_bytes()
     with pytest.raises(BuildRefused) as refused:
-        stages.plan(replace(ENCODING, resolution=64, image_format="png"))
+        stages.plan(ENCODING.replace(resolution=64, image_format="png"))
     assert str(refused.value) == (
         "the dataset clips 1.0.0 exists under another encoding (resolution 32 → 64, image_format jpeg → png). "
         "Set these fields of plan.encoding back, or set plan.new_version: true to build the next version beside it."
@@ -178,20 +177,20 @@ def test_another_encoding_of_a_build_that_never_ended_is_refused_with_what_is_th
     version.dataset_info.unlink()
     assert needs_new_version(stages.paths) is True
     with pytest.raises(BuildRefused) as refused:
-        stages.plan(replace(ENCODING, resolution=64))
+        stages.plan(ENCODING.replace(resolution=64))
     assert str(refused.value) == (
         "the dataset clips 1.0.0 is not committed yet, but shards of its unfinished build are there under another "
         "encoding (resolution 32 → 64). Set these fields of plan.encoding back to go on with them; or remove "
         f"{version.directory} to begin again under the new ones."
     )
     shutil.rmtree(version.directory)  # as it says
-    assert stages.plan(replace(ENCODING, resolution=64)).pinned.version == "1.0.0"
+    assert stages.plan(ENCODING.replace(resolution=64)).pinned.version == "1.0.0"
 
 
 def test_a_new_version_begins_beside_the_old_one_with_the_same_splits(stages: Stages) -> None:
     pretend_built(stages)
     splits = stages.split_of()
-    report = stages.plan(replace(ENCODING, resolution=64), new_version=True)
+    report = stages.plan(ENCODING.replace(resolution=64), new_version=True)
     assert report.pinned.version == "2.0.0"
     assert report.encoding_changed
     assert report.added == [*TRAIN_SHARDS, *TEST_SHARDS]
@@ -209,12 +208,12 @@ def test_a_new_version_without_a_change_is_no_new_version(stages: Stages) -> Non
 def test_a_new_version_never_takes_the_number_of_one_that_is_there(stages: Stages) -> None:
     pretend_built(stages)
     (stages.paths.directory / "7.0.0").mkdir()
-    assert stages.plan(replace(ENCODING, resolution=64), new_version=True).pinned.version == "8.0.0"
+    assert stages.plan(ENCODING.replace(resolution=64), new_version=True).pinned.version == "8.0.0"
 
 
 def test_the_data_version_tells_another_encoding(stages: Stages) -> None:
     before = stages.plan().data_version()
-    assert stages.plan(replace(ENCODING, jpeg_quality=90)).data_version() != before
+    assert stages.plan(ENCODING.replace(jpeg_quality=90)).data_version() != before
 
 
 def test_another_shard_size_holds_for_new_shards_only(stages: Stages) -> None:
@@ -222,7 +221,7 @@ def test_another_shard_size_holds_for_new_shards_only(stages: Stages) -> None:
     write_class(stages.source, "run", range(5, 7))
     stages.manifest()
     stages.splits()
-    report = stages.plan(sharding=ShardingSettings(clips_per_shard=2))
+    report = stages.plan(sharding=PlanSettings(clips_per_shard=2))
     after = members(stages)
     assert {key: after[key] for key in before if key not in report.superseded} == {
         key: clips for key, clips in before.items() if key not in report.superseded
@@ -234,16 +233,16 @@ def test_the_shard_size_is_kept_where_none_is_given(stages: Stages) -> None:
     write_class(stages.source, "run", range(5, 7))
     stages.manifest()
     stages.splits()
-    assert stages.plan(sharding=ShardingSettings()).pinned.clips_per_shard == 4
+    assert stages.plan(sharding=PlanSettings()).pinned.clips_per_shard == 4
 
 
 def test_a_shard_size_in_megabytes_becomes_a_number_of_clips(stages: Stages) -> None:
     stages.paths.plan.unlink()
     stages.paths.encoding.unlink()
-    assert stages.plan(sharding=ShardingSettings(shard_megabytes=0.02)).pinned.clips_per_shard == 4
+    assert stages.plan(sharding=PlanSettings(shard_megabytes=0.02)).pinned.clips_per_shard == 4
     stages.paths.plan.unlink()  # the settings stand in both
     stages.paths.encoding.unlink()
-    assert stages.plan(sharding=ShardingSettings(shard_megabytes=1e-6)).pinned.clips_per_shard == 1
+    assert stages.plan(sharding=PlanSettings(shard_megabytes=1e-6)).pinned.clips_per_shard == 1
 
 
 def test_a_plan_needs_a_manifest(videos: Path, tmp_path: Path) -> None:
@@ -278,11 +277,11 @@ def test_a_new_version_that_was_killed_between_plan_and_pinned_settings_is_not_t
 ) -> None:
     pretend_built(stages)
     left = stages.paths.encoding.read_bytes()
-    stages.plan(replace(ENCODING, resolution=64), new_version=True)
+    stages.plan(ENCODING.replace(resolution=64), new_version=True)
     whole = stages.paths.plan.read_bytes(), stages.paths.encoding.read_bytes()
     stages.paths.encoding.write_bytes(left)
     assert read_plan(stages.paths).pinned.version == "2.0.0"
-    stages.plan(replace(ENCODING, resolution=64), new_version=True)
+    stages.plan(ENCODING.replace(resolution=64), new_version=True)
     assert (stages.paths.plan.read_bytes(), stages.paths.encoding.read_bytes()) == whole
 
 
@@ -297,7 +296,7 @@ def test_a_plan_that_is_replaced_while_it_is_read_is_not_mixed_with_the_one_befo
         data = read(self)
         if self == path:
             monkeypatch.setattr(Path, "read_bytes", read)
-            stages.plan(replace(ENCODING, num_frames=7), sharding=ShardingSettings(clips_per_shard=3))
+            stages.plan(ENCODING.replace(num_frames=7), sharding=PlanSettings(clips_per_shard=3))
         return data
 
     monkeypatch.setattr(Path, "read_bytes", replaced_after)

@@ -168,12 +168,11 @@ def test_a_table_without_a_whole_copy_is_said_to_need_a_backup(built: Built) -> 
 
 
 def test_an_old_version_that_is_damaged_beside_the_new_one_is_named_and_left(built: Built) -> None:
-    from dataclasses import replace
 
     from video_assets_tests.pipeline.stages import ENCODING
 
     stages = Stages(built.source, built.paths)
-    stages.plan(replace(ENCODING, resolution=24), new_version=True)
+    stages.plan(ENCODING.replace(resolution=24), new_version=True)
     stages.shards()
     stages.commit()
     assert find_damage(built.paths) == []

@@ -15,20 +15,19 @@ from hypothesis import strategies as st
 
 from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.encoding import Encoding
-from video_assets.domain.limits import Limits
 from video_assets.domain.plan import PlannedClip
 from video_assets.domain.sampling import KnownTimeline
 from video_assets.media.decode.clips import NotTogether
 from video_assets.media.workers.pool import DecodingPool
 from video_assets.pipeline.manifest.probing import ProbeJob
 from video_assets.pipeline.plan.table import planned_clips, read_plan
-from video_assets.pipeline.settings import ShardingSettings
 from video_assets.pipeline.shards import encode
 from video_assets.pipeline.shards import spans as span_tasks
 from video_assets.pipeline.shards import stage as shards
 from video_assets.pipeline.shards.encode import ClipJob, EncodedClip, encode_clip
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import ShardReport, build_shards, known_timelines
+from video_assets.settings import DEFAULT_LIMITS, Limits, PlanSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.corpus import require_corpus
 from video_assets_tests.media.making import numbered_video
@@ -69,7 +68,7 @@ def elsewhere(stages: Stages, name: str) -> Stages:
 def plan(stages: Stages, pool: InThisProcess | None = None) -> None:
     stages.manifest(pool)
     stages.splits()
-    stages.plan(ENCODING, ShardingSettings(clips_per_shard=7))
+    stages.plan(ENCODING, PlanSettings(clips_per_shard=7))
 
 
 def one_by_one(_: object, jobs: Iterable[ClipJob]) -> Iterator[EncodedClip | Loss]:
@@ -207,7 +206,7 @@ def test_a_span_that_hangs_costs_none_of_those_that_were_encoded_with_it(
 ) -> None:
     wanted = stored_records(*built_one_by_one(stages, monkeypatch))
     add_span(stages, STALLING_SECONDS)
-    reports = build_misbehaving(stages, monkeypatch, Limits(clip_seconds=4.0))
+    reports = build_misbehaving(stages, monkeypatch, replace(DEFAULT_LIMITS, clip_seconds=4.0))
     assert stored_records(stages, reports) == wanted
     sentence = "decoding was stopped after 4 s, the limit for one clip"
     assert lost_reasons(stages, reports) == {"a.mp4": ("timeout", sentence)}

@@ -1,11 +1,9 @@
 """Splits: stratified by class, whole groups, and never moved by growth, renaming, change or loss."""
 
-import json
 import random
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from video_assets.domain.splits import SPLITS, Split, join_components
-from video_assets.pipeline.settings import SourceSettings, SplitSettings
+from video_assets.pipeline.noted_settings import settings_note
 from video_assets.pipeline.splits import conflicts as contradictions
 from video_assets.pipeline.splits.stage import OfficialIgnored, SplitReport, build_splits
+from video_assets.settings import ManifestSettings, SplitSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import MANIFEST, SPLIT_HISTORY
 from video_assets.storage.tables import write_table
@@ -179,7 +178,7 @@ def build_tables(paths: DatasetPaths, groups: dict[str, list[str]], before: Mapp
     columns = [(clip_id, group) for group, members in groups.items() for clip_id in members]
     rows = pd.DataFrame(columns, columns=["clip_id", "group"]).assign(label="x")
     rows["path"], rows["content_hash"] = rows["clip_id"], "hash of " + rows["clip_id"]
-    notes = {"source": "videos", "settings": json.dumps(asdict(SourceSettings()))}
+    notes = {"source": "videos", **settings_note(ManifestSettings())}
     write_table(paths.manifest, rows.reindex(columns=MANIFEST.names), MANIFEST, notes)
     kinds = {"clip": "", "content": "hash of "}
     history = [(kind, prefix + key, split) for kind, prefix in kinds.items() for key, split in before.items()]

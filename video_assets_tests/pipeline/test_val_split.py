@@ -13,7 +13,7 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.splits import Split
 from video_assets.pipeline.checks.dataset import DatasetAudit
-from video_assets.pipeline.settings import SplitSettings
+from video_assets.settings import SplitSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import read_quarantine
 from video_assets.storage.sidecars import read_sidecar

@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,12 +17,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from video_assets.domain.encoding import Compression, Layout
+from video_assets.domain.encoding import Compression
 from video_assets.domain.model_windows import nearest_model
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.plan.table import read_plan
 from video_assets.reader import load_dataset
 from video_assets.report.recipes import GardenDataset, model_garden_yaml
+from video_assets.settings import Layout
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import Built
 from video_assets_tests.label_sets import NAMES, label_sets
@@ -47,7 +47,7 @@ def built_as(layout: Layout, built_once: Built, tmp_path_factory: pytest.TempPat
     stages = Stages(built.source, built.paths)
     stages.manifest()
     stages.splits()
-    stages.plan(replace(ENCODING, layout=layout))
+    stages.plan(ENCODING.replace(layout=layout))
     stages.shards()
     stages.commit()
     return built
@@ -233,7 +233,7 @@ def test_model_gardens_own_classes_parse_the_block_that_a_plan_prints(
     for name, built in (("tfds", built_once), ("sequences", as_sequences)):
         plan = read_plan(built.paths)
         counts: dict[Split, int] = {split: int((plan.rows["split"] == split).sum()) for split in SPLITS}
-        encoding = replace(plan.pinned.encoding, multi_label=name == "sequences")
+        encoding = plan.pinned.encoding.replace(multi_label=name == "sequences")
         yaml_text = model_garden_yaml(
             GardenDataset(
                 root=str(built.paths.root),

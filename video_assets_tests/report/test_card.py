@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video_assets.domain.checks import CheckOutcome
-from video_assets.domain.encoding import Encoding, Layout
+from video_assets.domain.encoding import Encoding
 from video_assets.report.card import (
     MAX_ROWS,
     Card,
@@ -25,6 +25,7 @@ from video_assets.report.charts import nice_histogram
 from video_assets.report.contact_sheet import SampledClip
 from video_assets.report.escape import markdown_text, visible
 from video_assets.report.recipes import reader_lines
+from video_assets.settings import Layout
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>",

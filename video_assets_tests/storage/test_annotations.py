@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from video_assets.domain.clips import UCF101_GROUP_PATTERN
 from video_assets.domain.errors import SettingsError
+from video_assets.settings import UCF101_GROUP_PATTERN
 from video_assets.storage.annotations import AnnotatedClips, read_annotations
 
 NO_COLUMNS = "has no column path and no label"

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from video_assets.domain.errors import SettingsError
-from video_assets.domain.limits import TableLimits
+from video_assets.settings import DEFAULT_TABLE_LIMITS, TableLimits
 from video_assets.storage.annotations import AnnotatedClips, read_annotations
 
 BILLION = 10**9
@@ -26,12 +27,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read_bytes(folder: Path, name: str, data: bytes, limits: TableLimits = TableLimits()) -> AnnotatedClips:  # noqa: B008  (frozen)
+def read_bytes(folder: Path, name: str, data: bytes, limits: TableLimits = DEFAULT_TABLE_LIMITS) -> AnnotatedClips:
     (folder / name).write_bytes(data)
     return read_annotations(folder / name, "", limits)
 
 
-def refusal(folder: Path, name: str, data: bytes, limits: TableLimits = TableLimits()) -> str:  # noqa: B008  (frozen)
+def refusal(folder: Path, name: str, data: bytes, limits: TableLimits = DEFAULT_TABLE_LIMITS) -> str:
     """What stands after the table's name in the refusal."""
     with pytest.raises(SettingsError) as error:
         read_bytes(folder, name, data, limits)
@@ -89,13 +90,13 @@ def parquet_of(num_rows: int) -> bytes:
 
 @pytest.mark.parametrize(("name", "write"), [("t.csv", csv_of), ("t.jsonl", jsonl_of), ("t.parquet", parquet_of)])
 def test_the_limit_on_rows_is_exact(folder: Path, name: str, write: Callable[[int], bytes]) -> None:
-    limits = TableLimits(max_rows=100)
+    limits = replace(DEFAULT_TABLE_LIMITS, max_rows=100)
     assert len(read_bytes(folder, name, write(100), limits).clips) == 1
     assert refusal(folder, name, write(101), limits) == "has more than 100 rows, the limit (manifest.max_table_rows)"
 
 
 TOO_MUCH = "holds more than 20 MB of text, the limit (manifest.max_table_megabytes)"
-SMALL = TableLimits(max_bytes=20_000_000)
+SMALL = replace(DEFAULT_TABLE_LIMITS, max_bytes=20_000_000)
 
 
 def test_a_parquet_text_that_stands_once_and_is_named_a_million_times_counts_a_million_times(folder: Path) -> None:
@@ -117,9 +118,9 @@ def test_a_text_table_of_too_many_bytes_is_refused(folder: Path, name: str) -> N
     long = "x" * 400
     line = f"a.mp4,{long}\n" if name == "t.csv" else json.dumps({"path": "a.mp4", "label": long}) + "\n"
     header = "path,label\n" if name == "t.csv" else ""
-    assert refusal(folder, name, (header + line * 5000).encode(), TableLimits(max_bytes=1_900_000)) == (
-        "holds more than 1.9 MB of text, the limit (manifest.max_table_megabytes)"
-    )
+    assert refusal(
+        folder, name, (header + line * 5000).encode(), replace(DEFAULT_TABLE_LIMITS, max_bytes=1_900_000)
+    ) == ("holds more than 1.9 MB of text, the limit (manifest.max_table_megabytes)")
 
 
 @pytest.mark.parametrize(

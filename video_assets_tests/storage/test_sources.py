@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from video_assets.domain.clips import UCF101_GROUP_PATTERN
 from video_assets.domain.errors import SettingsError
+from video_assets.settings import UCF101_GROUP_PATTERN
 from video_assets.storage.sources import SourceClips, is_table, read_source, source_directory
 from video_assets_tests.storage.test_listing import put
 

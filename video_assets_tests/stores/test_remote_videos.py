@@ -10,11 +10,11 @@ import pytest
 from video_assets.domain.clips import ListedFile
 from video_assets.domain.errors import StorageFailed
 from video_assets.domain.geometry import FrameSize
-from video_assets.domain.limits import Limits
 from video_assets.domain.sampling import Timeline
 from video_assets.media.decode.clips import decode_clip
 from video_assets.media.probe import probe_video
 from video_assets.pipeline.manifest.probing import ProbeJob, probe_file
+from video_assets.settings import DEFAULT_LIMITS
 from video_assets.storage import object_requests as object_listing
 from video_assets.storage import objects
 from video_assets.storage.addresses import stat_file
@@ -54,7 +54,7 @@ def test_ten_frames_of_a_video_of_300_megabytes_fetch_at_most_15_percent_of_it(
     assert fetched <= 0.15 * size_bytes
 
     bucket.proxy.log.clear()
-    facts = probe_file(ProbeJob(bucket.at("videos"), stat_file(path, "long.mp4"), Limits()))
+    facts = probe_file(ProbeJob(bucket.at("videos"), stat_file(path, "long.mp4"), DEFAULT_LIMITS))
     assert facts.video == probe_video(local)
     assert sum(request.num_bytes for request in bucket.proxy.log if request.method == "GET") <= 0.05 * size_bytes
     bucket.client.delete_object(Bucket=bucket.name, Key="videos/long.mp4")
@@ -63,7 +63,7 @@ def test_ten_frames_of_a_video_of_300_megabytes_fetch_at_most_15_percent_of_it(
 def test_a_small_video_is_fetched_by_one_request_and_hashed_as_a_local_one_is(bucket: Bucket, tmp_path: Path) -> None:
     local = write_video(tmp_path / "a.mp4", seed=1)
     path = bucket.put("videos/run/a.mp4", local.read_bytes())
-    facts = probe_file(ProbeJob(bucket.at("videos"), stat_file(path, "run/a.mp4"), Limits()))
+    facts = probe_file(ProbeJob(bucket.at("videos"), stat_file(path, "run/a.mp4"), DEFAULT_LIMITS))
     assert facts.content_hash == hashlib.sha256(local.read_bytes()).hexdigest()
     assert facts.video == probe_video(local)
     assert [request.method for request in bucket.proxy.log].count("GET") == 1
@@ -114,7 +114,7 @@ def test_a_store_that_cannot_be_reached_is_not_taken_for_a_bad_video(
     listed = stat_file(path, "run/a.mp4")
     bucket.proxy.refused = r"GET .*a\.mp4"
     with pytest.raises(StorageFailed, match=r"s3://.*a\.mp4 cannot be read: .*see that the store can be reached"):
-        probe_file(ProbeJob(bucket.at("videos"), listed, Limits()))
+        probe_file(ProbeJob(bucket.at("videos"), listed, DEFAULT_LIMITS))
     bucket.proxy.refused = r"HEAD .*a\.mp4"
     with pytest.raises(StorageFailed, match=r"cannot be looked at"):
         path.exists()

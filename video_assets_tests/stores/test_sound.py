@@ -1,6 +1,5 @@
 """The sound of videos in a store, and what a trial says of such videos."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from video_assets.pipeline.plan.trial import trial_jobs, try_clips
@@ -9,7 +8,7 @@ from video_assets_tests.pipeline.stages import LIMITS, InThisProcess, Stages
 from video_assets_tests.pipeline.test_captions_and_sound import SEQUENCES, sounding_source
 from video_assets_tests.stores.conftest import Bucket
 
-WITH_SOUND = replace(SEQUENCES, audio_sample_rate=16_000)
+WITH_SOUND = SEQUENCES.replace(audio_sample_rate=16_000)
 
 
 def stages_with_sound(bucket: Bucket, tmp_path: Path) -> tuple[Stages, Stages]:
@@ -39,7 +38,8 @@ def test_sound_of_videos_in_a_store_gives_the_records_of_a_local_build(bucket: B
 def test_a_trial_of_videos_in_a_store_fetches_each_once(bucket: Bucket, tmp_path: Path) -> None:
     _, stored = stages_with_sound(bucket, tmp_path)
     report = stored.plan(WITH_SOUND)
-    jobs = trial_jobs(stored.paths, report, [WITH_SOUND, replace(WITH_SOUND, resolution=16)], LIMITS)
+    encodings = [WITH_SOUND, WITH_SOUND.replace(resolution=16)]
+    jobs = trial_jobs(stored.paths, report, encodings, LIMITS)
     before = len(bucket.proxy.log)
     assert try_clips(jobs, InThisProcess(), num_processes=2).num_stored == 3
     fetched = [request.path for request in bucket.proxy.log[before:] if request.method == "GET"]

@@ -11,8 +11,8 @@ import av.stream
 import numpy as np
 from numpy.typing import NDArray
 
-from video_assets.domain.limits import Limits
-from video_assets.media.open.video import DEFAULT_LIMITS, OpenVideo, VideoSource, lose, losses_named, open_video
+from video_assets.media.open.video import OpenVideo, VideoSource, lose, losses_named, open_video
+from video_assets.settings import DEFAULT_LIMITS, Limits
 
 Samples = NDArray[np.float32]
 

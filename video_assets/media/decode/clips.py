@@ -6,7 +6,6 @@ from functools import partial
 
 from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.geometry import FrameSize
-from video_assets.domain.limits import Limits
 from video_assets.domain.sampling import Timeline
 from video_assets.media.decode.by_index import decode_indexed
 from video_assets.media.decode.convert import FrameConverter
@@ -15,7 +14,8 @@ from video_assets.media.index.clock import shown_at
 from video_assets.media.index.matroska_part import Part, read_part_index
 from video_assets.media.index.packet_index import PacketIndex, read_index
 from video_assets.media.index.packets import FrameDamaged, IndexNotTrusted, TableNotTrusted
-from video_assets.media.open.video import DEFAULT_LIMITS, OpenVideo, VideoSource, losses_named, open_video
+from video_assets.media.open.video import OpenVideo, VideoSource, losses_named, open_video
+from video_assets.settings import DEFAULT_LIMITS, Limits
 
 __all__ = ["Choose", "DecodedFrames", "NotTogether", "decode_clip", "decode_frames", "decode_spans"]
 

@@ -39,9 +39,9 @@ from video_assets.domain.geometry import (
     fit_frame,
     orientation_from_matrix,
 )
-from video_assets.domain.limits import Limits
 from video_assets.media.images import LONGEST_SIDE_PX
 from video_assets.media.open.video import check_pixels, lose
+from video_assets.settings import Limits
 
 _EXACT: Final = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
 _AREA: Final = int(Interpolation.AREA | _EXACT)  # when enlarging, swscale's AREA is bilinear

@@ -10,13 +10,11 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from video_assets.domain.geometry import FrameSize, round_half_up
-from video_assets.domain.limits import Limits
 from video_assets.domain.sampling import Timeline
 from video_assets.media.decode.convert import FrameConverter
 from video_assets.media.index.bitstream import least_raw_bytes
 from video_assets.media.index.clock import frame_times, shown_at, timeline_of
 from video_assets.media.open.video import (
-    DEFAULT_LIMITS,
     OpenVideo,
     VideoSource,
     check_length,
@@ -25,6 +23,7 @@ from video_assets.media.open.video import (
     losses_named,
     open_video,
 )
+from video_assets.settings import DEFAULT_LIMITS, Limits
 
 KEPT_BYTES: Final = 16 * 2**20
 """Decoded frames up to this much are kept until it is known which are wanted."""

@@ -22,9 +22,9 @@ from av.codec.codec import UnknownCodecError
 
 from video_assets.domain.clips import Loss, LossReason, VideoLost
 from video_assets.domain.errors import VideoAssetsError
-from video_assets.domain.limits import Limits
 from video_assets.media.memory import keep_freed_memory
 from video_assets.media.open.formats import CONTAINERS, NamedBytes, evident_format
+from video_assets.settings import Limits
 
 
 class ElsewhereVideo(Protocol):
@@ -48,7 +48,6 @@ class ElsewhereVideo(Protocol):
 VideoSource = Path | bytes | ElsewhereVideo
 """A local path, the file's bytes, or a video elsewhere."""
 
-DEFAULT_LIMITS = Limits()
 
 READ_BYTES = 64 * 1024
 """How much FFmpeg asks for at once. Below 128 kB, where malloc would map and unmap fresh memory for every read."""

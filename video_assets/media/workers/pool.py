@@ -21,9 +21,9 @@ from typing import Any, Generic, Self, TypeVar
 
 from video_assets.domain.clips import Loss
 from video_assets.domain.errors import SettingsError
-from video_assets.domain.limits import Limits
 from video_assets.media.workers.process import Ending, Lane
 from video_assets.media.workers.server import DecodingContext, start_server_ahead
+from video_assets.settings import DEFAULT_LIMITS, Limits
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -68,7 +68,7 @@ class DecodingPool:
     They import nothing of the main module, so neither dagster nor tensorflow.
     """
 
-    def __init__(self, num_workers: int, limits: Limits = Limits(), modules: Sequence[str] = ()) -> None:  # noqa: B008  (frozen)
+    def __init__(self, num_workers: int, limits: Limits = DEFAULT_LIMITS, modules: Sequence[str] = ()) -> None:
         """Take up to `num_workers` processes; each job gets `limits.clip_seconds` and `limits.memory_bytes`.
 
         `modules` are loaded once, before the processes are made: those of functions that will be mapped later.

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from video_assets.domain.clips import Loss
-from video_assets.domain.limits import Limits
 from video_assets.media.workers.jobs import Answer, prepare_worker, run_job
 from video_assets.media.workers.server import ENDED_WITHOUT_RESULT, DecodingContext
+from video_assets.settings import Limits
 
 _MAX_CRASHES = 2
 _MAX_FALSE_STARTS = 3

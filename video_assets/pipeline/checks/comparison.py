@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from video_assets.domain.checks import frame_mse, misplaced_frame, psnr_from_mse
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
-from video_assets.domain.limits import Limits
 from video_assets.media.decode.sequential import reference_frames
 from video_assets.media.images import decode_image, encode_image, encode_images, scaled_to_height
+from video_assets.settings import Limits
 from video_assets.storage.remote_files import locate_video
 
 PSNR_MARGIN_DB = 1.5

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from video_assets.domain.checks import CheckOutcome
-from video_assets.domain.encoding import Encoding, Layout
+from video_assets.domain.encoding import Encoding
 from video_assets.domain.labels import split_labels
 from video_assets.domain.splits import Split
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
@@ -43,6 +43,7 @@ from video_assets.report.card import (
 from video_assets.report.charts import nice_histogram
 from video_assets.report.contact_sheet import SampledClip, evenly
 from video_assets.report.recipes import GardenDataset, fit_sentence, reader_lines
+from video_assets.settings import Layout
 from video_assets.storage.files import read_part
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.quarantine import accepted_losses

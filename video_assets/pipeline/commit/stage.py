@@ -57,7 +57,7 @@ def commit_dataset(
     settings: DatasetSettings,
     check: Callable[[str], Sequence[CheckOutcome]],
 ) -> CommitReport:
-    """Commits the plan: its shards become the dataset, under this licence, or that of the commit before.
+    """Commit the plan: its shards become the dataset.
 
     Shards that the committed dataset does not hold yet are checked first: `check` is called with each key.
     `dataset_info.json` is swapped last; until then readers see the old dataset. Files of retired shards stay

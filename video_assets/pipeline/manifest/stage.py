@@ -1,10 +1,10 @@
 """Stage 1: list the source, open what is new, and write down every clip that can be used."""
 
 import json
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -12,7 +12,6 @@ from video_assets.domain.clips import LeftOut, ListedFile, Loss, LostSource, Wan
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.hashing import json_digest
 from video_assets.domain.labels import append_labels
-from video_assets.domain.limits import Limits, TableLimits
 from video_assets.domain.progress import Progress, silent
 from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.dataset_state import LABELS_NOTE, known_labels, labels_data, refuse_lost
@@ -26,15 +25,16 @@ from video_assets.pipeline.manifest.excluded import (
     without_conflicts,
 )
 from video_assets.pipeline.manifest.new_files import settled_files
+from video_assets.pipeline.noted_settings import settings_note
 from video_assets.pipeline.pinned import PinnedSettings
-from video_assets.pipeline.settings import SourceSettings
+from video_assets.settings import Limits, ManifestSettings
 from video_assets.storage.files import remove_temporaries, write_if_changed
 from video_assets.storage.listing import NOT_LISTED, NOT_SEEN
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
 from video_assets.storage.schemas import FACTS_FIELDS, LEFT_OUT, MANIFEST
 from video_assets.storage.sources import SourceClips, is_table, read_source
-from video_assets.storage.tables import read_noted_table, read_notes, rows_digest, write_table
+from video_assets.storage.tables import read_noted_table, rows_digest, write_table
 
 if TYPE_CHECKING:
     from video_assets.pipeline.manifest.probing import FileFacts
@@ -78,7 +78,7 @@ class TooManyLost(BuildRefused):
 def build_manifest(
     source: Path,
     paths: DatasetPaths,
-    settings: SourceSettings,
+    settings: ManifestSettings,
     make_pool: PoolMaker,
     progress: Progress = silent,
 ) -> ManifestReport:
@@ -107,7 +107,7 @@ def update_manifest(
     source: Path,
     asked: SourceClips,
     paths: DatasetPaths,
-    settings: SourceSettings,
+    settings: ManifestSettings,
     make_pool: PoolMaker,
     progress: Progress = silent,
 ) -> ManifestReport:
@@ -141,28 +141,12 @@ def update_manifest(
     report.multi_label = settings.multi_label
     report.labels = append_labels(known, class_counts(clips, multi_label=settings.multi_label))
     write_if_changed(paths.labels, labels_data(report.labels))  # before its second copy; see `known_labels`
-    notes = {"source": str(source.absolute()), "settings": json.dumps(asdict(settings))}
-    notes[LABELS_NOTE] = json.dumps(report.labels)
+    notes = {"source": str(source.absolute()), **settings_note(settings), LABELS_NOTE: json.dumps(report.labels)}
     write_table(paths.manifest, report.clips, MANIFEST, notes)
     return report
 
 
-def manifest_settings(paths: DatasetPaths) -> SourceSettings:
-    """The settings under which the manifest was made; the stages after it keep its limits.
-
-    Raises:
-        BuildRefused: if there is no manifest.
-    """
-    notes = read_notes(paths.manifest)
-    if notes is None:
-        raise BuildRefused(f"there is no manifest in {paths.directory}; materialize manifest first")
-    values = json.loads(notes["settings"])
-    values["limits"], values["include"] = Limits(**values["limits"]), tuple(values["include"])
-    values["table_limits"] = TableLimits(**values.get("table_limits", {}))  # manifests of before have none
-    return SourceSettings(**values)
-
-
-def _refuse_single_labels(paths: DatasetPaths, settings: SourceSettings) -> None:
+def _refuse_single_labels(paths: DatasetPaths, settings: ManifestSettings) -> None:
     """Label sets must not become classes of their own: `labels.txt` would keep them for ever."""
     pinned = PinnedSettings.of_plan(paths)
     if pinned is not None and pinned.encoding.multi_label and not settings.multi_label:
@@ -232,7 +216,7 @@ def _open_files(
     asked: SourceClips,
     previous: pd.DataFrame,
     paths: DatasetPaths,
-    settings: SourceSettings,
+    settings: ManifestSettings,
     make_pool: PoolMaker,
     progress: Progress,
 ) -> tuple[pd.DataFrame, list[LostSource], ManifestReport]:
@@ -309,16 +293,3 @@ def _with_facts(wanted: pd.DataFrame, facts: "dict[str, FileFacts]") -> pd.DataF
         index=rows.index,
     )
     return pd.concat([rows, columns], axis=1)
-
-
-KEPT_SETTINGS: Final = ("group_pattern", "include")
-"""Left out in a later build, a group would come apart into train and test, and clips that were not wanted come in."""
-
-
-def kept_settings(paths: DatasetPaths, settings: SourceSettings, given: Collection[str]) -> SourceSettings:
-    """The settings with what the dataset was built with last, for those of `KEPT_SETTINGS` that are not `given`."""
-    kept = [name for name in KEPT_SETTINGS if name not in given]
-    if not kept or not paths.manifest.exists():
-        return settings
-    before = manifest_settings(paths)
-    return replace(settings, **{name: getattr(before, name) for name in kept})

@@ -1,24 +1,24 @@
 """Stage 3: the plan, the dataset's lock file: which clip goes to which shard, under which encoding."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from video_assets.domain.clips import PASSING_REASONS
-from video_assets.domain.encoding import ENCODER_VERSION, Encoding, changed_fields, what_cannot_be_stored
+from video_assets.domain.encoding import ENCODER_VERSION, Encoding, changed_fields
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.forecast import ExpectedBuild, usual_record_bytes
 from video_assets.domain.hashing import json_digest
 from video_assets.domain.plan import assign_shards
 from video_assets.domain.splits import Split
 from video_assets.pipeline.dataset_state import refuse_lost
-from video_assets.pipeline.manifest.stage import manifest_settings
+from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.plan.table import live_shards, not_stored_words, partition_keys, planned_rows
 from video_assets.records.layouts import layout_codec
-from video_assets.settings import PlanSettings
+from video_assets.settings import PlanSettings, what_cannot_be_stored
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import (
     FIRST_VERSION,
@@ -68,29 +68,28 @@ class PlanReport:
 def build_plan(
     paths: DatasetPaths, settings: PlanSettings, *, version_source: DatasetPaths | None = None
 ) -> PlanReport:
-    """Writes `plan.parquet` and `encoding.json`.
+    """Write `plan.parquet` and `encoding.json`.
 
-    With `retry_lost`, shards that lost a clip to a fault that may pass are superseded, so that it is tried again.
-    `version_source` is where version directories are looked for, if it is another place (a dry run). Shards that are
-    planned already keep their rows. What is new is put into new shards; see `domain.plan.assign_shards`.
+    With `settings.retry_lost`, shards that lost a clip to a fault that may pass are superseded, so that it is tried
+    again. `version_source` is where version directories are looked for, if it is another place (a dry run). Shards that
+    are planned already keep their rows. What is new is put into new shards; see `domain.plan.assign_shards`.
 
     Raises:
         SettingsError: if this version cannot write the layout, or the layout has no place for sound, or for several
             labels, that are asked for.
-        BuildRefused: if the dataset exists under another encoding and `new_version` is not set.
+        BuildRefused: if the dataset exists under another encoding and `settings.new_version` is not set.
         FileDamaged: if a table is not as it was written, or the plan of a committed dataset is lost.
     """
-    encoding = settings.encoding
-    if paths.manifest.exists():
-        encoding = replace(encoding, multi_label=manifest_settings(paths).multi_label)
+    multi_label = paths.manifest.exists() and manifest_settings(paths).multi_label
+    encoding = Encoding.of(settings.encoding, multi_label=multi_label)
     layout_codec(encoding.layout)
-    if told := what_cannot_be_stored(encoding):
+    if told := what_cannot_be_stored(encoding, multi_label=multi_label):
         raise SettingsError(told)
     before = PinnedSettings.of_plan(paths)
     previous = read_table(paths.plan, PLAN)
     if before is None or previous.empty:
         refuse_lost(version_source or paths, paths.plan)
-    clips = planned_rows(paths, previous, multi_label=encoding.multi_label)
+    clips = planned_rows(paths, previous, multi_label=multi_label)
     pinned, is_same = _pin(paths, before, encoding, settings, version_source or paths)
     if not is_same:
         previous = previous.iloc[:0]
@@ -215,11 +214,11 @@ def needs_new_version(paths: DatasetPaths) -> bool:
     return before is not None and _has_shards(paths, before.version)
 
 
-def planned_clips_per_shard(sharding: PlanSettings, encoding: Encoding) -> int:
-    """Clips of a shard of a new version: as many as are asked for, or as make about `shard_megabytes`."""
-    if sharding.clips_per_shard >= 1:
-        return sharding.clips_per_shard
-    return max(1, round(sharding.shard_megabytes * 1e6 / usual_record_bytes(encoding)))
+def planned_clips_per_shard(settings: PlanSettings, encoding: Encoding) -> int:
+    """Return the clips of a shard of a new version: as many as are asked for, or as make about `shard_megabytes`."""
+    if settings.clips_per_shard >= 1:
+        return settings.clips_per_shard
+    return max(1, round(settings.shard_megabytes * 1e6 / usual_record_bytes(encoding)))
 
 
 def _has_shards(paths: DatasetPaths, version: str) -> bool:

@@ -151,5 +151,6 @@ def _by_frames(encodings: Iterable[Encoding]) -> list[list[Encoding]]:
     """Return the encodings in groups that store the same frames."""
     groups: dict[Encoding, list[Encoding]] = {}
     for encoding in dict.fromkeys(encodings):
-        groups.setdefault(replace(encoding, image_format="jpeg", jpeg_quality=100), []).append(encoding)
+        frames = encoding.replace(image_format="jpeg", jpeg_quality=100)
+        groups.setdefault(frames, []).append(encoding)
     return list(groups.values())

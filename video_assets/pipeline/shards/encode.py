@@ -11,7 +11,6 @@ from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import StorageFailed
 from video_assets.domain.geometry import FrameSize
-from video_assets.domain.limits import Limits
 from video_assets.domain.plan import PlannedClip
 from video_assets.domain.sampling import KnownTimeline, Timeline, choose_timestamps, span_us
 from video_assets.media.decode.audio import decode_audio
@@ -21,6 +20,7 @@ from video_assets.media.index.matroska_part import LONG_FRAMES, Part
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import frame_record
 from video_assets.records.layouts import layout_codec
+from video_assets.settings import Limits
 from video_assets.storage.addresses import stat_file
 from video_assets.storage.remote_files import RemoteVideo, locate_video
 

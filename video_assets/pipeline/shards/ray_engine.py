@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from video_assets.domain.errors import SettingsError, VideoAssetsError
-from video_assets.domain.limits import Limits
 from video_assets.domain.progress import Progress, silent
 from video_assets.media.workers.pool import DecodingPool
 from video_assets.pipeline.shards.stage import (
@@ -26,6 +25,7 @@ from video_assets.pipeline.shards.stage import (
     build_here,
     encoder_versions,
 )
+from video_assets.settings import Limits
 
 MAX_RETRIES = 3
 """How often a shard is given to another worker: after the loss of one, or a failure that another may not have."""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from video_assets.domain.clips import Loss
 from video_assets.domain.errors import BuildRefused, FileDamaged
-from video_assets.domain.limits import Limits
 from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.domain.progress import Counter, Progress, silent
 from video_assets.domain.sampling import KnownTimeline
@@ -22,6 +21,7 @@ from video_assets.pipeline.plan.table import ReadPlan, read_plan
 from video_assets.pipeline.shards.pending import is_current
 from video_assets.records.framing import FramingError, read_records
 from video_assets.records.layouts import layout_codec
+from video_assets.settings import Limits
 from video_assets.storage.addresses import open_address
 from video_assets.storage.files import AtomicFile, remove_temporaries
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key

@@ -1,6 +1,5 @@
 """Stage 2: assign every group of clips to a split, and never move it again."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
@@ -10,15 +9,16 @@ from numpy.typing import NDArray
 
 from video_assets.domain.clips import Loss, LostSource
 from video_assets.domain.splits import SPLITS, Split, Unit, assign_splits, component_keys, split_named
+from video_assets.domain.text import MAX_NAMED
 from video_assets.pipeline.dataset_state import refuse_lost
 from video_assets.pipeline.label_sets import by_class
-from video_assets.pipeline.manifest.stage import manifest_settings
-from video_assets.pipeline.settings import MAX_NAMED, SplitSettings
+from video_assets.pipeline.noted_settings import manifest_settings, settings_note
 from video_assets.pipeline.splits.conflicts import groups_of, without_contradictions
+from video_assets.settings import SplitSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
 from video_assets.storage.schemas import MANIFEST, SPLIT, SPLIT_HISTORY
-from video_assets.storage.tables import read_notes, read_table, rows_digest, write_table
+from video_assets.storage.tables import read_table, rows_digest, write_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,8 @@ def build_splits(paths: DatasetPaths, settings: SplitSettings) -> SplitReport:
     clips, splits = clips[is_kept], splits[is_kept]
     lost += official_lost
     replace_stage(paths.quarantine, "splits", quarantine_rows(lost))
-    notes = {"settings": json.dumps(asdict(settings))}
-    write_table(paths.split_history, _extend_history(history, clips, splits), SPLIT_HISTORY, notes)
+    history = _extend_history(history, clips, splits)
+    write_table(paths.split_history, history, SPLIT_HISTORY, settings_note(settings))
     report = SplitReport({}, settings.test_fraction, settings.val_fraction, num_new, ignored, multi_label, lost)
     for split in SPLITS:
         rows = clips.loc[splits == split, SPLIT.names].reset_index(drop=True)
@@ -98,12 +98,6 @@ def build_splits(paths: DatasetPaths, settings: SplitSettings) -> SplitReport:
             write_table(paths.split(split), rows, SPLIT)
         report.splits[split] = rows
     return report
-
-
-def split_settings(paths: DatasetPaths) -> SplitSettings:
-    """The settings under which clips were assigned last; the defaults where none were."""
-    notes = read_notes(paths.split_history)
-    return SplitSettings() if notes is None else SplitSettings(**json.loads(notes["settings"]))
 
 
 def _known_splits(clips: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:

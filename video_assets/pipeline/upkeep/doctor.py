@@ -16,9 +16,9 @@ from packaging.requirements import Requirement
 
 from video_assets.domain.checks import Finding, ok, problem, warning
 from video_assets.domain.clips import Loss
-from video_assets.domain.limits import Limits
 from video_assets.media.workers.pool import DecodingPool, num_cores
 from video_assets.pipeline.upkeep.doctor_places import check_clock, check_disk, check_locks, check_root, check_source
+from video_assets.settings import ManifestSettings
 from video_assets.storage.addresses import is_remote
 
 PYTHON_RANGE = ((3, 11), (3, 13))
@@ -115,7 +115,7 @@ def check_processor(flags: Path = Path("/proc/cpuinfo")) -> Finding:
 
 def check_codecs(try_codec: "Callable[[DecodingPool], Mapping[str, str]] | None" = None) -> Finding:
     """Made clips of the usual codecs are decoded, in a decoding process."""
-    with DecodingPool(1, Limits(clip_seconds=30)) as pool:
+    with DecodingPool(1, ManifestSettings(clip_seconds=30).limits) as pool:
         wrong = (try_codec or _tried_codecs)(pool)
     faults = [f"{name}: {fault}" for name, fault in wrong.items() if fault]
     if faults:

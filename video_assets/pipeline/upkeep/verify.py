@@ -7,7 +7,7 @@ from video_assets.domain.checks import COMPARED_RECORDS, CheckOutcome
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.dataset_state import committed_counts
-from video_assets.pipeline.manifest.stage import manifest_settings
+from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.upkeep.integrity import find_damage, integrity_outcomes
 from video_assets.storage.paths import DatasetPaths
