@@ -25,7 +25,8 @@ from video_assets.domain.errors import (
 from video_assets.domain.text import sequence_of
 
 if TYPE_CHECKING:
-    from video_assets.pipeline.dry_run import DryRunSettings
+    from video_assets.defs.report_thread import ReportThread
+    from video_assets.environment import Environment
     from video_assets.report.terminal import Screen
     from video_assets.storage.paths import DatasetPaths
 
@@ -111,15 +112,13 @@ def _say_error(sentence: str) -> None:
     print(paragraph(f"video-assets: {sentence}"), file=sys.stderr)
 
 
-def _name_engine(options: argparse.Namespace) -> None:
-    from video_assets.defs.resources import CPUS_PER_SHARD_VARIABLE, ENGINE_VARIABLE, RAY_ADDRESS_VARIABLE
+def _environment(options: argparse.Namespace) -> "Environment":
+    """Return what the environment says of the engine, or the options where they are given."""
+    from video_assets.environment import Environment
 
-    given = {
-        ENGINE_VARIABLE: options.engine,
-        RAY_ADDRESS_VARIABLE: options.ray_address,
-        CPUS_PER_SHARD_VARIABLE: options.cpus_per_shard,
-    }
-    os.environ.update({name: str(value) for name, value in given.items() if value is not None})
+    given = {name: getattr(options, name) for name in ("engine", "ray_address", "cpus_per_shard")}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return Environment.read(os.environ).model_copy(update=chosen)
 
 
 def _paths(options: argparse.Namespace) -> "DatasetPaths":
@@ -153,9 +152,9 @@ def _failed_checks(checks: Sequence[Mapping[str, Any]]) -> str:
 
 def _build(options: argparse.Namespace) -> int:
     from video_assets.pipeline.build_command import run_build
-    from video_assets.run_config import read_settings
     from video_assets.report.screens import build_screen
     from video_assets.report.terminal import TerminalProgress
+    from video_assets.run_config import read_settings
 
     settings = read_settings(options.config, options.assignments)
     paths = _paths(options)
@@ -167,7 +166,7 @@ def _build(options: argparse.Namespace) -> int:
             paths,
             settings,
             num_workers=options.workers,
-            engine=_engine(options),
+            engine=_environment(options).shard_engine(),
             progress=TerminalProgress(sys.stderr),
             listeners=listeners,
         )
@@ -179,31 +178,6 @@ def _report_thread(paths: "DatasetPaths") -> "ReportThread":
     from video_assets.defs.report_thread import ReportThread
 
     return ReportThread(paths)
-
-
-def _settings(options: argparse.Namespace):
-    from video_assets.defs.config import DatasetConfig, PlanConfig, SourceConfig, SplitConfig
-    from video_assets.defs.run_config import check_run_config
-    from video_assets.defs.settings_file import read_run_config
-    from video_assets.settings import Settings
-
-    rc = read_run_config(options.config, options.assignments)
-    check_run_config(rc)
-    ops = {name: entry.get("config") or {} for name, entry in rc.get("ops", {}).items()}
-    from video_assets.pipeline.manifest.stage import kept_settings
-
-    given = ops.get("manifest", {})
-    settings = kept_settings(_paths(options), SourceConfig(**given).to_settings(), given)
-    return Settings(
-        settings,
-        SplitConfig(**ops.get("splits", {})).to_settings(),
-        PlanConfig(**ops.get("plan", {})).to_settings(),
-        DatasetConfig(**ops.get("dataset", {})).to_settings(),
-    )
-
-
-def _engine(options: argparse.Namespace):
-    return
 
 
 def _refuse_missing(source: Path) -> None:
@@ -223,23 +197,6 @@ def _plan(options: argparse.Namespace) -> int:
     )
     values |= {"config": str(options.config or ""), "set": list(options.assignments)}
     return _end(options, values, plan_screen(values))
-
-
-def _dry_run_settings(run_config: Mapping[str, Any]) -> "DryRunSettings":
-    from video_assets.defs.config import PlanConfig, SourceConfig, SplitConfig
-    from video_assets.pipeline.dry_run import DryRunSettings
-
-    given = {name: entry.get("config") or {} for name, entry in run_config.get("ops", {}).items()}
-    source, plan = given.get("manifest", {}), PlanConfig(**given.get("plan", {}))
-    return DryRunSettings(
-        source=SourceConfig(**source).to_settings(),
-        given=source,
-        splits=SplitConfig(**given.get("splits", {})).to_settings(),
-        encoding=plan.encoding.to_encoding(),
-        sharding=plan.to_settings(),
-        new_version=plan.new_version,
-        retry_lost=plan.retry_lost,
-    )
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -306,8 +263,7 @@ def _ui(options: argparse.Namespace) -> int:
     from video_assets.defs.ui import serve_ui
 
     _refuse_missing(options.source)
-    _name_engine(options)
-    return serve_ui(options.source, _paths(options), options.port)
+    return serve_ui(options.source, _paths(options), options.port, _environment(options))
 
 
 _COMMANDS = {

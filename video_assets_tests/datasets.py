@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from video_assets.run_config import settings_of
+from video_assets.settings import EncodingSettings, PlanSettings, Settings, SplitSettings
 from video_assets.storage.paths import DatasetPaths, VersionPaths
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NAME = "clips"
 SETTINGS = Settings(
     splits=SplitSettings(test_fraction=0.25),
-    plan=PlanSettings(clips_per_shard=4, encoding=Encoding(resolution=32, num_frames=5)),
+    plan=PlanSettings(clips_per_shard=4, encoding=EncodingSettings(resolution=32, num_frames=5)),
 )
 RUN_CONFIG = {
     "ops": {

@@ -53,7 +53,7 @@ def labelled(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def label_sets_built(labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """In the layout tfds, as the command builds it. Never changed by a test."""
-    from video_assets.defs.build import run_build
+    from video_assets.pipeline.build_command import run_build
 
     paths = DatasetPaths(tmp_path_factory.mktemp("built_sets"), "clips")
     settings = Settings(
@@ -61,11 +61,7 @@ def label_sets_built(labelled: Path, tmp_path_factory: pytest.TempPathFactory) -
         splits=SPLITTING,
         plan=SHARDING.replace(encoding=ENCODING.settings),
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("DAGSTER_HOME", raising=False)
-        for variable in ("SOURCE", "ROOT", "NAME", "WORKERS"):
-            patch.setenv(f"VIDEO_ASSETS_{variable}", "")
-        result = run_build(labelled, paths, settings, num_workers=2)
+    result = run_build(labelled, paths, settings, num_workers=2)
     assert result.exit_code == 0, result.refused
     return Built(labelled, paths)
 

@@ -18,10 +18,9 @@ from video_assets.domain.clips import LOSS_REASONS
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.splits import Split
 from video_assets.media.workers.pool import DecodingPool
-from video_assets.pipeline.commit.stage import commit_dataset
 from video_assets.pipeline.manifest.stage import build_manifest
 from video_assets.pipeline.shards.pending import shards_to_build
-from video_assets.settings import DatasetSettings, EncodingSettings, ManifestSettings, PlanSettings, Settings
+from video_assets.settings import EncodingSettings, ManifestSettings, PlanSettings, Settings
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.corpus import corpus_files, needs_corpus, require_corpus
 from video_assets_tests.pipeline.stages import LIMITS, Stages
@@ -47,17 +46,13 @@ class Twice:
 @pytest.fixture(scope="module", params=["ut_interaction/clips.csv", "ucf101"])
 def twice(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Twice:
     """A table whose groups span classes, and a folder whose names tell the groups."""
-    from video_assets.defs.build import run_build
+    from video_assets.pipeline.build_command import run_build
 
     source = require_corpus() / "labelled" / request.param
     paths = DatasetPaths(tmp_path_factory.mktemp("root"), "clips")
     settings = Settings(plan=PlanSettings(encoding=EncodingSettings(resolution=64), clips_per_shard=8))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("DAGSTER_HOME", raising=False)
-        for variable in ("SOURCE", "ROOT", "NAME", "WORKERS"):
-            patch.setenv(f"VIDEO_ASSETS_{variable}", "")
-        first = run_build(source, paths, settings, num_workers=2).as_dict()
-        second = run_build(source, paths, settings, num_workers=2).as_dict()
+    first = run_build(source, paths, settings, num_workers=2).as_dict()
+    second = run_build(source, paths, settings, num_workers=2).as_dict()
     return Twice(paths, first, second)
 
 
@@ -143,7 +138,7 @@ def stages_of(root: Path, include: str, encoding: Encoding) -> Stages:
 def nasty(tmp_path_factory: pytest.TempPathFactory) -> Stages:
     """Broken and hostile files, committed."""
     stages = stages_of(tmp_path_factory.mktemp("nasty"), "nasty/*", Encoding(num_frames=5, resolution=64))
-    commit_dataset(stages.paths, DatasetSettings(), LIMITS, POOL, max_failed_fraction=1.0)
+    stages.commit(max_failed_fraction=1.0)
     return stages
 
 

@@ -42,8 +42,8 @@ class RunCost:
 
 def build_dataset(folder: Path, num_shards: int) -> None:
     """A dataset of shards of one clip each, built as the command builds."""
-    from video_assets.defs.build import run_build
-
+    from video_assets.defs.report_thread import ReportThread
+    from video_assets.pipeline.build_command import run_build
     from video_assets.storage.paths import DatasetPaths
     from video_assets_tests.pipeline.videos import write_class
 
@@ -51,8 +51,8 @@ def build_dataset(folder: Path, num_shards: int) -> None:
     for name in _CLASSES:
         write_class(folder / "videos", name, range(1, num_clips + 1), range(1, 2))
     paths = DatasetPaths(folder / "root", "clips")
-    with contextlib.redirect_stdout(sys.stderr):
-        run_build(folder / "videos", paths, _SETTINGS, num_workers=2)
+    with contextlib.redirect_stdout(sys.stderr), ReportThread(paths) as thread:
+        run_build(folder / "videos", paths, _SETTINGS, num_workers=2, listeners=[thread])
 
 
 def run_range(folder: Path, num_partitions: int) -> None:

@@ -9,13 +9,10 @@ from typing import Any
 from tools.reliability.faults import Fault, FaultyDisk, Journal
 from video_assets.cli import main
 from video_assets.media.workers.pool import DecodingPool
-from video_assets.pipeline.commit.stage import commit_dataset
-from video_assets.pipeline.manifest.stage import build_manifest
-from video_assets.pipeline.plan.stage import build_plan
+from video_assets.pipeline.build import Steps
+from video_assets.pipeline.plan.table import read_plan
 from video_assets.pipeline.shards.encode import ClipJob, encode_clip
 from video_assets.pipeline.shards.pending import shards_to_build
-from video_assets.pipeline.shards.stage import build_shards
-from video_assets.pipeline.splits.stage import build_splits
 from video_assets.settings import (
     DEFAULT_LIMITS,
     DatasetSettings,
@@ -103,15 +100,16 @@ def run_stages(build: Build, encoding: Encoded = lambda _: None) -> None:
     _note_clips(encoding)
     paths = build.paths
     make_pool: Any = partial(DecodingPool, build.num_workers, LIMITS) if build.num_workers else NotingHere(encoding)
-    build_manifest(build.source, paths, ManifestSettings(max_failed_fraction=0.5), make_pool)
-    build_splits(paths, SplitSettings(test_fraction=0.3))
+    steps = Steps(paths=paths, pools_for=lambda _: make_pool)
+    steps.manifest(build.source, ManifestSettings(max_failed_fraction=0.5))
+    steps.splits(SplitSettings(test_fraction=0.3))
     chosen = EncodingSettings(resolution=build.resolution, num_frames=3)
-    build_plan(paths, PlanSettings(encoding=chosen, clips_per_shard=2, new_version=build.new_version))
-    reports = list(build_shards(paths, shards_to_build(paths), LIMITS, make_pool))
+    steps.plan(PlanSettings(encoding=chosen, clips_per_shard=2, new_version=build.new_version))
+    reports = list(steps.shards(read_plan(paths), shards_to_build(paths)))
     errors = [report.error for report in reports if report.error]
     if errors:
         raise OSError("; ".join(errors))
-    commit_dataset(paths, DatasetSettings(retired_grace_minutes=0.0), LIMITS, make_pool, max_failed_fraction=0.5)
+    steps.commit(DatasetSettings(retired_grace_minutes=0.0))
 
 
 def _note_clips(encoding: Encoded) -> None:

@@ -9,7 +9,7 @@ from video_assets.pipeline.upkeep.integrity import Damage, find_damage, stored_p
 from video_assets.pipeline.upkeep.repair import repair_dataset
 from video_assets.storage.files import file_sha256
 from video_assets.storage.paths import DatasetPaths
-from video_assets_tests.pipeline.stages import InThisProcess
+from video_assets_tests.pipeline.stages import steps_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +111,9 @@ def repair_campaign(paths: DatasetPaths, seed: int) -> tuple[int, list[str]]:
     faults: list[str] = []
     for flip in choose_flips(paths, len(before), seed):
         flip.turn()
-        report = repair_dataset(paths, None, lambda _: InThisProcess())
+        report = repair_dataset(steps_of(paths), None)
         if report.repaired != [flip.path] or {path: file_sha256(path) for path in files_at_risk(paths)} != before:
             faults.append(f"{flip} was not repaired: {report.failed}")
-        if repair_dataset(paths, None, lambda _: InThisProcess()).damaged:
+        if repair_dataset(steps_of(paths), None).damaged:
             faults.append(f"{flip} had to be repaired twice")
     return len(before), faults

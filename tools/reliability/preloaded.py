@@ -8,9 +8,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 import tensorflow as tf
 
 from tools.reliability import builds
-from video_assets.defs import build
+from video_assets.pipeline import build_command
 from video_assets.pipeline.checks import comparison
 from video_assets.pipeline.manifest import probing
 from video_assets.pipeline.shards import encode
 
-LOADED = (tf, build, builds, comparison, encode, probing)
+LOADED = (tf, build_command, builds, comparison, encode, probing)

@@ -38,7 +38,7 @@ from video_assets.settings import (
     SplitSettings,
 )
 from video_assets.storage.paths import parse_partition_key
-from video_assets_tests.pipeline.stages import InThisProcess
+from video_assets_tests.pipeline.stages import steps_of
 
 DISTURBED = 0.35
 RESOLUTIONS = (32, 24)
@@ -46,9 +46,10 @@ _WARM = 0.2
 """Share of the commits after which memory and metadata are taken for what they are to stay."""
 
 
-def build_by_dagster(build: Build) -> None:
-    """The same build by the command's own road: assets and checks on a real Dagster instance, decoding in processes."""
-    from video_assets.defs.build import run_build as run_on_dagster
+def build_by_command(build: Build) -> None:
+    """The same build as the command does it: reported to a real Dagster instance, decoding in processes."""
+    from video_assets.defs.report_thread import ReportThread
+    from video_assets.pipeline.build_command import run_build as run_command
 
     os.environ.pop("DAGSTER_HOME", None)
     encoding = EncodingSettings(resolution=build.resolution, num_frames=3)
@@ -58,7 +59,8 @@ def build_by_dagster(build: Build) -> None:
         plan=PlanSettings(encoding=encoding, clips_per_shard=2),
         dataset=DatasetSettings(retired_grace_minutes=0.0),
     )
-    result = run_on_dagster(build.source, build.paths, settings, num_workers=1)
+    with ReportThread(build.paths) as thread:
+        result = run_command(build.source, build.paths, settings, num_workers=1, listeners=[thread])
     assert result.exit_code == 0, f"{result.refused}; {[check for check in result.checks if not check.passed]}"
 
 
@@ -130,7 +132,7 @@ class Soak:
 
     def _by_dagster(self, what: str) -> None:
         self.disturbances["none, but built by Dagster"] += 1
-        Child(self.folder / "dagster.log", build_by_dagster, self.build).finish(300)
+        Child(self.folder / "dagster.log", build_by_command, self.build).finish(300)
         self._check(f"{what}, by Dagster")
 
     def _check(self, what: str) -> None:
@@ -196,7 +198,7 @@ class Soak:
             self.faults.append(f"{flip} was not found, or another file was: {find_damage(self.build.paths)}")
         flip.turn()  # the source has moved on, so that this shard may have no source any more
         os.utime(flip.path, ns=(times.st_atime_ns, times.st_mtime_ns))
-        report = repair_dataset(self.build.paths, None, lambda _: InThisProcess())
+        report = repair_dataset(steps_of(self.build.paths), None)
         if report.damaged:
             self.faults.append(f"{flip}: turned back, it is still called damaged")
 

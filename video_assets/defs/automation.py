@@ -23,7 +23,7 @@ from video_assets.domain.splits import Split
 from video_assets.pipeline.manifest.new_files import Decision, LookCursor, look
 from video_assets.pipeline.noted_settings import manifest_settings, split_settings
 from video_assets.pipeline.pinned import PinnedSettings
-from video_assets.pipeline.shards.pending import SHARDS_PER_RUN, chunk_shards, read_backlog
+from video_assets.pipeline.shards.pending import chunk_shards, read_backlog
 from video_assets.run_config import as_run_config
 from video_assets.settings import ManifestSettings, PlanSettings, Settings
 from video_assets.storage.addresses import place_digest
@@ -98,7 +98,7 @@ def missing_shards_sensor(
     status: dg.DefaultSensorStatus,
     partitions: Mapping[Split, dg.DynamicPartitionsDefinition],
     jobs: Sequence[Any],
-    shards_per_run: int = SHARDS_PER_RUN,
+    shards_per_run: int,
 ) -> dg.SensorDefinition:
     """Looks at the plan and at the disk."""
 

@@ -15,32 +15,20 @@ from video_assets.defs.automation import (
 from video_assets.defs.checks import dataset_checks, shard_checks
 from video_assets.defs.jobs import dataset_jobs, verify_shards
 from video_assets.defs.partitions import shard_partitions
-from video_assets.defs.resources import (
-    AUTOMATION_VARIABLE,
-    DEFAULT_NAME,
-    NAME_VARIABLE,
-    ROOT_VARIABLE,
-    SOURCE_VARIABLE,
-    Dataset,
-    VideoSource,
-    decoding_from_environment,
-    engine_from_environment,
-    sensor_seconds_from_environment,
-    shards_per_run_from_environment,
-)
+from video_assets.defs.resources import Dataset, Decoding, Engine, VideoSource
 from video_assets.defs.shards import shards_asset
 from video_assets.domain.splits import SPLITS
+from video_assets.environment import Environment, variable_name
 
 
 def build_definitions() -> dg.Definitions:
     """One dataset's assets and checks; source, root and name come from the environment."""
-    name = os.environ.get(NAME_VARIABLE, DEFAULT_NAME)
-    is_automatic = os.environ.get(AUTOMATION_VARIABLE) == "on"
-    shards_per_run = shards_per_run_from_environment()
-    seconds = sensor_seconds_from_environment()
+    environment = Environment.read(os.environ)
+    name, is_automatic = environment.name, environment.automation == "on"
+    shards_per_run, seconds = environment.shards_per_run, environment.sensor_seconds
     sensor_status = dg.DefaultSensorStatus.RUNNING if is_automatic else dg.DefaultSensorStatus.STOPPED
     schedule_status = dg.DefaultScheduleStatus.RUNNING if is_automatic else dg.DefaultScheduleStatus.STOPPED
-    partitions = shard_partitions(os.environ.get(ROOT_VARIABLE, ""), name)
+    partitions = shard_partitions(environment.root, name)
     jobs = dataset_jobs()
     with warnings.catch_warnings():
         # Backfill policies and partitioned checks are beta and preview: hence the pin below dagster's next minor.
@@ -58,10 +46,14 @@ def build_definitions() -> dg.Definitions:
         ],
         schedules=[nightly_schedule(schedule_status), nightly_refresh_schedule(schedule_status)],
         resources={
-            "source": VideoSource(address=dg.EnvVar(SOURCE_VARIABLE)),
-            "dataset": Dataset(root=dg.EnvVar(ROOT_VARIABLE), name=name),
-            "engine": engine_from_environment(),
-            "decoding": decoding_from_environment(),
+            "source": VideoSource(address=dg.EnvVar(variable_name("source"))),
+            "dataset": Dataset(root=dg.EnvVar(variable_name("root")), name=name),
+            "engine": Engine(
+                kind=environment.engine,
+                ray_address=environment.ray_address,
+                cpus_per_shard=environment.cpus_per_shard,
+            ),
+            "decoding": Decoding(num_workers=environment.workers),
         },
         # Parallelism is the pool of decoding processes; a process for each step would pay for its imports.
         executor=dg.in_process_executor,

@@ -13,7 +13,7 @@ from video_assets.defs.partitions import partition_order, register_shards, shard
 from video_assets.defs.requests import keys_in_flight
 from video_assets.defs.shards import shard_materialization
 from video_assets.domain.checks import CheckOutcome
-from video_assets.domain.splits import SPLITS
+from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.checks.recorded import recorded_outcomes
 from video_assets.pipeline.commit.stage import CommitReport
 from video_assets.pipeline.manifest.stage import ManifestReport
@@ -23,8 +23,8 @@ from video_assets.pipeline.shards.stage import ShardReport, reused_shard
 from video_assets.pipeline.splits.stage import SplitReport
 from video_assets.storage.paths import DatasetPaths, keys_of_split, parse_partition_key
 
-_SPLIT_ASSETS = {split: f"{split}_split" for split in SPLITS}
-_SHARD_ASSETS = {split: f"{split}_shards" for split in SPLITS}
+_SPLIT_ASSETS: Mapping[Split, str] = {split: f"{split}_split" for split in SPLITS}
+_SHARD_ASSETS: Mapping[Split, str] = {split: f"{split}_shards" for split in SPLITS}
 
 
 @dataclass
@@ -82,9 +82,10 @@ class InstanceReport:
         assert self._plan is not None
         fingerprints = self._plan.fingerprints()
         inputs: dict[str, Input] = {}
-        for split, asset in _SHARD_ASSETS.items():
+        for split in SPLITS:
+            asset = _SHARD_ASSETS[split]
             mine = {key: fingerprints[key] for key in keys_of_split(list(fingerprints), split)}
-            self._report_unknown(asset, mine)
+            self._report_unknown(split, mine)
             inputs[asset] = partitioned_input(self.instance, dg.AssetKey(asset), mine)
         event = dg.AssetMaterialization(
             "dataset", metadata=metadata.of_dataset(report), tags=lineage_tags(report.data_version, inputs)
@@ -104,21 +105,24 @@ class InstanceReport:
             return
 
         @dg.op(name="report_checks_again")
-        def report_checks(context: dg.OpExecutionContext) -> None:
+        def report_checks_again(context: dg.OpExecutionContext) -> None:
             for evaluation in evaluations:
                 context.log_event(evaluation)  # pyright: ignore[reportArgumentType]  (it takes them)
 
+        @dg.job(name="report_checks")
+        def report_checks() -> None:
+            report_checks_again()
+
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-        report_checks.to_job(name="report_checks").execute_in_process(instance=self.instance, run_config=quiet)
+        report_checks.execute_in_process(instance=self.instance, run_config=quiet)
         self._repeated = []
 
-    def _report_unknown(self, asset: str, fingerprints: Mapping[str, str]) -> None:
+    def _report_unknown(self, split: Split, fingerprints: Mapping[str, str]) -> None:
         """Report shards that are right on disk and that another instance was told of, or none."""
         assert self._plan is not None
         partitions = shard_partitions(str(self.paths.root), self.paths.name)
-        split = next(name for name, known in _SHARD_ASSETS.items() if known == asset)
         statuses = self.instance.get_status_by_partition(
-            dg.AssetKey(asset), partition_keys=list(fingerprints), partitions_def=partitions[split]
+            dg.AssetKey(_SHARD_ASSETS[split]), partition_keys=list(fingerprints), partitions_def=partitions[split]
         )
         for key in fingerprints:
             if not statuses or statuses.get(key) is None:

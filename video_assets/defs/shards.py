@@ -15,7 +15,6 @@ from video_assets.domain.splits import Split
 from video_assets.domain.text import sequence_of
 from video_assets.pipeline.build import Rate, shard_failures
 from video_assets.pipeline.plan.table import ReadPlan, live_shards, read_plan
-from video_assets.pipeline.shards.pending import SHARDS_PER_RUN
 from video_assets.pipeline.shards.stage import ShardReport
 from video_assets.report.escape import shown
 from video_assets.storage.paths import VersionPaths
@@ -24,9 +23,7 @@ _RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL
 """What may pass (a full disk, a lost mount) is tried again; finished shards are not. A bad video never raises."""
 
 
-def shards_asset(
-    split: Split, partitions: dg.DynamicPartitionsDefinition, shards_per_run: int = SHARDS_PER_RUN
-) -> dg.AssetsDefinition:
+def shards_asset(split: Split, partitions: dg.DynamicPartitionsDefinition, shards_per_run: int) -> dg.AssetsDefinition:
     """The shards of one split."""
 
     @dg.asset(
@@ -108,10 +105,10 @@ def shard_materialization(
     plan: Input,
 ) -> dg.AssetMaterialization:
     """Return the event of a shard that is whole on disk, made from this version of the plan."""
-    told = metadata.of_shard(report) | {"run_clips_per_second": clips_per_second}
+    told = {**metadata.of_shard(report), "run_clips_per_second": clips_per_second}
     return dg.AssetMaterialization(
         asset_key=asset_key,
         partition=report.key,
-        metadata=told | metadata.shard_sheet(report, paths, labels),
+        metadata={**told, **metadata.shard_sheet(report, paths, labels)},
         tags=lineage_tags(report.fingerprint, {"plan": plan}),
     )

@@ -9,7 +9,7 @@ from typing import NoReturn
 import yaml
 
 from video_assets.defs.instance import prepare_home
-from video_assets.defs.resources import AUTOMATION_VARIABLE, NAME_VARIABLE, ROOT_VARIABLE, SOURCE_VARIABLE
+from video_assets.environment import Environment, variable_name
 from video_assets.storage.files import write_text
 from video_assets.storage.paths import DatasetPaths
 
@@ -19,7 +19,7 @@ _WORKSPACE = {
 }
 
 
-def serve_ui(source: Path, paths: DatasetPaths, port: int) -> NoReturn:
+def serve_ui(source: Path, paths: DatasetPaths, port: int, built_on: Environment) -> NoReturn:
     """Serves until it is interrupted."""
     home = prepare_home(paths)
     workspace = home / "workspace.yaml"
@@ -27,10 +27,11 @@ def serve_ui(source: Path, paths: DatasetPaths, port: int) -> NoReturn:
     environment = {
         **os.environ,
         "DAGSTER_HOME": str(home.absolute()),
-        SOURCE_VARIABLE: str(source.absolute()),
-        ROOT_VARIABLE: str(paths.root),
-        NAME_VARIABLE: paths.name,
-        AUTOMATION_VARIABLE: os.environ.get(AUTOMATION_VARIABLE, "on"),
+        **built_on.as_variables(),
+        variable_name("source"): str(source.absolute()),
+        variable_name("root"): str(paths.root),
+        variable_name("name"): paths.name,
+        variable_name("automation"): os.environ.get(variable_name("automation"), "on"),
     }
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-h", HOST, "-p", str(port)]
     sys.stdout.write(f"Dagster UI of {paths.directory}: http://{HOST}:{port}\n")

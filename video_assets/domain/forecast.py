@@ -10,7 +10,7 @@ and spans of one video that a build decodes together, so it is faster than said 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -182,7 +182,7 @@ def smaller_frames(encoding: Encoding) -> Encoding:
     172
     """
     sides = [window.resolution for window in MODEL_WINDOWS if window.resolution < encoding.resolution]
-    return replace(encoding, resolution=max(sides) if sides else max(8, round(encoding.resolution * 0.75)))
+    return encoding.replace(resolution=max(sides) if sides else max(8, round(encoding.resolution * 0.75)))
 
 
 def lower_quality(encoding: Encoding) -> Encoding:
@@ -192,10 +192,10 @@ def lower_quality(encoding: Encoding) -> Encoding:
     85
     """
     if not encoding.stores_images:
-        return replace(encoding, layout="tfds")
+        return encoding.replace(layout="tfds")
     if encoding.image_format == "png":
-        return replace(encoding, image_format="jpeg")
-    return replace(encoding, jpeg_quality=max(1, encoding.jpeg_quality - 10))
+        return encoding.replace(image_format="jpeg")
+    return encoding.replace(jpeg_quality=max(1, encoding.jpeg_quality - 10))
 
 
 def quality_within(budget_bytes: float, bytes_of: Mapping[int, float]) -> int | None:

@@ -13,7 +13,6 @@ from typing import Protocol
 
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.errors import BuildRefused
-from video_assets.domain.limits import Limits
 from video_assets.domain.progress import Progress, after_first, silent
 from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
@@ -25,7 +24,8 @@ from video_assets.pipeline.checks.recorded import (
 )
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.commit.stage import CommitReport, commit_dataset
-from video_assets.pipeline.manifest.stage import ManifestReport, build_manifest, manifest_settings
+from video_assets.pipeline.manifest.stage import ManifestReport, build_manifest
+from video_assets.pipeline.noted_settings import manifest_settings, own_settings
 from video_assets.pipeline.plan.last_build import expect_build, read_last_build
 from video_assets.pipeline.plan.stage import PlanReport, build_plan
 from video_assets.pipeline.plan.table import ReadPlan, read_plan
@@ -33,7 +33,7 @@ from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import ShardEngine, ShardReport, build_shards
 from video_assets.pipeline.splits.stage import SplitReport, build_splits
 from video_assets.pipeline.write_locks import writing_shards, writing_tables
-from video_assets.settings import DatasetSettings, ManifestSettings, PlanSettings, Settings, SplitSettings
+from video_assets.settings import DatasetSettings, Limits, ManifestSettings, PlanSettings, Settings, SplitSettings
 from video_assets.storage.files import file_sha256
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 
@@ -48,7 +48,8 @@ class Steps:
     """The steps that build one dataset, each on its own.
 
     `engine` builds shards elsewhere; None: in decoding processes of this machine. `within_build` says that the caller
-    holds the build lock alone, so that no step asks for it again.
+    holds the build lock alone, so that no step asks for it again. `version_source` is where existing versions are
+    looked for, if that is another place: a dry run works on copies of the tables.
     """
 
     paths: DatasetPaths
@@ -56,6 +57,7 @@ class Steps:
     progress: Progress = silent
     engine: ShardEngine | None = None
     within_build: bool = False
+    version_source: DatasetPaths | None = None
 
     def manifest(self, source: Path, settings: ManifestSettings) -> ManifestReport:
         """List, open and label the videos; see `build_manifest`."""
@@ -71,7 +73,7 @@ class Steps:
         """Assign clips to shards; see `build_plan`."""
         with writing_tables(self.paths, "plan", within_build=self.within_build):
             last_build = read_last_build(self.paths)
-            report = build_plan(self.paths, settings)
+            report = build_plan(self.paths, settings, version_source=self.version_source)
         report.expected = expect_build(self.paths, report, last_build)
         return report
 
@@ -92,7 +94,8 @@ class Steps:
         """Make the planned shards the dataset; see `commit_dataset`. A checker spares shards that it knows."""
         with writing_tables(self.paths, "dataset", within_build=self.within_build):
             known = checker or self.checker(read_plan(self.paths))
-            return commit_dataset(self.paths, settings, known.check)
+            allowed = manifest_settings(self.paths).max_failed_fraction
+            return commit_dataset(self.paths, settings, known.check, max_failed_fraction=allowed)
 
     def check_dataset(self) -> list[CheckOutcome]:
         """Check the committed dataset, and write the outcomes down."""
@@ -179,7 +182,7 @@ def build(
     """
     begin = _once(listeners)
     steps = replace(steps, progress=after_first(begin, steps.progress))
-    report.manifest = steps.manifest(source, settings.manifest)
+    report.manifest = steps.manifest(source, own_settings(steps.paths, settings.manifest))
     report.splits = steps.splits(settings.splits)
     report.plan = steps.plan(settings.plan)
     for listener in listeners:

@@ -9,6 +9,7 @@ from typing import Any
 
 from video_assets.domain.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, SettingsError, VideoAssetsError
 from video_assets.domain.progress import Progress, silent
+from video_assets.domain.text import MAX_NAMED
 from video_assets.pipeline.build import BuildListener, BuildReport, Steps, build
 from video_assets.pipeline.checks.recorded import CheckStatus, check_statuses
 from video_assets.pipeline.dataset_state import committed_counts
@@ -18,7 +19,7 @@ from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import ShardEngine
 from video_assets.pipeline.write_locks import building
 from video_assets.report.escape import shown
-from video_assets.settings import MAX_NAMED, Settings
+from video_assets.settings import Settings
 from video_assets.storage.failures import failure_sentence
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths, partition_key

@@ -4,8 +4,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,33 +24,23 @@ from video_assets.domain.forecast import (
     size_at_quality,
     smaller_frames,
 )
+from video_assets.domain.text import MAX_NAMED
 from video_assets.media.workers.pool import num_cores
+from video_assets.pipeline.build import Steps
 from video_assets.pipeline.dataset_state import refuse_lost
-from video_assets.pipeline.manifest.stage import ManifestReport, TooManyLost, build_manifest, kept_settings
+from video_assets.pipeline.manifest.stage import ManifestReport, TooManyLost
+from video_assets.pipeline.noted_settings import own_settings
 from video_assets.pipeline.plan.model_windows import clip_lengths, plan_fit, stored_frames
-from video_assets.pipeline.plan.stage import PlanReport, build_plan, needs_new_version, planned_clips_per_shard
+from video_assets.pipeline.plan.stage import PlanReport, needs_new_version, planned_clips_per_shard
 from video_assets.pipeline.plan.trial import Trial, trial_jobs, trial_limits, try_clips
-from video_assets.pipeline.pool import open_pool
-from video_assets.pipeline.settings import MAX_NAMED, ShardingSettings, SourceSettings, SplitSettings
-from video_assets.pipeline.splits.stage import SplitReport, build_splits
+from video_assets.pipeline.pool import SharedPools, open_pool
+from video_assets.pipeline.splits.stage import SplitReport
 from video_assets.report.recipes import fit_rows
 from video_assets.report.screens import size_words
 from video_assets.report.terminal import TerminalProgress
+from video_assets.settings import PlanSettings, Settings
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 from video_assets.storage.quarantine import quarantined
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DryRunSettings:
-    """The settings of the stages up to the plan; `given` names those of the source that somebody chose."""
-
-    source: SourceSettings
-    given: Collection[str]
-    splits: SplitSettings
-    encoding: Encoding
-    sharding: ShardingSettings
-    new_version: bool = False
-    retry_lost: bool = False
 
 
 class DryRunRefused(BuildRefused):
@@ -64,7 +54,7 @@ class DryRunRefused(BuildRefused):
 def run_plan(
     source: Path,
     paths: DatasetPaths,
-    settings: DryRunSettings,
+    settings: Settings,
     *,
     num_workers: int = 0,
     budget_bytes: float | None = None,
@@ -76,12 +66,11 @@ def run_plan(
     Raises:
         SettingsError, BuildRefused: as the build would; or if no JPEG quality makes the dataset fit the budget.
     """
-    source_settings = kept_settings(paths, settings.source, settings.given)
-    encoding = replace(settings.encoding, multi_label=source_settings.multi_label)
-    settings = replace(settings, source=source_settings, encoding=encoding)
+    settings = settings.replace(manifest=own_settings(paths, settings.manifest))
+    encoding = Encoding.of(settings.plan.encoding, multi_label=settings.manifest.multi_label)
     if budget_bytes is not None and encoding.image_format != "jpeg":
         raise SettingsError("a size budget chooses the JPEG quality; set plan.encoding.image_format=jpeg as well")
-    num_processes, limits = num_workers or num_cores(), source_settings.limits
+    num_processes, limits = num_workers or num_cores(), settings.manifest.limits
     with tempfile.TemporaryDirectory(prefix="video-assets-plan-") as folder:
         copy = DatasetPaths(Path(folder), paths.name)
         planned = _plan_on_copy(source.absolute(), paths, copy, settings, num_processes)
@@ -91,7 +80,7 @@ def run_plan(
         encodings = _encodings(encoding, with_budget=budget_bytes is not None)
         jobs = trial_jobs(copy, planned.plan, encodings, limits)
         trial = try_clips(jobs, partial(open_pool, num_processes, trial_limits(limits)), num_processes)
-    forecasts = _Forecasts(paths, planned, lengths, trial, settings.sharding, num_processes)
+    forecasts = _Forecasts(paths, planned, lengths, trial, settings.plan, num_processes)
     return {
         "source": str(source.absolute()),
         "root": str(paths.root),
@@ -116,27 +105,21 @@ class _Planned:
 
 
 def _plan_on_copy(
-    source: Path, paths: DatasetPaths, copy: DatasetPaths, settings: DryRunSettings, num_processes: int
+    source: Path, paths: DatasetPaths, copy: DatasetPaths, settings: Settings, num_processes: int
 ) -> _Planned:
     """Run the stages up to the plan on a copy of the dataset's tables."""
     _copy_tables(paths, copy)
-    make_pool = partial(open_pool, num_processes, settings.source.limits)
     begun = time.monotonic()
-    try:
-        manifest = build_manifest(source, copy, settings.source, make_pool, TerminalProgress(sys.stderr))
-    except TooManyLost as error:  # the quarantine goes with the temporary folder
-        told = f"{error.found} All are named by --json; {error.remedy}."
-        raise DryRunRefused(told, quarantined(copy.quarantine)) from error
+    with SharedPools(num_processes) as pools:
+        steps = Steps(paths=copy, pools_for=pools, progress=TerminalProgress(sys.stderr), version_source=paths)
+        try:
+            manifest = steps.manifest(source, settings.manifest)
+        except TooManyLost as error:  # the quarantine goes with the temporary folder
+            told = f"{error.found} All are named by --json; {error.remedy}."
+            raise DryRunRefused(told, quarantined(copy.quarantine)) from error
     listing_seconds = time.monotonic() - begun
-    splits = build_splits(copy, settings.splits)
-    plan = build_plan(
-        copy,
-        settings.encoding,
-        settings.sharding,
-        new_version=settings.new_version,
-        retry_lost=settings.retry_lost,
-        version_source=paths,
-    )
+    splits = steps.splits(settings.splits)
+    plan = steps.plan(settings.plan)
     return _Planned(manifest, splits, plan, listing_seconds)
 
 
@@ -182,7 +165,7 @@ def _counts(planned: _Planned, paths: DatasetPaths) -> dict[str, Any]:
 
 def _encodings(encoding: Encoding, *, with_budget: bool) -> list[Encoding]:
     """Return the encodings to try: the planned one, its alternatives, and qualities for a budget."""
-    qualities = [replace(encoding, jpeg_quality=quality) for quality in QUALITIES] if with_budget else []
+    qualities = [encoding.replace(jpeg_quality=quality) for quality in QUALITIES] if with_budget else []
     return list(dict.fromkeys([encoding, smaller_frames(encoding), lower_quality(encoding), *qualities]))
 
 
@@ -194,7 +177,7 @@ class _Forecasts:
     planned: _Planned
     lengths: pd.DataFrame
     trial: Trial
-    sharding: ShardingSettings
+    sharding: PlanSettings
     num_processes: int
 
     @property
@@ -229,7 +212,7 @@ class _Forecasts:
         Raises:
             BuildRefused: if even the lowest takes more.
         """
-        sizes = {quality: self._whole(replace(self._encoding, jpeg_quality=quality)).num_bytes for quality in QUALITIES}
+        sizes = {quality: self._whole(self._encoding.replace(jpeg_quality=quality)).num_bytes for quality in QUALITIES}
         quality = quality_within(budget_bytes, sizes)
         if quality is None:
             raise BuildRefused(
@@ -241,7 +224,7 @@ class _Forecasts:
             "bytes": int(budget_bytes),
             "jpeg_quality": quality,
             "estimated_bytes": int(size_at_quality(quality, sizes)),
-            "set": self._assignments(replace(self._encoding, jpeg_quality=quality)),
+            "set": self._assignments(self._encoding.replace(jpeg_quality=quality)),
         }
 
     def _whole(self, encoding: Encoding) -> Forecast:

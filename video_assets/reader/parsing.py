@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from video_assets.domain.encoding import Compression
 from video_assets.domain.errors import SettingsError
 from video_assets.settings import Layout
 

@@ -177,12 +177,14 @@ class ProgressBar:
     bytes: int = 0
 
     def count(self, clips: int, num_bytes_done: int) -> None:
+        """Add what was finished, and draw the bar again if that is due."""
         self.clips += clips
         self.bytes += num_bytes_done
         if self.clips >= self.num_clips or time.monotonic() - self.drawn >= 0.2:
             self.draw()
 
     def draw(self) -> None:
+        """Write the bar over itself."""
         self.drawn = time.monotonic()
         line = progress_line(
             self.phase, self.clips, self.num_clips, self.bytes, self.drawn - self.begun, num_bytes=self.num_bytes

@@ -11,7 +11,9 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckPartiti
 
 from video_assets.defs.location import build_definitions
 from video_assets.pipeline import pool
+from video_assets.pipeline.checks.recorded import CheckStatus, check_statuses
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
+from video_assets.pipeline.plan.table import read_plan
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import RUN_CONFIG
 from video_assets_tests.pipeline.stages import InThisProcess
@@ -83,6 +85,12 @@ def open_location(
         monkeypatch.setenv(f"VIDEO_ASSETS_{name}", value)
     monkeypatch.setattr(pool, "open_pool", lambda *_: InThisProcess())
     return Location(source, paths, build_definitions(), instance)
+
+
+def recorded_statuses(paths: DatasetPaths) -> list[CheckStatus]:
+    """How the checks stand, as `status` tells it."""
+    plan = read_plan(paths)
+    return check_statuses(paths, plan.pinned.version, plan.fingerprints())
 
 
 def failures(result: dg.ExecuteInProcessResult) -> dict[str, str]:

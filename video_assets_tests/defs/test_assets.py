@@ -7,8 +7,6 @@ import dagster as dg
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from video_assets.defs.build import runs_of_shards
-from video_assets.defs.build_result import BuildResult, tell_planned
 
 from video_assets.defs.partitions import shard_partitions
 from video_assets.domain.forecast import usual_record_bytes
@@ -113,16 +111,16 @@ def test_an_official_list_that_came_too_late_is_told_by_the_splits_and_the_build
     late = open_location(monkeypatch, planned.instance, planned.source / "clips.csv", planned.paths)
     found = late.run(*PLANNING, config=RUN_CONFIG)
     assert found.success
-    built = BuildResult(paths=planned.paths)
-    tell_planned(found, built)
-    told = {key: built.as_dict()[key] for key in ("official_splits_ignored", "clips_that_stay")}
     stay = {"clip_id": stays, "official": "test", "split": "train"}
-    assert told == {"official_splits_ignored": 1, "clips_that_stay": [stay]}
     for asset in ("train_split", "test_split"):
         event = planned.instance.get_latest_materialization_event(dg.AssetKey(asset))
         assert event is not None
         assert event.asset_materialization is not None
-        assert event.asset_materialization.metadata["official_splits_ignored"].value == 1
+        metadata = event.asset_materialization.metadata
+        assert metadata["official_splits_ignored"].value == 1
+        table = metadata["clips_that_stay"]
+        assert isinstance(table, dg.TableMetadataValue)
+        assert [dict(record.data) for record in table.records] == [stay]
 
 
 def test_a_run_of_one_partition_materializes_that_one_with_its_fingerprint(planned: Location) -> None:
@@ -377,13 +375,3 @@ def test_a_root_has_one_set_of_partitions_however_it_is_named(
     monkeypatch.chdir(tmp_path)
     whole = str(tmp_path.resolve() / "root")
     assert shard_partitions(spelling, "clips")["train"].name == shard_partitions(whole, "clips")["train"].name
-
-
-def test_a_build_takes_as_many_shards_a_run_as_it_is_told(planned: Location, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VIDEO_ASSETS_SHARDS_PER_RUN", "2")
-    ranges = list(runs_of_shards(planned.paths, planned.instance, set(KEYS)))
-    train, test = TRAIN_SHARDS, TEST_SHARDS
-    pairs = [
-        (split, keys[i : i + 2]) for split, keys in (("train", train), ("test", test)) for i in range(0, len(keys), 2)
-    ]
-    assert ranges == [(split, keys[0], keys[-1]) for split, keys in pairs]

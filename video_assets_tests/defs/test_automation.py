@@ -10,11 +10,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from video_assets.defs.calm_sqlite import calm_sqlite
-from video_assets.defs.runs import BUILD_TAG
 
 from video_assets.defs import automation, jobs, requests
-from video_assets.defs.instance import dagster_home, open_instance
+from video_assets.defs.instance import open_instance
 from video_assets.defs.jobs import VERIFY_OP, dataset_jobs
 from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG, register_shards, shard_partitions
 from video_assets.defs.requests import MAX_ATTEMPTS
@@ -24,6 +22,7 @@ from video_assets.pipeline.checks.shard import ShardAudit
 from video_assets.pipeline.write_locks import building
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import NAME, Built
+from video_assets_tests.defs.location import recorded_statuses
 
 STOPPED = dg.DefaultSensorStatus.STOPPED
 
@@ -32,7 +31,7 @@ STOPPED = dg.DefaultSensorStatus.STOPPED
 def instance(built: Built, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
     """The dataset's own instance, with the plan's partitions."""
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
-    with calm_sqlite(dagster_home(built.paths)), open_instance(built.paths) as opened:
+    with open_instance(built.paths) as opened:
         register_shards(opened, partitions_of(built), built.keys)
         yield opened
 
@@ -60,7 +59,7 @@ def look_at_videos(instance: dg.DagsterInstance, built: Built, source: Path, cur
 
 def look_at_shards(instance: dg.DagsterInstance, built: Built) -> dg.SensorResult:
     """One tick of the missing-shards sensor."""
-    sensor = automation.missing_shards_sensor(30, STOPPED, partitions_of(built), dataset_jobs())
+    sensor = automation.missing_shards_sensor(30, STOPPED, partitions_of(built), dataset_jobs(), 50)
     context = dg.build_sensor_context(
         instance=instance, resources={"dataset": Dataset(root=str(built.paths.root), name=NAME)}
     )
@@ -231,22 +230,6 @@ def test_one_look_asks_for_so_many_runs_at_most_and_the_next_goes_on(
     assert asked == [["train-00000", "train-00002"], ["train-00004", "test-00000"], []]
 
 
-def test_runs_of_a_build_that_was_killed_are_ended_and_their_shards_asked_for(
-    instance: dg.DagsterInstance, built: Built
-) -> None:
-    built.version.dataset_info.unlink()
-    built.shard("train-00001").unlink()
-    tags = {RANGE_START_TAG: "train-00000", RANGE_END_TAG: "train-00001"}
-    mine, others = str(built.paths.directory), str(built.paths.directory.with_name("others"))
-    for folder in (mine, others):
-        dead = {**({} if folder == others else tags), BUILD_TAG: folder}
-        instance.create_run_for_job(make_job(), tags=dead, status=dg.DagsterRunStatus.STARTED)
-    [request] = look_at_shards(instance, built).run_requests or []
-    assert request.tags[RANGE_START_TAG] == "train-00001"
-    statuses = {run.tags[BUILD_TAG]: run.status for run in instance.get_runs()}
-    assert statuses == {mine: dg.DagsterRunStatus.FAILURE, others: dg.DagsterRunStatus.STARTED}
-
-
 def test_while_a_build_is_at_work_the_sensors_wait_and_say_for_whom(
     instance: dg.DagsterInstance, built: Built, videos: Path
 ) -> None:
@@ -303,8 +286,6 @@ def test_the_nightly_verification_names_the_day_in_its_config() -> None:
 def test_the_nightly_verification_finds_a_damaged_shard_and_shows_it_on_its_partition(
     instance: dg.DagsterInstance, built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from video_assets.defs.status import check_statuses
-
     from video_assets.defs.location import build_definitions
 
     monkeypatch.setenv("VIDEO_ASSETS_SOURCE", str(built.source))
@@ -319,7 +300,7 @@ def test_the_nightly_verification_finds_a_damaged_shard_and_shows_it_on_its_part
     [failure] = [event for event in result.all_events if event.is_step_failure]
     assert failure.step_failure_data.user_failure_data is not None
     assert "1 committed shards are damaged: train-00000" in str(failure.step_failure_data.user_failure_data.description)
-    statuses = {(status.asset, status.name): status for status in check_statuses(instance, built.paths)}
+    statuses = {(status.asset, status.name): status for status in recorded_statuses(built.paths)}
     assert statuses["train_shards", "shard_is_complete"].failed_partitions == ("train-00000",)
 
 

@@ -6,12 +6,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-from video_assets.defs.status import check_statuses
 
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS, Built
-from video_assets_tests.defs.location import Location, failures, open_location
+from video_assets_tests.defs.location import Location, failures, open_location, recorded_statuses
 from video_assets_tests.pipeline import damage
 
 PASSED, FAILED = AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED
@@ -195,7 +194,7 @@ def test_the_summary_tells_all_shards_of_a_check_in_one_line_and_names_the_faile
     damage.rewrite_shard(of(known), "train-00002", damage.without_the_second)
     known.run_range(TRAIN_SHARDS[0], TRAIN_SHARDS[-1])
     known.run_range(*TEST_SHARDS)
-    found = {(status.asset, status.name): status for status in check_statuses(known.instance, known.paths)}
+    found = {(status.asset, status.name): status for status in recorded_statuses(known.paths)}
     failed = found["train_shards", "shard_is_complete"]
     assert (failed.passed, failed.failed_partitions) == (False, ("train-00002",))
     assert failed.description.startswith(
@@ -217,7 +216,7 @@ def test_what_another_dataset_on_the_same_instance_failed_says_nothing_of_this_o
     damage.rewrite_shard(of(other), "test-00000", damage.without_the_second)
     assert not other.run_partition("test-00000").success
     mine, theirs = (
-        {(status.asset, status.name): status for status in check_statuses(known.instance, location.paths)}
+        {(status.asset, status.name): status for status in recorded_statuses(location.paths)}
         for location in (known, other)
     )
     assert mine["test_shards", "shard_is_complete"].description == "passed for 1 of 2 shards"

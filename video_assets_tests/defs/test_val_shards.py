@@ -1,7 +1,6 @@
 """The third split in Dagster: assets that are always in the graph, with partitions only where val was asked for."""
 
 import dagster as dg
-from video_assets.defs.status import check_statuses
 
 from video_assets.defs import automation
 from video_assets.defs.jobs import dataset_jobs
@@ -10,7 +9,7 @@ from video_assets.defs.resources import Dataset
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.pipeline.dataset_state import committed_counts
 from video_assets_tests.datasets import NAME, RUN_CONFIG, TRAIN_SHARDS
-from video_assets_tests.defs.location import PLANNING, Location
+from video_assets_tests.defs.location import PLANNING, Location, recorded_statuses
 
 THREE_WAY = {"ops": {**RUN_CONFIG["ops"], "splits": {"config": {"test_fraction": 0.25, "val_fraction": 0.25}}}}
 VAL_SHARDS = ["val-00000", "val-00001"]
@@ -23,7 +22,7 @@ def requests(location: Location) -> dict[str, list[str]]:
     context = dg.build_sensor_context(
         instance=location.instance, resources={"dataset": Dataset(root=str(location.paths.root), name=NAME)}
     )
-    result = automation.missing_shards_sensor(30, stopped, partitions, dataset_jobs())(context)
+    result = automation.missing_shards_sensor(30, stopped, partitions, dataset_jobs(), 50)(context)
     assert isinstance(result, dg.SensorResult)
     return {
         str(request.job_name): [request.tags[RANGE_START_TAG], request.tags[RANGE_END_TAG]]
@@ -55,7 +54,7 @@ def test_val_is_planned_requested_encoded_checked_and_committed(fresh: Location)
     }
     assert fresh.run("dataset").success
     assert committed_counts(fresh.paths, "1.0.0")["val"] == {"records": 6, "shards": 2}
-    statuses = check_statuses(fresh.instance, fresh.paths)
+    statuses = recorded_statuses(fresh.paths)
     assert {status.asset for status in statuses} == {"train_shards", "test_shards", "val_shards", "dataset"}
     assert all(status.passed for status in statuses)
     assert requests(fresh) == {}

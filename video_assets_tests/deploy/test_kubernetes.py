@@ -12,7 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from video_assets.defs import resources
+from video_assets.environment import Environment, variable_name
 from video_assets_tests.deploy.chart import deployment, instance_settings, read_values, run_context, run_launcher_config
 from video_assets_tests.deploy.dockerfile import DOCKERFILE, PROJECT, carry_out, read_dockerfile
 
@@ -94,7 +94,7 @@ def test_a_run_gets_its_image_its_store_its_share_of_a_node_and_no_rights(pod_of
     assert container["image"] == f"video-assets:{PROJECT_TABLE['version']}"
     assert given["VIDEO_ASSETS_ROOT"] == "s3://datasets"
     assert "video-assets-store" in [source.get("secretRef", {}).get("name") for source in container["envFrom"]]
-    assert given[resources.WORKERS_VARIABLE] == container["resources"]["requests"]["cpu"]
+    assert given["VIDEO_ASSETS_WORKERS"] == container["resources"]["requests"]["cpu"]
     assert container["resources"]["limits"].keys() == {"memory", "ephemeral-storage"}
     assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     assert pod_of_a_run["securityContext"]["runAsUser"] == USER
@@ -103,11 +103,11 @@ def test_a_run_gets_its_image_its_store_its_share_of_a_node_and_no_rights(pod_of
 
 
 def test_the_variables_of_the_values_are_those_that_the_code_location_reads() -> None:
-    known = {value for name, value in vars(resources).items() if name.endswith("_VARIABLE")}
+    known = {variable_name(name) for name in Environment.model_fields}
     given = {entry["name"]: entry["value"] for entry in deployment(read_values())["env"]}
     assert given.keys() <= known
-    assert {resources.SOURCE_VARIABLE, resources.ROOT_VARIABLE, resources.NAME_VARIABLE} <= given.keys()
-    assert given[resources.AUTOMATION_VARIABLE] == "on"
+    assert {variable_name(name) for name in ("source", "root", "name")} <= given.keys()
+    assert given["VIDEO_ASSETS_AUTOMATION"] == "on"
 
 
 def test_no_password_and_no_key_stands_in_the_values() -> None:

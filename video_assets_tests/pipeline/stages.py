@@ -13,9 +13,11 @@ from video_assets.domain.clips import VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.media.workers.pool import PoolResult
+from video_assets.pipeline.build import Steps
 from video_assets.pipeline.commit.stage import CommitReport, commit_dataset
 from video_assets.pipeline.manifest.stage import ManifestReport, build_manifest
 from video_assets.pipeline.plan.stage import PlanReport, build_plan
+from video_assets.pipeline.plan.table import read_plan
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import ShardReport, build_shards
 from video_assets.pipeline.splits.stage import SplitReport, build_splits
@@ -89,9 +91,8 @@ class Stages:
         return list(build_shards(self.paths, wanted, LIMITS, pool or InThisProcess()))
 
     def commit(self, max_failed_fraction: float = 0.1, **settings: Any) -> CommitReport:
-        return commit_dataset(
-            self.paths, DatasetSettings(**settings), LIMITS, InThisProcess(), max_failed_fraction=max_failed_fraction
-        )
+        check = steps_of(self.paths).checker(read_plan(self.paths)).check
+        return commit_dataset(self.paths, DatasetSettings(**settings), check, max_failed_fraction=max_failed_fraction)
 
     def up_to_plan(self) -> PlanReport:
         self.manifest()
@@ -113,6 +114,11 @@ class Stages:
         """Reason and sentence of every lost clip, by its source."""
         rows = read_quarantine(self.paths.quarantine)
         return {s: (r, d) for s, r, d in zip(rows["source"], rows["reason"], rows["detail"], strict=True)}
+
+
+def steps_of(paths: DatasetPaths, pool: InThisProcess | None = None) -> Steps:
+    """The conductor's steps, with clips decoded in this process."""
+    return Steps(paths=paths, pools_for=lambda _: pool or InThisProcess())
 
 
 def copied_source(videos: Path, folder: Path) -> Path:

@@ -22,7 +22,7 @@ from video_assets.pipeline.upkeep.repair import repair_dataset
 from video_assets.records.clip_record import ClipRecord
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline import damage
-from video_assets_tests.pipeline.stages import LIMITS, InThisProcess, Stages, copied_source
+from video_assets_tests.pipeline.stages import LIMITS, InThisProcess, Stages, copied_source, steps_of
 from video_assets_tests.pipeline.videos import write_class
 
 
@@ -87,7 +87,7 @@ def test_what_a_grown_dataset_says_of_its_commit_outlives_a_flipped_bit(stages: 
     path = stages.paths.version("1.0.0").directory / name
     before = path.read_bytes()
     damage.flip_byte(path, len(before) // 2)
-    report = repair_dataset(stages.paths, None, lambda _: InThisProcess())
+    report = repair_dataset(steps_of(stages.paths), None)
     assert report.repaired == [path]
     assert path.read_bytes() == before
 

@@ -104,7 +104,7 @@ def test_a_commit_of_what_is_committed_changes_nothing(built: Built) -> None:
     assert after["dataset_info.json"] == before["dataset_info.json"]
 
 
-def refusal(built: Built, **options: Any) -> str:
+def refusal(built: Built, **options: float) -> str:
     """Why a commit is refused; what readers open must be as it was."""
     before = files_of(built.version.directory)
     with pytest.raises(BuildRefused) as refused:
@@ -185,7 +185,7 @@ def test_what_a_refused_manifest_lost_holds_back_no_plan_that_was_made_before(st
         stages.manifest()
     assert "run/junk0.mp4" in stages.quarantined()
     report = stages.commit()
-    assert sum(report.records.clip_record()) == NUM_CLIPS
+    assert sum(report.records.values()) == NUM_CLIPS
     card = (Path(report.version_dir) / "README.md").read_text("utf-8")
     assert "run/broken" in card
     assert "junk" not in card

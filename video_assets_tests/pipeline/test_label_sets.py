@@ -27,7 +27,7 @@ from video_assets.storage.paths import DatasetPaths, partition_key
 from video_assets_tests.datasets import Built
 from video_assets_tests.label_sets import GROUPS, NAMES, as_written, label_sets, write_labels
 from video_assets_tests.pipeline import damage
-from video_assets_tests.pipeline.stages import ENCODING, LIMITS, InThisProcess, Stages, copied_source
+from video_assets_tests.pipeline.stages import ENCODING, LIMITS, InThisProcess, Stages, copied_source, steps_of
 from video_assets_tests.pipeline.videos import write_video
 
 SETS = label_sets()
@@ -345,7 +345,7 @@ def test_damage_is_repaired_byte_for_byte(label_sets_as_sequences: Built, tmp_pa
     for file in files:
         before = file.read_bytes()
         damage.flip_byte(file, len(before) // 2)
-        report = repair_dataset(built.paths, None, lambda _: InThisProcess())
+        report = repair_dataset(steps_of(built.paths), None)
         assert (report.repaired, report.failed) == ([file], {})
         assert file.read_bytes() == before
 

@@ -9,7 +9,7 @@ from video_assets.domain.errors import BuildRefused, FileDamaged
 from video_assets.pipeline.upkeep.integrity import find_damage
 from video_assets.pipeline.upkeep.repair import repair_dataset
 from video_assets_tests.datasets import Built
-from video_assets_tests.pipeline.stages import InThisProcess, Stages
+from video_assets_tests.pipeline.stages import Stages, steps_of
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_what_only_a_lost_table_knows_is_not_decided_anew(stages: Stages, built:
     with pytest.raises(FileDamaged, match=r"is missing, but 1.0.0 is committed; .* Run `video-assets repair`"):
         stages.everything()
     assert {key: built.shard(key).read_bytes() for key in built.keys} == before
-    repair_dataset(stages.paths, stages.source, lambda _: InThisProcess())
+    repair_dataset(steps_of(stages.paths), stages.source)
     assert not find_damage(stages.paths)
     assert not stages.up_to_plan().added
 

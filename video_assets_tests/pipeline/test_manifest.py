@@ -19,15 +19,16 @@ from video_assets.pipeline.dataset_state import LABELS_NOTE
 from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.manifest import excluded as remembered_losses
 from video_assets.pipeline.manifest import probing
+from video_assets.pipeline.manifest.stage import build_manifest
 from video_assets.pipeline.upkeep.integrity import find_damage
 from video_assets.pipeline.upkeep.repair import repair_dataset
-from video_assets.settings import Limits
+from video_assets.settings import Limits, ManifestSettings
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import accepted_losses, quarantined, read_quarantine
 from video_assets.storage.schemas import MANIFEST, QUARANTINE
 from video_assets.storage.tables import read_noted_table, read_notes, write_table
-from video_assets_tests.pipeline.stages import InThisProcess, Stages, copied_source
+from video_assets_tests.pipeline.stages import InThisProcess, Stages, copied_source, steps_of
 from video_assets_tests.pipeline.videos import CLASSES, NUM_CLIPS, clip_path, write_video
 
 FIRST = clip_path("jump", 1, 1)
@@ -434,7 +435,7 @@ def test_labels_that_were_lost_are_never_numbered_anew(grown: Stages) -> None:
     assert refused_labels(grown).startswith("labels.txt of clips, the numbers of its classes, is missing; ")
     assert [item.sentence for item in find_damage(grown.paths)] == ["labels.txt is missing"]
     with pytest.raises(BuildRefused, match="there is no plan"):  # all else that a repair would look at
-        repair_dataset(grown.paths, None, lambda _: InThisProcess())
+        repair_dataset(steps_of(grown.paths), None)
     assert grown.paths.labels.read_bytes() == before
     assert grown.manifest().labels == [*CLASSES, "climb"]
 

@@ -13,12 +13,12 @@ from video_assets.pipeline.upkeep.repair import RepairReport, repair_dataset
 from video_assets.storage.files import file_sha256
 from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS, Built
 from video_assets_tests.pipeline import damage
-from video_assets_tests.pipeline.stages import InThisProcess, Stages
+from video_assets_tests.pipeline.stages import InThisProcess, Stages, steps_of
 from video_assets_tests.pipeline.videos import write_class, write_video
 
 
 def repair(built: Built, source: Path | None = None, pool: InThisProcess | None = None) -> RepairReport:
-    return repair_dataset(built.paths, source, lambda _: pool or InThisProcess())
+    return repair_dataset(steps_of(built.paths, pool), source)
 
 
 def bytes_of(built: Built) -> dict[str, str]:

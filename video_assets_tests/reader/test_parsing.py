@@ -7,13 +7,13 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from video_assets.domain.encoding import Layout
 from video_assets.domain.errors import SettingsError
 from video_assets.reader.parsing import ReadingError, decode_frames, read_records
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import frame_record
 from video_assets.records.layouts import layout_codec
 from video_assets.records.messages import parse_example, serialize_example
+from video_assets.settings import Layout
 
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 

@@ -15,7 +15,6 @@ from video_assets.pipeline.commit.changes import commit_notes
 from video_assets.pipeline.commit.publish import copied_tables, publish, remove_retired, text_indexes
 from video_assets.pipeline.dataset_state import committed_lengths, refuse_damaged_labels
 from video_assets.pipeline.label_sets import indices_of_sets
-from video_assets.pipeline.manifest.stage import manifest_settings
 from video_assets.pipeline.plan.table import plan_digest
 from video_assets.pipeline.shards.pending import is_as_planned
 from video_assets.records.dataset_info import dataset_info_json
@@ -56,6 +55,8 @@ def commit_dataset(
     paths: DatasetPaths,
     settings: DatasetSettings,
     check: Callable[[str], Sequence[CheckOutcome]],
+    *,
+    max_failed_fraction: float,
 ) -> CommitReport:
     """Commit the plan: its shards become the dataset.
 
@@ -68,7 +69,6 @@ def commit_dataset(
         FileDamaged: if a table or `labels.txt`, which readers would get, is not as it was written.
     """
     refuse_damaged_labels(paths)
-    max_failed_fraction = manifest_settings(paths).max_failed_fraction
     audit = DatasetAudit(paths, max_failed_fraction, settings.near_duplicates_are_errors)
     plan = audit.plan
     version_paths = paths.version(plan.pinned.version)
@@ -225,7 +225,7 @@ def _metadata(committed: Committed) -> dict[str, bytes]:
     info = dataset_info_json(
         name=paths.name,
         version=plan.pinned.version,
-        description=f"{sum(committed.records.clip_record())} labelled clips of {len(labels)} classes",
+        description=f"{sum(committed.records.values())} labelled clips of {len(labels)} classes",
         encoding=encoding.as_dict(),
         plan_digest=committed.notes.plan,
         filepath_template=FILEPATH_TEMPLATE,

@@ -64,10 +64,6 @@ def is_as_planned(
     return True
 
 
-SHARDS_PER_RUN = 50
-"""How many shards a run takes: enough to share a run's start-up, few enough for its events."""
-
-
 def runs_of_neighbours(
     wanted: Container[str], partition_order: Mapping[Split, Sequence[str]], shards_per_run: int
 ) -> Iterator[tuple[Split, tuple[str, ...]]]:
