@@ -1,6 +1,6 @@
 """The dataset card: README.md and card.html of a version directory, from the same values.
 
-Neither holds a date or a place on this machine: the same dataset has the same card, byte for byte.
+Neither has a date or a path of this machine: the same dataset has the same card, byte for byte.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from video_assets.report.escape import markdown_code, markdown_text, visible
 from video_assets.report.recipes import ReaderLines, record_words
 
 MAX_ROWS = 200
-"""Rows of a table; files beside the card hold all of them."""
+"""Rows of a table; the files beside the card have all of them."""
 STRIPS_OF_CLASS = 6
 _STRIP_PX = 96
 NO_LICENCE = "none given; say it with dataset.licence"
@@ -26,7 +26,7 @@ NO_LICENCE = "none given; say it with dataset.licence"
 
 @dataclass(frozen=True, slots=True)
 class SplitTotals:
-    """What one split holds."""
+    """The size of one split."""
 
     name: str
     records: int
@@ -44,13 +44,13 @@ class ClassRow:
 
     @property
     def total(self) -> int:
-        """Clips of all splits."""
+        """Return the clips of all splits."""
         return sum(self.clips.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One kind of change since the commit before: how many clips, and the first of them by name."""
+    """One kind of change since the last commit: how many clips, and the names of the first ones."""
 
     what: str
     count: int
@@ -68,12 +68,12 @@ class LostRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """All that a card says, but for its pictures.
+    """Everything that a card says, except its pictures.
 
     `durations` are seconds of the clips in their videos; `motion` is the mean change of brightness from one stored
-    frame to the next, in grey levels, of a sample of clips. `quarantine` holds the first rows, `lost_by_reason`
-    counts all. `changes` of None: there was no commit before. `versions` is the software that wrote the shards.
-    `not_stored` is a sentence on what the source holds and the layout has no place for, or empty.
+    frame to the next, in grey levels, of a sample of clips. `quarantine` has the first rows, `lost_by_reason` counts
+    all. `changes` is None for the first commit. `versions` is the software that wrote the shards. `not_stored` is a
+    sentence about what the source has and the layout has no place for, or empty.
     """
 
     name: str
@@ -98,20 +98,19 @@ class Card:
 
     @property
     def num_clips(self) -> int:
-        """Records of all splits."""
+        """Return the records of all splits."""
         return sum(split.records for split in self.splits)
 
     @property
     def megabytes(self) -> float:
-        """Of all shards."""
+        """Return the size of all shards."""
         return sum(split.num_bytes for split in self.splits) / 1e6
 
 
 def card_html(card: Card, sampled: Sequence[SampledClip]) -> str:
-    """The card as one page that needs nothing else: no script, no other file, no network.
+    """Return the card as one page that needs nothing else: no script, no other file, no network.
 
-    Pictures are those of `sampled`, by label, `STRIPS_OF_CLASS` at most of each. Everything that is not the page's own
-    goes in escaped.
+    Pictures are those of `sampled`, by label, at most `STRIPS_OF_CLASS` of each. All texts from outside are escaped.
     """
     strips: dict[str, list[dict[str, Any]]] = {}
     for clip in sampled:
@@ -148,12 +147,12 @@ def _template() -> Any:
 
 
 def template_text() -> str:
-    """The page without its values."""
+    """Return the page's template."""
     return files("video_assets.report").joinpath("card.html.jinja").read_text("utf-8")
 
 
 def card_markdown(card: Card) -> str:
-    """The card for those who read it as text."""
+    """Return the card as Markdown."""
     parts = [
         f"# {card.name} {card.version}",
         _summary(card),
@@ -234,7 +233,7 @@ def _reading(card: Card) -> list[str]:
 
 
 def _record(card: Card) -> list[str]:
-    """Where it comes from and what became of it: provenance, checks, quarantine, changes."""
+    """Return provenance, checks, quarantine and changes."""
     software = ", ".join(f"{name} {version}" for name, version in card.versions.items())
     provenance = [("source", card.source), ("plan", card.digest), ("written by", software)]
     parts = ["## Where it comes from", _table(("", ""), provenance)]
@@ -251,7 +250,7 @@ def _record(card: Card) -> list[str]:
 
 
 def quarantine_words(card: Card) -> str:
-    """How many clips were lost and why, in a sentence."""
+    """Return how many clips were lost and why, in one sentence."""
     if not card.lost_by_reason:
         return "No clip was lost."
     named = ", ".join(f"{count} {reason}" for reason, count in card.lost_by_reason.items())
@@ -261,7 +260,7 @@ def quarantine_words(card: Card) -> str:
 
 
 def changes_words(card: Card) -> str:
-    """Whether anything changed, in a sentence."""
+    """Return whether anything changed, in one sentence."""
     if card.changes is None:
         return "This is the first commit of this version."
     return "Clips that changed:" if card.changes else "No clip changed."

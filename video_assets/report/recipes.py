@@ -1,4 +1,4 @@
-"""Lines to copy: how each reader opens a dataset, and how it fits MoViNet."""
+"""Code and settings to copy: how each reader opens a dataset, and how the dataset matches MoViNet."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,14 +9,14 @@ from video_assets.domain.model_windows import ModelFit, ModelWindow, Proposal
 from video_assets.domain.splits import Split
 
 READABLE_LAYOUTS = ("tfds", "sequence_example")
-"""Layouts that Model Garden reads; it ignores its compression flag, so not the GZIP of movinets_helper."""
+"""Layouts that Model Garden reads; not movinets_helper, because it ignores the setting for GZIP files."""
 
 NO_MODEL_GARDEN = "TF Model Garden does not read this layout; choose `plan.encoding.layout` tfds or sequence_example."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GardenDataset:
-    """What Model Garden has to be told of a dataset; `root` holds `<name>/<version>`."""
+    """What Model Garden has to know about a dataset; `root` holds `<name>/<version>`."""
 
     root: str
     name: str
@@ -28,10 +28,10 @@ class GardenDataset:
 
 
 def model_garden_yaml(dataset: GardenDataset, window: ModelWindow) -> str:
-    """The block for `--config_file`, of the experiment `movinet_kinetics600`; empty if it cannot read the layout.
+    """Return the YAML for `--config_file` of the experiment `movinet_kinetics600`; empty if it cannot read the layout.
 
-    `validation_data` is val where the dataset has it, and test otherwise. Texts are quoted as JSON is, which YAML reads
-    as well; what YAML does not take as it is, it has escapes for.
+    `validation_data` is val where the dataset has it, and test otherwise. Texts are quoted as in JSON, which YAML reads
+    too; what YAML does not allow as it is, is escaped.
     """
     if dataset.encoding.layout not in READABLE_LAYOUTS:
         return ""
@@ -82,7 +82,7 @@ def _quoted(text: str) -> str:
 
 
 def fit_rows(fits: Sequence[ModelFit]) -> list[dict[str, str | int]]:
-    """A row a model: its window, what would happen to the clips, and what would fit better."""
+    """Return one row per model: its window, how many clips it would loop or cut, and better settings."""
     return [
         {
             "model": fit.window.name,
@@ -98,7 +98,7 @@ def fit_rows(fits: Sequence[ModelFit]) -> list[dict[str, str | int]]:
 
 
 def fit_sentence(fit: ModelFit) -> str:
-    """What a model's window does to the clips, and which setting would not.
+    """Return how many clips a model's window would loop or cut, and better settings, in one sentence.
 
     >>> from video_assets.domain.model_windows import MODEL_WINDOWS, WindowFit
     >>> fit_sentence(ModelFit(MODEL_WINDOWS[0], WindowFit(3, 0, 0), ()))
@@ -142,14 +142,14 @@ _LABEL_SETS: Mapping[Layout, str] = {
 
 
 def record_words(encoding: Encoding) -> str:
-    """What a record is, in sentences."""
+    """Return what a record is, in sentences."""
     several = f" {_LABEL_SETS[encoding.layout]}" if encoding.multi_label else ""
     return RECORDS[encoding.layout] + several
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderLines:
-    """What to write to read a dataset with one reader."""
+    """The code that reads a dataset with one reader."""
 
     reader: str
     language: str
@@ -157,7 +157,7 @@ class ReaderLines:
 
 
 def reader_lines(name: str, version: str, encoding: Encoding, model_garden: str) -> list[ReaderLines]:
-    """Lines for each reader of the layout; `model_garden` is its block of settings, or empty."""
+    """Return the code for each reader of the layout; `model_garden` is its YAML, or empty."""
     place = f"path/to/{name}/{version}"
     values = {
         "place": place,

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from video_assets.domain.progress import duration_words
 from video_assets.domain.text import sequence_of
-from video_assets.report.screen_parts import (
+from video_assets.report.screen_sections import (
     Result,
     checks_summary,
     classes,
@@ -26,11 +26,11 @@ from video_assets.report.terminal import Screen, copyable, headline, section, ta
 
 
 def build_screen(result: Result) -> Screen:
-    """The last screen of a build."""
+    """Return the last screen of a build."""
     parts: list[RenderableType] = []
     if result.get("interrupted"):
-        before = f"The build before this one, by {result['interrupted']}, was ended before its time"
-        parts.append(words(f"{before}; this one went on from what it had finished."))
+        before = f"The previous build, by {result['interrupted']}, was interrupted"
+        parts.append(words(f"{before}; this one continued from what it had finished."))
     failed = invalidating(result["checks"])
     if result["refused"]:
         parts.append(Group(Text("Not built", "bold red"), words(result["refused"])))
@@ -52,13 +52,13 @@ def build_screen(result: Result) -> Screen:
 
 
 def _after_build(result: Result, *, has_failed: bool) -> RenderableType:
-    """What to do next."""
+    """Return what to do next."""
     root = shlex.quote(result["root"])
     name = name_option(result)
     source = shlex.quote(result.get("source") or "DIR")
     look = f"video-assets ui --source {source} --root {root}{name}"
     if result["refused"] or has_failed:
-        advice = "Mend what is named above and run the same command again: what is finished is kept. To look closer:"
+        advice = "Fix what is named above and run the same command again: what is finished is kept. To look closer:"
         return section("Next", words(advice), copyable([f"video-assets status --root {root}{name}", look]))
     return section(
         "Next",
@@ -75,7 +75,7 @@ def _after_build(result: Result, *, has_failed: bool) -> RenderableType:
 
 
 def plan_screen(result: Result) -> Screen:
-    """What a build would do."""
+    """Return what a build would do."""
     parts: list[RenderableType] = [headline("Would build", result["version_dir"], "green")]
     parts += splits_table(result["splits"])
     shards = f"{counted(result['shards_to_write'], 'shard')} to write, {result['clips_per_shard']} clips a shard"
@@ -123,7 +123,7 @@ def _minutes(result: Result) -> str:
 
 
 def size_words(num_bytes: float) -> str:
-    """A size as people say it.
+    """Return a size for people.
 
     >>> size_words(16_432_041), size_words(20e9)
     ('16.4 MB', '20.0 GB')
@@ -136,7 +136,7 @@ def size_words(num_bytes: float) -> str:
 
 
 def _model_fit(rows: Sequence[Result]) -> list[RenderableType]:
-    """What MoViNet's training windows would do to the clips; nothing where all of them fit."""
+    """Return how many clips MoViNet's training windows would loop or cut; nothing if none."""
     if not any(row["looped"] or row["cut"] for row in rows):
         return []
     cells = [
@@ -149,7 +149,7 @@ def _model_fit(rows: Sequence[Result]) -> list[RenderableType]:
 
 
 def status_screen(result: Result) -> Screen:
-    """How a dataset stands."""
+    """Return the state of a dataset."""
     root, name = shlex.quote(result["root"]), name_option(result)
     if result["is_valid"]:
         parts: list[RenderableType] = [headline("Valid:", result["version_dir"], "green")]
@@ -168,9 +168,9 @@ def status_screen(result: Result) -> Screen:
     if result["is_valid"]:
         return [*parts, section("Next", words("read everything again:"), copyable([_verify(root, name)]))]
     if result["version_dir"]:
-        advice = "Build with the settings it was built with; what is finished is kept:"
+        advice = "Build again with the same settings; what is finished is kept:"
     elif result["quarantined"]:
-        advice = "Mend what is named above, or allow more to be lost (manifest.max_failed_fraction), and build:"
+        advice = "Fix what is named above, or allow more losses (manifest.max_failed_fraction), and build:"
     else:
         advice = "Build it:"
     build = f"video-assets build --source DIR --root {root}{name}"
@@ -182,7 +182,7 @@ def _verify(root: str, name: str) -> str:
 
 
 def verify_screen(result: Result) -> Screen:
-    """What the checks found."""
+    """Return what the checks found."""
     root, name = shlex.quote(result["root"]), name_option(result)
     checks = [{**check, "name": f"{check['name']} {check['target']}".strip()} for check in result["checks"]]
     verdict = ("Valid:", "green") if result["is_valid"] else ("INVALID:", "red")
@@ -192,16 +192,16 @@ def verify_screen(result: Result) -> Screen:
         return parts
     failed = invalidating(checks)
     if any("missing_video" in check["facts"] for check in failed):
-        again = "Put the videos back that are gone, or build again without them:"
+        again = "Put the missing videos back, or build again without them:"
         parts.append(section("Next", words(again), copyable([f"video-assets build --source DIR --root {root}{name}"])))
     if not all("missing_video" in check["facts"] for check in failed):
-        advice = "Rebuild just what is damaged:"
+        advice = "Rebuild only what is damaged:"
         parts.append(section("Next", words(advice), copyable([f"video-assets repair --root {root}{name}"])))
     return parts
 
 
 def repair_screen(result: Result) -> Screen:
-    """What a repair did, and what it could not do."""
+    """Return what a repair did, and what it could not do."""
     repaired, failed = result["repaired"], result["not_repaired"]
     if failed:
         parts: list[RenderableType] = [headline("Still damaged:", result["directory"], "red")]
@@ -210,11 +210,10 @@ def repair_screen(result: Result) -> Screen:
     else:
         parts = [
             headline("Nothing to repair:", result["directory"], "green"),
-            words("Every file is as it was written."),
+            words("No file is damaged."),
         ]
     if repaired:
-        is_are = "file is as it was" if len(repaired) == 1 else "files are as they were"
-        parts.append(section(f"{len(repaired)} {is_are} again", *map(words, repaired), style="bold green"))
+        parts.append(section(f"{counted(len(repaired), 'file')} restored", *map(words, repaired), style="bold green"))
     if failed:
         sentences = [words(f"- {entry['reason']}") for entry in failed]
         parts.append(section(f"{counted(len(failed), 'file')} still damaged", *sentences, style="bold red"))
@@ -222,7 +221,7 @@ def repair_screen(result: Result) -> Screen:
 
 
 def diff_screen(result: Result) -> Screen:
-    """What changed between two versions."""
+    """Return what changed between two versions."""
     kinds = ("added", "removed", "renamed", "relabelled", "moved", "changed")
     counts = [(kind, len(result[kind])) for kind in kinds]
     counts += [("re-encoded", result["re_encoded"]), ("unchanged", result["unchanged"])]
@@ -243,16 +242,16 @@ def diff_screen(result: Result) -> Screen:
 
 
 def doctor_screen(result: Result) -> Screen:
-    """What a look at the set-up found, what has to be mended first."""
+    """Return what was found in the set-up, problems first."""
     order = {"problem": 0, "warning": 1, "ok": 2}
     findings = sorted(result["findings"], key=lambda finding: order[finding["state"]])
     bad = [finding for finding in findings if finding["state"] != "ok"]
     good = [(finding["check"], finding["found"]) for finding in findings if finding["state"] == "ok"]
     num_problems = sum(finding["state"] == "problem" for finding in bad)
     if num_problems:
-        parts: list[RenderableType] = [Text(f"To mend: {counted(num_problems, 'problem')}", "bold red")]
+        parts: list[RenderableType] = [Text(f"{counted(num_problems, 'problem')} to fix", "bold red")]
     else:
-        parts = [Text("Nothing has to be mended", "bold green")]
+        parts = [Text("No problems", "bold green")]
     for finding in bad:
         colour = "red" if finding["state"] == "problem" else "yellow"
         title = f"{finding['check']}: {finding['found']}"

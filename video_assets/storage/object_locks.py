@@ -170,7 +170,7 @@ def _try(place: ObjectPath, mine: _Mine, *, shared: bool) -> bool:
 
 
 def _take_away(rival: _Rival, mine: _Mine) -> bool:
-    """Remove the object of a holder that is gone, by rewriting it first, which only one process can; False if another did."""
+    """Remove the object of a holder that is gone; False if another process did. Only one can rewrite it first."""
     taken = _Mine(rival.place, mine.what, rival.facts)
     try:
         taken.write()

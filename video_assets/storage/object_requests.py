@@ -44,7 +44,7 @@ def list_objects(place: Path) -> Iterator[ListedFile]:
 
 
 def _s3_page(path: ObjectPath, bucket: str, prefix: str, more: str) -> tuple[list[tuple[str, dict[str, Any]]], str]:
-    """Return one page of ListObjectsV2 (Amazon S3 API Reference) and the next one's token; s3fs would gather all first."""
+    """Return one page of ListObjectsV2 (Amazon S3 API Reference) and the next token; s3fs gathers all pages first."""
     begin = {"ContinuationToken": more} if more else {}
     page = path.fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=_PAGE, **begin)
     entries = [(entry["Key"], {**entry, "size": entry["Size"]}) for entry in page.get("Contents", ())]
