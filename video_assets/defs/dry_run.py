@@ -23,7 +23,7 @@ from video_assets.pipeline.settings import MAX_NAMED
 from video_assets.pipeline.shards.pending import chunked_shards, shards_of
 from video_assets.pipeline.splits.stage import build_splits
 from video_assets.report.recipes import fit_rows
-from video_assets.report.screens import size_words
+from video_assets.report.screens import format_size
 from video_assets.report.terminal import TerminalProgress
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 from video_assets.storage.quarantine import quarantined
@@ -168,8 +168,8 @@ class _Forecast:
         quality = quality_within(budget_bytes, sizes)
         if quality is None:
             raise BuildRefused(
-                f"no JPEG quality brings the dataset under {size_words(budget_bytes)}: at quality {min(sizes)} it "
-                f"takes {size_words(sizes[min(sizes)])}. Take smaller or fewer frames: plan.encoding.resolution is "
+                f"no JPEG quality brings the dataset under {format_size(budget_bytes)}: at quality {min(sizes)} it "
+                f"takes {format_size(sizes[min(sizes)])}. Take smaller or fewer frames: plan.encoding.resolution is "
                 f"{self._encoding.resolution}, plan.encoding.num_frames {self._encoding.num_frames}."
             )
         return {

@@ -88,7 +88,7 @@ def check_pictures(pictures: Sequence[CheckPicture]) -> Mapping[str, Any]:
     for picture in shown:
         strip = Strip([decode_image(image) for image in picture.images], picture.captions, "")
         svg = sheet_svg([strip], max_bytes=_MAX_BYTES // len(shown), height_px=_CHECK_PX)
-        parts.append(f"{svg_markdown(svg, picture.words)}\n\n{markdown_text(picture.words)}\n")
+        parts.append(f"{svg_markdown(svg, picture.title)}\n\n{markdown_text(picture.title)}\n")
     return {"pictures": dg.MetadataValue.md("\n".join(parts))} if parts else {}
 
 

@@ -75,7 +75,7 @@ class Proposal:
     num_padded: int
 
     @property
-    def words(self) -> str:
+    def settings_text(self) -> str:
         """Return the settings as `--set` takes them."""
         return " ".join(f"{name}={value}" for name, value in self.settings)
 

@@ -15,7 +15,7 @@ from video_assets.domain.labels import split_labels
 from video_assets.report.charts import Bar, Histogram, bar_chart, histogram_chart
 from video_assets.report.contact_sheet import SampledClip, jpeg_uri, strip_jpeg
 from video_assets.report.escape import markdown_code, markdown_text, visible
-from video_assets.report.recipes import ReaderLines, record_words
+from video_assets.report.recipes import ReaderLines, record_sentences
 
 MAX_ROWS = 200
 """Rows of a table; the files beside the card have all of them."""
@@ -125,11 +125,11 @@ def card_html(card: Card, sampled: Sequence[SampledClip]) -> str:
         card=card,
         strips=strips,
         max_rows=MAX_ROWS,
-        records=f"{record_words(card.encoding)} {TIMES_WORDS}",
-        classes_words=LABEL_SETS_WORDS if card.encoding.multi_label else "",
+        records=f"{record_sentences(card.encoding)} {TIMES_NOTE}",
+        classes_note=LABEL_SETS_NOTE if card.encoding.multi_label else "",
         licence=card.licence or NO_LICENCE,
-        quarantine_words=quarantine_words(card),
-        changes_words=changes_words(card),
+        quarantine_sentence=quarantine_sentence(card),
+        changes_sentence=changes_sentence(card),
         balance=bar_chart(bars, names, f"Clips of each class in {' and '.join(names)}"),
         durations=card.durations and histogram_chart(card.durations, card.durations.sentence()),
         motion=card.motion and histogram_chart(card.motion, card.motion.sentence()),
@@ -162,7 +162,7 @@ def card_markdown(card: Card) -> str:
         *_histograms(card),
         "## How it is encoded",
         _table(("setting", "value"), list(card.encoding.as_dict().items())),
-        f"{markdown_text(record_words(card.encoding))} {TIMES_WORDS}",
+        f"{markdown_text(record_sentences(card.encoding))} {TIMES_NOTE}",
         *([f"{markdown_text(card.not_stored)}."] if card.not_stored else []),
         *_reading(card),
         *_record(card),
@@ -170,7 +170,7 @@ def card_markdown(card: Card) -> str:
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
-TIMES_WORDS = (
+TIMES_NOTE = (
     "Times are those at which the source shows the stored frames, in microseconds on its own time line. index.parquet "
     "says in which shard, and at which byte, each clip lies."
 )
@@ -184,7 +184,7 @@ def _summary(card: Card) -> str:
     )
 
 
-LABEL_SETS_WORDS = "A clip may have several labels; it counts for each of them."
+LABEL_SETS_NOTE = "A clip may have several labels; it counts for each of them."
 
 
 def _split_row(split: SplitTotals) -> tuple[object, ...]:
@@ -206,17 +206,17 @@ def _classes(card: Card) -> list[str]:
     rows = [(row.index, row.label, *(row.clips.get(name, 0) for name in names)) for row in card.classes]
     more = len(rows) - MAX_ROWS
     left_out = [f"And {more} more classes: `label.labels.txt` names them in order."] if more > 0 else []
-    several = [LABEL_SETS_WORDS] if card.encoding.multi_label else []
+    several = [LABEL_SETS_NOTE] if card.encoding.multi_label else []
     return ["## Classes", *several, _table(("index", "class", *names), rows), *left_out]
 
 
 def _histograms(card: Card) -> list[str]:
     durations = [f"- Durations: {card.durations.sentence()}."] if card.durations else []
-    motion = [f"- Motion: {card.motion.sentence()}. {MOTION_WORDS}"] if card.motion else []
+    motion = [f"- Motion: {card.motion.sentence()}. {MOTION_NOTE}"] if card.motion else []
     return ["## What the clips are like", "\n".join([*durations, *motion])] if durations or motion else []
 
 
-MOTION_WORDS = (
+MOTION_NOTE = (
     "Motion is how much the brightness of a pixel changes on average from one stored frame to the next, in grey levels "
     "from 0 to 255, at an eighth of the frame's size; of a sample of the clips."
 )
@@ -240,16 +240,16 @@ def _record(card: Card) -> list[str]:
     words = {True: "passed", False: "warning"}
     checks = [(check.name, words[check.passed], check.description) for check in card.checks]
     parts += ["## Checks", _table(("check", "", "what was found"), checks)]
-    parts += ["## Quarantine", quarantine_words(card)]
+    parts += ["## Quarantine", quarantine_sentence(card)]
     if card.quarantine:
         rows = [(row.source, row.reason, row.detail) for row in card.quarantine]
         parts += [_table(("source", "reason", "what is wrong"), rows)]
-    parts += ["## Changes since the commit before", changes_words(card)]
+    parts += ["## Changes since the commit before", changes_sentence(card)]
     changed = [(c.what, c.count, ", ".join(c.names)) for c in card.changes or ()]
     return [*parts, *([_table(("", "clips", "the first of them"), changed)] if changed else [])]
 
 
-def quarantine_words(card: Card) -> str:
+def quarantine_sentence(card: Card) -> str:
     """Return how many clips were lost and why, in one sentence."""
     if not card.lost_by_reason:
         return "No clip was lost."
@@ -259,7 +259,7 @@ def quarantine_words(card: Card) -> str:
     return f"{what} could not be used ({named}); quarantine.parquet names all.".replace("_", " ")
 
 
-def changes_words(card: Card) -> str:
+def changes_sentence(card: Card) -> str:
     """Return whether anything changed, in one sentence."""
     if card.changes is None:
         return "This is the first commit of this version."

@@ -41,7 +41,7 @@ class Strip:
 
     frames: Sequence[NDArray[np.uint8]]
     captions: Sequence[str]
-    words: str
+    title: str
 
 
 def strip_of(clip: SampledClip) -> Strip:
@@ -100,7 +100,7 @@ def _sheet(strips: Sequence[Strip], height_px: int, quality: int) -> Markup:
             )
         )
         parts += _captions(strip, y + height_px, width)
-        y += height_px + (2 if strip.words else 1) * _CAPTION_PX
+        y += height_px + (2 if strip.title else 1) * _CAPTION_PX
     return Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" width="{0}" height="{1}" viewBox="0 0 {0} {1}">{2}'
         '<rect class="paper" width="100%" height="100%"/>{3}</svg>'
@@ -112,12 +112,12 @@ def _captions(strip: Strip, y: int, width_px: int) -> list[Markup]:
     step = (width_px + _LINE_PX) / max(1, len(strip.captions))
     caption = Markup('<text class="muted small" x="{:.0f}" y="{}">{}</text>')
     parts = [caption.format(_GAP_PX + i * step, y + 13, visible(text)) for i, text in enumerate(strip.captions)]
-    if not strip.words:
+    if not strip.title:
         return parts
-    words = visible(strip.words)
-    is_wide = any(unicodedata.east_asian_width(letter) in "WF" for letter in words)
-    words = shortened(words, max(_MIN_WIDTH_PX, width_px) // (_WIDE_LETTER_PX if is_wide else _LETTER_PX))
-    return [*parts, Markup('<text x="{}" y="{}">{}</text>').format(_GAP_PX, y + 29, words)]
+    title = visible(strip.title)
+    is_wide = any(unicodedata.east_asian_width(letter) in "WF" for letter in title)
+    title = shortened(title, max(_MIN_WIDTH_PX, width_px) // (_WIDE_LETTER_PX if is_wide else _LETTER_PX))
+    return [*parts, Markup('<text x="{}" y="{}">{}</text>').format(_GAP_PX, y + 29, title)]
 
 
 def svg_markdown(svg: Markup, alt: str) -> str:

@@ -91,7 +91,7 @@ def fit_rows(fits: Sequence[ModelFit]) -> list[dict[str, str | int]]:
             "clips": fit.fit.num_clips,
             "looped": fit.fit.num_looped,
             "cut": fit.fit.num_cut,
-            "fits_better": " or ".join(proposal.words for proposal in fit.proposals),
+            "fits_better": " or ".join(proposal.settings_text for proposal in fit.proposals),
         }
         for fit in fits
     ]
@@ -123,7 +123,7 @@ def _proposal_sentence(proposal: Proposal) -> str:
         what += f"; {proposal.num_padded} videos have fewer frames and repeat some" if proposal.num_padded else ""
     else:
         what = f"{found.num_looped} looped, {found.num_cut} cut"
-    return f"With {proposal.words}: {what}."
+    return f"With {proposal.settings_text}: {what}."
 
 
 RECORDS: Mapping[Layout, str] = {
@@ -141,7 +141,7 @@ _LABEL_SETS: Mapping[Layout, str] = {
 }
 
 
-def record_words(encoding: Encoding) -> str:
+def record_sentences(encoding: Encoding) -> str:
     """Return what a record is, in sentences."""
     several = f" {_LABEL_SETS[encoding.layout]}" if encoding.multi_label else ""
     return RECORDS[encoding.layout] + several

@@ -11,7 +11,7 @@ from rich.text import Text
 from video_assets.domain.checks import makes_invalid
 from video_assets.domain.labels import are_names_of_splits
 from video_assets.domain.splits import SPLITS
-from video_assets.report.terminal import section, table, words
+from video_assets.report.terminal import section, table, wrapped
 
 _EXAMPLES = 3
 _REASONS = 8
@@ -42,10 +42,10 @@ def classes(result: Result) -> list[RenderableType]:
     if not labels:
         return []
     more = ", …" if len(labels) > _CLASSES else ""
-    found: list[RenderableType] = [words(f"{len(labels)} classes: {', '.join(labels[:_CLASSES])}{more}")]
+    found: list[RenderableType] = [wrapped(f"{len(labels)} classes: {', '.join(labels[:_CLASSES])}{more}")]
     if are_names_of_splits(labels):
         found.append(
-            words(
+            wrapped(
                 "These are names of splits, and the folders below them were not read: a class is a folder at the top "
                 "of the source. Put the classes there, or give a table with the columns path, label and split.",
                 "yellow",
@@ -60,7 +60,7 @@ def gone(result: Result) -> list[RenderableType]:
         return []
     named = ", ".join(result["gone_clips"][:3]) + (", …" if result["gone"] > 3 else "")
     removed = "1 clip was removed: it is" if result["gone"] == 1 else f"{result['gone']} clips were removed: they are"
-    return [words(f"{removed} no longer in the source ({named})", "yellow")]
+    return [wrapped(f"{removed} no longer in the source ({named})", "yellow")]
 
 
 def losses(result: Result, place: str = ", or quarantine.parquet beside the version") -> list[RenderableType]:
@@ -75,10 +75,10 @@ def losses(result: Result, place: str = ", or quarantine.parquet beside the vers
     parts: list[RenderableType] = []
     for reason in ordered[:_REASONS]:
         items = by_reason[reason]
-        lines = [words(f"{reason}: {len(items)}".replace("\n", " "), "yellow")]
+        lines = [wrapped(f"{reason}: {len(items)}".replace("\n", " "), "yellow")]
         for item in items[:_EXAMPLES]:
-            line = words(f"  {item['source']}".replace("\n", " "))
-            line.append(words(f"  {item['detail']}".replace("\n", " ")).plain, style="dim")
+            line = wrapped(f"  {item['source']}".replace("\n", " "))
+            line.append(wrapped(f"  {item['detail']}".replace("\n", " ")).plain, style="dim")
             line.no_wrap, line.overflow = True, "ellipsis"
             lines.append(line)
         if len(items) > _EXAMPLES:
@@ -86,7 +86,7 @@ def losses(result: Result, place: str = ", or quarantine.parquet beside the vers
         parts.append(Group(*lines))
     if len(ordered) > _REASONS:
         parts.append(Text(f"and {len(ordered) - _REASONS} other reasons"))
-    parts.append(words(f"All of them, in full: --json{place}."))
+    parts.append(wrapped(f"All of them, in full: --json{place}."))
     return [section(f"Lost: {counted(len(lost), 'clip')}", *parts, style="bold yellow")]
 
 
@@ -97,7 +97,7 @@ def left_out(result: Result) -> list[RenderableType]:
         return []
     named = "; ".join(f"{item['source']} ({item['reason']})" for item in entries[:_EXAMPLES])
     more = f"; and {len(entries) - _EXAMPLES} more: left_out.parquet" if len(entries) > _EXAMPLES else ""
-    return [words(f"Not used as videos, each with its reason: {len(entries)}: {named}{more}")]
+    return [wrapped(f"Not used as videos, each with its reason: {len(entries)}: {named}{more}")]
 
 
 def official_ignored(result: Result) -> list[RenderableType]:
@@ -109,7 +109,7 @@ def official_ignored(result: Result) -> list[RenderableType]:
     named = "; ".join(f"{item['clip_id']} ({item['split']}; the table says {item['official']})" for item in clips)
     more = f"; and {number - len(clips)} more" if number > len(clips) else ""
     stay = "1 clip stays in its split" if number == 1 else f"{number} clips stay in their splits"
-    return [words(f"{stay}, because an assigned clip never moves: {named}{more}", "yellow")]
+    return [wrapped(f"{stay}, because an assigned clip never moves: {named}{more}", "yellow")]
 
 
 def invalidating(checks: Sequence[Result]) -> list[Result]:
@@ -139,7 +139,7 @@ def _failed_check(checks: Sequence[Result]) -> RenderableType:
         sentence = f"{sentence[:_DESCRIPTION].rsplit(' ', 1)[0]} … (all of it: --json)"
     return Text.assemble(
         ("FAILED" if is_error else "warning", "bold red" if is_error else "yellow"),
-        words(f": {check['name']}{more}: {sentence}"),
+        wrapped(f": {check['name']}{more}: {sentence}"),
     )
 
 

@@ -81,26 +81,26 @@ def as_text(screen: Screen, *, width: int = WIDTH, colours: bool = False) -> str
     return "\n\n".join(parts)
 
 
-def plain(text: str) -> str:
+def escaped(text: str) -> str:
     """Return the text with control characters escaped: a file name cannot move the cursor or change colours."""
     return shown(text, keep="\n")
 
 
-def words(text: object, style: str = "") -> Text:
+def wrapped(text: object, style: str = "") -> Text:
     """Return any text with control characters escaped, wrapped between words."""
-    return Text(plain(str(text)), style=style)
+    return Text(escaped(str(text)), style=style)
 
 
 def headline(verdict: str, rest: object, style: str) -> Text:
     """Return one line with the result. It is never broken, so that a path in it can be copied."""
-    line = Text.assemble((verdict, f"bold {style}"), " ", words(rest))
+    line = Text.assemble((verdict, f"bold {style}"), " ", wrapped(rest))
     line.no_wrap, line.overflow = True, "ignore"
     return line
 
 
 def copyable(lines: Iterable[str]) -> Text:
     """Return commands or code, each on one line that is never broken, so that it can be copied."""
-    return Text("\n".join(f"  {plain(line)}" for line in lines), "cyan", no_wrap=True, overflow="ignore")
+    return Text("\n".join(f"  {escaped(line)}" for line in lines), "cyan", no_wrap=True, overflow="ignore")
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
@@ -124,12 +124,12 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
 
 def _cell(value: object) -> str:
     is_count = isinstance(value, int) and not isinstance(value, bool)
-    return f"{value:,}".replace(",", " ") if is_count else plain(str(value)).replace("\n", " ")
+    return f"{value:,}".replace(",", " ") if is_count else escaped(str(value)).replace("\n", " ")
 
 
 def section(title: str, *parts: RenderableType, style: str = "bold") -> Group:
     """Return parts under a title, indented."""
-    return Group(Text(plain(title), style=style), *map(_indented, parts))
+    return Group(Text(escaped(title), style=style), *map(_indented, parts))
 
 
 def _indented(part: RenderableType) -> RenderableType:
@@ -140,7 +140,7 @@ def _indented(part: RenderableType) -> RenderableType:
 
 def paragraph(text: str, indent: str = "") -> str:
     """Return text wrapped at the screen's width."""
-    return textwrap.fill(plain(text), WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    return textwrap.fill(escaped(text), WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
 
 
 @dataclass(slots=True)

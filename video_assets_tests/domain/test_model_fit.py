@@ -65,7 +65,7 @@ def test_the_first_proposal_loops_and_cuts_nothing() -> None:
 def test_the_models_own_rate_is_proposed_with_what_it_would_still_loop_and_cut() -> None:
     durations, frames = lengths(2_000_000, 10_000_000, 30_000_000), lengths(60, 300, 900)
     proposal = model_fits(Encoding(), lengths(10, 10, 10), durations, frames)[0].proposals[1]
-    assert proposal.words == "plan.encoding.sampling=fps plan.encoding.fps=5.0"
+    assert proposal.settings_text == "plan.encoding.sampling=fps plan.encoding.fps=5.0"
     assert proposal.fit == WindowFit(3, 1, 1)
 
 

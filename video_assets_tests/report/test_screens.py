@@ -7,9 +7,9 @@ import pytest
 from video_assets.report.screens import (
     build_screen,
     diff_screen,
+    format_size,
     plan_screen,
     repair_screen,
-    size_words,
     status_screen,
     verify_screen,
 )
@@ -227,7 +227,7 @@ def test_a_size_budget_gives_the_setting_to_copy() -> None:
     ("num_bytes", "said"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (20e9, "20.0 GB"), (5e15, "5000.0 TB")]
 )
 def test_sizes_are_said_as_people_say_them(num_bytes: float, said: str) -> None:
-    assert size_words(num_bytes) == said
+    assert format_size(num_bytes) == said
 
 
 STATUS: dict[str, Any] = {
