@@ -193,7 +193,6 @@ def verify_screen(result: Result) -> Screen:
     failed = invalidating(checks)
     if any("missing_video" in check["facts"] for check in failed):
         again = "Put the missing videos back, or build again without them:"
-        build = f"video-assets build --source DIR --root {root}{name}"
         parts.append(
             section("Next", wrapped(again), copyable([f"video-assets build --source DIR --root {root}{name}"]))
         )
