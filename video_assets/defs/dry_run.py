@@ -22,7 +22,7 @@ from video_assets.pipeline.plan.stage import PlanReport, build_plan, needs_new_v
 from video_assets.pipeline.settings import MAX_NAMED
 from video_assets.pipeline.shards.pending import chunked_shards, shards_of
 from video_assets.pipeline.splits.stage import build_splits
-from video_assets.report.recipes import fit_rows
+from video_assets.report.recipes import model_rows
 from video_assets.report.screens import format_size
 from video_assets.report.terminal import TerminalProgress
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
@@ -113,7 +113,7 @@ def run_plan(
         "gone_clips": list(manifest.gone[:MAX_NAMED]),
         "official_splits_ignored": len(split.official_ignored),
         "clips_that_stay": split.clips_that_stay,
-        "model_fit": fit_rows(fit.fits),
+        "model_fit": model_rows(fit.fits),
         "model_garden": fit.yaml,
         "quarantined": lost,
     }

@@ -29,7 +29,7 @@ from video_assets.report.charts import (
 )
 from video_assets.report.contact_sheet import Strip, evenly, sheet_svg, strip_of, svg_markdown
 from video_assets.report.escape import markdown_code, markdown_text, shown
-from video_assets.report.recipes import NO_MODEL_GARDEN, fit_rows
+from video_assets.report.recipes import NO_MODEL_GARDEN, model_rows
 from video_assets.storage.paths import DatasetPaths, VersionPaths, partition_key
 from video_assets.storage.schemas import INDEX, MANIFEST, PLAN, SPLIT
 
@@ -193,7 +193,7 @@ def of_plan(report: PlanReport, paths: DatasetPaths) -> Metadata:
         "clips_per_shard": report.pinned.clips_per_shard,
         "encoding": dg.MetadataValue.json(dict(report.pinned.encoding.as_dict())),
         **({"not_stored": report.not_stored} if report.not_stored else {}),
-        "model_fit": _table(fit_rows(fit.fits)),
+        "model_fit": _table(model_rows(fit.fits)),
         "model_garden": dg.MetadataValue.md(markdown_code(fit.yaml, "yaml") if fit.yaml else NO_MODEL_GARDEN),
     }
 

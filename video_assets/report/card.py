@@ -237,8 +237,8 @@ def _record(card: Card) -> list[str]:
     software = ", ".join(f"{name} {version}" for name, version in card.versions.items())
     provenance = [("source", card.source), ("plan", card.digest), ("written by", software)]
     parts = ["## Where it comes from", _table(("", ""), provenance)]
-    words = {True: "passed", False: "warning"}
-    checks = [(check.name, words[check.passed], check.description) for check in card.checks]
+    verdicts = {True: "passed", False: "warning"}
+    checks = [(check.name, verdicts[check.passed], check.description) for check in card.checks]
     parts += ["## Checks", _table(("check", "", "what was found"), checks)]
     parts += ["## Quarantine", quarantine_sentence(card)]
     if card.quarantine:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from video_assets.domain.encoding import Encoding, Layout
-from video_assets.domain.model_windows import ModelFit, ModelWindow, Proposal
+from video_assets.domain.model_windows import ModelMatch, ModelWindow, Proposal
 from video_assets.domain.splits import Split
 
 READABLE_LAYOUTS = ("tfds", "sequence_example")
@@ -81,30 +81,30 @@ def _quoted(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)
 
 
-def fit_rows(fits: Sequence[ModelFit]) -> list[dict[str, str | int]]:
+def model_rows(models: Sequence[ModelMatch]) -> list[dict[str, str | int]]:
     """Return one row per model: its window, how many clips it would loop or cut, and better settings."""
     return [
         {
-            "model": fit.window.name,
-            "window": f"{fit.window.num_frames} frames, {fit.window.frames_per_second:.3g} a second",
-            "size": f"{fit.window.resolution}x{fit.window.resolution}",
-            "clips": fit.fit.num_clips,
-            "looped": fit.fit.num_looped,
-            "cut": fit.fit.num_cut,
-            "fits_better": " or ".join(proposal.settings_text for proposal in fit.proposals),
+            "model": model.window.name,
+            "window": f"{model.window.num_frames} frames, {model.window.frames_per_second:.3g} a second",
+            "size": f"{model.window.resolution}x{model.window.resolution}",
+            "clips": model.match.num_clips,
+            "looped": model.match.num_looped,
+            "cut": model.match.num_cut,
+            "fits_better": " or ".join(proposal.settings_text for proposal in model.proposals),
         }
-        for fit in fits
+        for model in models
     ]
 
 
-def fit_sentence(fit: ModelFit) -> str:
+def model_sentence(model: ModelMatch) -> str:
     """Return how many clips a model's window would loop or cut, and better settings, in one sentence.
 
-    >>> from video_assets.domain.model_windows import MODEL_WINDOWS, WindowFit
-    >>> fit_sentence(ModelFit(MODEL_WINDOWS[0], WindowFit(3, 0, 0), ()))
+    >>> from video_assets.domain.model_windows import MODEL_WINDOWS, WindowMatch
+    >>> model_sentence(ModelMatch(MODEL_WINDOWS[0], WindowMatch(3, 0, 0), ()))
     'MoViNet-A0 (windows of 50 frames, 5 a second): every clip is as long as its window.'
     """
-    window, found = fit.window, fit.fit
+    window, found = model.window, model.match
     head = f"{window.name} (windows of {window.num_frames} frames, {window.frames_per_second:.3g} a second)"
     if found.is_perfect:
         return f"{head}: every clip is as long as its window."
@@ -112,12 +112,12 @@ def fit_sentence(fit: ModelFit) -> str:
         (found.num_looped, f"{found.num_looped} of {found.num_clips} clips are shorter and would be looped"),
         (found.num_cut, f"{found.num_cut} are longer, and a window shows a part of them"),
     ]
-    what = "; ".join(words for number, words in parts if number)
-    return " ".join([f"{head}: {what}.", *map(_proposal_sentence, fit.proposals)])
+    what = "; ".join(text for number, text in parts if number)
+    return " ".join([f"{head}: {what}.", *map(_proposal_sentence, model.proposals)])
 
 
 def _proposal_sentence(proposal: Proposal) -> str:
-    found = proposal.fit
+    found = proposal.match
     if found.is_perfect:
         what = "none looped, none cut"
         what += f"; {proposal.num_padded} videos have fewer frames and repeat some" if proposal.num_padded else ""
