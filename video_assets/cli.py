@@ -144,7 +144,7 @@ def _print_json(values: Mapping[str, Any]) -> None:
 
 def _failed_checks(checks: Sequence[Mapping[str, Any]]) -> str:
     """The checks that make a dataset invalid, as a sentence; empty where there is none."""
-    from video_assets.report.screen_parts import invalidating
+    from video_assets.report.screen_sections import invalidating
 
     failed = [f"{check['name']} {check.get('target', '')}".strip() for check in invalidating(checks)]
     return f"checks failed: {sequence_of(failed)}" if failed else ""

@@ -1,10 +1,10 @@
-"""The conversion of the package movinets_helper, by its own names: labelled videos to TFRecord files that it reads.
+"""The conversion function of the package movinets_helper, under its own names, for scripts that call that package.
 
-For one-off conversions by scripts that call that package today. A dataset that grows has the same records in the layout
-`movinets_helper`. Call, file names and choice of frames are those of plaguss/movinets_helper 0.1.5, `writer.py`. Other
-than there, a clip may have any length, rotation is applied, frames are resized with antialiasing and stored as whole
-numbers, only what the wanted frames need is decoded, in processes of their own, which may crash, and what cannot be
-used is named. TensorFlow is not imported.
+A dataset that grows has the same records in the layout `movinets_helper`. Signature, file names and choice of frames
+are those of plaguss/movinets_helper 0.1.5, `writer.py`. Unlike there, a clip may have any length, rotation is applied,
+frames are resized with antialiasing and stored as whole numbers, and only what the wanted frames need is decoded.
+Decoding runs in processes of its own, which may crash, and every video that cannot be used is named. TensorFlow is not
+imported.
 """
 
 import os
@@ -40,7 +40,7 @@ COLUMNS = ("classes", "files")
 
 @dataclass(frozen=True, slots=True)
 class LostVideo:
-    """A video that is in no file: its path as the data frame has it, its class, and why."""
+    """A video that is in no file: its path as in the data frame, its class, and why."""
 
     file: str
     label: int
@@ -71,25 +71,25 @@ def convert_mp4_to_tfrecord(
     n_frames_per_video: int = 10,
     resolution: int = 224,
 ) -> Conversion:
-    """Writes `video_batch_{i}_{total}.tfrecords` into a directory: videos of one shape, in the order of the rows.
+    """Write `video_batch_{i}_{total}.tfrecords` into a directory: videos of one shape, in the order of the rows.
 
     Each video is float32 (n_frames_per_video, resolution, resolution, 3), RGB 0..255, in GZIP. Progress goes to
-    standard error. Each file appears when it is whole. In memory are a few encoded videos, however many there are.
+    standard error. A file appears when it is complete. Only a few encoded videos are in memory at any time.
 
     Args:
-        dataset_df: Columns `classes` (whole numbers) and `files` (paths); others are not looked at.
+        dataset_df: Columns `classes` (whole numbers) and `files` (paths); others are ignored.
         target_path: An existing directory.
-        n_videos_in_record: Rows of a file; a file holds fewer records if some of its videos are lost.
-        n_frames_per_video: Frames of each video, chosen as `frame_indices` says.
+        n_videos_in_record: Rows per file; a file holds fewer records if some of its videos are lost.
+        n_frames_per_video: Frames per video, chosen as `frame_indices` says.
         resolution: Side of a frame, in pixels; frames are stretched to a square.
 
     Returns:
         The files, the number of videos in them, and every video that is in none, with the reason.
 
     Raises:
-        SettingsError: if the directory is not there or holds another conversion, a column is missing, a class is not a
-            whole number, or a number is below 1.
-        StorageFailed: if the system will not write.
+        SettingsError: If the directory does not exist or holds another conversion, a column is missing, a class is
+            not a whole number, or a number is below 1.
+        StorageFailed: If the system cannot write.
     """
     target = Path(target_path)
     jobs = _jobs(dataset_df, n_frames_per_video, resolution)
@@ -113,17 +113,17 @@ def convert_mp4_to_tfrecord(
                         done.num_videos += 1
                     counter(1, 0)
                 if not opened.num_bytes:
-                    opened.write(compress(b""))  # no video of it could be used; still a GZIP file, of no records
+                    opened.write(compress(b""))  # none of its videos could be used; readers still expect a GZIP file
             done.files.append(file)
     return done
 
 
 def frame_indices(num_present: int, num_frames: int) -> NDArray[np.int64]:
-    """Which of a video's frames are stored, (num_frames,): equally far apart from the first one on, rounded.
+    """Return which of a video's frames are stored, (num_frames,): equally spaced from the first one on, rounded.
 
-    Where the original's `np.arange(0, n, n / k).round()` gives k frames of the n that there are, these are the same.
-    Where it points behind the last frame (at many n of which n / k is no whole number, and wherever n is at most
-    k / 2), that frame is the last one.
+    Where the original's `np.arange(0, n, n / k).round()` gives k frames that exist, these are the same. Where it points
+    behind the last frame (at many n for which n / k is not whole, and wherever n is at most k / 2), that frame is the
+    last one.
 
     >>> frame_indices(25, 10).tolist()
     [0, 2, 5, 8, 10, 12, 15, 18, 20, 22]
@@ -135,20 +135,20 @@ def frame_indices(num_present: int, num_frames: int) -> NDArray[np.int64]:
 
 
 def serialize_example(label: int, video: Any) -> bytes:
-    """The serialized `tf.train.Example` of one video, as it stands in a file before framing and compression.
+    """Return the serialized `tf.train.Example` of one video, before framing and compression.
 
     Args:
-        label: The class, a whole number; a scalar array or tensor will do.
+        label: The class, a whole number; may be a scalar array or tensor.
         video: (T, H, W, C) numbers, an array or a tensor; stored as float32.
 
     Raises:
-        ValueError: if the video has another number of dimensions or no frame.
+        ValueError: If the video has another number of dimensions or no frame.
     """
     return messages.serialize_example(video_features(int(label), np.asarray(video, np.float32)))
 
 
 def _convert(job: _Job) -> bytes:
-    """Runs in a decoding process."""
+    """Convert one video, in a decoding process."""
 
     def choose(timeline: Timeline) -> Sequence[int]:
         return timeline.starts_us[frame_indices(timeline.num_frames, job.num_frames)].tolist()

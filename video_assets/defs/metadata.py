@@ -29,7 +29,7 @@ from video_assets.report.charts import (
 )
 from video_assets.report.contact_sheet import Strip, evenly, sheet_svg, strip_of, svg_markdown
 from video_assets.report.escape import markdown_code, markdown_text, shown
-from video_assets.report.recipes import NO_MODEL_GARDEN, fit_rows
+from video_assets.report.recipes import NO_MODEL_GARDEN, model_rows
 from video_assets.storage.paths import DatasetPaths, VersionPaths, partition_key
 from video_assets.storage.schemas import INDEX, MANIFEST, PLAN, SPLIT
 
@@ -88,7 +88,7 @@ def check_pictures(pictures: Sequence[CheckPicture]) -> Mapping[str, Any]:
     for picture in shown:
         strip = Strip([decode_image(image) for image in picture.images], picture.captions, "")
         svg = sheet_svg([strip], max_bytes=_MAX_BYTES // len(shown), height_px=_CHECK_PX)
-        parts.append(f"{svg_markdown(svg, picture.words)}\n\n{markdown_text(picture.words)}\n")
+        parts.append(f"{svg_markdown(svg, picture.title)}\n\n{markdown_text(picture.title)}\n")
     return {"pictures": dg.MetadataValue.md("\n".join(parts))} if parts else {}
 
 
@@ -196,7 +196,7 @@ def of_plan(report: PlanReport, paths: DatasetPaths) -> Metadata:
         **({} if expected.seconds is None else {"estimated_minutes": round(expected.seconds / 60, 3)}),
         "encoding": dg.MetadataValue.json(dict(report.pinned.encoding.as_dict())),
         **({"not_stored": report.not_stored} if report.not_stored else {}),
-        "model_fit": _table(fit_rows(fit.fits)),
+        "model_fit": _table(model_rows(fit.fits)),
         "model_garden": dg.MetadataValue.md(markdown_code(fit.yaml, "yaml") if fit.yaml else NO_MODEL_GARDEN),
     }
 

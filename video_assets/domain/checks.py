@@ -88,7 +88,7 @@ def makes_invalid(*, passed: bool, severity: str) -> bool:
 class CheckPicture:
     """Encoded images (JPEG or PNG) to show side by side, each with a caption, under one title."""
 
-    words: str
+    title: str
     images: Sequence[bytes]
     captions: Sequence[str]
 

@@ -53,7 +53,7 @@ MODEL_WINDOWS = (
 
 
 @dataclass(frozen=True, slots=True)
-class WindowFit:
+class WindowMatch:
     """How clips match a window: `num_looped` are shorter than it, `num_cut` longer; the others are as long."""
 
     num_clips: int
@@ -71,49 +71,49 @@ class Proposal:
     """Settings with which clips match a window better. `num_padded` videos have fewer frames than would be stored."""
 
     settings: tuple[tuple[str, object], ...]
-    fit: WindowFit
+    match: WindowMatch
     num_padded: int
 
     @property
-    def words(self) -> str:
+    def settings_text(self) -> str:
         """Return the settings as `--set` takes them."""
         return " ".join(f"{name}={value}" for name, value in self.settings)
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFit:
+class ModelMatch:
     """How a dataset matches one model's window, and which settings would match better, the best first."""
 
     window: ModelWindow
-    fit: WindowFit
+    match: WindowMatch
     proposals: tuple[Proposal, ...]
 
 
-def window_fit(frames: NDArray[np.int64], num_frames: int, stride: int = 1) -> WindowFit:
+def match_window(frames: NDArray[np.int64], num_frames: int, stride: int = 1) -> WindowMatch:
     """Return how clips of so many stored frames, (N,) int64, match a window of every `stride`-th frame.
 
     The window's last frame is `(num_frames - 1) * stride` frames after its first. TF Model Garden silently loops a
     clip that is shorter (`sample_sequence` takes indices modulo the clip's length).
 
-    >>> window_fit(np.array([10, 50, 300]), num_frames=50)
-    WindowFit(num_clips=3, num_looped=1, num_cut=1)
+    >>> match_window(np.array([10, 50, 300]), num_frames=50)
+    WindowMatch(num_clips=3, num_looped=1, num_cut=1)
     """
     needed = (num_frames - 1) * stride + 1
-    return WindowFit(len(frames), int((frames < needed).sum()), int((frames > needed).sum()))
+    return WindowMatch(len(frames), int((frames < needed).sum()), int((frames > needed).sum()))
 
 
-def model_fits(
+def match_models(
     encoding: Encoding,
     frames: NDArray[np.int64],
     durations_us: NDArray[np.int64],
     source_frames: NDArray[np.int64],
     windows: Sequence[ModelWindow] = MODEL_WINDOWS,
-) -> tuple[ModelFit, ...]:
+) -> tuple[ModelMatch, ...]:
     """Return how clips of so many stored frames match each model, and better settings; all arrays are (N,) int64."""
     return tuple(
-        ModelFit(window, fit, () if fit.is_perfect else _proposals(window, encoding, durations_us, source_frames))
+        ModelMatch(window, match, () if match.is_perfect else _proposals(window, encoding, durations_us, source_frames))
         for window in windows
-        for fit in (window_fit(frames, window.num_frames),)
+        for match in (match_window(frames, window.num_frames),)
     )
 
 
@@ -126,15 +126,15 @@ def _proposals(
     if encoding.sampling not in ("uniform", "segments"):
         whole.insert(0, (f"{prefix}sampling", "uniform"))
     num_padded = int((source_frames < window.num_frames).sum())
-    proposals = [Proposal(tuple(whole), WindowFit(len(durations_us), 0, 0), num_padded)]
+    proposals = [Proposal(tuple(whole), WindowMatch(len(durations_us), 0, 0), num_padded)]
     rate = round(window.frames_per_second, 4)
     at_rate = encoding.replace(sampling="fps", fps=rate, max_frames=max(encoding.max_frames, window.num_frames))
     if at_rate != encoding:
         settings: list[tuple[str, object]] = [(f"{prefix}sampling", "fps"), (f"{prefix}fps", rate)]
         if at_rate.max_frames != encoding.max_frames:
             settings.append((f"{prefix}max_frames", at_rate.max_frames))
-        fit = window_fit(num_stored_frames(at_rate, durations_us, source_frames), window.num_frames)
-        proposals.append(Proposal(tuple(settings), fit, 0))
+        match = match_window(num_stored_frames(at_rate, durations_us, source_frames), window.num_frames)
+        proposals.append(Proposal(tuple(settings), match, 0))
     return tuple(proposals)
 
 

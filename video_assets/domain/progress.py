@@ -71,15 +71,15 @@ def progress_line(
     share = bytes_done / num_bytes if num_bytes else num_done / max(1, num_clips)
     left = ""
     if 0 < num_done < num_clips and 0 < share < 1:
-        left = f", {duration_words(seconds * (1 - share) / share)} left"
+        left = f", {format_duration(seconds * (1 - share) / share)} left"
     megabytes = bytes_done / max(seconds, 1e-9) / 1e6
     return f"{phase}: {num_done} of {num_clips} clips, {rate:.1f} clips/s, {megabytes:.1f} MB/s{left}"
 
 
-def duration_words(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a duration for people.
 
-    >>> [duration_words(s) for s in (1.25, 42, 600, 7500)]
+    >>> [format_duration(s) for s in (1.25, 42, 600, 7500)]
     ['1.2 s', '42 s', '10 min', '2 h 05 min']
     """
     if seconds < 10:

@@ -1,4 +1,4 @@
-"""For training: what a model sees."""
+"""Reading for training."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ __all__ = ["Augmentation", "augment_clip", "load_dataset"]
 
 
 def __getattr__(name: str) -> Any:
-    """Augmentation needs TensorFlow, whose import takes seconds: only who asks for it pays."""
+    """Import augmentation only when it is used: it needs TensorFlow, whose import takes seconds."""
     if name not in {"Augmentation", "augment_clip"}:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from video_assets.reader import augmentation

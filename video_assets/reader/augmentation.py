@@ -1,7 +1,7 @@
-"""Random changes to clips that are the same in all frames of a clip, and the same again for the same seed.
+"""Random changes to clips: the same for all frames of a clip, and the same again for the same seed.
 
-The functions of single changes take a `seed` as TensorFlow's stateless functions do: integers, shape [2]. The same
-seed gives the same change, whatever ran before and on however many threads.
+The functions of single changes take a `seed` as TensorFlow's stateless functions do: integers, shape [2]. The same seed
+gives the same change, whatever ran before and on however many threads.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from video_assets.reader.stream import RANDOM, epoch_seed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """What may happen to a clip; the defaults are those usual for action recognition.
+    """What may happen to a clip; the defaults are usual for action recognition.
 
-    A crop covers `min_area` to 1 of the frame, `max_aspect_change` times as wide or as narrow as the frame at most,
-    and is resized to `size_px` squared, or to the size that the frames had. Clips are mirrored with
-    `flip_probability`: set it to 0 where left and right make the class. `brightness` is the largest change in parts
-    of white, `contrast` the largest change of the factor.
+    A crop covers `min_area` to 1 of the frame, is at most `max_aspect_change` times as wide or as narrow as the frame,
+    and is resized to `size_px` squared, or to the size of the frames. Clips are mirrored with `flip_probability`: set
+    it to 0 where left and right distinguish classes. `brightness` is the largest change as a part of white, `contrast`
+    the largest change of the factor.
     """
 
     size_px: int | None = None
@@ -31,7 +31,7 @@ class Augmentation:
     contrast: float = 0.2
 
     def __post_init__(self) -> None:
-        """Refuse what no clip can be changed by."""
+        """Refuse values that no clip can be changed by."""
         self._check("size_px", self.size_px is None or self.size_px >= 1, "at least 1, or None")
         self._check("min_area", 0 < self.min_area <= 1, "above 0 and at most 1")
         self._check("max_aspect_change", self.max_aspect_change >= 1, "at least 1")
@@ -45,9 +45,9 @@ class Augmentation:
 
 
 def augment_clip(clip: dict[str, Any], augmentation: Augmentation, *, seed: int, epoch: Any = 0) -> dict[str, Any]:
-    """The clip with another `video`, uint8 [T, H, W, 3]; what happens to it hangs on seed, epoch and its `id` alone.
+    """Return the clip with a changed `video`, uint8 [T, H, W, 3]; the change depends only on seed, epoch and its `id`.
 
-    `load_dataset(…, augmentation=…)` calls this with the epoch that it is in. By hand:
+    `load_dataset(…, augmentation=…)` calls this with the current epoch. By hand:
 
         clips = load_dataset("root/clips/1.0.0", "train")
         clips = clips.map(lambda clip: augment_clip(clip, Augmentation(size_px=172), seed=1))
@@ -70,11 +70,11 @@ def augment_clip(clip: dict[str, Any], augmentation: Augmentation, *, seed: int,
 def random_resized_crop(
     video: Any, seed: Any, *, size_px: int | None = None, min_area: float = 0.3, max_aspect_change: float = 4 / 3
 ) -> Any:
-    """A part of every frame, the same in all, resized by linear interpolation: uint8 [T, size_px, size_px, 3].
+    """Return a part of every frame, the same in all, resized by linear interpolation: uint8 [T, size_px, size_px, 3].
 
     Without `size_px` the frames keep their height and width. The area is drawn evenly from `min_area` to 1 of the
-    frame, the change of aspect evenly in its logarithm. Of a frame of 100 by 100, an area of 0.5 and a change of 2
-    make a crop of 100 by 50; what would reach beyond the frame is cut to it.
+    frame, the change of aspect evenly in its logarithm. In a frame of 100 by 100, an area of 0.5 and a change of 2 make
+    a crop of 100 by 50; a crop larger than the frame is cut to it.
     """
     shape = tf.shape(video)
     height, width = shape[1], shape[2]
@@ -92,16 +92,16 @@ def random_resized_crop(
 
 
 def random_horizontal_flip(video: Any, seed: Any, *, probability: float = 0.5) -> Any:
-    """The clip, or with this probability its mirror image: uint8 [T, H, W, 3]."""
+    """Return the clip, or with this probability its mirror image: uint8 [T, H, W, 3]."""
     is_flipped = tf.random.stateless_uniform([], seed) < probability
     return tf.where(is_flipped, tf.reverse(video, axis=[2]), video)
 
 
 def random_light(video: Any, seed: Any, *, brightness: float = 0.125, contrast: float = 0.2) -> Any:
-    """The clip lighter or darker, and with more or less contrast around its mean colour: uint8 [T, H, W, 3].
+    """Return the clip lighter or darker, and with more or less contrast around its mean colour: uint8 [T, H, W, 3].
 
-    With a brightness of 0.125 up to 32 of 255 are added or taken; with a contrast of 0.2 differences from the
-    clip's mean become 0.8 to 1.2 times as large. What leaves 0 to 255 is cut to it.
+    With a brightness of 0.125 at most 32 of 255 are added or subtracted; with a contrast of 0.2, differences from the
+    clip's mean become 0.8 to 1.2 times as large. Values are cut to 0 to 255.
     """
     drawn = tf.random.stateless_uniform([2], seed, minval=-1.0, maxval=1.0)
     values = tf.cast(video, tf.float32)
@@ -110,7 +110,7 @@ def random_light(video: Any, seed: Any, *, brightness: float = 0.125, contrast: 
 
 
 def _part(length: Any, share: Any) -> Any:
-    """A share of a length in pixels: at least one, at most all."""
+    """Return a share of a length in pixels: at least one, at most all."""
     return tf.clip_by_value(tf.cast(tf.round(share * tf.cast(length, tf.float32)), tf.int32), 1, length)
 
 

@@ -32,52 +32,51 @@ def load_dataset(
     augmentation: "Augmentation | None" = None,
     with_audio: bool = False,
 ) -> "tf.data.Dataset":
-    """The clips of one split: dicts of `video` uint8 [T, H, W, 3] RGB, `label` int64 [], `id` string [].
+    """Return the clips of one split: dicts of `video` uint8 [T, H, W, 3] RGB, `label` int64 [], `id` string [].
 
-    Where a clip may have several labels (`manifest.multi_label`), `label` is float32 [C]: 1 for each class that it has
-    and 0 for the others, as `BinaryCrossentropy` takes it; clips of one and of many labels make one batch, unpadded.
-    C and the order of the classes are those of `label.labels.txt` when this was called.
+    Where a clip may have several labels (`manifest.multi_label`), `label` is float32 [C]: 1 for each class that the
+    clip has and 0 for the others, as `BinaryCrossentropy` expects it; clips of one and of many labels make one batch
+    without padding. C and the order of the classes are those of `label.labels.txt` when this is called.
 
-    A dataset with captions gives `caption` string [] as well, empty for a clip without one.
+    A dataset with captions also gives `caption` string [], empty for a clip without one.
 
-    Without options, clips come once, in the order in which they are stored, which mixes the classes; the same files
-    give the same order. What is read is what was committed when this was called; shards that a growth adds later
-    are not seen. The number of clips is known to the dataset (`len(…)`).
+    Without options, each clip comes once, in stored order, which mixes the classes; the same files give the same order.
+    What is read is what is committed when this is called; shards that are added later are not seen. The dataset knows
+    the number of clips (`len(…)`).
 
     For training, shuffled anew in every epoch and without an end:
 
         clips = load_dataset("root/clips/1.0.0", "train", seed=1, num_epochs=None, augmentation=Augmentation())
         batches = clips.batch(8, drop_remainder=True)
 
-    After a stop at step 250 (of batches of 8), `load_dataset(…, start=250 * 8)` with the same other options goes on
-    with clip 2000: the order is a function of the files, `seed` and the epoch alone, so nothing has to be saved. Of
-    100 clips, that is the beginning of epoch 20. Skipped clips of the epoch that is begun are read but not decoded;
-    skipped epochs are not read.
+    After a stop at step 250 (of batches of 8), `load_dataset(…, start=250 * 8)` with the same other options continues
+    with clip 2000: the order is a function of the files, `seed` and the epoch, so nothing has to be saved. With 100
+    clips, that is the beginning of epoch 20. Skipped clips of the first epoch are read but not decoded; skipped epochs
+    are not read.
 
-    A shard in a store is copied to this machine when its turn comes for the first time (`VIDEO_ASSETS_CACHE` says
-    where, else the user's cache directory), for TensorFlow reads local files only.
+    A shard in a store is copied to this machine when it is read for the first time (to `VIDEO_ASSETS_CACHE`, else to
+    the user's cache directory), because TensorFlow reads only local files.
 
     Args:
         version_dir: A version directory, such as `root/clips/1.0.0`, or `s3://bucket/root/clips/1.0.0`.
         split: `train` or `test`, or `val` where the dataset has one.
         seed: Shuffle by this seed; None keeps the stored order.
-        shuffle_buffer: Encoded clips in the shuffle buffer, which is filled from 16 shards in turns. A buffer as
-            large as the split makes every order equally likely.
-        first_epoch: The number of the epoch that comes first; each has another order.
+        shuffle_buffer: Encoded clips in the shuffle buffer, which is filled from 16 shards in turns. With a buffer as
+            large as the split, every order is equally likely.
+        first_epoch: The number of the first epoch; each epoch has its own order.
         num_epochs: How many epochs follow one another; None: no end.
-        start: Clips to leave out at the beginning, in this order; epochs count too.
-        num_workers: Workers that share each epoch among them. Each reads all files and decodes its own clips: of 7
-            clips, 3 workers have 3, 2 and 2. `start` counts the worker's own.
-        worker_index: Which of them this is, from 0.
+        start: Clips to skip at the beginning, in this order; it may span epochs.
+        num_workers: Workers that share each epoch. Each reads all files and decodes its own clips: of 7 clips, 3
+            workers have 3, 2 and 2. `start` counts the worker's own clips.
+        worker_index: Which worker this is, from 0.
         augmentation: Random changes, drawn anew for each clip in each epoch from `seed`.
-        with_audio: Give the sound of each clip as well, mono, at the rate `plan.encoding.audio_sample_rate`: `audio`
-            float32 [N] from -1 to 1, and `num_audio_samples` int64 [], which is N, and still is after padding to the
-            longest clip of a batch. A silent video has none: N is 0. The changes of `augmentation` leave it as it is.
+        with_audio: Also give the sound of each clip, mono, at the rate `plan.encoding.audio_sample_rate`: `audio`
+            float32 [N] from -1 to 1, and `num_audio_samples` int64 [], which is N, and stays so when a batch is padded
+            to its longest clip. A silent video has none: N is 0. `augmentation` does not change it.
 
     Raises:
-        SettingsError: if there is no committed dataset, or it has no such split, or no sound that is asked for, or an
-            option is out of range.
-        FileDamaged: if its dataset_info.json is not what a commit writes.
+        SettingsError: If there is no committed dataset, it lacks this split or the sound, or an option is out of range.
+        FileDamaged: If its dataset_info.json is not what a commit writes.
     """
     import tensorflow as tf
 
@@ -102,7 +101,7 @@ def load_dataset(
         if with_audio:
             clip |= {"audio": parsed["audio"], "num_audio_samples": tf.size(parsed["audio"], tf.int64)}
         if committed.has_captions:
-            clip["caption"] = tf.strings.reduce_join(parsed["caption"])  # one, or none: then it is empty
+            clip["caption"] = tf.strings.reduce_join(parsed["caption"])  # at most one; empty without one
         if augmentation is None or seed is None:
             return clip
         return augment_clip(clip, augmentation, seed=seed, epoch=epoch)
@@ -124,7 +123,7 @@ def load_dataset(
 class CommittedSplit:
     """One split of a committed dataset: its shard files that hold records, in order, and how these were encoded.
 
-    `num_classes` is told where a clip may have several labels, and 0 elsewhere.
+    `num_classes` is 0 unless a clip may have several labels.
     """
 
     files: list[Path]
@@ -135,11 +134,11 @@ class CommittedSplit:
 
 
 def committed_shards(version_dir: Path, split: str) -> CommittedSplit:
-    """What one split of the committed dataset consists of.
+    """Return what one split of the committed dataset consists of.
 
     Raises:
-        SettingsError: if there is no committed dataset, or it has no such split.
-        FileDamaged: if its dataset_info.json is not what a commit writes.
+        SettingsError: If there is no committed dataset, or it has no such split.
+        FileDamaged: If its dataset_info.json is not what a commit writes.
     """
     if parse_version(version_dir.name) is None:
         raise SettingsError(f"{version_dir} is not a version directory, such as root/clips/1.0.0")

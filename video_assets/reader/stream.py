@@ -1,4 +1,4 @@
-"""The order in which stored records reach training: of one epoch after another, each a pure function of its seed."""
+"""The order in which stored records reach training: epoch after epoch, each a pure function of its seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from video_assets.domain.errors import SettingsError
 from video_assets.storage.remote_files import cache_directory, local_copy
 
 RANDOM: Any = tf.random
-"""As it is: the type stubs do not know its stateless functions."""
+"""Typed as Any, because the type stubs lack its stateless functions."""
 _READ_BYTES = 1 << 20
 _SHARDS_AT_ONCE = 16
 
@@ -24,7 +24,7 @@ class Shuffle:
     buffer_size: int = 1024
 
     def __post_init__(self) -> None:
-        """Refuse what TensorFlow would refuse later, in the middle of an epoch."""
+        """Refuse values that TensorFlow would refuse later, in the middle of an epoch."""
         if not -(2**63) <= self.seed < 2**63:
             raise SettingsError(f"seed is {self.seed}; it must fit 64 bits")
         if self.buffer_size < 1:
@@ -33,33 +33,33 @@ class Shuffle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """One of `num_workers` that share every epoch: worker 1 of 3 has the clips 1, 4, 7, … of its order."""
+    """One of `num_workers` that share each epoch: worker 1 of 3 has the clips 1, 4, 7, … of its order."""
 
     index: int = 0
     num_workers: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse a worker that is none of them."""
+        """Refuse an index that no worker has."""
         if self.num_workers < 1:
             raise SettingsError(f"num_workers is {self.num_workers}; it must be at least 1")
         if not 0 <= self.index < self.num_workers:
             raise SettingsError(f"worker_index is {self.index}; it must be from 0 to {self.num_workers - 1}")
 
     def share(self, num_clips: int) -> int:
-        """How many of `num_clips` it has: 3, 2 and 2 of 7 for the workers 0, 1 and 2 of 3."""
+        """Return how many of `num_clips` this worker has: of 7 clips, workers 0, 1 and 2 of 3 have 3, 2 and 2."""
         return len(range(self.index, num_clips, self.num_workers))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Which part of the endless row of epochs is read: `num_epochs` of them, or all (None), from a place on."""
+    """Which part of the endless sequence of epochs is read: `num_epochs` of them, or all (None), from `start` on."""
 
     first_epoch: int
     num_epochs: int | None
     start: int
 
     def __post_init__(self) -> None:
-        """Refuse negative places."""
+        """Refuse negative values."""
         for name, least in (("first_epoch", 0), ("num_epochs", 1), ("start", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
@@ -68,7 +68,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRecords:
-    """Shard files in order, the records in all of them, and their compression: "" or "GZIP"."""
+    """Shard files in order, the number of records in all of them, and their compression: "" or "GZIP"."""
 
     files: Sequence[str]
     num_records: int
@@ -76,10 +76,10 @@ class StoredRecords:
 
 
 def stream_records(stored: StoredRecords, shuffle: Shuffle | None, worker: Worker, span: Span) -> Any:
-    """A `tf.data.Dataset` of pairs: the epoch, int64 [], and a serialized record, string [].
+    """Return a `tf.data.Dataset` of pairs: the epoch, int64 [], and a serialized record, string [].
 
-    Epochs before `span.start` are not read. The records before it in its own epoch are read, and so are ready to be
-    shuffled, but nobody has decoded them yet: skipping costs the reading of files alone.
+    Epochs before `span.start` are not read. In its own epoch, the records before it are read, so that they can be
+    shuffled, but not decoded: skipping costs only the reading of files.
     """
     share = worker.share(stored.num_records)
     stop = tf.int64.max if span.num_epochs is None else span.first_epoch + span.num_epochs
@@ -98,9 +98,9 @@ def stream_records(stored: StoredRecords, shuffle: Shuffle | None, worker: Worke
 
 
 def _division(worker: Worker) -> Any:
-    """How `tf.distribute` divides the clips among its workers: not at all where they are divided already.
+    """Return how `tf.distribute` divides the clips among its workers: not at all if they are divided already.
 
-    Left alone it divides the files, does not find them inside of epochs, and fails at the first clip.
+    By default it would divide the files, not find them inside the epochs, and fail at the first clip.
     """
     policy = tf.data.experimental.AutoShardPolicy
     options: Any = tf.data.Options()
@@ -109,7 +109,7 @@ def _division(worker: Worker) -> Any:
 
 
 def epoch_seed(seed: int, epoch: Any) -> Any:
-    """Two int64 numbers, tensor [2], that hang on the seed and the epoch alone."""
+    """Return two int64 numbers, tensor [2], that depend only on the seed and the epoch."""
     return RANDOM.fold_in(tf.constant([seed, 0], tf.int64), tf.cast(epoch, tf.int64))
 
 
@@ -118,7 +118,7 @@ def _with_epoch(records: Any, epoch: Any) -> Any:
 
 
 def _epoch_records(stored: StoredRecords, shuffle: Shuffle | None, epoch: Any) -> Any:
-    """Serialized records of one epoch, for all workers. A file is opened, and fetched, when its turn comes."""
+    """Return the serialized records of one epoch, for all workers. A file is opened, or fetched, when it is needed."""
 
     def of_file(file: Any) -> Any:
         local = _copied(file) if is_stored_elsewhere else file
@@ -135,7 +135,7 @@ def _epoch_records(stored: StoredRecords, shuffle: Shuffle | None, epoch: Any) -
 
 
 def _copied(file: Any) -> Any:
-    """The name of a local file with the content of a shard in a store; it is fetched when this is evaluated."""
+    """Return the name of a local copy of a shard in a store, which is fetched when the tensor is evaluated."""
 
     def fetch(name: bytes) -> bytes:
         return str(local_copy(name.decode("utf-8"), cache_directory())).encode("utf-8")
@@ -144,7 +144,7 @@ def _copied(file: Any) -> Any:
 
 
 def _shuffled(records: Any, buffer_size: int, seeds: Any) -> Any:
-    """As `records.shuffle` does, but by these seeds alone: that one also hangs on `tf.random.set_seed`."""
+    """Shuffle as `records.shuffle` does, but only by these seeds: its order also depends on `tf.random.set_seed`."""
     shuffled = tf.raw_ops.ShuffleDataset(
         input_dataset=tf.data.experimental.to_variant(records),
         buffer_size=tf.constant(buffer_size, tf.int64),

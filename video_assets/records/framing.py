@@ -130,7 +130,7 @@ def _read_members(file: BinaryIO) -> Iterator[FramedRecord]:
 
 
 def _inflate_member(file: BinaryIO, ahead: bytes, place: str) -> tuple[bytes, int, bytes]:
-    """Return the content of the GZIP member that begins with `ahead`, its length in the file, and what comes after."""
+    """Return the content of the GZIP member that begins with `ahead`, its length, and the bytes read beyond its end."""
     inflater, parts, length = zlib.decompressobj(_GZIP_WINDOW), list[bytes](), 0
     while not inflater.eof:
         if not ahead:

@@ -111,7 +111,7 @@ def serialize_example(features: Mapping[str, FeatureValue]) -> bytes:
 def serialize_sequence_example(
     context: Mapping[str, FeatureValue], feature_lists: Mapping[str, Iterable[FeatureValue]]
 ) -> bytes:
-    """Return a serialized `tf.train.SequenceExample`, one feature per step in its lists, always in the same bytes."""
+    """Return a serialized `tf.train.SequenceExample` whose lists have one feature per step."""
     example = _SEQUENCE_EXAMPLE()
     for name in sorted(context):
         _set_feature(example.context.feature[name], context[name])

@@ -1,1 +1,1 @@
-"""Pictures and words about a dataset."""
+"""What people see of a dataset: the card, pictures, plots and the screens of the commands."""

@@ -1,6 +1,6 @@
 """The dataset card: README.md and card.html of a version directory, from the same values.
 
-Neither holds a date or a place on this machine: the same dataset has the same card, byte for byte.
+Neither has a date or a path of this machine: the same dataset has the same card, byte for byte.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ from video_assets.domain.labels import split_labels
 from video_assets.report.charts import Bar, Histogram, bar_chart, histogram_chart
 from video_assets.report.contact_sheet import SampledClip, jpeg_uri, strip_jpeg
 from video_assets.report.escape import markdown_code, markdown_text, visible
-from video_assets.report.recipes import ReaderLines, record_words
+from video_assets.report.recipes import ReaderLines, record_sentences
 
 MAX_ROWS = 200
-"""Rows of a table; files beside the card hold all of them."""
+"""Rows of a table; the files beside the card have all of them."""
 STRIPS_OF_CLASS = 6
 _STRIP_PX = 96
 NO_LICENCE = "none given; say it with dataset.licence"
@@ -26,7 +26,7 @@ NO_LICENCE = "none given; say it with dataset.licence"
 
 @dataclass(frozen=True, slots=True)
 class SplitTotals:
-    """What one split holds."""
+    """The size of one split."""
 
     name: str
     records: int
@@ -44,13 +44,13 @@ class ClassRow:
 
     @property
     def total(self) -> int:
-        """Clips of all splits."""
+        """Return the clips of all splits."""
         return sum(self.clips.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One kind of change since the commit before: how many clips, and the first of them by name."""
+    """One kind of change since the last commit: how many clips, and the names of the first ones."""
 
     what: str
     count: int
@@ -68,12 +68,12 @@ class LostRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """All that a card says, but for its pictures.
+    """Everything that a card says, except its pictures.
 
     `durations` are seconds of the clips in their videos; `motion` is the mean change of brightness from one stored
-    frame to the next, in grey levels, of a sample of clips. `quarantine` holds the first rows, `lost_by_reason`
-    counts all. `changes` of None: there was no commit before. `versions` is the software that wrote the shards.
-    `not_stored` is a sentence on what the source holds and the layout has no place for, or empty.
+    frame to the next, in grey levels, of a sample of clips. `quarantine` has the first rows, `lost_by_reason` counts
+    all. `changes` is None for the first commit. `versions` is the software that wrote the shards. `not_stored` is a
+    sentence about what the source has and the layout has no place for, or empty.
     """
 
     name: str
@@ -98,20 +98,19 @@ class Card:
 
     @property
     def num_clips(self) -> int:
-        """Records of all splits."""
+        """Return the records of all splits."""
         return sum(split.records for split in self.splits)
 
     @property
     def megabytes(self) -> float:
-        """Of all shards."""
+        """Return the size of all shards."""
         return sum(split.num_bytes for split in self.splits) / 1e6
 
 
 def card_html(card: Card, sampled: Sequence[SampledClip]) -> str:
-    """The card as one page that needs nothing else: no script, no other file, no network.
+    """Return the card as one page that needs nothing else: no script, no other file, no network.
 
-    Pictures are those of `sampled`, by label, `STRIPS_OF_CLASS` at most of each. Everything that is not the page's own
-    goes in escaped.
+    Pictures are those of `sampled`, by label, at most `STRIPS_OF_CLASS` of each. All texts from outside are escaped.
     """
     strips: dict[str, list[dict[str, Any]]] = {}
     for clip in sampled:
@@ -126,11 +125,11 @@ def card_html(card: Card, sampled: Sequence[SampledClip]) -> str:
         card=card,
         strips=strips,
         max_rows=MAX_ROWS,
-        records=f"{record_words(card.encoding)} {TIMES_WORDS}",
-        classes_words=LABEL_SETS_WORDS if card.encoding.multi_label else "",
+        records=f"{record_sentences(card.encoding)} {TIMES_NOTE}",
+        classes_note=LABEL_SETS_NOTE if card.encoding.multi_label else "",
         licence=card.licence or NO_LICENCE,
-        quarantine_words=quarantine_words(card),
-        changes_words=changes_words(card),
+        quarantine_sentence=quarantine_sentence(card),
+        changes_sentence=changes_sentence(card),
         balance=bar_chart(bars, names, f"Clips of each class in {' and '.join(names)}"),
         durations=card.durations and histogram_chart(card.durations, card.durations.sentence()),
         motion=card.motion and histogram_chart(card.motion, card.motion.sentence()),
@@ -148,12 +147,12 @@ def _template() -> Any:
 
 
 def template_text() -> str:
-    """The page without its values."""
+    """Return the page's template."""
     return files("video_assets.report").joinpath("card.html.jinja").read_text("utf-8")
 
 
 def card_markdown(card: Card) -> str:
-    """The card for those who read it as text."""
+    """Return the card as Markdown."""
     parts = [
         f"# {card.name} {card.version}",
         _summary(card),
@@ -163,7 +162,7 @@ def card_markdown(card: Card) -> str:
         *_histograms(card),
         "## How it is encoded",
         _table(("setting", "value"), list(card.encoding.as_dict().items())),
-        f"{markdown_text(record_words(card.encoding))} {TIMES_WORDS}",
+        f"{markdown_text(record_sentences(card.encoding))} {TIMES_NOTE}",
         *([f"{markdown_text(card.not_stored)}."] if card.not_stored else []),
         *_reading(card),
         *_record(card),
@@ -171,7 +170,7 @@ def card_markdown(card: Card) -> str:
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
-TIMES_WORDS = (
+TIMES_NOTE = (
     "Times are those at which the source shows the stored frames, in microseconds on its own time line. index.parquet "
     "says in which shard, and at which byte, each clip lies."
 )
@@ -185,7 +184,7 @@ def _summary(card: Card) -> str:
     )
 
 
-LABEL_SETS_WORDS = "A clip may have several labels; it counts for each of them."
+LABEL_SETS_NOTE = "A clip may have several labels; it counts for each of them."
 
 
 def _split_row(split: SplitTotals) -> tuple[object, ...]:
@@ -207,17 +206,17 @@ def _classes(card: Card) -> list[str]:
     rows = [(row.index, row.label, *(row.clips.get(name, 0) for name in names)) for row in card.classes]
     more = len(rows) - MAX_ROWS
     left_out = [f"And {more} more classes: `label.labels.txt` names them in order."] if more > 0 else []
-    several = [LABEL_SETS_WORDS] if card.encoding.multi_label else []
+    several = [LABEL_SETS_NOTE] if card.encoding.multi_label else []
     return ["## Classes", *several, _table(("index", "class", *names), rows), *left_out]
 
 
 def _histograms(card: Card) -> list[str]:
     durations = [f"- Durations: {card.durations.sentence()}."] if card.durations else []
-    motion = [f"- Motion: {card.motion.sentence()}. {MOTION_WORDS}"] if card.motion else []
+    motion = [f"- Motion: {card.motion.sentence()}. {MOTION_NOTE}"] if card.motion else []
     return ["## What the clips are like", "\n".join([*durations, *motion])] if durations or motion else []
 
 
-MOTION_WORDS = (
+MOTION_NOTE = (
     "Motion is how much the brightness of a pixel changes on average from one stored frame to the next, in grey levels "
     "from 0 to 255, at an eighth of the frame's size; of a sample of the clips."
 )
@@ -234,24 +233,24 @@ def _reading(card: Card) -> list[str]:
 
 
 def _record(card: Card) -> list[str]:
-    """Where it comes from and what became of it: provenance, checks, quarantine, changes."""
+    """Return provenance, checks, quarantine and changes."""
     software = ", ".join(f"{name} {version}" for name, version in card.versions.items())
     provenance = [("source", card.source), ("plan", card.digest), ("written by", software)]
     parts = ["## Where it comes from", _table(("", ""), provenance)]
-    words = {True: "passed", False: "warning"}
-    checks = [(check.name, words[check.passed], check.description) for check in card.checks]
+    verdicts = {True: "passed", False: "warning"}
+    checks = [(check.name, verdicts[check.passed], check.description) for check in card.checks]
     parts += ["## Checks", _table(("check", "", "what was found"), checks)]
-    parts += ["## Quarantine", quarantine_words(card)]
+    parts += ["## Quarantine", quarantine_sentence(card)]
     if card.quarantine:
         rows = [(row.source, row.reason, row.detail) for row in card.quarantine]
         parts += [_table(("source", "reason", "what is wrong"), rows)]
-    parts += ["## Changes since the commit before", changes_words(card)]
+    parts += ["## Changes since the commit before", changes_sentence(card)]
     changed = [(c.what, c.count, ", ".join(c.names)) for c in card.changes or ()]
     return [*parts, *([_table(("", "clips", "the first of them"), changed)] if changed else [])]
 
 
-def quarantine_words(card: Card) -> str:
-    """How many clips were lost and why, in a sentence."""
+def quarantine_sentence(card: Card) -> str:
+    """Return how many clips were lost and why, in one sentence."""
     if not card.lost_by_reason:
         return "No clip was lost."
     named = ", ".join(f"{count} {reason}" for reason, count in card.lost_by_reason.items())
@@ -260,8 +259,8 @@ def quarantine_words(card: Card) -> str:
     return f"{what} could not be used ({named}); quarantine.parquet names all.".replace("_", " ")
 
 
-def changes_words(card: Card) -> str:
-    """Whether anything changed, in a sentence."""
+def changes_sentence(card: Card) -> str:
+    """Return whether anything changed, in one sentence."""
     if card.changes is None:
         return "This is the first commit of this version."
     return "Clips that changed:" if card.changes else "No clip changed."

@@ -1,9 +1,9 @@
 """Plots as SVG: bars of classes and histograms.
 
-Written by hand, because a plotting library would cost every commit a second of import, and its files name its version
-and the moment they were drawn, where a card must be the same bytes for the same dataset. Colours are style classes: in
-a page the page's own (light and dark), in a picture that stands alone those of `PICTURE_STYLE`. Every text goes
-through `Markup.format`, which escapes it.
+Written by hand, because a plotting library would cost every commit a second of import, and its files contain its
+version and the time of drawing, while a card must be the same bytes for the same dataset. Colours are style classes:
+those of the page (light and dark), or for a picture on its own those of `PICTURE_STYLE`. Every text goes through
+`Markup.format`, which escapes it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Counts between edges: bin i is [edges[i], edges[i + 1]); the last one also holds all that is above it."""
+    """Counts between edges: bin i is [edges[i], edges[i + 1]); the last bin also counts all values above it."""
 
     edges: Sequence[float]
     counts: Sequence[int]
@@ -46,11 +46,11 @@ class Histogram:
 
     @property
     def total(self) -> int:
-        """All that was counted."""
+        """Return how many values were counted."""
         return sum(self.counts)
 
     def sentence(self) -> str:
-        """The same in words, for those who cannot see the plot."""
+        """Return the histogram in words, for people who cannot see the plot."""
         peak = max(range(len(self.counts)), key=lambda index: self.counts[index])
         return (
             f"{self.total} clips from {_number(self.edges[0])} to {_number(self.edges[-1])} {self.unit}"
@@ -60,7 +60,7 @@ class Histogram:
 
 
 def bar_chart(bars: Sequence[Bar], legend: Sequence[str], title: str) -> Markup:
-    """Stacked bars, one a row, with their numbers; of more than `MAX_BARS` the first, and how many are left out."""
+    """Return stacked bars, one per row, with their numbers. At most `MAX_BARS` are drawn; the others are counted."""
     shown = bars[:MAX_BARS]
     longest = max((sum(bar.parts) for bar in shown), default=0) or 1
     rows = [
@@ -71,12 +71,12 @@ def bar_chart(bars: Sequence[Bar], legend: Sequence[str], title: str) -> Markup:
 
 
 def share_chart(bars: Sequence[Bar], legend: Sequence[str], targets: Sequence[float], title: str) -> Markup:
-    """Bars that are all as long as the picture, cut where the parts end; a dashed line where they should end.
+    """Return bars as long as the picture, divided into their parts, with a dashed line where the parts should end.
 
     Args:
         bars: The rows.
         legend: Names of the parts.
-        targets: Wanted share of each part, in the order of the legend, together 1.
+        targets: The wanted share of each part, in the order of the legend, together 1.
         title: What is shown.
     """
     shown = bars[:MAX_BARS]
@@ -138,7 +138,7 @@ def _legend(names: Sequence[str]) -> Markup:
 
 
 def histogram_chart(histogram: Histogram, title: str) -> Markup:
-    """Upright bars over an axis with units, each with its count."""
+    """Return upright bars over an axis with units, each with its count."""
     left, base, room = 10, _HISTOGRAM_PX + 24, WIDTH - 20
     step, highest = room / max(1, len(histogram.counts)), max(histogram.counts, default=0) or 1
     parts = [Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(left, WIDTH - 10, base, base)]
@@ -181,15 +181,15 @@ def _svg(body: Markup, width: int, height: int, title: str) -> Markup:
 
 
 def as_picture(svg: Markup) -> Markup:
-    """The same plot on white paper and with its own colours, to stand alone."""
+    """Return the same plot on white paper with its own colours, for use outside of a page."""
     paper = Markup('<rect class="paper" width="100%" height="100%"/>')
     return svg.replace(Markup("<title>"), PICTURE_STYLE + paper + Markup("<title>"), 1)
 
 
 def nice_histogram(values: Sequence[float], unit: str, max_bins: int = 14) -> Histogram | None:
-    """A histogram whose edges are round numbers; None without values.
+    """Return a histogram whose edges are round numbers; None without values.
 
-    The upper hundredth of the values, where they lie far off, are counted in the last bin.
+    The upper hundredth of the values, if they are far off, is counted in the last bin.
 
     >>> nice_histogram([1.0, 2.5, 2.6, 4.0], "s", max_bins=4)
     Histogram(edges=[1.0, 2.0, 3.0, 4.0, 5.0], counts=[1, 2, 0, 1], unit='s', has_more=False)
@@ -211,7 +211,7 @@ def nice_histogram(values: Sequence[float], unit: str, max_bins: int = 14) -> Hi
 
 
 def _nice_step(step: float, at_least: float) -> float:
-    """1, 2 or 5 times a power of ten, not less than the step.
+    """Return 1, 2 or 5 times a power of ten, not less than the step.
 
     >>> _nice_step(0.3, 0.001)
     0.5
@@ -224,5 +224,5 @@ def _nice_step(step: float, at_least: float) -> float:
 
 
 def class_bars(counts: Mapping[str, Mapping[str, int]], splits: Sequence[str]) -> list[Bar]:
-    """A bar a class, in the order given, with its clips in each split."""
+    """Return one bar per class, in the order given, with its clips in each split."""
     return [Bar(label, [int(row.get(split, 0)) for split in splits]) for label, row in counts.items()]

@@ -1,4 +1,4 @@
-"""Contact sheets: frames of stored clips, with what they are beside them."""
+"""Contact sheets: frames of stored clips with their captions."""
 
 import base64
 import unicodedata
@@ -31,27 +31,27 @@ class SampledClip:
 
     @property
     def times(self) -> str:
-        """The times, for people."""
+        """Return the times as text."""
         return " · ".join(f"{time_us / 1e6:.2f}" for time_us in self.times_us) + " s"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Strip:
-    """Frames side by side, each (H, W, 3) uint8 RGB with a caption of its own, and words about all of them, or none."""
+    """Frames side by side, each (H, W, 3) uint8 RGB with a caption of its own, and a title, which may be empty."""
 
     frames: Sequence[NDArray[np.uint8]]
     captions: Sequence[str]
-    words: str
+    title: str
 
 
 def strip_of(clip: SampledClip) -> Strip:
-    """A clip with its times, label and name."""
+    """Return a clip's frames with their times, and its label and name as title."""
     times = [f"{time_us / 1e6:.2f} s" for time_us in clip.times_us]
     return Strip(list(clip.frames), times, f"{visible(clip.label)} — {visible(clip.clip_id)}")
 
 
 def evenly(count: int, wanted: int) -> list[int]:
-    """At most `wanted` of `count` places, the first and the last among them.
+    """Return at most `wanted` of `count` indices, the first and the last among them.
 
     >>> evenly(10, 4)
     [0, 3, 6, 9]
@@ -62,7 +62,7 @@ def evenly(count: int, wanted: int) -> list[int]:
 
 
 def strip_jpeg(frames: Iterable[NDArray[np.uint8]], height_px: int, quality: int = 75) -> tuple[bytes, int]:
-    """The frames side by side as one JPEG so high, grey lines between them, and its width."""
+    """Return the frames side by side as one JPEG of this height, separated by grey lines, and its width."""
     from video_assets.media.images import encode_image, scaled_to_height
 
     line = np.full((height_px, _LINE_PX, 3), 128, np.uint8)
@@ -72,14 +72,14 @@ def strip_jpeg(frames: Iterable[NDArray[np.uint8]], height_px: int, quality: int
 
 
 def jpeg_uri(jpeg: bytes) -> str:
-    """As an address that holds the picture."""
+    """Return a data URI of the JPEG."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
 def sheet_svg(strips: Sequence[Strip], *, max_bytes: int, height_px: int = 96) -> Markup:
-    """One picture of several strips, with their captions.
+    """Return one picture of several strips, with their captions.
 
-    Smaller and coarser strips are taken until the picture is small enough; then fewer strips.
+    If it is too large, smaller and coarser strips are tried, then fewer strips.
     """
     for num_strips in range(len(strips), 0, -1):
         for height, quality in ((height_px, 75), (height_px, 55), (height_px * 2 // 3, 55), (height_px // 2, 45)):
@@ -100,7 +100,7 @@ def _sheet(strips: Sequence[Strip], height_px: int, quality: int) -> Markup:
             )
         )
         parts += _captions(strip, y + height_px, width)
-        y += height_px + (2 if strip.words else 1) * _CAPTION_PX
+        y += height_px + (2 if strip.title else 1) * _CAPTION_PX
     return Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" width="{0}" height="{1}" viewBox="0 0 {0} {1}">{2}'
         '<rect class="paper" width="100%" height="100%"/>{3}</svg>'
@@ -108,19 +108,19 @@ def _sheet(strips: Sequence[Strip], height_px: int, quality: int) -> Markup:
 
 
 def _captions(strip: Strip, y: int, width_px: int) -> list[Markup]:
-    """Those of the frames under them, then the words."""
+    """Return the captions under the frames, then the title."""
     step = (width_px + _LINE_PX) / max(1, len(strip.captions))
     caption = Markup('<text class="muted small" x="{:.0f}" y="{}">{}</text>')
     parts = [caption.format(_GAP_PX + i * step, y + 13, visible(text)) for i, text in enumerate(strip.captions)]
-    if not strip.words:
+    if not strip.title:
         return parts
-    words = visible(strip.words)
-    is_wide = any(unicodedata.east_asian_width(letter) in "WF" for letter in words)
-    words = shortened(words, max(_MIN_WIDTH_PX, width_px) // (_WIDE_LETTER_PX if is_wide else _LETTER_PX))
-    return [*parts, Markup('<text x="{}" y="{}">{}</text>').format(_GAP_PX, y + 29, words)]
+    title = visible(strip.title)
+    is_wide = any(unicodedata.east_asian_width(letter) in "WF" for letter in title)
+    title = shortened(title, max(_MIN_WIDTH_PX, width_px) // (_WIDE_LETTER_PX if is_wide else _LETTER_PX))
+    return [*parts, Markup('<text x="{}" y="{}">{}</text>').format(_GAP_PX, y + 29, title)]
 
 
 def svg_markdown(svg: Markup, alt: str) -> str:
-    """Markdown that shows a picture. It is in an address, so that nothing in it can become markup; nor can the text."""
+    """Return Markdown that shows a picture as a data URI; neither the picture nor the text can become other markup."""
     address = "data:image/svg+xml," + quote(str(svg), safe="/+=;:,.-_~*!")
     return f"![{markdown_text(alt)}]({address})"

@@ -1,4 +1,4 @@
-"""Texts of users (labels, file names) where they could become markup, or move what stands around them."""
+"""Escape texts of users (labels, file names) so that they cannot become markup or control a terminal."""
 
 import html
 import os
@@ -14,20 +14,20 @@ _PICTURE_JOINER = re.compile(
 
 
 def visible(text: str, keep: str = "") -> str:
-    r"""The text with everything that is not seen as escapes: controls, and marks that turn or hide what follows.
+    r"""Return the text with everything invisible escaped: control characters, and marks that reverse or hide text.
 
     A joiner stays where it makes one picture of several, as in emoji of families.
 
     >>> visible("a\x1b[2Jb\u202ec")
     'a\\x1b[2Jb\\u202ec'
     """
-    # Every second part is a joiner between two pictures.
+    # A joiner between two pictures separates the parts.
     parts = _PICTURE_JOINER.split(text)
     return _JOINER.join("".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in part) for part in parts)
 
 
 def shortened(text: str, max_characters: int) -> str:
-    """The text if it is short enough; otherwise its beginning and end, which is where file names differ.
+    """Return the text, or its beginning and end if it is too long: file names differ there.
 
     >>> shortened("v_MoveLeft_g01_c02.mp4", 13)
     'v_Move…02.mp4'
@@ -39,12 +39,12 @@ def shortened(text: str, max_characters: int) -> str:
 
 
 def shown(text: str, keep: str = "") -> str:
-    """A text as it may stand on a screen, in logs and in the UI: visible, and without the environment's secrets."""
+    """Return a text for screens, logs and the UI: visible, and without secrets of the environment."""
     return visible(redacted(text, secrets_of(os.environ)), keep)
 
 
 def markdown_text(text: str) -> str:
-    r"""The text so that Markdown and HTML show it as it is, on one line; no address in it becomes a link.
+    r"""Return the text so that Markdown and HTML show it literally, on one line; no address in it becomes a link.
 
     >>> markdown_text("<b>_a_|`b`")
     '&lt;b&gt;\\_a\\_\\|\\`b\\`'
@@ -53,7 +53,7 @@ def markdown_text(text: str) -> str:
 
 
 def markdown_code(text: str, language: str = "") -> str:
-    r"""The text as a block of code; its fence is longer than any that stands in the text.
+    r"""Return the text as a block of code whose fence is longer than any in the text.
 
     >>> markdown_code("a: 1\n", "yaml")
     '```yaml\na: 1\n```\n'

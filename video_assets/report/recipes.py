@@ -1,23 +1,23 @@
-"""Lines to copy: how each reader opens a dataset, and how it fits MoViNet."""
+"""Code and settings to copy: how each reader opens a dataset, and how the dataset matches MoViNet."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from video_assets.domain.encoding import Encoding
-from video_assets.domain.model_windows import ModelFit, ModelWindow, Proposal
+from video_assets.domain.model_windows import ModelMatch, ModelWindow, Proposal
 from video_assets.domain.splits import Split
 from video_assets.settings import Layout
 
 READABLE_LAYOUTS = ("tfds", "sequence_example")
-"""Layouts that Model Garden reads; it ignores its compression flag, so not the GZIP of movinets_helper."""
+"""Layouts that Model Garden reads; not movinets_helper, because it ignores the setting for GZIP files."""
 
 NO_MODEL_GARDEN = "TF Model Garden does not read this layout; choose `plan.encoding.layout` tfds or sequence_example."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GardenDataset:
-    """What Model Garden has to be told of a dataset; `root` holds `<name>/<version>`."""
+    """What Model Garden has to know about a dataset; `root` holds `<name>/<version>`."""
 
     root: str
     name: str
@@ -29,10 +29,10 @@ class GardenDataset:
 
 
 def model_garden_yaml(dataset: GardenDataset, window: ModelWindow) -> str:
-    """The block for `--config_file`, of the experiment `movinet_kinetics600`; empty if it cannot read the layout.
+    """Return the YAML for `--config_file` of the experiment `movinet_kinetics600`; empty if it cannot read the layout.
 
-    `validation_data` is val where the dataset has it, and test otherwise. Texts are quoted as JSON is, which YAML reads
-    as well; what YAML does not take as it is, it has escapes for.
+    `validation_data` is val where the dataset has it, and test otherwise. Texts are quoted as in JSON, which YAML reads
+    too; what YAML does not allow as it is, is escaped.
     """
     if dataset.encoding.layout not in READABLE_LAYOUTS:
         return ""
@@ -82,30 +82,30 @@ def _quoted(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)
 
 
-def fit_rows(fits: Sequence[ModelFit]) -> list[dict[str, str | int]]:
-    """A row a model: its window, what would happen to the clips, and what would fit better."""
+def model_rows(models: Sequence[ModelMatch]) -> list[dict[str, str | int]]:
+    """Return one row per model: its window, how many clips it would loop or cut, and better settings."""
     return [
         {
-            "model": fit.window.name,
-            "window": f"{fit.window.num_frames} frames, {fit.window.frames_per_second:.3g} a second",
-            "size": f"{fit.window.resolution}x{fit.window.resolution}",
-            "clips": fit.fit.num_clips,
-            "looped": fit.fit.num_looped,
-            "cut": fit.fit.num_cut,
-            "fits_better": " or ".join(proposal.words for proposal in fit.proposals),
+            "model": model.window.name,
+            "window": f"{model.window.num_frames} frames, {model.window.frames_per_second:.3g} a second",
+            "size": f"{model.window.resolution}x{model.window.resolution}",
+            "clips": model.match.num_clips,
+            "looped": model.match.num_looped,
+            "cut": model.match.num_cut,
+            "fits_better": " or ".join(proposal.settings_text for proposal in model.proposals),
         }
-        for fit in fits
+        for model in models
     ]
 
 
-def fit_sentence(fit: ModelFit) -> str:
-    """What a model's window does to the clips, and which setting would not.
+def model_sentence(model: ModelMatch) -> str:
+    """Return how many clips a model's window would loop or cut, and better settings, in one sentence.
 
-    >>> from video_assets.domain.model_windows import MODEL_WINDOWS, WindowFit
-    >>> fit_sentence(ModelFit(MODEL_WINDOWS[0], WindowFit(3, 0, 0), ()))
+    >>> from video_assets.domain.model_windows import MODEL_WINDOWS, WindowMatch
+    >>> model_sentence(ModelMatch(MODEL_WINDOWS[0], WindowMatch(3, 0, 0), ()))
     'MoViNet-A0 (windows of 50 frames, 5 a second): every clip is as long as its window.'
     """
-    window, found = fit.window, fit.fit
+    window, found = model.window, model.match
     head = f"{window.name} (windows of {window.num_frames} frames, {window.frames_per_second:.3g} a second)"
     if found.is_perfect:
         return f"{head}: every clip is as long as its window."
@@ -113,18 +113,18 @@ def fit_sentence(fit: ModelFit) -> str:
         (found.num_looped, f"{found.num_looped} of {found.num_clips} clips are shorter and would be looped"),
         (found.num_cut, f"{found.num_cut} are longer, and a window shows a part of them"),
     ]
-    what = "; ".join(words for number, words in parts if number)
-    return " ".join([f"{head}: {what}.", *map(_proposal_sentence, fit.proposals)])
+    what = "; ".join(text for number, text in parts if number)
+    return " ".join([f"{head}: {what}.", *map(_proposal_sentence, model.proposals)])
 
 
 def _proposal_sentence(proposal: Proposal) -> str:
-    found = proposal.fit
+    found = proposal.match
     if found.is_perfect:
         what = "none looped, none cut"
         what += f"; {proposal.num_padded} videos have fewer frames and repeat some" if proposal.num_padded else ""
     else:
         what = f"{found.num_looped} looped, {found.num_cut} cut"
-    return f"With {proposal.words}: {what}."
+    return f"With {proposal.settings_text}: {what}."
 
 
 RECORDS: Mapping[Layout, str] = {
@@ -142,15 +142,15 @@ _LABEL_SETS: Mapping[Layout, str] = {
 }
 
 
-def record_words(encoding: Encoding) -> str:
-    """What a record is, in sentences."""
+def record_sentences(encoding: Encoding) -> str:
+    """Return what a record is, in sentences."""
     several = f" {_LABEL_SETS[encoding.layout]}" if encoding.multi_label else ""
     return RECORDS[encoding.layout] + several
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderLines:
-    """What to write to read a dataset with one reader."""
+    """The code that reads a dataset with one reader."""
 
     reader: str
     language: str
@@ -158,7 +158,7 @@ class ReaderLines:
 
 
 def reader_lines(name: str, version: str, encoding: Encoding, model_garden: str) -> list[ReaderLines]:
-    """Lines for each reader of the layout; `model_garden` is its block of settings, or empty."""
+    """Return the code for each reader of the layout; `model_garden` is its YAML, or empty."""
     place = f"path/to/{name}/{version}"
     values = {
         "place": place,

@@ -7,9 +7,9 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from video_assets.domain.progress import duration_words
+from video_assets.domain.progress import format_duration
 from video_assets.domain.text import sequence_of
-from video_assets.report.screen_parts import (
+from video_assets.report.screen_sections import (
     Result,
     checks_summary,
     classes,
@@ -22,28 +22,28 @@ from video_assets.report.screen_parts import (
     official_ignored,
     splits_table,
 )
-from video_assets.report.terminal import Screen, copyable, headline, section, table, words
+from video_assets.report.terminal import Screen, copyable, headline, section, table, wrapped
 
 
 def build_screen(result: Result) -> Screen:
-    """The last screen of a build."""
+    """Return the last screen of a build."""
     parts: list[RenderableType] = []
     if result.get("interrupted"):
-        before = f"The build before this one, by {result['interrupted']}, was ended before its time"
-        parts.append(words(f"{before}; this one went on from what it had finished."))
+        before = f"The previous build, by {result['interrupted']}, was interrupted"
+        parts.append(wrapped(f"{before}; this one continued from what it had finished."))
     failed = invalidating(result["checks"])
     if result["refused"]:
-        parts.append(Group(Text("Not built", "bold red"), words(result["refused"])))
+        parts.append(Group(Text("Not built", "bold red"), wrapped(result["refused"])))
     elif failed:
         parts.append(headline("Built, but not valid:", result["version_dir"], "red"))
     else:
         parts.append(headline("Built", result["version_dir"], "green"))
     parts += splits_table(result["splits"])
     parts.append(
-        words(
+        wrapped(
             f"{counted(result['clips_encoded'], 'clip')} encoded, {result['clips_reused']} reused; "
             f"{counted(result['shards_written'], 'shard')} written, {result['shards_reused']} reused; "
-            f"{duration_words(result['seconds'])}"
+            f"{format_duration(result['seconds'])}"
         )
     )
     parts += classes(result) + gone(result)
@@ -52,47 +52,47 @@ def build_screen(result: Result) -> Screen:
 
 
 def _after_build(result: Result, *, has_failed: bool) -> RenderableType:
-    """What to do next."""
+    """Return what to do next."""
     root = shlex.quote(result["root"])
     name = name_option(result)
     source = shlex.quote(result.get("source") or "DIR")
     look = f"video-assets ui --source {source} --root {root}{name}"
     if result["refused"] or has_failed:
-        advice = "Mend what is named above and run the same command again: what is finished is kept. To look closer:"
-        return section("Next", words(advice), copyable([f"video-assets status --root {root}{name}", look]))
+        advice = "Fix what is named above and run the same command again: what is finished is kept. To look closer:"
+        return section("Next", wrapped(advice), copyable([f"video-assets status --root {root}{name}", look]))
     return section(
         "Next",
-        words("train with it:"),
+        wrapped("train with it:"),
         copyable(
             [
                 "from video_assets.reader import load_dataset",
                 f"train = load_dataset({result['version_dir']!r}, 'train', seed=1)",
             ]
         ),
-        words("look at it, and let it grow by itself:"),
+        wrapped("look at it, and let it grow by itself:"),
         copyable([look]),
     )
 
 
 def plan_screen(result: Result) -> Screen:
-    """What a build would do."""
+    """Return what a build would do."""
     parts: list[RenderableType] = [headline("Would build", result["version_dir"], "green")]
     parts += splits_table(result["splits"])
     shards = f"{counted(result['shards_to_write'], 'shard')} to write, {result['clips_per_shard']} clips a shard"
     superseded = f"; {counted(result['shards_superseded'], 'shard')} superseded" if result["shards_superseded"] else ""
-    parts.append(words(f"{shards}{superseded}."))
+    parts.append(wrapped(f"{shards}{superseded}."))
     parts.append(section("Estimate", *_estimate(result)))
     if result.get("budget"):
         budget = result["budget"]
         chosen = (
             f"JPEG quality {budget['jpeg_quality']} is the highest with which the dataset takes no more than "
-            f"{size_words(budget['bytes'])}: about {size_words(budget['estimated_bytes'])}."
+            f"{format_size(budget['bytes'])}: about {format_size(budget['estimated_bytes'])}."
         )
         setting = " ".join(f"--set {assignment}" for assignment in budget["set"])
-        command = [copyable([setting])] if setting else [words("That is the quality which is set already.")]
-        parts.append(section("Size budget", words(chosen), *command))
+        command = [copyable([setting])] if setting else [wrapped("That is the quality which is set already.")]
+        parts.append(section("Size budget", wrapped(chosen), *command))
     if result.get("not_stored"):
-        parts.append(words(f"{result['not_stored']}.", "yellow"))
+        parts.append(wrapped(f"{result['not_stored']}.", "yellow"))
     parts += classes(result) + gone(result) + official_ignored(result)
     parts += _model_fit(result.get("model_fit", ())) + losses(result, place="")
     command = (
@@ -102,33 +102,33 @@ def plan_screen(result: Result) -> Screen:
     settings = [f" --config {shlex.quote(result['config'])}"] if result.get("config") else []
     assignments = [*result.get("set", ()), *(result.get("budget") or {}).get("set", ())]
     settings += [f" --set {shlex.quote(assignment)}" for assignment in assignments]
-    nothing = words(f"Nothing was written to {result['root']}. This builds it:")
+    nothing = wrapped(f"Nothing was written to {result['root']}. This builds it:")
     return [*parts, section("Next", nothing, copyable([f"{command}{''.join(settings)}"]))]
 
 
 def _estimate(result: Result) -> list[RenderableType]:
-    size = f"{size_words(result['estimated_bytes'])} ± {100 * result['estimated_bytes_error']:.0f} %"
+    size = f"{format_size(result['estimated_bytes'])} ± {100 * result['estimated_bytes_error']:.0f} %"
     rows = [("as set", size, _minutes(result))]
-    rows += [(item["name"], size_words(item["estimated_bytes"]), _minutes(item)) for item in result["alternatives"]]
+    rows += [(item["name"], format_size(item["estimated_bytes"]), _minutes(item)) for item in result["alternatives"]]
     settings = [" ".join(f"--set {assignment}" for assignment in item["set"]) for item in result["alternatives"]]
     tried = (
-        f"From encoding {counted(result['clips_tried'], 'clip')} in {duration_words(result['trial_seconds'])}; "
+        f"From encoding {counted(result['clips_tried'], 'clip')} in {format_duration(result['trial_seconds'])}; "
         f"{result['workers']} decoding processes."
     )
     errors = "± is the standard error. Times may be off by a third, and more while the machine is busy."
     names = " and ".join(item["name"] for item in result["alternatives"])
-    notes = (words(tried, "dim"), words(errors, "dim"))
-    return [table(("", "size", "time"), rows), *notes, words(f"For {names}:"), copyable(settings)]
+    notes = (wrapped(tried, "dim"), wrapped(errors, "dim"))
+    return [table(("", "size", "time"), rows), *notes, wrapped(f"For {names}:"), copyable(settings)]
 
 
 def _minutes(result: Result) -> str:
-    return duration_words(60 * result["estimated_minutes"])
+    return format_duration(60 * result["estimated_minutes"])
 
 
-def size_words(num_bytes: float) -> str:
-    """A size as people say it.
+def format_size(num_bytes: float) -> str:
+    """Return a size for people.
 
-    >>> size_words(16_432_041), size_words(20e9)
+    >>> format_size(16_432_041), format_size(20e9)
     ('16.4 MB', '20.0 GB')
     """
     for unit in ("B", "kB", "MB", "GB"):
@@ -139,7 +139,7 @@ def size_words(num_bytes: float) -> str:
 
 
 def _model_fit(rows: Sequence[Result]) -> list[RenderableType]:
-    """What MoViNet's training windows would do to the clips; nothing where all of them fit."""
+    """Return how many clips MoViNet's training windows would loop or cut; nothing if none."""
     if not any(row["looped"] or row["cut"] for row in rows):
         return []
     cells = [
@@ -148,11 +148,11 @@ def _model_fit(rows: Sequence[Result]) -> list[RenderableType]:
     ]
     headers = ("trained on", "windows of", "looped", "cut", "fits better with")
     about = "Clips that a window would loop (shorter than it) or cut. --json has the settings for TF Model Garden."
-    return [section("Fit to models", words(about), table(headers, cells))]
+    return [section("Fit to models", wrapped(about), table(headers, cells))]
 
 
 def status_screen(result: Result) -> Screen:
-    """How a dataset stands."""
+    """Return the state of a dataset."""
     root, name = shlex.quote(result["root"]), name_option(result)
     if result["is_valid"]:
         parts: list[RenderableType] = [headline("Valid:", result["version_dir"], "green")]
@@ -166,18 +166,18 @@ def status_screen(result: Result) -> Screen:
     missing = result["shards_missing"]
     if missing:
         planned = f"{len(missing)} of {result['shards_planned']} planned shards"
-        parts.append(words(f"{planned} are missing or stale: {sequence_of(missing)}"))
+        parts.append(wrapped(f"{planned} are missing or stale: {sequence_of(missing)}"))
     parts += losses(result) + checks_summary(result["checks"])
     if result["is_valid"]:
-        return [*parts, section("Next", words("read everything again:"), copyable([_verify(root, name)]))]
+        return [*parts, section("Next", wrapped("read everything again:"), copyable([_verify(root, name)]))]
     if result["version_dir"]:
-        advice = "Build with the settings it was built with; what is finished is kept:"
+        advice = "Build again with the same settings; what is finished is kept:"
     elif result["quarantined"]:
-        advice = "Mend what is named above, or allow more to be lost (manifest.max_failed_fraction), and build:"
+        advice = "Fix what is named above, or allow more losses (manifest.max_failed_fraction), and build:"
     else:
         advice = "Build it:"
     build = f"video-assets build --source DIR --root {root}{name}"
-    return [*parts, section("Next", words(advice), copyable([build]))]
+    return [*parts, section("Next", wrapped(advice), copyable([build]))]
 
 
 def _verify(root: str, name: str) -> str:
@@ -185,26 +185,28 @@ def _verify(root: str, name: str) -> str:
 
 
 def verify_screen(result: Result) -> Screen:
-    """What the checks found."""
+    """Return what the checks found."""
     root, name = shlex.quote(result["root"]), name_option(result)
     checks = [{**check, "name": f"{check['name']} {check['target']}".strip()} for check in result["checks"]]
     verdict = ("Valid:", "green") if result["is_valid"] else ("INVALID:", "red")
     parts: list[RenderableType] = [headline(verdict[0], result["version_dir"], verdict[1])]
-    parts += [*checks_summary(checks), words(f"Read in {duration_words(result['seconds'])}.")]
+    parts += [*checks_summary(checks), wrapped(f"Read in {format_duration(result['seconds'])}.")]
     if result["is_valid"]:
         return parts
     failed = invalidating(checks)
     if any("missing_video" in check["facts"] for check in failed):
-        again = "Put the videos back that are gone, or build again without them:"
-        parts.append(section("Next", words(again), copyable([f"video-assets build --source DIR --root {root}{name}"])))
+        again = "Put the missing videos back, or build again without them:"
+        parts.append(
+            section("Next", wrapped(again), copyable([f"video-assets build --source DIR --root {root}{name}"]))
+        )
     if not all("missing_video" in check["facts"] for check in failed):
-        advice = "Rebuild just what is damaged:"
-        parts.append(section("Next", words(advice), copyable([f"video-assets repair --root {root}{name}"])))
+        advice = "Rebuild only what is damaged:"
+        parts.append(section("Next", wrapped(advice), copyable([f"video-assets repair --root {root}{name}"])))
     return parts
 
 
 def repair_screen(result: Result) -> Screen:
-    """What a repair did, and what it could not do."""
+    """Return what a repair did, and what it could not do."""
     repaired, failed = result["repaired"], result["not_repaired"]
     if failed:
         parts: list[RenderableType] = [headline("Still damaged:", result["directory"], "red")]
@@ -213,19 +215,18 @@ def repair_screen(result: Result) -> Screen:
     else:
         parts = [
             headline("Nothing to repair:", result["directory"], "green"),
-            words("Every file is as it was written."),
+            wrapped("No file is damaged."),
         ]
     if repaired:
-        is_are = "file is as it was" if len(repaired) == 1 else "files are as they were"
-        parts.append(section(f"{len(repaired)} {is_are} again", *map(words, repaired), style="bold green"))
+        parts.append(section(f"{counted(len(repaired), 'file')} restored", *map(wrapped, repaired), style="bold green"))
     if failed:
-        sentences = [words(f"- {entry['reason']}") for entry in failed]
+        sentences = [wrapped(f"- {entry['reason']}") for entry in failed]
         parts.append(section(f"{counted(len(failed), 'file')} still damaged", *sentences, style="bold red"))
-    return [*parts, words(f"{duration_words(result['seconds'])}.")]
+    return [*parts, wrapped(f"{format_duration(result['seconds'])}.")]
 
 
 def diff_screen(result: Result) -> Screen:
-    """What changed between two versions."""
+    """Return what changed between two versions."""
     kinds = ("added", "removed", "renamed", "relabelled", "moved", "changed")
     counts = [(kind, len(result[kind])) for kind in kinds]
     counts += [("re-encoded", result["re_encoded"]), ("unchanged", result["unchanged"])]
@@ -246,18 +247,18 @@ def diff_screen(result: Result) -> Screen:
 
 
 def doctor_screen(result: Result) -> Screen:
-    """What a look at the set-up found, what has to be mended first."""
+    """Return what was found in the set-up, problems first."""
     order = {"problem": 0, "warning": 1, "ok": 2}
     findings = sorted(result["findings"], key=lambda finding: order[finding["state"]])
     bad = [finding for finding in findings if finding["state"] != "ok"]
     good = [(finding["check"], finding["found"]) for finding in findings if finding["state"] == "ok"]
     num_problems = sum(finding["state"] == "problem" for finding in bad)
     if num_problems:
-        parts: list[RenderableType] = [Text(f"To mend: {counted(num_problems, 'problem')}", "bold red")]
+        parts: list[RenderableType] = [Text(f"{counted(num_problems, 'problem')} to fix", "bold red")]
     else:
-        parts = [Text("Nothing has to be mended", "bold green")]
+        parts = [Text("No problems", "bold green")]
     for finding in bad:
         colour = "red" if finding["state"] == "problem" else "yellow"
         title = f"{finding['check']}: {finding['found']}"
-        parts.append(Group(words(title, colour), Padding(words(finding["remedy"]), (0, 0, 0, 2))))
+        parts.append(Group(wrapped(title, colour), Padding(wrapped(finding["remedy"]), (0, 0, 0, 2))))
     return [*parts, table(("fine", ""), good)] if good else parts

@@ -1,4 +1,4 @@
-"""How things are put on a terminal: within 80 columns, in colour only there, and nothing that a name could do to it."""
+"""Output on a terminal: at most 80 columns, colours only there, and no control characters from names."""
 
 import io
 import os
@@ -22,27 +22,27 @@ _BAR = 12
 _NARROW, _INDENT = 24, 2
 
 Screen = Sequence[RenderableType]
-"""Parts that stand under one another, an empty line between two of them."""
+"""Parts under one another, with an empty line between two of them."""
 
 
 class Terminal(Protocol):
-    """What is asked of a stream."""
+    """The methods of a stream that are used here."""
 
     def write(self, text: str, /) -> object:
-        """As of any text stream."""
+        """As in any text stream."""
         ...
 
     def flush(self) -> None:
-        """As of any text stream."""
+        """As in any text stream."""
         ...
 
     def isatty(self) -> bool:
-        """As of any text stream."""
+        """As in any text stream."""
         ...
 
 
 def has_colours(stream: Terminal) -> bool:
-    """Whether colours may be written: to a terminal that knows some, unless NO_COLOR is set (no-color.org)."""
+    """Return whether to write colours: to a terminal that has some, unless NO_COLOR is set (no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
 
 
@@ -54,7 +54,7 @@ def _width_of(stream: Terminal) -> int:
 
 
 def show(screen: Screen, stream: Terminal) -> None:
-    """Writes a screen; what the stream's encoding does not know is spelled out."""
+    """Write a screen; characters that the stream's encoding lacks are escaped."""
     text = as_text(screen, width=_width_of(stream), colours=has_colours(stream))
     encoding = getattr(stream, "encoding", None) or "utf-8"
     stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
@@ -62,7 +62,7 @@ def show(screen: Screen, stream: Terminal) -> None:
 
 
 def as_text(screen: Screen, *, width: int = WIDTH, colours: bool = False) -> str:
-    """A screen as text; without colours there is no control character in it but line ends."""
+    """Return a screen as text; without colours its only control characters are line ends."""
     parts: list[str] = []
     for part in screen:
         buffer = io.StringIO()
@@ -76,35 +76,35 @@ def as_text(screen: Screen, *, width: int = WIDTH, colours: bool = False) -> str
             highlight=False,
             legacy_windows=False,
         )
-        console.print(Group(part), crop=False)  # in a group, for a bare Text would lose its no_wrap
+        console.print(Group(part), crop=False)  # in a group: a Text on its own would lose its no_wrap
         parts.append("\n".join(line.rstrip() for line in buffer.getvalue().splitlines()))
     return "\n\n".join(parts)
 
 
-def plain(text: str) -> str:
-    """The text without control characters: a file name cannot move the cursor, colour or turn what is shown."""
+def escaped(text: str) -> str:
+    """Return the text with control characters escaped: a file name cannot move the cursor or change colours."""
     return shown(text, keep="\n")
 
 
-def words(text: object, style: str = "") -> Text:
-    """Any text, made harmless, wrapped at words."""
-    return Text(plain(str(text)), style=style)
+def wrapped(text: object, style: str = "") -> Text:
+    """Return any text with control characters escaped, wrapped between words."""
+    return Text(escaped(str(text)), style=style)
 
 
 def headline(verdict: str, rest: object, style: str) -> Text:
-    """One line that says how it ended; a path in it may be as long as it is, so that it can be copied."""
-    line = Text.assemble((verdict, f"bold {style}"), " ", words(rest))
+    """Return one line with the result. It is never broken, so that a path in it can be copied."""
+    line = Text.assemble((verdict, f"bold {style}"), " ", wrapped(rest))
     line.no_wrap, line.overflow = True, "ignore"
     return line
 
 
 def copyable(lines: Iterable[str]) -> Text:
-    """Commands or code, each on a line of its own and never broken, so that it can be copied."""
-    return Text("\n".join(f"  {plain(line)}" for line in lines), "cyan", no_wrap=True, overflow="ignore")
+    """Return commands or code, each on one line that is never broken, so that it can be copied."""
+    return Text("\n".join(f"  {escaped(line)}" for line in lines), "cyan", no_wrap=True, overflow="ignore")
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """Columns as wide as they need to be, numbers to the right; what does not fit is cut, a row stays a line."""
+    """Return columns as wide as needed, numbers to the right. Long cells are cut, so that a row stays one line."""
     grid = Table(box=None, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     cells = [list(row) for row in rows]
     columns = [[header, *(row[column] for row in cells)] for column, header in enumerate(headers)]
@@ -113,7 +113,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     room = WIDTH - _INDENT - sum(width for width in widths if width <= _NARROW) - 2 * (len(widths) - 1)
     for header, column, width in zip(headers, columns, widths, strict=True):
         is_number = len(column) > 1 and all(isinstance(value, int | float) for value in column[1:])
-        most = width if width <= _NARROW else max(_NARROW, room // len(long))  # only what is long gives way
+        most = width if width <= _NARROW else max(_NARROW, room // len(long))  # only long columns are cut
         grid.add_column(
             header, justify="right" if is_number else "left", no_wrap=True, overflow="ellipsis", max_width=most
         )
@@ -124,12 +124,12 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
 
 def _cell(value: object) -> str:
     is_count = isinstance(value, int) and not isinstance(value, bool)
-    return f"{value:,}".replace(",", " ") if is_count else plain(str(value)).replace("\n", " ")
+    return f"{value:,}".replace(",", " ") if is_count else escaped(str(value)).replace("\n", " ")
 
 
 def section(title: str, *parts: RenderableType, style: str = "bold") -> Group:
-    """Parts under a title, indented."""
-    return Group(Text(plain(title), style=style), *map(_indented, parts))
+    """Return parts under a title, indented."""
+    return Group(Text(escaped(title), style=style), *map(_indented, parts))
 
 
 def _indented(part: RenderableType) -> RenderableType:
@@ -139,19 +139,19 @@ def _indented(part: RenderableType) -> RenderableType:
 
 
 def paragraph(text: str, indent: str = "") -> str:
-    """Text wrapped at the edge of the screen."""
-    return textwrap.fill(plain(text), WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    """Return text wrapped at the screen's width."""
+    return textwrap.fill(escaped(text), WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
 
 
 @dataclass(slots=True)
 class TerminalProgress:
-    """A bar that is redrawn on a terminal; a line every few seconds elsewhere."""
+    """A bar that is redrawn on a terminal, or a line every few seconds elsewhere."""
 
     stream: Terminal
     every_seconds: float = 5.0
 
     def __call__(self, phase: str, num_clips: int, num_bytes: int) -> Counter:
-        """Begins a phase."""
+        """Begin a phase."""
         if not self.stream.isatty():
             return LineProgress(self._say, self.every_seconds)(phase, num_clips, num_bytes)
         bar = ProgressBar(self.stream, phase, num_clips, num_bytes)
@@ -165,7 +165,7 @@ class TerminalProgress:
 
 @dataclass(slots=True)
 class ProgressBar:
-    """One line that is drawn over itself. Not rich's: its thread would go on when a stage ends by an exception."""
+    """One line that is overwritten. Not rich's: its thread would go on when a stage ends by an exception."""
 
     stream: Terminal
     phase: str
@@ -177,20 +177,20 @@ class ProgressBar:
     bytes: int = 0
 
     def count(self, clips: int, num_bytes_done: int) -> None:
-        """Add what was finished, and draw the bar again if that is due."""
+        """Count what was finished, and draw the bar again if that is due."""
         self.clips += clips
         self.bytes += num_bytes_done
         if self.clips >= self.num_clips or time.monotonic() - self.drawn >= 0.2:
             self.draw()
 
     def draw(self) -> None:
-        """Write the bar over itself."""
+        """Draw the bar over itself."""
         self.drawn = time.monotonic()
         line = progress_line(
             self.phase, self.clips, self.num_clips, self.bytes, self.drawn - self.begun, num_bytes=self.num_bytes
         )
         room = _width_of(self.stream) - 1
-        # The words come first: the time that is left stands at their end.
+        # The text needs its room first: the time left is at its end.
         width = max(0, min(_BAR, room - len(" ") - cell_len(line)))
         filled = round(width * self.clips / max(1, self.num_clips))
         done, rest = ("█", "░") if (getattr(self.stream, "encoding", "") or "").lower() == "utf-8" else ("#", ".")

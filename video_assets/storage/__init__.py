@@ -1,1 +1,1 @@
-"""Where files lie: paths, atomic files, tables."""
+"""Files and tables, on local disks and in object stores."""

@@ -1,4 +1,4 @@
-"""Addresses: a text becomes a local path, or a path in an object store; here only."""
+"""Addresses: texts become local paths or paths in object stores, only here."""
 
 import hashlib
 import importlib.util
@@ -13,7 +13,7 @@ from video_assets.domain.clips import ListedFile
 from video_assets.domain.errors import SettingsError
 
 STORES: Mapping[str, tuple[str, str]] = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gcs")}
-"""Scheme of an address: the module that speaks to such a store, and this package's extra that installs it."""
+"""For each scheme, the module that speaks to such a store, and this package's extra that installs it."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _QUESTIONS_AT_ONCE = 32
 Asked = TypeVar("Asked")
@@ -21,14 +21,14 @@ Answer = TypeVar("Answer")
 
 
 def open_address(address: str | Path) -> Path:
-    """A place by its address: a local path, or `s3://bucket/…`, `gs://bucket/…`. Nothing is asked of the store yet.
+    """Return the path of an address: a local path, or `s3://bucket/…`, `gs://bucket/…`. Nothing is requested yet.
 
-    What is given for a store is no `pathlib.Path` (`is_remote` tells), but answers those of its calls that this package
-    makes: names, `/`, `exists`, `stat`, `open("rb")`, `read_bytes`, `iterdir`, `glob`, `unlink`. It is written by
-    `storage.files` alone. Credentials and end points come from the store's own environment variables, never from here.
+    The path of a store is no `pathlib.Path` (`is_remote` tells), but has those of its methods that this package calls:
+    names, `/`, `exists`, `stat`, `open("rb")`, `read_bytes`, `iterdir`, `glob`, `unlink`. Only `storage.files` writes
+    to it. Credentials and end points come from the store's own environment variables, never from here.
 
     Raises:
-        SettingsError: if the scheme is none of those, names no bucket, or its module is not installed.
+        SettingsError: If the scheme is unknown, no bucket is named, or the store's module is not installed.
     """
     if is_remote(address):
         return cast("Path", address)
@@ -49,14 +49,14 @@ def open_address(address: str | Path) -> Path:
 
 
 def is_remote(place: object) -> bool:
-    """Whether this is a path in an object store."""
+    """Return whether this is a path in an object store."""
     return not isinstance(place, Path | str)
 
 
 def ask_each(place: Path, question: Callable[[Asked], Answer], items: Iterable[Asked]) -> list[Answer]:
-    """The answers for all items, in their order; where `place` is in a store, 32 are asked at the same time.
+    """Return the answer for each item, in order. If `place` is in a store, 32 questions are asked at the same time.
 
-    A store takes tens of milliseconds for an answer of any size: a hundred thousand shards one by one would take hours.
+    A store takes tens of milliseconds for any answer: a hundred thousand shards one by one would take hours.
     """
     if not is_remote(place):
         return [question(item) for item in items]
@@ -65,27 +65,27 @@ def ask_each(place: Path, question: Callable[[Asked], Answer], items: Iterable[A
 
 
 def stat_file(path: Path, name: str) -> ListedFile:
-    """What a file's listing would say of it now, under this name.
+    """Return what a listing would say of this file now, under the given name.
 
     Raises:
-        OSError: as `stat` does.
+        OSError: As `stat` does.
     """
     status = path.stat()
     return ListedFile(name, status.st_size, status.st_mtime_ns)
 
 
 def place_name(place: Path) -> str:
-    """The one name of a place, whichever way it was spelled: whole, without `..` and symbolic links."""
+    """Return the absolute path, without `..` and symbolic links: the same for all spellings of one place."""
     return str(place.absolute() if is_remote(place) else place.resolve())
 
 
 def place_digest(place: Path) -> str:
-    """Eight hexadecimal digits that stand for a place in names of other things."""
+    """Return eight hexadecimal digits that identify a place in names of other things."""
     return hashlib.sha256(place_name(place).encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
 
 def state_directory(place: Path) -> Path:
-    """Where this machine keeps what belongs to a place in a store and has to be local, such as databases.
+    """Return where this machine keeps local files for a place in a store, such as databases.
 
     Below `$XDG_STATE_HOME`, or `~/.local/state` (XDG Base Directory Specification 0.8).
     """

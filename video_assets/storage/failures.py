@@ -1,4 +1,4 @@
-"""What the system says when it will not read or write, in a sentence that names the file and the remedy."""
+"""Errors of the system as sentences that name the file and say what to do."""
 
 import errno
 import os
@@ -13,16 +13,21 @@ from video_assets.domain.errors import StorageFailed
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
 TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
-"""What says nothing of the file that was to be opened."""
-_GOES_ON = "the same build then goes on from what is finished"
+"""Errors that are about this process, not about the file that it wanted to open."""
+_GOES_ON = "then run the build again: it continues from what is finished"
 
 
 @contextmanager
 def named_failures(path: object, doing: str = "written", *, but: tuple[type[OSError], ...] = ()) -> Generator[None]:
-    """Turns an error of the system into one sentence about `path`, a local one or one in a store.
+    """Turn an OSError into a sentence about `path`, which is local or in a store.
+
+    Args:
+        path: The file.
+        doing: What could not be done, as a participle: "written", "read".
+        but: Errors to let pass as they are.
 
     Raises:
-        StorageFailed: where an OSError was raised that is none of `but`.
+        StorageFailed: If an OSError was raised that is not one of `but`.
     """
     try:
         yield
@@ -33,7 +38,7 @@ def named_failures(path: object, doing: str = "written", *, but: tuple[type[OSEr
 
 
 def failure_sentence(error: OSError, path: object = None, doing: str = "written") -> str:
-    """Fact and remedy; without a path, about the file that the error names, if it names one."""
+    """Return what happened and what to do. Without a path, the file is the one that the error names, if any."""
     if path is not None and not isinstance(path, Path):
         return f"{path} cannot be {doing}: {error.strerror or error}; {_store_remedy(error)}"
     found = path if path is not None or error.filename is None else Path(os.fsdecode(error.filename))
@@ -53,25 +58,25 @@ def _remedy(error: OSError, path: Path | None) -> str:
         return f"give user {os.geteuid()} the right to it, or choose another place; {_GOES_ON}"
     if error.errno in TOO_MANY_FILES:
         return f"{open_files_remedy()}; {_GOES_ON}"
-    return f"mend that; {_GOES_ON}"
+    return f"fix that; {_GOES_ON}"
 
 
 def _store_remedy(error: OSError) -> str:
     if isinstance(error, PermissionError) or "Credentials" in str(error):
-        return f"see that the environment holds credentials that may do so; {_GOES_ON}"
+        return f"check that the environment has credentials with this permission; {_GOES_ON}"
     if isinstance(error, FileNotFoundError):
-        return f"make the bucket, or name another; {_GOES_ON}"
-    return f"see that the store can be reached from here; {_GOES_ON}"
+        return f"create the bucket, or name another; {_GOES_ON}"
+    return f"check that the store can be reached from here; {_GOES_ON}"
 
 
 def open_files_remedy() -> str:
-    """How many files this process may open, and how to raise that."""
+    """Return how many files this process may open, and how to raise that."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return f"this process may open {limit} files: raise that (ulimit -n 4096)"
 
 
 def _existing(path: Path | None) -> Path | None:
-    """The path, or the nearest folder above it that is there."""
+    """Return the path, or the nearest folder above it that exists."""
     while path is not None and not os.path.lexists(path) and path != path.parent:
         path = path.parent
     return path

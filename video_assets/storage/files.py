@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: write beside, flush, fsync, rename; in a store one conditional PUT."""
+"""Files that are either complete or absent: write a temporary, flush, fsync, rename; in a store one conditional PUT."""
 
 import contextlib
 import functools
@@ -22,19 +22,19 @@ from video_assets.storage.failures import named_failures
 
 _TEMPORARY = ".tmp-"
 _OURS = re.compile(r"\.tmp-([0-9a-f]{8})-([0-9]+)-[0-9a-f]+$")
-"""A temporary's host, and the number of its process there."""
+"""The end of a temporary's name: its host, the number of its process there, and a random part."""
 _FOREIGN_SECONDS = 24 * 3600.0
-"""A temporary of another host that was not written to for so long is nobody's: no clip is decoded for hours."""
+"""After so long without a write, a temporary of another host belongs to nobody: no clip is decoded for hours."""
 
 
 class AtomicFile:
     """A binary file that appears under its name only when the `with` block ends without an error.
 
     `sha256` and `num_bytes` describe what was written so far. For a path in a store, `temporary` is a local file, and
-    the name appears by one atomic PUT, unless the object there was written by somebody else since the block began.
+    the name appears by one atomic PUT, unless somebody else wrote the object since the block began.
 
     Raises:
-        StorageFailed: from any of its methods, if the system will not write. Nothing is left then.
+        StorageFailed: From any of its methods, if the system cannot write. Nothing is left then.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,7 +55,7 @@ class AtomicFile:
         return self
 
     def write(self, data: bytes) -> None:
-        """Appends."""
+        """Append data."""
         with named_failures(self.path):
             self._file.write(data)
         self._hash.update(data)
@@ -63,11 +63,11 @@ class AtomicFile:
 
     @property
     def sha256(self) -> str:
-        """Of everything written so far, in hex."""
+        """Return the SHA-256 of everything written so far, in hex."""
         return self._hash.hexdigest()
 
     def flush(self) -> None:
-        """Brings everything written so far to disk, still under the temporary name."""
+        """Bring everything written so far to disk, still under the temporary name."""
         with named_failures(self.path):
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -82,7 +82,7 @@ class AtomicFile:
                     self._file.close()
                     self._appear()
         finally:
-            # On a full disk closing fails too, for it writes what is buffered; that must not keep the temporary.
+            # On a full disk close() fails too, because it writes what is buffered; the temporary must go all the same.
             with contextlib.suppress(OSError):
                 self._file.close()
             self.temporary.unlink(missing_ok=True)
@@ -99,12 +99,12 @@ class AtomicFile:
 
 
 def _spool() -> Path:
-    """Where what goes to a store is written first."""
+    """Return where files for a store are written first."""
     return Path(tempfile.gettempdir()) / f"video-assets-{os.getuid()}"
 
 
 def _make_directory(directory: Path) -> None:
-    """Makes it and what is missing above it; durable before anything is put into it, as a file's name is."""
+    """Make a directory and what is missing above it, durably: otherwise a file in it might not survive a power cut."""
     if directory.is_dir():
         return
     _make_directory(directory.parent)
@@ -113,7 +113,7 @@ def _make_directory(directory: Path) -> None:
 
 
 def _sync_directory(directory: Path) -> None:
-    """A rename is durable only once its directory is."""
+    """Flush a directory: a rename is durable only then."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -122,27 +122,27 @@ def _sync_directory(directory: Path) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Writes a whole file at once, atomically."""
+    """Write a whole file atomically."""
     with AtomicFile(path) as file:
         file.write(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text, atomically."""
+    """Write UTF-8 text atomically."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def json_text(value: object) -> str:
-    """Indented JSON with sorted keys and a newline at its end."""
+    """Return indented JSON with sorted keys and a newline at its end."""
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 NOT_THERE = (FileNotFoundError, NotADirectoryError)
-"""What reading says where `exists()` would say no; in a store each question is a request, so files are just read."""
+"""What reading a missing file raises. Files are read without asking first: in a store each question is a request."""
 
 
 def write_if_changed(path: Path, data: bytes) -> bool:
-    """Writes only if the file does not hold these bytes already; says whether it wrote."""
+    """Write a file unless it holds these bytes already; return whether it was written."""
     with contextlib.suppress(FileNotFoundError):
         if path.read_bytes() == data:
             return False
@@ -151,10 +151,10 @@ def write_if_changed(path: Path, data: bytes) -> bool:
 
 
 def read_if_there(path: Path) -> bytes | None:
-    """A file's content, or None if there is no such file. One that cannot be read now is no missing one.
+    """Return a file's content, or None if there is no such file. A file that cannot be read is not treated as missing.
 
     Raises:
-        StorageFailed: if it cannot be read.
+        StorageFailed: If it cannot be read.
     """
     try:
         with named_failures(path, "read", but=(*NOT_THERE, IsADirectoryError)):
@@ -164,7 +164,7 @@ def read_if_there(path: Path) -> bytes | None:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Lines of a UTF-8 file without their ends; none if the file is not there. Only newlines separate."""
+    """Return the lines of a UTF-8 file without their ends; none if the file is missing. Only newlines end a line."""
     try:
         text = path.read_text("utf-8")
     except NOT_THERE:
@@ -173,7 +173,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def read_part(path: Path, offset: int, num_bytes: int) -> bytes:
-    """Some bytes of a file; less where it ends before."""
+    """Return some bytes of a file; fewer where it ends earlier."""
     if is_remote(path):
         remote: Any = path
         return remote.read_part(offset, num_bytes)
@@ -183,13 +183,13 @@ def read_part(path: Path, offset: int, num_bytes: int) -> bytes:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, in hex."""
+    """Return the SHA-256 of a file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_if_there(path: Path) -> str | None:
-    """The same, or None if there is no such file."""
+    """Return the SHA-256 of a file's content, or None if there is no such file."""
     try:
         return file_sha256(path)
     except (*NOT_THERE, IsADirectoryError):
@@ -197,7 +197,7 @@ def sha256_if_there(path: Path) -> str | None:
 
 
 def remove_tree(directory: Path) -> None:
-    """Removes a directory with all that is in it, as far as it can be removed."""
+    """Remove a directory and everything in it, as far as possible."""
     if not is_remote(directory):
         shutil.rmtree(directory, ignore_errors=True)
         return
@@ -208,7 +208,7 @@ def remove_tree(directory: Path) -> None:
 
 
 def file_status(path: Path) -> os.stat_result | None:
-    """A file's size and time, in one question; None if there is no such file."""
+    """Return a file's size and time, with one request; None if there is no such file."""
     if is_remote(path):
         remote: Any = path
         return remote.facts()
@@ -220,7 +220,7 @@ def file_status(path: Path) -> os.stat_result | None:
 
 
 def was_written_after(status: os.stat_result, other: os.stat_result) -> bool:
-    """Whether a file was written after another; within one second, all that stores tell, it counts as after."""
+    """Return whether a file was written after another; within one second, all that stores tell, it counts as after."""
     if isinstance(status, os.stat_result):  # pyright: ignore[reportUnnecessaryIsInstance]  (a store's facts are none)
         return status.st_mtime_ns > other.st_mtime_ns
     return status.st_mtime >= other.st_mtime
@@ -228,24 +228,24 @@ def was_written_after(status: os.stat_result, other: os.stat_result) -> bool:
 
 @functools.cache
 def this_host() -> str:
-    """Eight hexadecimal digits for this machine, or container: numbers of processes mean something within it only."""
+    """Return eight hexadecimal digits for this machine or container, within which process numbers are meaningful."""
     namespace = Path("/proc/self/ns/pid")
     numbered = namespace.readlink() if namespace.is_symlink() else ""
     return hashlib.sha256(f"{platform.node()} {numbered}".encode()).hexdigest()[:8]
 
 
 def writer_of(temporary: Path) -> tuple[str, int] | None:
-    """The host and the process that a temporary's name tells; None for a name that is not one of ours."""
+    """Return the host and the process number in a temporary's name; None if it is not one of ours."""
     match = _OURS.search(temporary.name)
     return (match[1], int(match[2])) if match else None
 
 
 def remove_temporaries(directory: Path) -> list[Path]:
-    """Removes what killed processes left behind in a directory and those of its folders that are written to.
+    """Remove what killed processes left in a directory and in those of its folders that are written to.
 
-    Gives what was removed. Files of processes that still live on this machine are left alone, and for a day those of
-    other machines, which nobody can ask from here. In a store nothing is left behind that could be seen; then it is the
-    local files of what was to be sent there.
+    Returns what was removed. Files of processes that still live on this machine stay, and for a day those of other
+    machines, whose processes cannot be looked up from here. A store holds no temporaries; for it, the local files of
+    what was to be sent there are removed.
     """
     removed: list[Path] = []
     for path in _temporaries(_spool() if is_remote(directory) else directory):
@@ -263,18 +263,18 @@ def _temporaries(directory: Path) -> Iterator[Path]:
 
 
 def _may_be_alive(temporary: Path) -> bool:
-    """Whether somebody may be at work on it; what has not a name of ours is not ours to delete."""
+    """Return whether somebody may still write this file. A file whose name is not one of ours is never removed."""
     writer = writer_of(temporary)
     if writer is None or writer == (this_host(), os.getpid()):
         return True
     if writer[0] != this_host():
         with contextlib.suppress(FileNotFoundError):
             return time.time() - temporary.stat().st_mtime < _FOREIGN_SECONDS
-        return True  # it has just got its name
+        return True  # it was renamed just now
     try:
         os.kill(writer[1], 0)
     except ProcessLookupError:
         return False
     except (PermissionError, OverflowError):
-        return True  # another user's, or a number that no process has: not a name of ours either
+        return True  # another user's process, or a number too large for one
     return True

@@ -1,8 +1,8 @@
-"""Who writes: locks of the operating system, which end with their holder however it ends.
+"""Locks between writers, by the operating system, which releases them when their holder ends, however it ends.
 
-`flock` on a file that stays: the kernel lets go of it when the process is gone, so that no lock is ever stale. Its text
-says who holds it, for messages only. Between machines it holds on NFS since Linux 2.6.12 if the server's lock service
-runs (always with NFSv4), and not if the file system is mounted with `nolock` or `local_lock`.
+`flock` on a file that stays: the kernel releases it when the process is gone, so no lock is ever stale. The file's text
+says who holds it, for messages only. Between machines it works on NFS since Linux 2.6.12 if the server's lock service
+runs (always with NFSv4), but not if the file system is mounted with `nolock` or `local_lock`.
 """
 
 import errno
@@ -38,7 +38,7 @@ class Holder:
 
     @property
     def may_live(self) -> bool:
-        """Not if it ran on this machine and is gone."""
+        """Return False if it ran on this machine and is gone, True otherwise."""
         if self.host != socket.gethostname():
             return True
         try:
@@ -82,7 +82,7 @@ def hold_lock(path: Path, what: str, *, shared: bool = False, wait_seconds: floa
 
 
 def current_holder(path: Path) -> Holder | None:
-    """Who holds a lock right now, alone or shared; None if it is free or was never made."""
+    """Return who holds a lock now so that it cannot be shared; None if nobody does, or it was never made."""
     if is_remote(path):
         from video_assets.storage.object_locks import object_lock_holder
 
@@ -101,7 +101,7 @@ def current_holder(path: Path) -> Holder | None:
 
 
 def refusal(what: str, path: Path, holder: Holder | None) -> str:
-    """What whoever comes second is told."""
+    """Return the message for a writer that comes second."""
     return (
         f"{what} must wait: {path.parent.parent} is being written by {holder or 'another process'}. One writer "
         "at a time: wait for its end, or end it, then start again; what it finished is kept."
@@ -141,17 +141,17 @@ def _try(descriptor: int, path: Path, *, shared: bool) -> bool:
 
 
 def _sign(descriptor: int, what: str, *, shared: bool) -> None:
-    """Writes who holds it; of those who share it, each adds a line."""
+    """Write who holds the lock; each of those who share it adds a line."""
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     holder = Holder(os.getpid(), socket.gethostname(), what, since)
-    with suppress(OSError):  # on a full disk the lock holds all the same
+    with suppress(OSError):  # the lock works on a full disk too
         if not shared:
             os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps(asdict(holder)).encode("utf-8") + b"\n")
 
 
 def _unsign(descriptor: int) -> None:
-    """Takes the names away, unless others still share the lock."""
+    """Remove the names, unless others still share the lock."""
     with suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(descriptor, 0)
@@ -162,7 +162,7 @@ def _holders(descriptor: int) -> list[Holder]:
     for line in os.pread(descriptor, 1 << 20, 0).splitlines():
         try:
             found.append(Holder(**json.loads(line)))
-        except (ValueError, TypeError):  # half a line, of a machine that lost its power
+        except (ValueError, TypeError):  # half a line, after a power cut
             continue
     return found
 

@@ -1,10 +1,10 @@
-"""Locks in object stores: objects made under the condition that there are none, and kept young by their holders.
+"""Locks in object stores: objects that are created only if absent, and rewritten by their holders while they work.
 
-`flock` does not reach into a store. Whoever works alone makes the lock's object; whoever shares makes one beside it,
-named after it. Each then looks for the other kind and steps back if it is there: stores list what was written before
-(S3 since December 2020, Google Cloud Storage always), so of two at least one sees the other. A holder writes its object
-anew every few seconds. An object that stays the same for `STALE_SECONDS`, measured by the clock of whoever waits, was
-left behind by somebody who is gone, as is one of a process of this machine that no longer lives.
+`flock` does not reach into a store. A writer that works alone creates the lock's object; one that shares creates an
+object beside it, named after it. Each then looks for objects of the other kind and steps back if there is one. Stores
+list what was written before (S3 since December 2020, Google Cloud Storage always), so of two writers at least one sees
+the other. A holder rewrites its object every few seconds. An object that stays the same for `STALE_SECONDS`, by the
+clock of whoever waits, belongs to a holder that is gone; so does one of a process of this machine that has ended.
 """
 
 import json
@@ -32,12 +32,12 @@ _POLL_SECONDS = 1.0
 
 @contextmanager
 def hold_object_lock(path: Path, what: str, *, shared: bool, wait_seconds: float) -> Generator[Holder | None]:
-    """`storage.locks.hold_lock` for a path in a store.
+    """Hold a lock in a store; see `storage.locks.hold_lock`.
 
     Raises:
-        LockHeld: if somebody else still holds it after `wait_seconds`, or took it over because this process stood still
-            for too long; the second at the end.
-        StorageFailed: if the store does not answer.
+        LockHeld: If somebody else still holds it after `wait_seconds`; or at the end, if somebody took it over because
+            this process stood still for too long.
+        StorageFailed: If the store does not answer.
     """
     place = cast("ObjectPath", path)
     mine = _Mine(place.with_name(f"{place.name}.{secrets.token_hex(8)}") if shared else place, what)
@@ -56,7 +56,7 @@ def hold_object_lock(path: Path, what: str, *, shared: bool, wait_seconds: float
 
 
 def object_lock_holder(path: Path) -> Holder | None:
-    """Who holds a lock right now, alone or shared, as far as its objects tell; None if it is free."""
+    """Return who holds a lock now, alone or shared, as far as its objects tell; None if it is free."""
     place = cast("ObjectPath", path)
     found = (_read_holder(other) for other in [place, *place.parent.glob(f"{place.name}.*")])
     return next((holder for holder in found if holder is not None and holder.may_live), None)
@@ -74,10 +74,10 @@ class _Mine:
         self._holder = Holder(os.getpid(), socket.gethostname(), what, since)
 
     def write(self) -> None:
-        """Makes the object, or makes it younger.
+        """Create the object, or rewrite it.
 
         Raises:
-            WrittenMeanwhile: if it is somebody else's.
+            WrittenMeanwhile: If somebody else wrote it.
         """
         content = json.dumps({**asdict(self._holder), "beat": secrets.token_hex(8)})
         with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
@@ -87,13 +87,13 @@ class _Mine:
         self._facts = self.place.facts()
 
     def remove(self) -> None:
-        """Lets go, if it still is this holder's; a store that does not answer lets go of it by itself, in a while."""
+        """Remove the object if it is still this holder's. If the store does not answer, it becomes stale by itself."""
         with suppress(StorageFailed):
             if self._facts is not None and self.place.facts() == self._facts:
                 self.place.unlink(missing_ok=True)
 
     def beat(self, ended: threading.Event) -> None:
-        """Writes anew until the end, or until it is lost."""
+        """Rewrite the object until the end, or until somebody else took it over."""
         while not ended.wait(BEAT_SECONDS):
             try:
                 self.write()
@@ -106,7 +106,7 @@ class _Mine:
 
 @dataclass(slots=True)
 class _Rival:
-    """Somebody else's object, as this process has seen it."""
+    """Another holder's object, as this process has seen it."""
 
     place: ObjectPath
     facts: ObjectFacts
@@ -115,14 +115,14 @@ class _Rival:
     is_seen_alive: bool = False
 
     def is_left(self) -> bool:
-        """Whether its holder is gone."""
+        """Return whether its holder is gone."""
         if self.holder is not None and not self.holder.may_live:
             return True
         return time.monotonic() - self.since >= STALE_SECONDS
 
 
 def _acquire(place: ObjectPath, mine: _Mine, *, shared: bool, wait_seconds: float) -> Holder | None:
-    """Makes this holder's object; gives the holder of one that was left behind, if this one works alone."""
+    """Create this holder's object. Returns the dead holder whose object was removed, if this one works alone."""
     deadline = time.monotonic() + wait_seconds
     seen: dict[ObjectPath, _Rival] = {}
     left: Holder | None = None
@@ -141,7 +141,7 @@ def _acquire(place: ObjectPath, mine: _Mine, *, shared: bool, wait_seconds: floa
 
 
 def _look(place: ObjectPath, seen: Mapping[ObjectPath, _Rival], *, shared: bool) -> dict[ObjectPath, _Rival]:
-    """The objects that are in the way now, and since when each of them is as it is."""
+    """Return the objects that are in the way now, and since when each of them has not changed."""
     found: dict[ObjectPath, _Rival] = {}
     for other in [place] if shared else [place, *place.parent.glob(f"{place.name}.*")]:
         facts = other.facts()
@@ -158,7 +158,7 @@ def _look(place: ObjectPath, seen: Mapping[ObjectPath, _Rival], *, shared: bool)
 
 
 def _try(place: ObjectPath, mine: _Mine, *, shared: bool) -> bool:
-    """Whether this holder's object is there now, and none that excludes it."""
+    """Return whether this holder's object exists now, and none that excludes it."""
     try:
         mine.write()
     except WrittenMeanwhile:
@@ -170,7 +170,7 @@ def _try(place: ObjectPath, mine: _Mine, *, shared: bool) -> bool:
 
 
 def _take_away(rival: _Rival, mine: _Mine) -> bool:
-    """Removes an object that was left behind, unless somebody else did; by writing it first, which only one can."""
+    """Remove the object of a holder that is gone; False if another process did. Only one can rewrite it first."""
     taken = _Mine(rival.place, mine.what, rival.facts)
     try:
         taken.write()

@@ -1,4 +1,4 @@
-"""Requests to object stores: list what is there, and put an object whole and under a condition."""
+"""Requests to object stores: list objects, and write a whole object under a condition."""
 
 import hashlib
 import logging
@@ -11,18 +11,18 @@ from video_assets.domain.errors import SettingsError, StorageFailed
 from video_assets.storage.objects import ObjectFacts, ObjectPath, etag_number, object_facts, store_failures
 
 _PAGE = 1000
-"""The most that S3 and Google give at once."""
+"""The most that S3 and Google return at once."""
 
 
 def list_objects(place: Path) -> Iterator[ListedFile]:
-    """Every object below `place` in the store's order, its name relative to it; none if there is nothing.
+    """Yield every object below `place` in the store's order, with its name relative to it; nothing if there is none.
 
-    In place of a time stands a number that the object's etag gives. Objects that only stand for a folder (their names
-    end with a slash) are none.
+    The time of each is a number derived from the object's etag. Objects that only stand for a folder (their names end
+    with a slash) are left out.
 
     Raises:
-        SettingsError: if there is no such bucket.
-        StorageFailed: if the store does not answer.
+        SettingsError: If there is no such bucket.
+        StorageFailed: If the store does not answer.
     """
     path = cast("ObjectPath", place)
     bucket, _, key = path.path.partition("/")
@@ -44,7 +44,7 @@ def list_objects(place: Path) -> Iterator[ListedFile]:
 
 
 def _s3_page(path: ObjectPath, bucket: str, prefix: str, more: str) -> tuple[list[tuple[str, dict[str, Any]]], str]:
-    """ListObjectsV2 (Amazon S3 API Reference), and what asks for the next page; s3fs would gather all pages first."""
+    """Return one page of ListObjectsV2 (Amazon S3 API Reference) and the next token; s3fs gathers all pages first."""
     begin = {"ContinuationToken": more} if more else {}
     page = path.fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=_PAGE, **begin)
     entries = [(entry["Key"], {**entry, "size": entry["Size"]}) for entry in page.get("Contents", ())]
@@ -52,7 +52,7 @@ def _s3_page(path: ObjectPath, bucket: str, prefix: str, more: str) -> tuple[lis
 
 
 def _google_page(path: ObjectPath, bucket: str, prefix: str, more: str) -> tuple[list[tuple[str, dict[str, Any]]], str]:
-    """Objects: list (Google Cloud Storage JSON API), and what asks for the next page."""
+    """Return one page of Objects: list (Google Cloud Storage JSON API), and the token of the next."""
     begin = {"pageToken": more} if more else {}
     page = path.fs.call("GET", "b/{}/o", bucket, prefix=prefix, maxResults=_PAGE, json_out=True, **begin)
     return [(entry["name"], entry) for entry in page.get("items", ())], page.get("nextPageToken", "")
@@ -64,19 +64,19 @@ _UNKNOWN = ("NotImplemented", "501")
 
 
 class WrittenMeanwhile(StorageFailed):
-    """The object is not, or no longer, what the condition of a write says."""
+    """The object is not, or no longer, what the condition of a write demands."""
 
 
 def publish_object(file: Path, target: ObjectPath, before: ObjectFacts | None) -> None:
-    """Lets a local file's content appear at `target`, all at once, if the object there still is `before` (None: none).
+    """Upload a local file to `target` in one step, if the object there still is `before` (None: if there is none).
 
-    A condition that is not met because an answer was lost and the request sent again is no failure: then the object
-    holds this very content. Where the store knows no conditions the write is unconditional, and a warning says so.
-    gcsfs can demand that there be no object, not that it still be a certain one; nor can s3fs for files above 100 MB.
+    If the answer to a request was lost, the repeated request fails its condition although the object holds this very
+    content; that is no failure. A store that knows no conditions is written to without one, with a warning. gcsfs can
+    demand that there is no object, but not that it is still a certain one; nor can s3fs for files above 100 MB.
 
     Raises:
-        WrittenMeanwhile: if somebody else wrote it.
-        StorageFailed: if the store does not take it.
+        WrittenMeanwhile: If somebody else wrote it.
+        StorageFailed: If the store does not take it.
     """
     try:
         _put(file, target, _condition(target, before))
@@ -106,12 +106,12 @@ def _put(file: Path, target: ObjectPath, condition: dict[str, Any]) -> None:
     with store_failures(target, "written"):
         try:
             target.fs.put_file(str(file), target.path, **condition)
-        except FileNotFoundError as error:  # no such bucket; or, for a condition, no such object any more
+        except FileNotFoundError as error:  # no such bucket, or the object of the condition is gone
             raise OSError(*error.args) from error
 
 
 def _code(error: BaseException | None) -> str:
-    """The store's own word for a failure, wherever in the chain it stands; for gcsfs the HTTP status."""
+    """Return the store's error code, wherever in the chain of exceptions it stands; for gcsfs the HTTP status."""
     while error is not None:
         if isinstance(error, FileExistsError):
             return _NOT_MET[0]
@@ -125,7 +125,7 @@ def _code(error: BaseException | None) -> str:
 
 
 def _holds(target: ObjectPath, file: Path) -> bool:
-    """Whether an object has a local file's content."""
+    """Return whether an object has a local file's content."""
     facts = target.facts()
     if facts is None or facts.st_size != file.stat().st_size:
         return False

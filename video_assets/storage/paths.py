@@ -1,4 +1,4 @@
-"""Names of files, made and parsed here only."""
+"""Names of a dataset's files, made and parsed only here."""
 
 import re
 from collections.abc import Iterable
@@ -11,10 +11,10 @@ from video_assets.storage.addresses import is_remote, state_directory
 
 FIRST_VERSION = "1.0.0"
 FILEPATH_TEMPLATE = "{DATASET}-{SPLIT}-{SHARD_INDEX}.{FILEFORMAT}"
-"""What tensorflow-datasets is told; `shard_file_name` is the same rule."""
+"""The same rule as `shard_file_name`, for tensorflow-datasets."""
 _SPLIT = "|".join(SPLITS)
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-# Only what is written is read: "00.1.0", "train-000007" and the digits of other scripts are no names of ours.
+# Strict, so that each name has one spelling: "00.1.0", "train-000007" and digits of other scripts do not match.
 _NUMBER = r"(?:0|[1-9][0-9]{0,17})"
 _INDEX = r"(?:[0-9]{5}|[1-9][0-9]{5,17})"
 _VERSION = re.compile(rf"({_NUMBER})\.({_NUMBER})\.({_NUMBER})")
@@ -23,7 +23,7 @@ _SHARD_FILE = re.compile(rf"(?P<name>[a-z][a-z0-9_]*)-(?P<split>{_SPLIT})-(?P<in
 
 
 def partition_key(split: Split, shard_index: int) -> str:
-    """The Dagster partition of a shard.
+    """Return the Dagster partition key of a shard.
 
     >>> partition_key("train", 7)
     'train-00007'
@@ -32,10 +32,10 @@ def partition_key(split: Split, shard_index: int) -> str:
 
 
 def parse_partition_key(key: str) -> tuple[Split, int]:
-    """The inverse of `partition_key`.
+    """Return split and index of a partition key.
 
     Raises:
-        SettingsError: if the key is not one.
+        SettingsError: If it is not a partition key.
     """
     match = _PARTITION_KEY.fullmatch(key)
     if match is None:
@@ -44,16 +44,16 @@ def parse_partition_key(key: str) -> tuple[Split, int]:
 
 
 def keys_of_split(keys: Iterable[str], split: Split) -> list[str]:
-    """Those of some partition keys that are of a split, in their order.
+    """Return the partition keys that belong to a split, in their order.
 
     Raises:
-        SettingsError: if one of the keys is none.
+        SettingsError: If one of them is not a partition key.
     """
     return [key for key in keys if parse_partition_key(key)[0] == split]
 
 
 def shard_file_name(dataset_name: str, split: Split, shard_index: int) -> str:
-    """A shard's file name.
+    """Return a shard's file name.
 
     >>> shard_file_name("clips", "test", 3)
     'clips-test-00003.tfrecord'
@@ -62,7 +62,7 @@ def shard_file_name(dataset_name: str, split: Split, shard_index: int) -> str:
 
 
 def parse_shard_file_name(file_name: str) -> tuple[str, Split, int] | None:
-    """Dataset name, split and index of a shard's file name, or None if it is none."""
+    """Return dataset name, split and index of a shard's file name, or None if it is not one."""
     match = _SHARD_FILE.fullmatch(file_name)
     if match is None:
         return None
@@ -70,13 +70,13 @@ def parse_shard_file_name(file_name: str) -> tuple[str, Split, int] | None:
 
 
 def parse_version(text: str) -> tuple[int, int, int] | None:
-    """The three numbers of a version directory's name, or None if it is none."""
+    """Return the three numbers of a version directory's name, or None if it is not one."""
     match = _VERSION.fullmatch(text)
     return None if match is None else (int(match[1]), int(match[2]), int(match[3]))
 
 
 def next_version(version: str) -> str:
-    """The version after this one for a dataset whose records change: the first number goes up.
+    """Return the version after this one for a dataset whose records change: the first number goes up.
 
     >>> next_version("1.0.0")
     '2.0.0'
@@ -89,10 +89,10 @@ def next_version(version: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DatasetPaths:
-    """Where everything of one dataset lies.
+    """The paths of one dataset.
 
     Raises:
-        SettingsError: on construction, if tensorflow-datasets would not take the name.
+        SettingsError: On construction, if tensorflow-datasets would not accept the name.
     """
 
     root: Path
@@ -107,41 +107,41 @@ class DatasetPaths:
 
     @property
     def directory(self) -> Path:
-        """Holds everything."""
+        """Return the directory that holds everything."""
         return self.root / self.name
 
     def refuse_missing(self) -> None:
-        """For what works on a dataset that is there.
+        """Refuse to go on if the dataset does not exist.
 
         Raises:
-            SettingsError: if it is not.
+            SettingsError: If it does not.
         """
         if not self.directory.is_dir():
             raise SettingsError(f"there is no dataset {self.name} in {self.root}; build it first, or name another root")
 
     @property
     def manifest(self) -> Path:
-        """One row a clip."""
+        """One row per clip."""
         return self.directory / "manifest.parquet"
 
     @property
     def left_out(self) -> Path:
-        """Files of the source that were not taken for videos."""
+        """One row per file of the source that is not used as a video."""
         return self.directory / "left_out.parquet"
 
     @property
     def arrivals(self) -> Path:
-        """The last look of the new-videos sensor at the source."""
+        """What the new-videos sensor saw in the source last."""
         return self.directory / "arrivals.parquet"
 
     @property
     def quarantine(self) -> Path:
-        """One row a clip that could not be used."""
+        """One row per clip that could not be used."""
         return self.directory / "quarantine.parquet"
 
     @property
     def labels(self) -> Path:
-        """One class a line, in index order."""
+        """One class per line, in index order."""
         return self.directory / "labels.txt"
 
     def split(self, split: Split) -> Path:
@@ -150,16 +150,16 @@ class DatasetPaths:
 
     @property
     def split_history(self) -> Path:
-        """Where every group and content ever seen was put."""
+        """The split of every group and content ever seen."""
         return self.directory / "splits" / "history.parquet"
 
     @property
     def plan(self) -> Path:
-        """One row a planned clip."""
+        """One row per planned clip."""
         return self.directory / "plan.parquet"
 
     def tables(self) -> list[Path]:
-        """Every table and list of the dataset that is there; not what a sensor remembers between two looks."""
+        """Return every existing table and list of the dataset, without the sensor's memory."""
         known = [self.manifest, self.labels, self.left_out, self.quarantine, self.plan, self.encoding]
         known += [self.split_history, *(self.split(split) for split in SPLITS)]
         return sorted(path for path in known if path.exists())
@@ -171,34 +171,34 @@ class DatasetPaths:
 
     @property
     def dagster_home(self) -> Path:
-        """The Dagster instance of this dataset, where DAGSTER_HOME is not set; always on this machine."""
+        """The Dagster instance of this dataset if DAGSTER_HOME is not set; always on this machine."""
         return state_directory(self.directory) / "dagster" if is_remote(self.root) else self.directory / ".dagster"
 
     @property
     def scratch(self) -> "DatasetPaths":
-        """Where a repair makes shards before it moves them into their places."""
+        """Where a repair writes shards before it moves them into place."""
         return DatasetPaths(self.directory / ".repair", self.name)
 
     def check_record(self, version: str, target: str) -> Path:
-        """How the checks of a shard (its partition key), or of the dataset ("dataset"), ended last."""
+        """The last outcomes of the checks of a shard (its partition key), or of the dataset ("dataset")."""
         return self.directory / ".checks" / version / f"{target}.json"
 
     @property
     def build_lock(self) -> Path:
-        """Held alone by a build from its beginning to its end, shared by stages that run on their own."""
+        """Held alone by a build from beginning to end, shared by stages that run on their own."""
         return self.directory / ".lock" / "build"
 
     @property
     def tables_lock(self) -> Path:
-        """Held by whichever stage writes tables or metadata."""
+        """Held by each stage that writes tables or metadata."""
         return self.directory / ".lock" / "tables"
 
     def version(self, version: str) -> "VersionPaths":
-        """Paths of one version directory."""
+        """Return the paths of one version directory."""
         return VersionPaths(self.directory / version, self.name, version)
 
     def versions(self) -> list[str]:
-        """Versions that exist on disk, oldest first."""
+        """Return the versions that exist on disk, oldest first."""
         if not self.directory.is_dir():
             return []
         found = [(parse_version(entry.name), entry.name) for entry in self.directory.iterdir() if entry.is_dir()]
@@ -207,7 +207,7 @@ class DatasetPaths:
 
 @dataclass(frozen=True, slots=True)
 class VersionPaths:
-    """Where everything of one version lies: the directory that readers open."""
+    """The paths of one version: the directory that readers open."""
 
     directory: Path
     name: str
@@ -218,7 +218,7 @@ class VersionPaths:
         return self.directory / shard_file_name(self.name, split, shard_index)
 
     def text_index(self, split: Split, shard_index: int) -> Path:
-        """Where each record of a shard lies, as text: a line of offset and size for each."""
+        """The place of each record of a shard, as text: one line of offset and size per record."""
         return self.directory / f"{self.name}-{partition_key(split, shard_index)}.idx"
 
     def sidecar(self, split: Split, shard_index: int) -> Path:
@@ -226,15 +226,15 @@ class VersionPaths:
         return self.directory / "shards" / f"{partition_key(split, shard_index)}.json"
 
     def sidecars(self) -> list[tuple[Split, int]]:
-        """The shards that have a sidecar; other files there are none of ours."""
+        """Return the shards that have a sidecar; other files in that folder are ignored."""
         return self._shards_by_suffix(".json")
 
     def retired_marker(self, split: Split, shard_index: int) -> Path:
-        """Stands for the sidecar of a shard that is no longer part of the dataset, as long as its file is there."""
+        """Replaces the sidecar of a shard that left the dataset, as long as its file exists."""
         return self.directory / "shards" / f"{partition_key(split, shard_index)}.retired"
 
     def retired_markers(self) -> list[tuple[Split, int]]:
-        """The shards that a marker stands for."""
+        """Return the shards that have such a marker."""
         return self._shards_by_suffix(".retired")
 
     def _shards_by_suffix(self, suffix: str) -> list[tuple[Split, int]]:
@@ -243,12 +243,12 @@ class VersionPaths:
 
     @property
     def dataset_info(self) -> Path:
-        """The commit: what it lists is the dataset."""
+        """The commit: the dataset is what this file lists."""
         return self.directory / "dataset_info.json"
 
     @property
     def features(self) -> Path:
-        """Types of a record's features, for tensorflow-datasets."""
+        """The types of a record's features, for tensorflow-datasets."""
         return self.directory / "features.json"
 
     @property
@@ -263,12 +263,12 @@ class VersionPaths:
 
     @property
     def tables(self) -> Path:
-        """The dataset's tables as they were at the commit."""
+        """The dataset's tables as of the commit."""
         return self.directory / "tables"
 
     @property
     def index(self) -> Path:
-        """One row a record."""
+        """One row per record."""
         return self.directory / "index.parquet"
 
     @property

@@ -11,30 +11,30 @@ from video_assets.storage.schemas import QUARANTINE
 from video_assets.storage.tables import read_noted_table, read_table, write_table
 
 Stage = Literal["manifest", "refused", "splits", "shards"]
-"""`refused`: what a manifest lost that was refused. It is told to people; the dataset has nothing of it."""
+"""`refused`: losses of a manifest that was refused. They are shown to people, but the dataset does not count them."""
 
 
 def read_quarantine(path: Path) -> pd.DataFrame:
-    """All rows, ordered by source."""
+    """Return all rows, ordered by source."""
     return read_table(path, QUARANTINE)
 
 
 def accepted_losses(path: Path) -> pd.DataFrame:
-    """The rows that belong to the dataset: not those of a manifest that was refused."""
+    """Return the rows that the dataset counts: not those of a refused manifest."""
     rows = read_quarantine(path)
     return rows[rows["stage"] != "refused"]
 
 
 def quarantined(path: Path) -> list[dict[str, str]]:
-    """What commands tell of each clip: source, reason and detail. A refused manifest repeats those before it."""
+    """Return source, reason and detail of each clip, for commands. Rows that a refused manifest repeats come once."""
     rows = read_quarantine(path).drop_duplicates(["source", "clip_id", "reason", "detail"])
     return rows[["source", "reason", "detail"]].to_dict("records")
 
 
 def replace_stage(path: Path, stage: Stage, rows: pd.DataFrame, notes: Mapping[str, str] | None = None) -> None:
-    """Replaces the rows of one stage, and leaves those of the others; `notes` are added to the table's own.
+    """Replace the rows of one stage and leave the others; `notes` are added to the table's own.
 
-    A manifest that is not refused takes the place of the refused one before it.
+    A manifest that is not refused also replaces the rows of a refused one.
     """
     others, known = read_noted_table(path, QUARANTINE)
     replaced = ("manifest", "refused") if stage == "manifest" else (stage,)
@@ -45,7 +45,7 @@ def replace_stage(path: Path, stage: Stage, rows: pd.DataFrame, notes: Mapping[s
 
 
 def quarantine_rows(lost: Iterable[LostSource], files: dict[str, ListedFile] | None = None) -> pd.DataFrame:
-    """Rows of lost sources; size and time are there for files of the source."""
+    """Return rows for lost sources; size and time are known for files of the source."""
     known = files or {}
     rows = [
         {

@@ -1,4 +1,4 @@
-"""Objects of a store as files: videos by the ranges that are read, others as local copies."""
+"""Objects of a store as files: videos by the ranges that are read, other files as local copies."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from video_assets.storage.objects import ObjectPath
 
 WHOLE_BYTES = 16 << 20
-"""Up to here a video is fetched whole: finding out what is needed of it takes longer."""
+"""Smaller videos are fetched whole: to find out which parts are needed takes longer."""
 _BLOCK_BYTES = 1 << 20
 _NUM_BLOCKS = 32
 _SHA256_DIGITS = 64
@@ -23,7 +23,7 @@ _SHA256_DIGITS = 64
 
 @dataclass(frozen=True, slots=True)
 class RemoteVideo:
-    """One video in a store as it was when it was looked at; reading it when it has changed since is an error."""
+    """One video in a store as it was when it was located. Reading it fails if it has changed since."""
 
     path: "ObjectPath"
     size_bytes: int
@@ -31,11 +31,11 @@ class RemoteVideo:
 
     @property
     def name(self) -> str:
-        """Its address."""
+        """Return its address."""
         return str(self.path)
 
     def open(self) -> BinaryIO:
-        """A file of its bytes, read where it is sought."""
+        """Return a file of its bytes that fetches only what is read."""
         if self.content is not None:
             return io.BytesIO(self.content)
         from video_assets.storage.objects import RangeReader, store_failures
@@ -52,11 +52,11 @@ class RemoteVideo:
 
 
 def locate_video(path: Path) -> Path | RemoteVideo:
-    """What decoding opens: a local path as it is, of a store the video behind it.
+    """Return what decoding opens: a local path as it is, or the video in a store.
 
     Raises:
-        FileNotFoundError: if a store has no such object.
-        StorageFailed: if it does not answer.
+        FileNotFoundError: If a store has no such object.
+        StorageFailed: If it does not answer.
     """
     if not is_remote(path):
         return path
@@ -66,11 +66,11 @@ def locate_video(path: Path) -> Path | RemoteVideo:
 
 
 def content_identity(video: Path | RemoteVideo, *, hash_whole: bool = False) -> str:
-    """What names a video's content: its SHA-256 in hex; of a large one in a store, what the store says of it.
+    """Return what identifies a video's content: its SHA-256 in hex; for a large one in a store, what the store knows.
 
     That is a SHA-256 too if the object was uploaded with one, and its ETag (Google: MD5) and size otherwise. Then the
-    same content is not recognised if it was uploaded in parts of another size, or if it lies on a local disk as well.
-    `hash_whole` reads the video to its end instead.
+    same content is not recognised if it was uploaded in parts of another size, or if it also lies on a local disk.
+    `hash_whole` reads the whole video instead.
     """
     if isinstance(video, Path):
         return file_sha256(video)
@@ -82,17 +82,17 @@ def content_identity(video: Path | RemoteVideo, *, hash_whole: bool = False) -> 
 
 
 def has_content(path: Path, identity: str) -> bool:
-    """Whether a video still has the content that was once named so.
+    """Return whether a video still has the content of this identity.
 
     Raises:
-        FileNotFoundError: if it is not there.
-        OSError: if it cannot be read.
+        FileNotFoundError: If it is not there.
+        OSError: If it cannot be read.
     """
     return content_identity(locate_video(path), hash_whole=len(identity) == _SHA256_DIGITS) == identity
 
 
 def _told_sha256(path: "ObjectPath") -> str:
-    """The SHA-256 of the whole object, in hex, if it was uploaded with one (S3: x-amz-checksum-sha256); else empty."""
+    """Return the object's SHA-256 in hex if it was uploaded with one (S3: x-amz-checksum-sha256), else ""."""
     if path.protocol != "s3":
         return ""
     from video_assets.storage.objects import store_failures
@@ -109,7 +109,7 @@ _CHUNK_BYTES = 8 << 20
 
 
 def cache_directory() -> Path:
-    """Where copies for training lie: `$VIDEO_ASSETS_CACHE`, else below `$XDG_CACHE_HOME` or `~/.cache`."""
+    """Return where copies for training are kept: `$VIDEO_ASSETS_CACHE`, else below `$XDG_CACHE_HOME` or `~/.cache`."""
     given = os.environ.get("VIDEO_ASSETS_CACHE")
     if given:
         return Path(given)
@@ -117,13 +117,13 @@ def cache_directory() -> Path:
 
 
 def local_copy(address: str | Path, folder: Path) -> Path:
-    """A local file with an object's content, below `folder`; a local path as it is.
+    """Return a local file with an object's content, below `folder`; a local path as it is.
 
-    A copy is made once for each content: its name holds the number that the object's etag gives.
+    Each content is copied once: the copy's name holds the number derived from the object's etag.
 
     Raises:
-        FileNotFoundError: if there is no such object.
-        StorageFailed: if the store does not answer, or there is no room.
+        FileNotFoundError: If there is no such object.
+        StorageFailed: If the store does not answer, or the disk is full.
     """
     path = open_address(address)
     if not is_remote(path):

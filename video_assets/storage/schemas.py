@@ -83,7 +83,7 @@ PLAN = pa.schema(
     ]
 )
 LABEL_INDICES = pa.field("label_indices", pa.list_(pa.int64()))
-"""One more column of the index where a clip may have several labels; `label_index` is that of the first."""
+"""One more column of the index where a clip may have several labels; `label_index` is the index of the first."""
 INDEX = pa.schema(
     [
         ("clip_id", pa.string()),

@@ -13,7 +13,7 @@ from video_assets.storage.tables import OPEN_SEAL, is_seal_whole, sealed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredClip:
-    """One record of a shard: its frame in the file is [offset, offset + length); `signature` is in hex."""
+    """One record of a shard, in the bytes [offset, offset + length) of its file; `signature` is in hex."""
 
     clip_id: str
     source: str
@@ -42,8 +42,8 @@ class LostClip:
 class Sidecar:
     """What is known about a shard.
 
-    `bytes` and `sha256` are those of the file, `records` how many it holds; `fingerprint` names all that its
-    bytes depend on, `versions` the software that wrote it.
+    `bytes` and `sha256` are those of the file, `records` is how many it holds. `fingerprint` identifies everything that
+    its bytes depend on, `versions` is the software that wrote it.
     """
 
     shard: str
@@ -57,11 +57,11 @@ class Sidecar:
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """As it stands on disk, sealed."""
+        """Return the file's text, sealed."""
         return sealed(json_text(asdict(self) | {"seal": OPEN_SEAL}).encode("utf-8")).decode("utf-8")
 
     def write(self, path: Path) -> None:
-        """Writes the file."""
+        """Write the file."""
         write_text(path, self.to_json())
 
 
@@ -69,18 +69,18 @@ _SIDECAR = TypeAdapter(Sidecar)
 
 
 def read_sidecar(path: Path) -> Sidecar | None:
-    """The sidecar, or None where there is none or it is damaged: then its shard counts as missing.
+    """Return the sidecar, or None if it is missing or damaged: then its shard counts as missing.
 
-    Types are checked: a number that damage turned into a text, or the other way round, must not come as far as a sum.
+    Types are checked, so that a number that damage turned into text is found here.
 
     Raises:
-        StorageFailed: if it cannot be read. That says nothing of the shard: taken for missing, it would be made again.
+        StorageFailed: If it cannot be read. That says nothing about the shard, which must not be built again for it.
     """
     data = read_if_there(path)
     if data is None or is_seal_whole(data) is False:
         return None
     try:
-        sidecar = _SIDECAR.validate_json(data, strict=True, extra="ignore")  # the seal is one more
+        sidecar = _SIDECAR.validate_json(data, strict=True, extra="ignore")  # the seal is extra
         for clip in sidecar.clips:
             bytes.fromhex(clip.signature)
     except ValueError:
@@ -89,34 +89,34 @@ def read_sidecar(path: Path) -> Sidecar | None:
 
 
 ABSENT = ""
-"""In the place of a digest: the file is not there."""
+"""In place of a digest: the file does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checksums:
     """SHA-256 in hex by path, relative to the version directory.
 
-    `before` is empty but while a commit replaces files (and after one that was killed then): what they were before.
+    `before` is empty except while a commit replaces files, and after one that was killed then: the digests before it.
     """
 
     files: Mapping[str, str]
     before: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def to_bytes(self) -> bytes:
-        """As it stands on disk."""
+        """Return the file's bytes, sealed."""
         values = {"files": dict(self.files), "before": dict(self.before), "seal": OPEN_SEAL}
         return sealed(json_text(values).encode("utf-8"))
 
     def allows(self, path: str, sha256: str) -> bool:
-        """Whether a file may be this one: as committed, or as before the commit that was killed."""
+        """Return whether a file may have this digest: the committed one, or the one before a killed commit."""
         return sha256 in (self.files[path], self.before.get(path))
 
 
 def read_checksums(path: Path) -> Checksums | None:
-    """The checksums, or None where there are none, or the file is damaged.
+    """Return the checksums, or None if the file is missing or damaged.
 
     Raises:
-        StorageFailed: if it cannot be read. A commit that took it for missing would allow whatever is on disk.
+        StorageFailed: If it cannot be read. If that counted as missing, a commit would accept whatever is on disk.
     """
     data = read_if_there(path)
     if data is None or not is_seal_whole(data):

@@ -1,7 +1,7 @@
-"""Seals: the SHA-256 of a file's bytes within the file itself, so that one flipped bit in it is found.
+"""Sealed Parquet tables: a seal is the SHA-256 of a file's bytes inside the file itself, so any flipped bit is found.
 
-A file with a seal appears in one step with it, which a checksum in another file cannot. The digest is that of the file
-with zeros in the digest's own place.
+A file appears together with its seal in one step, which a checksum in another file cannot. The digest is that of the
+file with zeros in the digest's own place.
 """
 
 import hashlib
@@ -23,17 +23,17 @@ OPEN_SEAL = _MARK.decode() + "0" * _NUM_DIGITS
 
 
 def sealed(data: bytes) -> bytes:
-    """The bytes with their seal in the place of `OPEN_SEAL`.
+    """Return the bytes with their seal in place of `OPEN_SEAL`.
 
     Raises:
-        ValueError: if there is no such place.
+        ValueError: If there is no such place.
     """
     start = data.rindex(OPEN_SEAL.encode()) + len(_MARK)
     return b"".join((data[:start], hashlib.sha256(data).hexdigest().encode(), data[start + _NUM_DIGITS :]))
 
 
 def is_seal_whole(data: bytes) -> bool | None:
-    """Whether the bytes are those that were sealed; None if they have no seal."""
+    """Return whether the bytes are those that were sealed; None if they have no seal."""
     mark = data.rfind(_MARK)
     if mark < 0:
         return None
@@ -45,17 +45,17 @@ def is_seal_whole(data: bytes) -> bool | None:
 
 
 def refuse_broken_seal(path: Path, data: bytes) -> None:
-    """Lets pass what is whole, or was never sealed.
+    """Refuse bytes that do not match their seal; bytes without a seal pass.
 
     Raises:
-        FileDamaged: if the bytes are not those that were sealed.
+        FileDamaged: If they do not match.
     """
     if is_seal_whole(data) is False:
         raise FileDamaged(damage_sentence(path))
 
 
 def damage_sentence(path: Path) -> str:
-    """What people are told of a damaged file."""
+    """Return the message about a damaged file."""
     return f"{path} is damaged: its bytes are not those that were written; {DAMAGE_REMEDY}"
 
 
@@ -63,7 +63,7 @@ _SEAL = "seal"
 
 
 def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema, notes: Mapping[str, str] | None = None) -> None:
-    """Writes a frame's columns in the schema's order and types; `notes` go into the file's metadata.
+    """Write a frame's columns in the schema's order and types; `notes` go into the file's metadata.
 
     The same rows give the same bytes.
     """
@@ -78,7 +78,7 @@ def rows_digest(frame: pd.DataFrame) -> str:
 
 
 def table_bytes(frame: pd.DataFrame, schema: pa.Schema, notes: Mapping[str, str] | None = None) -> bytes:
-    """What `write_table` writes; sealed, so that one flipped bit is found."""
+    """Return the bytes that `write_table` writes, sealed."""
     table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
     metadata = {**(notes or {}), _SEAL: OPEN_SEAL}  # the seal comes last
     table = table.replace_schema_metadata({k: v.encode("utf-8") for k, v in metadata.items()})
@@ -88,21 +88,21 @@ def table_bytes(frame: pd.DataFrame, schema: pa.Schema, notes: Mapping[str, str]
 
 
 def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """The file's rows, or some of its columns; an empty frame if the file is not there.
+    """Return the file's rows, or some of its columns; an empty frame if the file is missing.
 
-    Texts without a value are missing in pandas' sense (NaN), as numbers are.
+    Texts without a value are missing values of pandas (NaN), as numbers are.
 
     Raises:
-        FileDamaged: if the file is not the one that was written.
+        FileDamaged: If the file does not have the bytes that were written.
     """
     return read_noted_table(path, schema, columns)[0]
 
 
 def read_notes(path: Path) -> dict[str, str] | None:
-    """The file's own metadata, as given to `write_table`; None if the file is not there.
+    """Return the notes that `write_table` was given; None if the file is missing.
 
     Raises:
-        FileDamaged: if the file is not the one that was written.
+        FileDamaged: If the file does not have the bytes that were written.
     """
     try:
         source = _whole(path)
@@ -115,10 +115,10 @@ def read_notes(path: Path) -> dict[str, str] | None:
 def read_noted_table(
     path: Path, schema: pa.Schema, columns: Sequence[str] | None = None
 ) -> tuple[pd.DataFrame, dict[str, str] | None]:
-    """What `read_table` and `read_notes` give, of one and the same file.
+    """Return rows and notes of one file, as `read_table` and `read_notes` do.
 
     Raises:
-        FileDamaged: if the file is not the one that was written.
+        FileDamaged: If the file does not have the bytes that were written.
     """
     wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
     try:
@@ -126,7 +126,7 @@ def read_noted_table(
     except NOT_THERE:
         return wanted.empty_table().to_pandas(), None
     with _named_damage(path):
-        # Not by `pq.read_table`: its scanner works, and lets go of what it has read, in threads that nobody waits for.
+        # Not by `pq.read_table`: its scanner frees memory in threads that nobody waits for; see `_whole`.
         file = pq.ParquetFile(source)
         rows = file.read(columns=wanted.names).cast(wanted).to_pandas(self_destruct=True, split_blocks=True)
         return rows, _notes(file.metadata)
@@ -139,10 +139,10 @@ def _notes(metadata: pq.FileMetaData) -> dict[str, str]:
 
 
 def _whole(path: Path) -> pa.BufferReader:
-    """The file's bytes, read once and compared with their seal.
+    """Return the file's bytes, read once and compared with their seal.
 
-    In memory of Arrow's own. To let go of Python's, a thread of Arrow needs the interpreter, and a process that ends
-    just then is aborted ("terminate called without an active exception").
+    They are in Arrow's own memory. To free Python's memory, a thread of Arrow needs the interpreter, and a process that
+    ends just then is aborted ("terminate called without an active exception").
     """
     data = path.read_bytes()
     refuse_broken_seal(path, data)
@@ -155,5 +155,5 @@ def _whole(path: Path) -> pa.BufferReader:
 def _named_damage(path: Path) -> Generator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # cut short, say, so that it lost its seal too
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # a file cut short lost its seal too
         raise FileDamaged(damage_sentence(path)) from error

@@ -158,7 +158,7 @@ def test_a_check_that_passes_shows_its_worst_frame(built_once: Built) -> None:
     outcome = audit.run("shard_matches_source")
     [picture] = outcome.pictures
     rounded = float(outcome.facts["worst_psnr_db"])  # to hundredths; the words have tenths of the same number
-    assert picture.words.endswith(tuple(f"{rounded + half:.1f} dB" for half in (-0.005, 0.005)))
+    assert picture.title.endswith(tuple(f"{rounded + half:.1f} dB" for half in (-0.005, 0.005)))
 
 
 def test_clips_that_look_alike_are_shown_side_by_side(built: Built) -> None:

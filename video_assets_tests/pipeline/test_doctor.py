@@ -276,7 +276,7 @@ def test_the_command_says_what_to_mend_first_and_its_exit_code_says_whether(tmp_
     assert result["is_sound"] is False
     findings = [Finding(**finding) for finding in result["findings"]]
     assert [finding.check for finding in findings if finding.state == "problem"] == ["DAGSTER_HOME"]
-    assert done.stderr.startswith("To mend: 1 problem\n\nDAGSTER_HOME: relative is relative\n  Give the whole path: ")
+    assert done.stderr.startswith("1 problem to fix\n\nDAGSTER_HOME: relative is relative\n  Give the whole path: ")
     checks = {finding.check for finding in findings}
     assert {"python", "codecs", "root", "disk space", "file locks", "clock", "port", "memory"} <= checks
     assert list(tmp_path.iterdir()) == []
@@ -285,4 +285,4 @@ def test_the_command_says_what_to_mend_first_and_its_exit_code_says_whether(tmp_
 def test_a_sound_set_up_ends_with_0(tmp_path: Path, videos: Path) -> None:
     done = doctor("--port", str(free_port()), "--root", str(tmp_path), "--source", str(videos))
     assert done.returncode == 0, done.stdout
-    assert done.stdout.startswith("Nothing has to be mended\n")
+    assert done.stdout.startswith("No problems\n")

@@ -18,7 +18,7 @@ def test_the_block_of_a_plan_holds_the_numbers_of_what_is_built(built: Built) ->
     assert task["train_data"]["num_classes"] == 3
     assert task["train_data"]["feature_shape"] == [5, 32, 32, 3]
     assert task["train_data"]["tfds_data_dir"] == str(built.paths.root)
-    assert found.fits[0].fit.num_looped == NUM_CLIPS
+    assert found.fits[0].match.num_looped == NUM_CLIPS
     assert found.fits[0].proposals[0].num_padded == NUM_CLIPS  # videos of 20 frames have no 50
 
 

@@ -7,9 +7,9 @@ import pytest
 from video_assets.report.screens import (
     build_screen,
     diff_screen,
+    format_size,
     plan_screen,
     repair_screen,
-    size_words,
     status_screen,
     verify_screen,
 )
@@ -98,7 +98,7 @@ def test_what_was_left_out_is_counted_and_named() -> None:
     left_out = [{"source": f"{number}.txt", "reason": "not a video by its name"} for number in range(4)]
     text = flat(build_screen({**BUILT, "left_out": left_out}))
     assert (
-        "Left out, each with its reason: 4: 0.txt (not a video by its name); 1.txt (not a video by its name); 2.txt"
+        "Not used as videos, each with its reason: 4: 0.txt (not a video by its name); 1.txt (not a video by its name)"
         in text
     )
     assert "; and 1 more: left_out.parquet" in text
@@ -107,7 +107,7 @@ def test_what_was_left_out_is_counted_and_named() -> None:
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        (1, "1 clip stays in its split, for a clip that was assigned never moves: 0.mp4 (train; the table says test)"),
+        (1, "1 clip stays in its split, because an assigned clip never moves: 0.mp4 (train; the table says test)"),
         (
             250,
             "1.mp4 (train; the table says test); 2.mp4 (train; the table says test); and 247 more",
@@ -129,14 +129,14 @@ def test_classes_are_named_and_those_that_seem_to_be_splits_are_doubted() -> Non
         )
         doubted = flat(screen({**result, "classes": ["test", "Train"]}))
         assert "2 classes: test, Train" in doubted
-        assert "These are names of splits, and the folders below them were not looked at" in doubted
+        assert "These are names of splits, and the folders below them were not read" in doubted
 
 
 def test_clips_that_left_the_source_are_counted_and_named_on_both_screens() -> None:
     told = {"gone": 4, "gone_clips": ["run/a.mp4", "run/b.mp4", "run/c.mp4", "run/d.mp4"]}
     for screen, result in ((build_screen, BUILT), (plan_screen, PLAN)):
         text = flat(screen({**result, **told}))
-        assert "4 clips of before left the source, and the dataset: run/a.mp4, run/b.mp4, run/c.mp4, …" in text
+        assert "4 clips were removed: they are no longer in the source (run/a.mp4, run/b.mp4, run/c.mp4, …)" in text
 
 
 def test_failed_checks_and_warnings_are_told_apart() -> None:
@@ -230,7 +230,7 @@ def test_a_size_budget_gives_the_setting_to_copy() -> None:
     ("num_bytes", "said"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (20e9, "20.0 GB"), (5e15, "5000.0 TB")]
 )
 def test_sizes_are_said_as_people_say_them(num_bytes: float, said: str) -> None:
-    assert size_words(num_bytes) == said
+    assert format_size(num_bytes) == said
 
 
 STATUS: dict[str, Any] = {
@@ -247,7 +247,7 @@ STATUS: dict[str, Any] = {
 
 def test_a_plan_names_no_table_for_its_losses_for_none_of_its_tables_is_left() -> None:
     lost = [{"source": "run/broken.mp4", "reason": "unreadable", "detail": "No known video container"}]
-    assert "with their whole sentences: --json. " in flat(plan_screen({**PLAN, "quarantined": lost}))
+    assert "All of them, in full: --json. " in flat(plan_screen({**PLAN, "quarantined": lost}))
     assert "--json, or quarantine.parquet beside the version." in flat(build_screen({**BUILT, "quarantined": lost}))
 
 
@@ -267,7 +267,7 @@ def test_a_status_before_any_plan_tells_what_was_lost_and_how_to_go_on() -> None
     result = {**STATUS, "is_valid": False, "splits": {}, "version_dir": "", "name": "mine", "shards_missing": []}
     text = flat(status_screen({**result, "quarantined": lost}))
     assert text.startswith("Nothing is planned yet: /r/mine Lost: 1 clip unreadable: 1")
-    assert "Mend what is named above, or allow more to be lost (manifest.max_failed_fraction)" in text
+    assert "Fix what is named above, or allow more losses (manifest.max_failed_fraction)" in text
     assert text.endswith("video-assets build --source DIR --root /r --name mine")
 
 
@@ -301,7 +301,7 @@ def test_a_verification_recommends_a_repair_only_for_what_it_would_mend() -> Non
     text = flat(verify_screen({**result, "checks": [gone]}))
     assert "repair" not in text
     assert text.endswith(
-        "Put the videos back that are gone, or build again without them: video-assets build --source DIR --root /r"
+        "Put the missing videos back, or build again without them: video-assets build --source DIR --root /r"
     )
     assert "video-assets repair --root /r" in flat(verify_screen({**result, "checks": [gone, damaged]}))
 
@@ -317,7 +317,7 @@ def test_a_repair_says_what_is_whole_again_and_what_is_not() -> None:
     done = {"directory": "/r/clips", "repaired": ["1.0.0/index.parquet"], "not_repaired": [], "seconds": 1.0}
     assert parts_of(repair_screen(done)) == [
         "Repaired /r/clips",
-        "1 file is as it was again\n  1.0.0/index.parquet",
+        "1 file restored\n  1.0.0/index.parquet",
         "1 s.",
     ]
     failed = parts_of(repair_screen({**done, "not_repaired": [{"reason": "its source is gone"}]}))

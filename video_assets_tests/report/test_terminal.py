@@ -15,11 +15,11 @@ from video_assets.report.terminal import (
     TerminalProgress,
     as_text,
     copyable,
+    escaped,
     paragraph,
-    plain,
     show,
     table,
-    words,
+    wrapped,
 )
 
 
@@ -47,13 +47,13 @@ def test_a_table_stays_within_the_screen_a_row_a_line(rows: list[tuple[str, str]
 
 @given(st.text(st.characters()))
 def test_a_text_cannot_move_the_cursor_or_colour_the_screen(text: str) -> None:
-    assert all(c.isprintable() or c == "\n" for c in plain(text))
+    assert all(c.isprintable() or c == "\n" for c in escaped(text))
     assert all(c.isprintable() or c == "\n" for c in paragraph(text))
-    plain(text).encode("utf-8")
+    escaped(text).encode("utf-8")
 
 
 def test_control_characters_are_spelled_out() -> None:
-    assert plain("a\x1b[31m\u202eb\r\n\udcff") == "a\\x1b[31m\\u202eb\\r\n\\udcff"
+    assert escaped("a\x1b[31m\u202eb\r\n\udcff") == "a\\x1b[31m\\u202eb\\r\n\\udcff"
 
 
 @given(st.text(max_size=400))
@@ -65,7 +65,7 @@ def test_paragraphs_are_wrapped_at_the_edge_of_the_screen(text: str) -> None:
 
 
 def shown(terminal: io.StringIO) -> str:
-    show([words("hello", "bold red"), copyable(["a command"])], terminal)
+    show([wrapped("hello", "bold red"), copyable(["a command"])], terminal)
     return terminal.getvalue()
 
 
@@ -92,7 +92,7 @@ def test_what_must_be_copied_is_not_broken() -> None:
 def test_an_encoding_that_knows_few_letters_is_no_error() -> None:
     buffer = io.BytesIO()
     stream = io.TextIOWrapper(buffer, "ascii")
-    show([words("läuft … 🏃")], stream)
+    show([wrapped("läuft … 🏃")], stream)
     assert buffer.getvalue() == b"l\\xe4uft \\u2026 \\U0001f3c3\n"
 
 

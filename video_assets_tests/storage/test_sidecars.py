@@ -1,11 +1,14 @@
-"""Sidecars: read as they were written, and no knowledge at all where they are damaged."""
+"""Sidecars and checksums: read as they were written, and unknown where they are damaged."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from video_assets.storage.sidecars import LostClip, Sidecar, StoredClip, read_sidecar
+from video_assets.domain.errors import StorageFailed
+from video_assets.storage.sidecars import Checksums, LostClip, Sidecar, StoredClip, read_checksums, read_sidecar
 
 SIDECAR = Sidecar(
     shard="train-00000",
@@ -67,3 +70,30 @@ def test_a_sidecar_of_another_version_says_nothing(tmp_path: Path) -> None:
     for changed in ({**values, "new_field": 1}, {k: v for k, v in values.items() if k != "sha256"}):
         (tmp_path / "s.json").write_text(json.dumps(changed))
         assert read_sidecar(tmp_path / "s.json") is None
+
+
+CHECKSUMS = Checksums({"README.md": "a" * 64}, {"README.md": "b" * 64})
+
+
+def test_checksums_are_read_as_they_were_written(tmp_path: Path) -> None:
+    path = tmp_path / "checksums.json"
+    assert read_checksums(path) is None
+    path.write_bytes(CHECKSUMS.to_bytes())
+    assert read_checksums(path) == CHECKSUMS
+    path.write_bytes(CHECKSUMS.to_bytes().replace(b"aaa", b"aab"))
+    assert read_checksums(path) is None
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.EMFILE])
+@pytest.mark.parametrize("read", [read_checksums, read_sidecar])
+def test_a_file_that_cannot_be_read_now_is_named_and_not_taken_for_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: object, number: int
+) -> None:
+    def refuse(_path: Path) -> bytes:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    path = tmp_path / "some.json"
+    assert callable(read)
+    with pytest.raises(StorageFailed, match=rf"^{path} cannot be read: {os.strerror(number)}; "):
+        read(path)

@@ -40,7 +40,7 @@ def test_what_a_store_refuses_is_told_with_the_remedy(bucket: Bucket, refused: s
     finding = check_store_root(bucket.at("root"))
     assert finding.state == "problem"
     assert f" cannot be {what}: " in finding.found
-    assert finding.remedy.startswith("see that the store can be reached from here")
+    assert finding.remedy.startswith("check that the store can be reached from here")
 
 
 def test_a_bucket_that_is_not_there_is_told(bucket: Bucket) -> None:

@@ -113,7 +113,7 @@ def test_a_store_that_cannot_be_reached_is_not_taken_for_a_bad_video(
     path = bucket.put("videos/run/a.mp4", write_video(tmp_path / "a.mp4", seed=1).read_bytes())
     listed = stat_file(path, "run/a.mp4")
     bucket.proxy.refused = r"GET .*a\.mp4"
-    with pytest.raises(StorageFailed, match=r"s3://.*a\.mp4 cannot be read: .*see that the store can be reached"):
+    with pytest.raises(StorageFailed, match=r"s3://.*a\.mp4 cannot be read: .*check that the store can be reached"):
         probe_file(ProbeJob(bucket.at("videos"), listed, DEFAULT_LIMITS))
     bucket.proxy.refused = r"HEAD .*a\.mp4"
     with pytest.raises(StorageFailed, match=r"cannot be looked at"):

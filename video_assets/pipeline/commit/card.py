@@ -42,7 +42,7 @@ from video_assets.report.card import (
 )
 from video_assets.report.charts import nice_histogram
 from video_assets.report.contact_sheet import SampledClip, evenly
-from video_assets.report.recipes import GardenDataset, fit_sentence, reader_lines
+from video_assets.report.recipes import GardenDataset, model_sentence, reader_lines
 from video_assets.settings import Layout
 from video_assets.storage.files import read_part
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
@@ -223,7 +223,7 @@ def _fit(committed: Committed, lengths: pd.DataFrame) -> tuple[list[str], str]:
     if not len(frames):
         return [], ""
     report = fit_report(dataset, frames, lengths[is_known])
-    return [fit_sentence(fit) for fit in report.fits], report.yaml
+    return [model_sentence(fit) for fit in report.fits], report.yaml
 
 
 def class_rows(index: pd.DataFrame, plan: ReadPlan) -> list[ClassRow]:

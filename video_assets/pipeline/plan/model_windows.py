@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from video_assets.domain.encoding import Encoding
-from video_assets.domain.model_windows import ModelFit, frames_to_read, model_fits, nearest_model
+from video_assets.domain.model_windows import ModelMatch, frames_to_read, match_models, nearest_model
 from video_assets.domain.sampling import num_stored_frames
 from video_assets.pipeline.plan.stage import PlanReport
 from video_assets.report.recipes import GardenDataset, model_garden_yaml
@@ -22,7 +22,7 @@ _COLUMNS = ("clip_id", "start_seconds", "end_seconds", "duration_us", "num_frame
 class FitReport:
     """How the clips fit each model; the block for the model whose frames are of the nearest size, or empty."""
 
-    fits: tuple[ModelFit, ...]
+    fits: tuple[ModelMatch, ...]
     yaml: str
 
 
@@ -65,7 +65,7 @@ def fit_report(dataset: GardenDataset, frames: NDArray[np.int64], lengths: pd.Da
     """How clips of so many stored frames fit, (N,) int64, in the order of the rows of `clip_lengths`."""
     window = nearest_model(dataset.encoding.resolution)
     dataset = replace(dataset, num_frames=frames_to_read(frames, window))
-    return FitReport(model_fits(dataset.encoding, frames, *_arrays(lengths)), model_garden_yaml(dataset, window))
+    return FitReport(match_models(dataset.encoding, frames, *_arrays(lengths)), model_garden_yaml(dataset, window))
 
 
 def _arrays(lengths: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

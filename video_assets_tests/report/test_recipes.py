@@ -1,4 +1,4 @@
-"""The settings for TF Model Garden, and the words about how clips fit."""
+"""The settings for TF Model Garden, and the sentences about how clips match its windows."""
 
 from dataclasses import replace
 
@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video_assets.domain.encoding import Encoding
-from video_assets.domain.model_windows import MODEL_WINDOWS, ModelFit, Proposal, WindowFit
-from video_assets.report.recipes import GardenDataset, fit_rows, fit_sentence, model_garden_yaml
+from video_assets.domain.model_windows import MODEL_WINDOWS, ModelMatch, Proposal, WindowMatch
+from video_assets.report.recipes import GardenDataset, model_garden_yaml, model_rows, model_sentence
 
 DATASET = GardenDataset(
     root="/srv/datasets",
@@ -20,10 +20,10 @@ DATASET = GardenDataset(
     num_examples={"train": 80, "test": 16},
     num_frames=10,
 )
-FIT = ModelFit(
+FIT = ModelMatch(
     MODEL_WINDOWS[0],
-    WindowFit(96, 90, 6),
-    (Proposal((("plan.encoding.num_frames", 50),), WindowFit(96, 0, 0), 7),),
+    WindowMatch(96, 90, 6),
+    (Proposal((("plan.encoding.num_frames", 50),), WindowMatch(96, 0, 0), 7),),
 )
 
 
@@ -67,10 +67,10 @@ def test_any_text_survives_the_quoting(root: str) -> None:
 
 
 def test_the_words_say_what_happens_and_what_would_not() -> None:
-    assert fit_sentence(FIT) == (
+    assert model_sentence(FIT) == (
         "MoViNet-A0 (windows of 50 frames, 5 a second): 90 of 96 clips are shorter and would be looped; 6 are longer, "
         "and a window shows a part of them. With plan.encoding.num_frames=50: none looped, none cut; 7 videos have "
         "fewer frames and repeat some."
     )
-    [row] = fit_rows([FIT])
+    [row] = model_rows([FIT])
     assert (row["looped"], row["cut"], row["fits_better"]) == (90, 6, "plan.encoding.num_frames=50")
