@@ -150,10 +150,6 @@ def _failed_checks(checks: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from video_assets.media.workers.pool import start_ahead
-    from video_assets.pipeline.pool import JOB_MODULES
-
-    start_ahead(JOB_MODULES)  # on another core, while this process imports dagster
     from video_assets.defs.settings_file import read_run_config
 
     run_config = read_run_config(options.config, options.assignments)

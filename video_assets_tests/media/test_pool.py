@@ -1,7 +1,6 @@
 """The pool of decoding processes: order, bounds, and what happens to the clip whose process dies."""
 
 import ast
-import contextlib
 import functools
 import itertools
 import os
@@ -39,13 +38,8 @@ def outcomes(pool: DecodingPool, function: Callable[..., object], jobs: Sequence
 
 
 def decoding_processes() -> list[psutil.Process]:
-    """All processes below this one, but for the tracker of semaphores that Python itself keeps."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if "resource_tracker" not in " ".join(process.cmdline()):
-                found.append(process)
-    return found
+    """Return all processes below this one."""
+    return psutil.Process().children(recursive=True)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
@@ -363,42 +357,49 @@ def test_ctrl_c_ends_everything_quickly(tmp_path: Path) -> None:
     assert alive == []
 
 
-def in_script(lines: str) -> str:
-    """Several lines as the body of the script, which can tell the numbers of its fork servers."""
-    telling = """
+def test_an_open_pool_loads_modules_before_its_first_job(tmp_path: Path) -> None:
+    body = """
         import psutil
-        from video_assets_tests.waiting import wait_until
-        def named():
-            return [p.pid for p in psutil.Process().children() if "forkserver" in " ".join(p.cmdline())]
-        def servers():
-            # Between its fork and its exec a process bears this one's name.
-            return wait_until(named, seconds=20, what="a server", every=0.01)
+        (server,) = psutil.Process().children()
+        print(next(pool.map(pool_jobs.parent_of_this_process, [1])).outcome == server.pid)
+        print(psutil.Process().children() == [server])
     """
-    body = textwrap.dedent(telling).strip() + "\n" + textwrap.dedent(lines).strip()
-    return body.replace("\n", "\n" + 8 * " ")
-
-
-def test_a_server_that_was_started_ahead_serves_the_first_pool_of_its_modules(tmp_path: Path) -> None:
-    body = in_script("""
-        from video_assets.media.workers.pool import start_ahead
-        start_ahead([pool_jobs.__name__])
-        (ahead,) = servers()
-        with DecodingPool(1, modules=["ast"]) as other:
-            print(next(other.map(pool_jobs.parent_of_this_process, [1])).outcome == ahead)
-        print(next(pool.map(pool_jobs.parent_of_this_process, [1])).outcome == ahead, len(servers()))
-    """)
-    output, errors = run_script(tmp_path, body).communicate(timeout=60)
+    output, errors = run_script(tmp_path, in_script(body)).communicate(timeout=60)
     assert errors == ""
-    assert output.split() == ["False", "True", "1"]
+    assert output.split() == ["True", "True"]
 
 
-def test_a_server_that_nobody_came_for_ends_with_its_program(tmp_path: Path) -> None:
-    body = in_script("""
-        from video_assets.media.workers.pool import start_ahead
-        start_ahead([pool_jobs.__name__])
-        print(servers())
-    """)
-    output, errors = run_script(tmp_path, body).communicate(timeout=60)
+def test_the_server_of_an_open_pool_ends_with_its_program(tmp_path: Path) -> None:
+    body = """
+        import os, psutil
+        print(psutil.Process().children()[0].pid, flush=True)
+        os._exit(0)
+    """
+    output, errors = run_script(tmp_path, in_script(body)).communicate(timeout=60)
     assert errors == ""
-    (server,) = ast.literal_eval(output)
-    wait_until(lambda: not psutil.pid_exists(server))
+    wait_until(lambda: not psutil.pid_exists(int(output)))
+
+
+def test_a_server_that_is_killed_costs_nothing(pool: DecodingPool) -> None:
+    (server,) = {result.outcome for result in pool.map(pool_jobs.parent_of_this_process, [1, 2, 3])}
+    assert isinstance(server, int)
+    process = psutil.Process(server)
+    process.kill()
+    wait_until(lambda: process.status() == psutil.STATUS_ZOMBIE)
+    assert outcomes(pool, pool_jobs.double, [1, 2, 3, 4]) == [2, 4, 6, 8]
+
+
+def test_processes_that_cannot_begin_are_an_error(tmp_path: Path) -> None:
+    """The module ends the server as it is loaded; three servers are tried."""
+    (tmp_path / "ends_its_process.py").write_text("import os; os._exit(3)")
+    body = in_script("""
+        with DecodingPool(1, modules=["ends_its_process"]) as broken:
+            list(broken.map(pool_jobs.double, [1]))
+    """)
+    _, errors = run_script(tmp_path, body).communicate(timeout=60)
+    assert "BrokenProcessPool: decoding processes end before they begin to work, 3 times in a row" in errors
+
+
+def in_script(lines: str) -> str:
+    """Several lines as the body of the script."""
+    return textwrap.dedent(lines).strip().replace("\n", "\n" + 8 * " ")
