@@ -32,7 +32,6 @@ from video_assets.defs.settings_file import config_for
 from video_assets.defs.status import check_statuses
 from video_assets.domain.errors import SettingsError, VideoAssetsError
 from video_assets.domain.splits import SPLITS, Split
-from video_assets.media.kept_pools import kept_pools
 from video_assets.pipeline.checks.compared import kept_comparisons
 from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, live_shards, read_plan
 from video_assets.pipeline.shards.pending import runs_of_neighbours, shards_to_build
@@ -126,7 +125,6 @@ def run_build(source: Path, paths: DatasetPaths, run_config: Mapping[str, Any], 
     try:
         with (
             building(paths, "video-assets build") as killed,
-            kept_pools(),
             _kept_standard_error() as terminal,
             kept_comparisons(),
             calm_sqlite(dagster_home(paths)),

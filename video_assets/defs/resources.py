@@ -1,8 +1,6 @@
 """Where videos come from, where the dataset lies, and how much of this machine decoding may use."""
 
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -13,7 +11,6 @@ from pydantic import Field
 from video_assets.domain.build_time import Workers
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.limits import Limits
-from video_assets.media.kept_pools import kept_pools
 from video_assets.media.workers.pool import PoolMaker, num_cores
 from video_assets.pipeline.pool import open_pool
 from video_assets.pipeline.shards.pending import SHARDS_PER_RUN
@@ -79,19 +76,13 @@ class Decoding(dg.ConfigurableResource):
 
     num_workers: int = Field(default=0, ge=0, description="Decoding processes; 0: one for each core.")
 
-    @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["Decoding", None, None]:  # noqa: ARG002  (the base class has it)
-        """For one run: its assets and checks share one pool."""
-        with kept_pools():
-            yield self
-
     @property
     def workers(self) -> Workers:
         """How many processes decode, and on how many cores."""
         return Workers(self.num_workers or num_cores(), num_cores())
 
     def make_pool(self, limits: Limits) -> PoolMaker:
-        """Opens a pool on demand, or gives the run's."""
+        """Opens a pool on demand."""
         return partial(open_pool, self.workers.num_workers, limits)
 
 

@@ -1,18 +1,16 @@
-"""What decoding processes run, in whichever order the stages come, and the pool that the stages share."""
+"""Open a pool of decoding processes that serves every stage."""
 
-from contextlib import AbstractContextManager
 from typing import Final
 
 from video_assets.domain.limits import Limits
-from video_assets.media.kept_pools import lend_pool
 from video_assets.media.workers.pool import DecodingPool
 
 JOB_MODULES: Final = tuple(
     f"video_assets.pipeline.{name}" for name in ("manifest.probing", "plan.trial", "shards.encode", "checks.comparison")
 )
-"""Modules that a decoding process has loaded before its first job."""
+"""Modules whose functions run in decoding processes."""
 
 
-def open_pool(num_workers: int, limits: Limits) -> AbstractContextManager[DecodingPool]:
-    """A pool for all of these; within `kept_pools` the one that is open already."""
-    return lend_pool((num_workers, limits), lambda: DecodingPool(num_workers, limits, JOB_MODULES))
+def open_pool(num_workers: int, limits: Limits) -> DecodingPool:
+    """Return a pool that loads what all stages run; to be used in a `with` statement."""
+    return DecodingPool(num_workers, limits, JOB_MODULES)

@@ -17,7 +17,6 @@ from typing import Any
 from video_assets.domain.errors import SettingsError, VideoAssetsError
 from video_assets.domain.limits import Limits
 from video_assets.domain.progress import Progress, silent
-from video_assets.media.kept_pools import lend_pool
 from video_assets.media.workers.pool import DecodingPool
 from video_assets.pipeline.pool import JOB_MODULES
 from video_assets.pipeline.shards.stage import (
@@ -59,7 +58,7 @@ class RayEngine:
         """
         ray = _import_ray()
         with ExitStack() as ending:
-            ending.enter_context(lend_pool(("ray", self.address), lambda: _connection(ray, self.address)))
+            ending.enter_context(_connection(ray, self.address))
             _refuse_small_nodes(ray, self.cpus_per_shard)
             build = ray.remote(_build_on_node).options(
                 num_cpus=self.cpus_per_shard,

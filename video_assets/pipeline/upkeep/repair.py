@@ -9,7 +9,6 @@ from typing import Any
 
 from video_assets.domain.errors import BuildRefused, StorageFailed
 from video_assets.domain.progress import Progress, silent
-from video_assets.media.kept_pools import kept_pools
 from video_assets.media.workers.pool import PoolMaker, num_cores
 from video_assets.pipeline.commit.stage import commit_dataset
 from video_assets.pipeline.dataset_state import committed_plan_digest
@@ -232,7 +231,7 @@ def run_repair(paths: DatasetPaths, source: Path | None, *, num_workers: int = 0
     def pools_for(settings: SourceSettings) -> PoolMaker:
         return partial(open_pool, num_workers or num_cores(), settings.limits)
 
-    with building(paths, "video-assets repair"), kept_pools():
+    with building(paths, "video-assets repair"):
         report = repair_dataset(paths, source, pools_for)
     return {
         "directory": str(paths.directory),

@@ -1,11 +1,11 @@
 """`video-assets verify`: every check again, on what is on disk."""
 
 import time
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 from video_assets.domain.checks import COMPARED_RECORDS, CheckOutcome
-from video_assets.media.kept_pools import kept_pools
 from video_assets.media.workers.pool import num_cores
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
@@ -48,10 +48,10 @@ def _all_checks(paths: DatasetPaths, *, all_records: bool) -> tuple[str, list[Ch
     """The planned version, and what its checks say."""
     settings = manifest_settings(paths)
     audit = DatasetAudit(paths, settings.max_failed_fraction)
-    make_pool = partial(open_pool, num_cores(), settings.limits)
     max_records = None if all_records else COMPARED_RECORDS
     outcomes: list[CheckOutcome] = []
-    with kept_pools():
+    with open_pool(num_cores(), settings.limits) as pool:
+        make_pool = partial(nullcontext, pool)
         for key in audit.plan.fingerprints():
             shard = ShardAudit(paths, audit.plan, key, settings.limits, make_pool, max_records)
             outcomes += [shard.run(name) for name in SHARD_CHECKS]
