@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from video_assets.media.sample import write_sample
+from video_assets.media.sample_dataset import write_sample
 from video_assets_tests.benchmarks.clips_source import write_clips_source
 from video_assets_tests.benchmarks.watching import Watched, run_watched
 from video_assets_tests.corpus import corpus_files, corpus_path

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("selenium", reason="selenium is not installed")
 
-from video_assets.media.sample import write_sample
+from video_assets.media.sample_dataset import write_sample
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.browser.browsing import LAUNCHPAD, Page, Ui, browse, browser_programs, serve
 from video_assets_tests.datasets import Built

@@ -37,15 +37,15 @@ _PRELOADED = (
 )
 _LEAST_WINDOW_PER_WORKER, _MOST_WINDOW_PER_WORKER = 4, 32
 _WAITING_BYTES = 64 * 2**20
-"""What results behind one that takes long may take together: the others should not wait for it."""
+"""How much memory the results that wait for a slow one may take together."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolResult(Generic[J, R]):
-    """How one job ended: `outcome` is what the function gave, or why the video is lost.
+    """The result of one job: `outcome` is what the function returned, or why the video is lost.
 
-    `seconds` is the time that the work took, without waiting. `peak_rss_bytes` is the largest resident memory
-    of the process so far, 0 where it took its figures with it. `attempts` is 1 unless a process was lost.
+    `seconds` is how long the function ran. `peak_rss_bytes` is the largest resident memory of the process so far; 0 if
+    it did not live to tell. `attempts` is 1 unless a process was lost.
     """
 
     job: J
@@ -56,10 +56,10 @@ class PoolResult(Generic[J, R]):
 
 
 class DecodingPool:
-    """Decoding processes behind a lazy, ordered map. To be used in a `with` statement; afterwards no process is left.
+    """Decoding processes behind a lazy, ordered map, for use in a `with` statement; afterwards no process is left.
 
-    A `with` statement starts loading av, cv2, numpy and the pool's modules in the server that the processes are forked
-    from, and returns at once: open a pool early. The processes start with the first jobs.
+    Entering the `with` statement starts a server, which loads av, cv2, numpy and the pool's modules while the program
+    goes on: open a pool early. The processes are forked with the first jobs.
     """
 
     def __init__(self, num_workers: int, limits: Limits = Limits(), modules: Sequence[str] = ()) -> None:  # noqa: B008  (frozen)
@@ -88,23 +88,20 @@ class DecodingPool:
         *,
         window: int | None = None,
     ) -> Generator[PoolResult[J, R], None, None]:
-        """The results of `function(job)`, lazily and in the order of the jobs.
+        """Yield the results of `function(job)` in the order of the jobs.
 
-        At most `window` jobs are taken from `jobs` ahead of the result being consumed, so that memory stays
-        bounded while the consumer is slow; workers go on meanwhile. The default is 4 for each worker, or up to 32
-        of results so small that so many take no more than 64 MB.
-
-        A `VideoLost` raised by the function becomes its loss. Past `clip_seconds` of work on the job it is a
-        "timeout". Memory grown past `memory_bytes` is "out_of_memory"; it is tried again first if the process
-        was not fresh. A process that dies is "crashed" once it happened twice for this job, since the first may
-        have been the doing of somebody else. Any other exception is a bug and is raised here, with a note that
-        names the job.
+        A `VideoLost` that the function raises becomes the job's loss. A job that takes longer than `clip_seconds` is
+        lost as "timeout", one that needs more than `memory_bytes` as "out_of_memory", and one whose process dies as
+        "crashed". Before that, a job gets a fresh process: for lack of memory if the first process had other jobs
+        before, and after a first crash, which may have had another cause. Any other exception is a bug: it is raised
+        here, with a note that names the job.
 
         Args:
-            function: Defined at the top level of an importable module, not in a script that runs as `__main__`.
-                It is called in another process; the job, the result and the function itself are pickled.
-            jobs: Consumed in the calling thread.
-            window: At least 1.
+            function: A function at the top level of an importable module, not of a script. It is pickled, as are the
+                job and the result.
+            jobs: The jobs. They are consumed in the calling thread, at most `window` of them before their results are.
+            window: How many jobs may be under way, at least 1. By default 4 per worker, or up to 32 where so many
+                results take no more than 64 MB.
 
         Raises:
             BrokenProcessPool: processes end before they begin to work, three times in a row.
@@ -189,11 +186,11 @@ class DecodingPool:
 
 
 PoolMaker = Callable[[], AbstractContextManager[DecodingPool]]
-"""Opens a pool on demand. At the end of its `with` statement the pool is closed, or kept for the next stage."""
+"""Opens a pool, or passes on one that is open already and stays open."""
 
 
 def _innermost(function: Callable[..., object]) -> Callable[..., object]:
-    """The function behind `functools.partial`."""
+    """Return the function inside of `functools.partial`."""
     while isinstance(function, functools.partial):
         function = function.func
     return function
@@ -212,5 +209,5 @@ def _check_importable(function: Callable[..., object]) -> None:
 
 
 def num_cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -91,7 +91,10 @@ class WorkerServer:
                 f"serve({descriptor}, {self._modules!r})"
             )
             self._process = subprocess.Popen(
-                [sys.executable, "-c", program], stdin=subprocess.DEVNULL, pass_fds=[descriptor]
+                [sys.executable, "-c", program],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[descriptor],
+                env={"SVT_LOG": "0", **os.environ},  # no greetings of the AV1 library on standard error
             )
         return self._control
 
@@ -126,7 +129,7 @@ class WorkerProcess:
         return self._receive(timeout_seconds)
 
     def kill(self) -> None:
-        """Have the process killed; whoever waits for its answer gets an EOFError."""
+        """Have the process killed; a thread that waits for its answer gets an EOFError."""
         for end, direction in ((self._lifeline, socket.SHUT_WR), (self._channel, socket.SHUT_RDWR)):
             with contextlib.suppress(OSError):  # the other side is gone, or `end` has closed it
                 end.shutdown(direction)

@@ -136,7 +136,7 @@ def _crash(exit_code: int) -> Loss:
     """Return the loss of a clip whose process ended so; a negative code is minus the number of a signal.
 
     >>> _crash(-11).detail
-    'decoding took its process down, twice: killed by SIGSEGV'
+    'the decoding process ended twice: killed by SIGSEGV'
     """
     if exit_code < 0:
         try:
@@ -144,7 +144,7 @@ def _crash(exit_code: int) -> Loss:
         except ValueError:
             end = f"killed by signal {-exit_code}"
         if exit_code == -signal.SIGKILL:
-            end += ", as systems do when memory runs out"
+            end += ", as the system does when memory runs out"
     else:
-        end = f"it ended itself with exit code {exit_code}"
-    return Loss("crashed", f"decoding took its process down, twice: {end}")
+        end = f"exit code {exit_code}"
+    return Loss("crashed", f"the decoding process ended twice: {end}")
