@@ -105,10 +105,10 @@ _RATES = (Fraction(12), Fraction(15), Fraction(24), Fraction(25), Fraction(30_00
 _CONTAINERS: tuple[Container, ...] = ("mp4",) * 9 + ("mkv", "mkv", "mov")
 _KEYFRAME_INTERVALS = (12, 30, 250)
 _QUIRKS: dict[tuple[Motion, int], Callable[[ClipFormat], ClipFormat]] = {
-    ("MoveUp", 4): lambda plain: replace(plain, container="mp4", turned=True),
-    ("TurnRight", 9): lambda plain: replace(plain, container="mov", turned=True),
-    ("Shrink", 3): lambda plain: replace(plain, container="mp4", has_fixed_rate=False),
-    ("MoveLeft", 7): lambda plain: replace(plain, container="mkv", has_fixed_rate=False),
+    ("MoveUp", 4): lambda usual: replace(usual, container="mp4", turned=True),
+    ("TurnRight", 9): lambda usual: replace(usual, container="mov", turned=True),
+    ("Shrink", 3): lambda usual: replace(usual, container="mp4", has_fixed_rate=False),
+    ("MoveLeft", 7): lambda usual: replace(usual, container="mkv", has_fixed_rate=False),
 }
 """Clips that are made like odd ones of real datasets, by class and number of the clip in its class."""
 
@@ -189,7 +189,7 @@ def _class_clips(seed: int, class_index: int, motion: Motion) -> Iterator[_Plann
             duration_seconds=1.0 + 2.0 * duration / (num_clips - 1),
             keyframe_interval=_KEYFRAME_INTERVALS[interval % len(_KEYFRAME_INTERVALS)],
         )
-        clip_format = _QUIRKS.get((motion, number), lambda plain: plain)(clip_format)
+        clip_format = _QUIRKS.get((motion, number), lambda usual: usual)(clip_format)
         group, clip = divmod(number, _CLIPS_PER_GROUP)
         path = _clip_path(motion, group + 1, clip + 1, clip_format.container)
         yield _PlannedClip(path, motion, clip_format, (seed, class_index, group), (seed, class_index, group, clip))

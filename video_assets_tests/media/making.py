@@ -11,7 +11,12 @@ import pytest
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from video_assets.domain.geometry import FrameSize
+from video_assets.domain.limits import Limits
+from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.frame_stack import DecodedFrames
 from video_assets.media.index import mp4_sample_table
+from video_assets.media.open.video import DEFAULT_LIMITS, VideoSource
 
 WIDTH_PX, HEIGHT_PX = 128, 64
 _NUM_BITS = 8
@@ -78,3 +83,10 @@ def use_tables_of_short_videos(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the sample table of an mp4 be read even of short videos."""
     monkeypatch.setattr(mp4_sample_table, "MIN_TABLE_SAMPLES", 4)
     monkeypatch.setattr(mp4_sample_table, "_NUM_CHECKED", 8)
+
+
+def decode_frames(
+    video: VideoSource, timestamps_us: Sequence[int], frame_size: FrameSize, limits: Limits = DEFAULT_LIMITS
+) -> DecodedFrames:
+    """Decode the frames shown at `timestamps_us`, which may repeat."""
+    return decode_clip(video, lambda _timeline: timestamps_us, frame_size, limits)

@@ -23,25 +23,12 @@ from video_assets.media.index.presentation_times import frames_shown_at
 from video_assets.media.open.losses import errors_as_losses
 from video_assets.media.open.video import DEFAULT_LIMITS, OpenVideo, VideoSource, open_video
 
-__all__ = ["Choose", "DecodedFrames", "JointDecodeFailed", "decode_clip", "decode_frames", "decode_spans"]
-
 Choose = Callable[[Timeline], Sequence[int]]
 """Chooses times on a video's timeline. Errors that it raises pass unchanged."""
 
 
 class JointDecodeFailed(Exception):
     """Decoding spans of one video together failed. It says nothing about any of them: decode each by itself."""
-
-
-def decode_frames(
-    video: VideoSource, timestamps_us: Sequence[int], frame_size: FrameSize, limits: Limits = DEFAULT_LIMITS
-) -> DecodedFrames:
-    """Return the frames shown at `timestamps_us` on the video's own timeline; times may repeat.
-
-    Raises:
-        VideoLost: the video, or a wanted frame, cannot be decoded.
-    """
-    return decode_clip(video, lambda _timeline: timestamps_us, frame_size, limits)
 
 
 def decode_clip(

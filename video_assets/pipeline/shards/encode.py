@@ -15,7 +15,8 @@ from video_assets.domain.limits import Limits
 from video_assets.domain.plan import PlannedClip
 from video_assets.domain.sampling import KnownTimeline, Timeline, choose_timestamps, span_us
 from video_assets.media.decode.audio import decode_audio
-from video_assets.media.decode.clips import Choose, DecodedFrames, JointDecodeFailed, decode_clip, decode_spans
+from video_assets.media.decode.clips import Choose, JointDecodeFailed, decode_clip, decode_spans
+from video_assets.media.decode.frame_stack import DecodedFrames
 from video_assets.media.images import ImageCache, clip_signature, encode_images
 from video_assets.media.index.matroska_range import MIN_RANGE_FRAMES, TimeRange
 from video_assets.records.framing import frame_record

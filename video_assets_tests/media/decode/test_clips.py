@@ -19,7 +19,7 @@ from video_assets.domain.limits import Limits
 from video_assets.domain.sampling import Timeline
 from video_assets.media.decode import clips as decode
 from video_assets.media.decode import sequential as plain
-from video_assets.media.decode.clips import decode_clip, decode_frames
+from video_assets.media.decode.clips import decode_clip
 from video_assets.media.decode.indexed import PacketReader
 from video_assets.media.decode.sequential import decode_frames_sequentially
 from video_assets.media.index import packet_index as index
@@ -27,7 +27,7 @@ from video_assets.media.index.packets import DemuxedPackets, IndexNotTrusted
 from video_assets.media.open.video import OpenVideo, open_video
 from video_assets.media.probe import probe_video
 from video_assets_tests.media.joining import joined_video
-from video_assets_tests.media.making import number_of, numbered_video, use_tables_of_short_videos
+from video_assets_tests.media.making import decode_frames, number_of, numbered_video, use_tables_of_short_videos
 
 SIZE = FrameSize("stretch", 64)
 X264 = {"x264-params": "keyint=12:min-keyint=12:scenecut=0:bframes=3:b-pyramid=normal"}

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize, Orientation
 from video_assets.domain.limits import Limits
-from video_assets.media.decode.clips import decode_frames
 from video_assets.media.decode.convert import FrameConverter, turn
 from video_assets.media.images import LONGEST_SIDE_PX, decode_image, encode_image
 from video_assets.media.probe import probe_video
-from video_assets_tests.media.making import number_of, numbered_video
+from video_assets_tests.media.making import decode_frames, number_of, numbered_video
 
 MATRICES = {2: (0.299, 0.114), 1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
 LIMITED, FULL = 1, 2

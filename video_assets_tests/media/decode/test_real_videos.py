@@ -14,12 +14,13 @@ from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import Timeline, choose_timestamps
-from video_assets.media.decode.clips import decode_clip, decode_frames
+from video_assets.media.decode.clips import decode_clip
 from video_assets.media.decode.sequential import decode_frames_sequentially
 from video_assets.media.images import decode_image, encode_images
 from video_assets.media.index import packet_index as index
 from video_assets.media.probe import probe_video
 from video_assets_tests.corpus import corpus_files, needs_corpus, require_corpus
+from video_assets_tests.media.making import decode_frames
 from video_assets_tests.pipeline.mutations import FAULT_OF_OURS
 
 SIZE = FrameSize("stretch", 64)

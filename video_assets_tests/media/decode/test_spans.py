@@ -15,7 +15,8 @@ from video_assets.domain.geometry import FrameSize, Orientation
 from video_assets.domain.limits import Limits
 from video_assets.domain.sampling import Timeline, choose_timestamps
 from video_assets.media.decode import convert
-from video_assets.media.decode.clips import DecodedFrames, JointDecodeFailed, decode_clip, decode_frames, decode_spans
+from video_assets.media.decode.clips import JointDecodeFailed, decode_clip, decode_spans
+from video_assets.media.decode.frame_stack import DecodedFrames
 from video_assets.media.decode.indexed import DecodeRun, join_runs, plan_runs
 from video_assets.media.decode.sequential import decode_sequentially
 from video_assets.media.index import packet_index as index
@@ -25,7 +26,7 @@ from video_assets_tests.corpus import corpus_files, needs_corpus, require_corpus
 from video_assets_tests.media.decode.test_clips import KINDS, NUM_FRAMES, SIZE, X264, every_start, video_of
 from video_assets_tests.media.decode.test_real_videos import GOOD, LABELLED
 from video_assets_tests.media.joining import UNIT, joined_video
-from video_assets_tests.media.making import numbered_video, use_tables_of_short_videos
+from video_assets_tests.media.making import decode_frames, numbered_video, use_tables_of_short_videos
 
 Span = tuple[float, float]
 

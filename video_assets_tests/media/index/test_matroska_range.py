@@ -13,7 +13,8 @@ from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.limits import Limits
 from video_assets.domain.sampling import KnownTimeline, Timeline, span_us
 from video_assets.media.decode import clips as decode
-from video_assets.media.decode.clips import DecodedFrames, decode_clip, decode_spans
+from video_assets.media.decode.clips import decode_clip, decode_spans
+from video_assets.media.decode.frame_stack import DecodedFrames
 from video_assets.media.index.matroska_range import TimeRange, read_range_index
 from video_assets.media.index.packets import IndexNotTrusted
 from video_assets.media.open import video

@@ -9,7 +9,8 @@ import pytest
 
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.limits import Limits
-from video_assets.media.decode.clips import DecodedFrames, decode_clip
+from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.frame_stack import DecodedFrames
 from video_assets.media.decode.sequential import decode_frames_sequentially
 from video_assets.media.index import packet_index as index
 from video_assets.media.index.parameter_sets import parameters_in_header

@@ -10,11 +10,10 @@ import pytest
 
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize
-from video_assets.media.decode.clips import decode_frames
 from video_assets.media.open.formats import detect_format
 from video_assets.media.probe import probe_video
 from video_assets_tests.corpus import corpus_files, corpus_path
-from video_assets_tests.media.making import HEIGHT_PX, WIDTH_PX, number_of, numbered_picture
+from video_assets_tests.media.making import HEIGHT_PX, WIDTH_PX, decode_frames, number_of, numbered_picture
 
 
 def test_every_named_format_of_real_videos_is_ffmpegs_own_choice() -> None:
