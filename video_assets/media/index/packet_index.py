@@ -136,19 +136,10 @@ def _index_of_table(opened: OpenVideo, table: SampleTable) -> PacketIndex:
     first = next(iter(opened.demux()))  # its times tell how far an edit list shifts all times
     if first.pts is None or first.dts is None or first.size != int(table.sizes[0]):
         raise TableNotTrusted("Its first packet is not the one of its sample table.")
-    if first.has_sidedata("palette"):
-        raise TableNotTrusted(_PALETTE)
-    if int(table.sizes.min()) < min_raw_bytes(opened.codec):
-        raise TableNotTrusted(_CUT_SHORT)
     pts = table.pts + (first.pts - int(table.pts[0]))
     order = np.argsort(pts, kind="stable")
-    if order[0] != 0:
-        raise TableNotTrusted("Frames are shown before its first keyframe.")
-    if (pts[order][1:] == pts[order][:-1]).any():
-        raise TableNotTrusted("Its packets' times repeat.")
+    _check_table(opened, table, first, order)
     codec = opened.codec.codec.canonical_name
-    if may_be_reordered(opened.codec) and (order[1:] > order[:-1]).all():
-        raise TableNotTrusted(_PACKET_ORDER)  # right only without B pictures, which only reading all packets tells
     seek_points = table.keyframes if codec in SEEKABLE else table.keyframes[:1]
     try:
         _check_first_packet(codec, first, opened.codec.extradata)
@@ -169,6 +160,19 @@ def _index_of_table(opened: OpenVideo, table: SampleTable) -> PacketIndex:
         is_from_table=True,
         first_packet_parameters=frozenset(parameters_in_packet(codec, first, opened.codec.extradata)),
     )
+
+
+def _check_table(opened: OpenVideo, table: SampleTable, first: av.packet.Packet, order: NDArray[np.int64]) -> None:
+    if first.has_sidedata("palette"):
+        raise TableNotTrusted(_PALETTE)
+    if int(table.sizes.min()) < min_raw_bytes(opened.codec):
+        raise TableNotTrusted(_CUT_SHORT)
+    if order[0] != 0:
+        raise TableNotTrusted("Frames are shown before its first keyframe.")
+    if (np.diff(table.pts[order]) == 0).any():
+        raise TableNotTrusted("Its packets' times repeat.")
+    if may_be_reordered(opened.codec) and (order[1:] > order[:-1]).all():
+        raise TableNotTrusted(_PACKET_ORDER)  # right only without B pictures, which only reading all packets tells
 
 
 def _timeline(opened: OpenVideo, ticks: NDArray[np.int64], last_duration: int) -> Timeline:

@@ -198,20 +198,23 @@ def _open_container(file: BinaryIO, size_bytes: int, limits: Limits) -> OpenVide
     try:
         stream = _choose_stream(container)
         check_pixels(stream.width, stream.height, limits)
-        codec = stream.codec_context
-        codec.thread_count = 1  # the pool is the parallelism; one thread gives the same frames every time
-        codec.thread_type = "NONE"
-        codec.options = {"max_pixels": str(limits.max_pixels)}  # a stream may grow in the middle
-        for other in container.streams:
-            if other is not stream:
-                other.discard = _DISCARD_ALL
-        time_base = stream.time_base
-        if time_base is None or time_base <= 0:
+        if stream.time_base is None or stream.time_base <= 0:
             lose("unreadable", "Its video stream has no time base.")
-        return OpenVideo(container, stream, codec, time_base, file, size_bytes, limits)
+        _set_up(container, stream, limits)
+        return OpenVideo(container, stream, stream.codec_context, stream.time_base, file, size_bytes, limits)
     except BaseException:
         container.close()
         raise
+
+
+def _set_up(container: av.container.InputContainer, stream: av.video.stream.VideoStream, limits: Limits) -> None:
+    codec = stream.codec_context
+    codec.thread_count = 1  # the pool is the parallelism; one thread gives the same frames every time
+    codec.thread_type = "NONE"
+    codec.options = {"max_pixels": str(limits.max_pixels)}  # a stream may grow in the middle
+    for other in container.streams:
+        if other is not stream:
+            other.discard = _DISCARD_ALL
 
 
 def _choose_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream:
