@@ -252,7 +252,7 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _sample(options: argparse.Namespace) -> int:
-    from video_assets.media.sample import write_sample
+    from video_assets.media.sample_dataset import write_sample
 
     report = write_sample(options.directory)
     print(f"{report.num_clips} clips of {report.num_classes} classes in {options.directory}")

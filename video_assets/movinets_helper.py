@@ -101,7 +101,7 @@ def convert_mp4_to_tfrecord(
     remove_temporaries(target)
     done = Conversion()
     counter = TerminalProgress(sys.stderr)("converting", len(jobs), 0)
-    with DecodingPool(num_cores()) as pool:
+    with DecodingPool(num_cores(), modules=[__name__]) as pool:
         results = ((result.job, result.outcome) for result in pool.map(_convert, jobs))
         for file in files:
             with AtomicFile(file) as opened:

@@ -9,13 +9,13 @@ from video_assets.domain.clips import ListedFile, WantedClip
 from video_assets.media.workers.pool import PoolResult
 
 if TYPE_CHECKING:
-    from video_assets.media.open.video import VideoFacts
+    from video_assets.media.probe import VideoFacts
 
 
 @functools.cache
 def invented_facts() -> "VideoFacts":
     """What a probe says of every invented file."""
-    from video_assets.media.open.video import VideoFacts
+    from video_assets.media.probe import VideoFacts
 
     return VideoFacts(
         container="mov,mp4,m4a",

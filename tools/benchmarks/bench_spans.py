@@ -196,7 +196,7 @@ def measure(path: Path, rounds: int) -> dict[str, float]:
         jobs = span_jobs(path, spans)
         part = joint_part(jobs)
         ways = {
-            "union": lambda union=union, part=part: decode_clip(path, lambda _: union, SIZE, part=part),
+            "union": lambda union=union, part=part: decode_clip(path, lambda _: union, SIZE, time_range=part),
             "together": lambda jobs=jobs: encode_as_tasks(jobs),
             "alone": lambda jobs=jobs: encode_alone(jobs),
         }

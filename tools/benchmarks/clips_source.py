@@ -4,7 +4,7 @@ import shutil
 import struct
 from pathlib import Path
 
-from video_assets.media.sample import write_sample
+from video_assets.media.sample_dataset import write_sample
 from video_assets_tests.corpus import corpus_files, corpus_path
 
 

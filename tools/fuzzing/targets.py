@@ -18,9 +18,9 @@ from video_assets.domain.clips import LOSS_REASONS, VideoLost
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.labels import append_labels, clean_label, stored_label
 from video_assets.media.index import bitstream
-from video_assets.media.index import mp4_table as sample_table_module
-from video_assets.media.index.mp4_table import WORTH_IT_SAMPLES, SampleTable, read_sample_table
-from video_assets.media.open.formats import CONTAINERS, evident_format
+from video_assets.media.index import mp4_sample_table as sample_table_module
+from video_assets.media.index.mp4_sample_table import MIN_TABLE_SAMPLES, SampleTable, read_sample_table
+from video_assets.media.open.formats import CONTAINERS, detect_format
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import FramingError, frame_record, read_records
@@ -184,7 +184,7 @@ def _fits(record: ClipRecord) -> bool:
 
 def sample_table(data: bytes) -> None:
     """A table is one that agrees in all its columns, or it is none; the file's position is put back."""
-    num_samples = WORTH_IT_SAMPLES + (data[0] if data else 0)
+    num_samples = MIN_TABLE_SAMPLES + (data[0] if data else 0)
     entries = [SimpleNamespace(timestamp=0, size=1, pos=0, is_keyframe=True, is_discard=False)] * num_samples
     table = _table_of(data, entries)
     if table is None and len(data) > 1:  # once more, with an index that says what the table says
@@ -248,7 +248,7 @@ def packets(data: bytes) -> None:
 def first_bytes(data: bytes) -> None:
     """A format is one of those that may be opened, and the file stands at its beginning."""
     file = io.BytesIO(data)
-    found = evident_format(file)
+    found = detect_format(file)
     assert found is None or set(found.split(",")) <= set(CONTAINERS.split(","))
     assert file.tell() == 0
 

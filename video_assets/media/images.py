@@ -1,4 +1,4 @@
-"""Frames as JPEG or PNG bytes and back, and what a clip looks like in 216 bytes."""
+"""Encode frames as JPEG or PNG and decode them, and compute the signature of a clip."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -17,14 +17,14 @@ _PNG_PARAMETERS = [cv2.IMWRITE_PNG_COMPRESSION, 6, cv2.IMWRITE_PNG_STRATEGY, cv2
 
 
 def encode_image(frame: NDArray[np.uint8], image_format: ImageFormat, jpeg_quality: int) -> bytes:
-    """One frame as the bytes of an image; the same frame and settings always give the same bytes.
+    """Encode one frame as an image; the same frame and settings always give the same bytes.
 
-    JPEG is baseline with 4:2:0 chroma: what every reader decodes, TensorFlow and DALI included. PNG is exact.
+    JPEG is baseline with 4:2:0 chroma, which every reader decodes, TensorFlow and DALI included. PNG is lossless.
 
     Args:
         frame: (H, W, 3) uint8 RGB.
         image_format: "jpeg" or "png".
-        jpeg_quality: 1..100; PNG takes no notice of it.
+        jpeg_quality: 1..100; PNG ignores it.
 
     Raises:
         ValueError: the frame has another shape or type, or the quality is out of range.
@@ -43,15 +43,15 @@ def encode_image(frame: NDArray[np.uint8], image_format: ImageFormat, jpeg_quali
 def encode_images(
     frames: NDArray[np.uint8] | Iterable[NDArray[np.uint8]], image_format: ImageFormat, jpeg_quality: int
 ) -> list[bytes]:
-    """All frames of a clip as images, in order; a frame equal to the one before it is encoded once.
+    """Encode all frames of a clip in order; a frame that equals the one before it is not encoded again.
 
-    A clip shorter than asked for repeats its last frame, and still scenes repeat theirs: comparing two frames
-    of 224x224 takes 0.01 ms, encoding one 0.1 to 0.2 ms.
+    Short clips repeat their last frame, and still scenes repeat frames: comparing two frames of 224x224 takes 0.01 ms,
+    encoding one 0.1 to 0.2 ms.
 
     Args:
         frames: (T, H, W, 3) uint8 RGB.
         image_format: "jpeg" or "png".
-        jpeg_quality: 1..100; PNG takes no notice of it.
+        jpeg_quality: 1..100; PNG ignores it.
     """
     images: list[bytes] = []
     previous: NDArray[np.uint8] | None = None
@@ -62,8 +62,8 @@ def encode_images(
     return images
 
 
-class KnownImages:
-    """Images of one video's frames, each encoded once however many clips show it."""
+class ImageCache:
+    """Encodes the frames of one video, each of them once, however many clips show it."""
 
     def __init__(self, image_format: ImageFormat, jpeg_quality: int) -> None:
         self._image_format: ImageFormat = image_format
@@ -71,23 +71,23 @@ class KnownImages:
         self._known: dict[int, tuple[NDArray[np.uint8], bytes]] = {}
 
     def encode(self, frames: Iterable[NDArray[np.uint8]], times_us: Iterable[int]) -> list[bytes]:
-        """What `encode_images` gives for these frames, (H, W, 3) uint8 RGB each, that are shown at these times."""
+        """Return what `encode_images` returns for frames (H, W, 3) uint8 RGB that are shown at these times."""
         images: list[bytes] = []
         for frame, time_us in zip(frames, times_us, strict=True):
             known = self._known.get(time_us)
-            if known is None or not np.array_equal(known[0], frame):  # two frames may bear one time
+            if known is None or not np.array_equal(known[0], frame):  # two frames may have the same time
                 known = self._known[time_us] = frame, encode_image(frame, self._image_format, self._jpeg_quality)
             images.append(known[1])
         return images
 
 
 def decode_image(image: bytes) -> NDArray[np.uint8]:
-    """The frame that an image holds, (H, W, 3) uint8 RGB.
+    """Decode an image to a frame (H, W, 3) uint8 RGB.
 
     Raises:
         ValueError: the bytes are not an image that can be decoded.
     """
-    # Orientation is never applied: a frame is stored upright, and a tag inside would be somebody else's.
+    # Frames are stored upright; an orientation tag in the image is not ours.
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         frame = cv2.imdecode(np.frombuffer(image, np.uint8), flags) if image else None
@@ -99,7 +99,7 @@ def decode_image(image: bytes) -> NDArray[np.uint8]:
 
 
 def decode_small_grey(image: bytes) -> NDArray[np.uint8]:
-    """The frame that an image holds at an eighth of its size, (H, W) uint8 grey; a JPEG is decoded so at once.
+    """Decode an image to an eighth of its size, (H, W) uint8 grey; of a JPEG, only that much is decoded.
 
     Raises:
         ValueError: the bytes are not an image that can be decoded.
@@ -111,21 +111,21 @@ def decode_small_grey(image: bytes) -> NDArray[np.uint8]:
 
 
 def small_grey(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The frame (H, W, 3) at an eighth of its size, (H, W) uint8 grey, as `decode_small_grey` gives it of an image."""
+    """Scale a frame (H, W, 3) to an eighth of its size, (H, W) uint8 grey, as `decode_small_grey` does an image."""
     size = (-(-frame.shape[1] // 8), -(-frame.shape[0] // 8))
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     return cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def scaled_to_height(frame: NDArray[np.uint8], height_px: int) -> NDArray[np.uint8]:
-    """The frame (H, W, 3) so high, with its own aspect."""
+    """Scale a frame (H, W, 3) to a height, keeping its aspect."""
     width_px = max(1, round(frame.shape[1] * height_px / frame.shape[0]))
     method = cv2.INTER_AREA if height_px < frame.shape[0] else cv2.INTER_CUBIC
     return cv2.resize(frame, (width_px, height_px), interpolation=method).astype(np.uint8, copy=False)
 
 
 def _jpeg_parameters(quality: int) -> list[int]:
-    """Every choice named, so that another OpenCV's defaults change no bytes."""
+    """Return every parameter of the encoder, so that no default of another OpenCV changes the bytes."""
     return [
         *(cv2.IMWRITE_JPEG_QUALITY, quality),
         *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420),
@@ -141,20 +141,19 @@ _MIN_GRADIENT = 1.0
 
 
 def clip_signature(frames: NDArray[np.uint8], *, letterboxed: bool = False) -> bytes:
-    """The perceptual signature of a clip, to be compared by `domain.near_duplicates`.
+    """Return the perceptual signature of a clip, to be compared by `domain.near_duplicates`.
 
-    Frames at 1/6, 1/2 and 5/6 of the clip are averaged to 12 x 12 cells; a bit tells whether it gets brighter
-    from one cell to the next, to the right and downwards (dHash). A second bit tells whether it changes by a
-    grey level at all: plain backgrounds and black frames say nothing, and what they say by chance is not
-    compared. Both halves hold 3 x (12 x 12 + 12 x 12) bits.
+    Frames at 1/6, 1/2 and 5/6 of the clip are averaged to 12 x 12 cells. One bit tells whether brightness grows from a
+    cell to the next one, to the right and downwards (dHash). A second bit tells whether it changes by a grey level or
+    more: elsewhere, as in black frames, the first bit is noise and is not compared. Each half has
+    3 x (12 x 12 + 12 x 12) bits.
 
-    It hardly changes when a clip is re-encoded, scaled, cropped a little, made brighter or darker, or marked with
-    a logo. It changes with the moment: clips of one scene that share less than about 80 % of their time differ.
-    Mirrored copies are not recognised.
+    A signature hardly changes when a clip is re-encoded, scaled, cropped a little, made brighter or darker, or marked
+    with a logo. Clips of one scene that share less than about 80 % of their time differ, and so do mirrored copies.
 
     Args:
         frames: (T, H, W, 3) uint8 RGB, at least one frame.
-        letterboxed: The frames were fitted with black bars, which are then left out.
+        letterboxed: Whether the frames were fitted with black bars, which are then left out.
     """
     if frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
         raise ValueError(f"the frames of a clip are (T, H, W, 3) with at least one frame, these are {frames.shape}")
@@ -167,10 +166,10 @@ def clip_signature(frames: NDArray[np.uint8], *, letterboxed: bool = False) -> b
 
 
 def _without_bars(greys: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture (T, H, W) inside of bars: squeezed into fewer cells, clips of one place would look alike.
+    """Return the picture (T, H, W) between its bars: squeezed into fewer cells, clips of one place would look alike.
 
-    Bars made by fitting are exactly black and even on both sides. It is not done for all frames, since bars
-    that belong to the video are not black any more once it was made brighter or encoded again.
+    Bars made by fitting are exactly black, and equal on both sides. Bars that belong to the video are left alone: they
+    are not black any more once the video was made brighter or encoded again.
     """
     for axis in (1, 2):
         lit = np.flatnonzero(greys.any(axis=(0, 3 - axis)))
@@ -184,7 +183,7 @@ def _without_bars(greys: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _gradients(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Steps of brightness between neighbouring cells, in grey levels: to the right, then downwards."""
+    """Return the steps of brightness between neighbouring cells, in grey levels: to the right, then downwards."""
     levels = grey.astype(np.float32)
     wide = cv2.resize(levels, (_CELLS + 1, _CELLS), interpolation=cv2.INTER_AREA)
     high = cv2.resize(levels, (_CELLS, _CELLS + 1), interpolation=cv2.INTER_AREA)

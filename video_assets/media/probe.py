@@ -1,6 +1,7 @@
-"""What the manifest stores about a video: facts from its packet index, and proof that its first frame decodes."""
+"""Probe a video: collect the facts that the manifest stores, and check that its first frame decodes."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 
 import av.error
@@ -9,30 +10,47 @@ from av.video.frame import VideoFrame
 
 from video_assets.domain.geometry import Size, display_size, usable_pixel_aspect
 from video_assets.domain.sampling import Timeline
-from video_assets.media.decode.by_index import PacketReader
 from video_assets.media.decode.convert import orientation_of
-from video_assets.media.decode.sequential import plain_timeline
+from video_assets.media.decode.indexed import PacketReader
+from video_assets.media.decode.sequential import sequential_timeline
 from video_assets.media.index.packet_index import OTHER_FIRST_FRAME, PacketIndex, read_index
 from video_assets.media.index.packets import IndexNotTrusted, TableNotTrusted
-from video_assets.media.open.video import (
-    OpenVideo,
-    VideoFacts,
-    VideoSource,
-    check_pixels,
-    lose,
-    losses_named,
-    open_video,
-)
+from video_assets.media.open.losses import check_pixels, errors_as_losses, lose
+from video_assets.media.open.video import OpenVideo, VideoSource, open_video
 from video_assets.settings import DEFAULT_LIMITS, Limits
 
 
-def probe_video(video: VideoSource, limits: Limits = DEFAULT_LIMITS) -> VideoFacts:
-    """What a video holds, from its packets; its first frames are decoded, so that a dead video is found here.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoFacts:
+    """What the manifest stores about a video, according to its container and packet index."""
 
-    Where the packets do not tell the frames, the whole video is decoded, and `index_note` says so.
+    container: str
+    codec: str
+    pixel_format: str
+    width_px: int  # coded size
+    height_px: int
+    display_width_px: int  # after pixel aspect and rotation
+    display_height_px: int
+    rotation_degrees: int  # clockwise, after mirroring
+    is_mirrored: bool
+    sample_aspect_ratio: str  # "1:1" if unknown
+    frame_rate: float  # average, from the timeline
+    num_frames: int  # frames in the timeline
+    start_us: int
+    duration_us: int
+    has_audio: bool
+    index_trusted: bool
+    index_note: str  # why it is not trusted, or ""
+    num_keyframes: int
+
+
+def probe_video(video: VideoSource, limits: Limits = DEFAULT_LIMITS) -> VideoFacts:
+    """Return the facts about a video, by its packets; only its first frame is decoded, to find broken videos.
+
+    Where the packets do not tell which frames there are, the whole video is decoded, and `index_note` says why.
 
     Raises:
-        VideoLost: when the video cannot be used.
+        VideoLost: the video cannot be used.
     """
     try:
         try:
@@ -40,11 +58,11 @@ def probe_video(video: VideoSource, limits: Limits = DEFAULT_LIMITS) -> VideoFac
         except TableNotTrusted:
             return _probe_by_index(video, limits, allow_table=False)
     except IndexNotTrusted as error:
-        return _probe_plainly(video, limits, str(error))
+        return _probe_sequentially(video, limits, str(error))
 
 
 def _probe_by_index(video: VideoSource, limits: Limits, *, allow_table: bool) -> VideoFacts:
-    with open_video(video, limits) as opened, losses_named("it was probed"):
+    with open_video(video, limits) as opened, errors_as_losses("it was probed"):
         index = read_index(opened, allow_table=allow_table)
         first = _first_frame(opened, _packets(opened, index))
         if first is None:
@@ -54,10 +72,10 @@ def _probe_by_index(video: VideoSource, limits: Limits, *, allow_table: bool) ->
         return _facts(opened, first, index.timeline, index.num_keyframes, note="")
 
 
-def _probe_plainly(video: VideoSource, limits: Limits, note: str) -> VideoFacts:
-    with open_video(video, limits) as opened, losses_named("it was probed"):
-        timeline, time_note, num_keyframes = plain_timeline(opened)
-    with open_video(video, limits) as opened, losses_named("it was probed"):
+def _probe_sequentially(video: VideoSource, limits: Limits, note: str) -> VideoFacts:
+    with open_video(video, limits) as opened, errors_as_losses("it was probed"):
+        timeline, time_note, num_keyframes = sequential_timeline(opened)
+    with open_video(video, limits) as opened, errors_as_losses("it was probed"):
         first = _first_frame(opened, opened.demux())
         if first is None:
             lose("no_frames", "Decoding it twice gave different numbers of frames.")
@@ -66,8 +84,8 @@ def _probe_plainly(video: VideoSource, limits: Limits, note: str) -> VideoFacts:
 
 
 def _packets(opened: OpenVideo, index: PacketIndex) -> Iterator[av.packet.Packet | None]:
-    """The packets up to the second place where decoding may begin, and the end."""
-    stop = int(index.restarts[1]) if len(index.restarts) > 1 else index.num_packets
+    """Yield the packets before the second seek point, then None, which flushes the decoder."""
+    stop = int(index.seek_points[1]) if len(index.seek_points) > 1 else index.num_packets
     yield from PacketReader(opened, index).packets(0, stop)
     yield None
 

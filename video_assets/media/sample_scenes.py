@@ -1,9 +1,8 @@
-"""The pictures of the sample: a textured shape that moves over a textured background.
+"""Draw the frames of the sample: a textured shape that moves over a textured background.
 
-Eight classes, told apart by motion alone. Where a shape is, how large it is and how it is turned in one frame has
-the same distribution in every class, since every clip begins at a random phase of a motion that comes round again:
-what leaves on the left comes back on the right, what has grown largest begins small. A clip of MoveLeft played
-backwards is one of MoveRight.
+The eight classes differ in motion alone. Position, size and turn of the shape in a single frame have the same
+distribution in every class: each clip begins at a random phase of a cyclic motion, in which a shape that leaves on the
+left returns on the right, and the largest size is followed by the smallest. MoveLeft played backwards is MoveRight.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,7 +30,7 @@ _OUTLINES = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """What the clips of one group share.
+    """What all clips of a group share.
 
     `background` (H, W, 3) and `shape` (S, S, 4) are uint8 RGB; the last channel of `shape` is its opacity.
     """
@@ -42,9 +41,9 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where the shape is: its centre in parts of the frame, its side in parts of the frame's shorter side.
+    """Where the shape is: centre as fractions of the frame, size as a fraction of the frame's shorter side.
 
-    It is turned anticlockwise.
+    The turn is anticlockwise.
     """
 
     x: float
@@ -55,10 +54,10 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """How the shape of one clip moves: everything that varies is a phase from 0 to 1 that comes round.
+    """How the shape of a clip moves: each varying quantity is a phase from 0 to 1 of a cycle.
 
-    `travel` is how much of a round the clip shows; below a half from one sampled frame to the next, the direction
-    can be told, and with ten frames a clip it is a tenth.
+    `travel` is how much of a cycle the clip shows. The direction can be told while a step between sampled frames is
+    below half a cycle; with ten frames it is below a tenth.
     """
 
     motion: Motion
@@ -69,7 +68,7 @@ class Path:
     travel: float
 
     def placement(self, progress: float) -> Placement:
-        """Where the shape is at `progress` through the clip, from 0 to 1."""
+        """Return where the shape is at a point of the clip, from 0 to 1."""
         step = self.travel * progress
         right = step * ((self.motion == "MoveRight") - (self.motion == "MoveLeft"))
         down = step * ((self.motion == "MoveDown") - (self.motion == "MoveUp"))
@@ -84,13 +83,13 @@ class Path:
 
 
 def random_path(motion: Motion, random: np.random.Generator) -> Path:
-    """A path at random phases; the same for every motion but for its direction."""
+    """Draw a path at random phases; only its direction depends on the motion."""
     x, y, size, turn = random.random(4)
     return Path(motion, float(x), float(y), float(size), float(turn), travel=float(random.uniform(0.55, 0.8)))
 
 
 def random_scene(random: np.random.Generator) -> Scene:
-    """A background of blotches of all sizes between two colours, and a striped shape that stands out from it."""
+    """Draw a background of blotches between two colours, and a striped shape that stands out from it."""
     dark, light = random.uniform(20, 110, 3), random.uniform(130, 220, 3)
     strength = np.zeros((_BACKGROUND_SIDE, _BACKGROUND_SIDE), np.float32)
     for cells, weight in ((4, 1.0), (8, 0.7), (16, 0.45), (40, 0.3)):
@@ -104,10 +103,10 @@ def random_scene(random: np.random.Generator) -> Scene:
 def draw_frames(
     scene: Scene, path: Path, progress: Sequence[float], size_px: tuple[int, int], random: np.random.Generator
 ) -> Iterator[NDArray[np.uint8]]:
-    """The frames of a clip, one for each value of `progress`, (H, W, 3) uint8 RGB with `size_px` = (width, height)."""
+    """Yield a frame (H, W, 3) uint8 RGB for each value of `progress`; `size_px` is (width, height)."""
     width, height = size_px
     background = cv2.resize(scene.background, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8)
-    # One field of noise, shifted at random for every frame: fresh noise would cost more than encoding it.
+    # One field of noise, shifted at random for each frame: fresh noise would cost more than encoding the frame.
     noise = random.normal(0.0, _NOISE_LEVELS, (height + 64, width + 64, 1)).round().astype(np.int16)
     for value in progress:
         frame = background.copy()
@@ -118,7 +117,7 @@ def draw_frames(
 
 
 def _random_shape(random: np.random.Generator) -> NDArray[np.uint8]:
-    """Stripes of two bright or two dark colours in a shape that looks different at every turn, with a rim."""
+    """Draw a striped shape with a rim, which looks different at every turn."""
     outline = np.array(_OUTLINES[random.integers(len(_OUTLINES))])
     corners = (outline * _SHAPE_SIDE).round().astype(np.int32)
     opacity = np.zeros((_SHAPE_SIDE, _SHAPE_SIDE), np.uint8)
@@ -132,7 +131,7 @@ def _random_shape(random: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def _draw(frame: NDArray[np.uint8], shape: NDArray[np.uint8], placement: Placement) -> None:
-    """Lay the shape over the frame; what reaches over one edge appears at the opposite one."""
+    """Draw the shape on the frame; a part beyond one edge appears at the opposite edge."""
     height, width = frame.shape[:2]
     side = placement.size * min(width, height)
     for x in (placement.x * width + shift for shift in (-width, 0, width)):
@@ -143,7 +142,7 @@ def _draw(frame: NDArray[np.uint8], shape: NDArray[np.uint8], placement: Placeme
 def _draw_once(
     frame: NDArray[np.uint8], shape: NDArray[np.uint8], centre_px: tuple[float, float], scale: float, degrees: float
 ) -> None:
-    """Lay the shape over the part of the frame that it can reach, which may be none."""
+    """Draw the shape on the part of the frame that it covers, if any."""
     reach = 0.75 * scale * _SHAPE_SIDE  # half a diagonal, rounded up
     left, top = (max(0, int(centre - reach)) for centre in centre_px)
     right, bottom = (

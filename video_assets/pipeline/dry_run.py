@@ -35,8 +35,8 @@ from video_assets.pipeline.plan.stage import PlanReport, needs_new_version, plan
 from video_assets.pipeline.plan.trial import Trial, trial_jobs, trial_limits, try_clips
 from video_assets.pipeline.pool import SharedPools, open_pool
 from video_assets.pipeline.splits.stage import SplitReport
-from video_assets.report.recipes import fit_rows
-from video_assets.report.screens import size_words
+from video_assets.report.recipes import model_rows
+from video_assets.report.screens import format_size
 from video_assets.report.terminal import TerminalProgress
 from video_assets.settings import PlanSettings, Settings
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
@@ -88,7 +88,7 @@ def run_plan(
         **forecasts.as_planned(),
         "alternatives": forecasts.alternatives(),
         "budget": forecasts.within(budget_bytes) if budget_bytes is not None else None,
-        "model_fit": fit_rows(fit.fits),
+        "model_fit": model_rows(fit.fits),
         "model_garden": fit.yaml,
         "quarantined": lost,
     }
@@ -216,8 +216,8 @@ class _Forecasts:
         quality = quality_within(budget_bytes, sizes)
         if quality is None:
             raise BuildRefused(
-                f"no JPEG quality brings the dataset under {size_words(budget_bytes)}: at quality {min(sizes)} it "
-                f"takes {size_words(sizes[min(sizes)])}. Take smaller or fewer frames: plan.encoding.resolution is "
+                f"no JPEG quality brings the dataset under {format_size(budget_bytes)}: at quality {min(sizes)} it "
+                f"takes {format_size(sizes[min(sizes)])}. Take smaller or fewer frames: plan.encoding.resolution is "
                 f"{self._encoding.resolution}, plan.encoding.num_frames {self._encoding.num_frames}."
             )
         return {

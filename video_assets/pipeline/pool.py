@@ -11,7 +11,7 @@ from video_assets.settings import Limits
 JOB_MODULES: Final = tuple(
     f"video_assets.pipeline.{name}" for name in ("manifest.probing", "plan.trial", "shards.encode", "checks.comparison")
 )
-"""Modules that a decoding process has loaded before its first job."""
+"""Modules whose functions run in decoding processes."""
 
 
 def open_pool(num_workers: int, limits: Limits) -> DecodingPool:

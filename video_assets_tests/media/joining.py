@@ -1,4 +1,4 @@
-"""Videos whose codec's parameters change in the middle, as those are that somebody joined from two."""
+"""Join two videos to one whose codec parameters change in the middle."""
 
 import io
 import re
@@ -14,7 +14,7 @@ NEW_EXTRADATA = 1  # AV_PKT_DATA_NEW_EXTRADATA
 UNIT = re.compile(rb"\x00\x00\x01")
 
 Edit = Callable[[bytes, int, int], bytes]
-"""Another packet instead, or none: given its bytes, the number of its part, and its own number in that part."""
+"""Returns another packet, or None, for a packet's bytes, the number of its half, and its own number in that half."""
 
 
 def joined_video(
@@ -25,7 +25,7 @@ def joined_video(
     starts: Sequence[int] = (),
     new_headers: bool = False,
 ) -> bytes:
-    """The packets of one video after another, in `container`, with the header of the first; 25 frames a second.
+    """Write the packets of one video after another, with the header of the first, at 25 frames per second.
 
     Args:
         parts: videos without B pictures.
@@ -65,7 +65,7 @@ def _attach_header(packet: Packet, extradata: bytes) -> None:
 
 
 def without_repeated_units(kinds: range) -> Edit:
-    """Leaves parameter sets in the first packet of each part only. `kinds`: of their first bytes."""
+    """Keep parameter sets only in the first packet of each half. `kinds` are those of their first bytes."""
 
     def edit(data: bytes, _part: int, number: int) -> bytes:
         units = UNIT.split(data)[1:]
@@ -76,7 +76,7 @@ def without_repeated_units(kinds: range) -> Edit:
 
 
 def with_another_matrix(data: bytes, part: int, number: int) -> bytes:
-    """In the second part of MPEG-2, a flat intra matrix, said once; later keyframes lack their sequence header."""
+    """Give the second half of MPEG-2 a flat intra matrix, once; later keyframes lack their sequence header."""
     begin, end = data.find(b"\0\0\1\xb3"), data.find(b"\0\0\1\xb8")
     if begin < 0 or not part:
         return data
@@ -88,12 +88,12 @@ def with_another_matrix(data: bytes, part: int, number: int) -> bytes:
 
 
 def without_repeated_layer(data: bytes, _part: int, number: int) -> bytes:
-    """MPEG-4 whose object layer stands in the first packet of each part only."""
+    """Keep MPEG-4's object layer only in the first packet of each half."""
     return data[data.index(b"\0\0\1\xb6") :] if number else data
 
 
 def without_repeated_tables(data: bytes, _part: int, number: int) -> bytes:
-    """MJPEG whose quantisation tables stand in the first picture of each part only."""
+    """Keep MJPEG's quantisation tables only in the first picture of each half."""
     place = data.find(b"\xff\xdb")
     while number and place >= 0:
         data = data[:place] + data[place + 2 + int.from_bytes(data[place + 2 : place + 4]) :]

@@ -1,4 +1,4 @@
-"""Tiny videos, made on the fly, whose frames carry their own number as eight black or white blocks."""
+"""Make tiny videos whose frames show their own number as eight black or white blocks."""
 
 import io
 from collections.abc import Sequence
@@ -11,14 +11,19 @@ import pytest
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from video_assets.media.index import mp4_table as sample_table
+from video_assets.domain.geometry import FrameSize
+from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.frame_stack import DecodedFrames
+from video_assets.media.index import mp4_sample_table
+from video_assets.media.open.video import VideoSource
+from video_assets.settings import DEFAULT_LIMITS, Limits
 
 WIDTH_PX, HEIGHT_PX = 128, 64
 _NUM_BITS = 8
 
 
 def numbered_picture(number: int) -> NDArray[np.uint8]:
-    """A picture (64, 128, 3) that says `number` (0..255) in binary, and has a gradient that moves with it."""
+    """Draw a picture (64, 128, 3) that shows `number` (0..255) in binary, and a gradient that moves with it."""
     picture = np.empty((HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8)
     block_px = WIDTH_PX // 4
     for bit in range(_NUM_BITS):
@@ -30,7 +35,7 @@ def numbered_picture(number: int) -> NDArray[np.uint8]:
 
 
 def number_of(picture: NDArray[np.uint8]) -> int:
-    """Which frame a decoded picture (of any size, upright) is."""
+    """Return the number that a decoded picture shows; it may have any size, but has to be upright."""
     height_px, width_px = picture.shape[:2]
     number = 0
     for bit in range(_NUM_BITS):
@@ -54,7 +59,7 @@ def numbered_video(
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> bytes:
-    """A video file of `num_frames` numbered frames.
+    """Encode a video of `num_frames` numbered frames.
 
     Args:
         times: presentation times in milliseconds, else evenly at `rate`.
@@ -75,6 +80,13 @@ def numbered_video(
 
 
 def use_tables_of_short_videos(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the sample table of an mp4 be read also where the video is too short for that to pay."""
-    monkeypatch.setattr(sample_table, "WORTH_IT_SAMPLES", 4)
-    monkeypatch.setattr(sample_table, "_NUM_CHECKED", 8)
+    """Let the sample table of an mp4 be read even of short videos."""
+    monkeypatch.setattr(mp4_sample_table, "MIN_TABLE_SAMPLES", 4)
+    monkeypatch.setattr(mp4_sample_table, "_NUM_CHECKED", 8)
+
+
+def decode_frames(
+    video: VideoSource, timestamps_us: Sequence[int], frame_size: FrameSize, limits: Limits = DEFAULT_LIMITS
+) -> DecodedFrames:
+    """Decode the frames shown at `timestamps_us`, which may repeat."""
+    return decode_clip(video, lambda _timeline: timestamps_us, frame_size, limits)

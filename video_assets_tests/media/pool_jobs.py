@@ -1,4 +1,4 @@
-"""Jobs for the tests of the pool. They live in a module of their own since decoding processes import it."""
+"""Jobs for the tests of the pool, in a module of their own that decoding processes can import."""
 
 import os
 import signal
@@ -39,14 +39,14 @@ def touch_or_wait_for(markers: Sequence[str], marker: str) -> str:
 
 
 def kill_self(signal_number: int) -> int:
-    """0 kills nothing."""
+    """Kill this process with a signal; 0 is none."""
     if signal_number:
         os.kill(os.getpid(), signal_number)
     return os.getpid()
 
 
 def crash_once(marker: str) -> str:
-    """Crash, but not again once the marker exists."""
+    """Crash unless the marker exists; make the marker first."""
     if Path(marker).exists():
         return "passed"
     Path(marker).touch()
@@ -58,7 +58,7 @@ DYING_BYTES = 20_000_000
 
 
 def die_while_sending(delay_seconds: float) -> bytes:
-    """Give 20 MB, and be killed so long after; 0 kills nothing."""
+    """Return 20 MB, and be killed after the delay, if it is not 0."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, delay_seconds)
     return bytes(DYING_BYTES)
@@ -73,7 +73,7 @@ def leave_politely(exit_code: int) -> None:
 
 
 def hang(seconds: float) -> float:
-    """Sleep as a decoder hangs: without Python, deaf to signals that Python would handle."""
+    """Sleep as a decoder hangs: signals that Python handles have no effect."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     time.sleep(seconds)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
@@ -81,7 +81,7 @@ def hang(seconds: float) -> float:
 
 
 def hang_and_say_so(announcement: str) -> None:
-    """Write the process id to a file, whole at once, then hang."""
+    """Write the process id to a file atomically, then hang."""
     temporary = Path(f"{announcement}.{os.getpid()}")
     temporary.write_text(str(os.getpid()))
     temporary.rename(announcement)
@@ -94,7 +94,7 @@ def work(seconds: float) -> float:
 
 
 def allocate(mebibytes: int) -> int:
-    """Take memory and touch it; the kind of failure is numpy's."""
+    """Allocate memory by numpy, and touch it."""
     return int(np.ones(mebibytes * MEBIBYTE, np.uint8)[-1])
 
 
@@ -102,7 +102,7 @@ _kept: list[np.ndarray] = []
 
 
 def allocate_and_keep(mebibytes: int) -> int:
-    """As a leak does."""
+    """Allocate memory and never free it."""
     _kept.append(np.ones(mebibytes * MEBIBYTE, np.uint8))
     return os.getpid()
 
@@ -113,7 +113,7 @@ def allocate_in_opencv(mebibytes: int) -> int:
 
 
 def hide_lack_of_memory(mebibytes: int) -> int:
-    """As code does that takes every error of a decoder for a broken video."""
+    """Report a lack of memory as a broken video."""
     try:
         return allocate(mebibytes)
     except MemoryError as error:
@@ -131,7 +131,7 @@ def divide_by(number: int) -> float:
 
 
 class AwkwardError(Exception):
-    """Can be pickled, but not read back."""
+    """An error that can be pickled, but not unpickled."""
 
     def __init__(self, one: str, other: str) -> None:
         super().__init__(f"{one} and {other}")
@@ -146,7 +146,7 @@ def give_unpicklable(_: object) -> object:
 
 
 def surroundings(_: object) -> dict[str, object]:
-    """What a decoding process is made of."""
+    """Return the modules and settings of this process."""
     main = sys.modules["__main__"]
     return {
         "modules": sorted(sys.modules),
@@ -161,5 +161,5 @@ def touch(path: str) -> None:
 
 
 def parent_of_this_process(_job: object) -> int:
-    """The number of the process that this one was forked from."""
+    """Return the id of the process that this one was forked from."""
     return os.getppid()

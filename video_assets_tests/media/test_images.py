@@ -1,4 +1,4 @@
-"""Frames as JPEG and PNG: right colours, plain formats, the same bytes every time, no needless encoding."""
+"""JPEG and PNG have the right colours, simple formats and the same bytes every time; nothing is encoded twice."""
 
 import struct
 from typing import Any
@@ -9,17 +9,17 @@ import pytest
 from numpy.typing import NDArray
 
 from video_assets.media import images
-from video_assets.media.images import KnownImages, decode_image, encode_image, encode_images
+from video_assets.media.images import ImageCache, decode_image, encode_image, encode_images
 
 
 def smooth_frame(height: int = 48, width: int = 64) -> NDArray[np.uint8]:
-    """Red grows to the right, green downwards, blue is constant."""
+    """Draw a frame whose red grows to the right and green downwards; blue is constant."""
     y, x = np.mgrid[0:height, 0:width]
     return np.stack([x * 255 // width, y * 255 // height, np.full_like(x, 200)], axis=2).astype(np.uint8)
 
 
 def jpeg_segments(image: bytes) -> dict[int, bytes]:
-    """Marker to payload, up to the scan."""
+    """Return the payload of each marker before the scan."""
     segments, offset = {}, 2
     while image[offset + 1] != 0xDA:
         length = struct.unpack(">H", image[offset + 2 : offset + 4])[0]
@@ -102,7 +102,7 @@ def test_frames_that_several_clips_show_are_encoded_once_and_come_out_the_same(m
         return encoded[-1]
 
     monkeypatch.setattr(images, "encode_image", counted)
-    known = KnownImages("jpeg", 90)
+    known = ImageCache("jpeg", 90)
     first = known.encode(frames[:4], [0, 40, 80, 120])
     second = known.encode(frames[2:], [80, 120, 160, 200])
     other = known.encode(frames[:1], [200])  # of a video in which two frames bear one time

@@ -1,4 +1,4 @@
-"""What clips look like: copies stay near, other clips do not, and what says nothing matches nothing."""
+"""Signatures: copies of a clip are near it, other clips are not, and clips without detail match nothing."""
 
 import io
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Frames = NDArray[np.uint8]
 
 
 def natural_clip(seed: int, num_frames: int = 10, height: int = 120, width: int = 160) -> Frames:
-    """Blotches of all sizes, as in natural pictures, that drift past; one seed is one scene."""
+    """Draw blotches of all sizes that drift past; each seed is a scene."""
     random = np.random.default_rng(seed)
     scene = np.zeros((height, 2 * width, 3), np.float32)
     for cells in (3, 6, 12, 24):
@@ -29,7 +29,7 @@ def natural_clip(seed: int, num_frames: int = 10, height: int = 120, width: int 
 
 
 def distance(one: bytes, other: bytes) -> float:
-    """1 if they cannot be compared."""
+    """Return the distance of two signatures; 1 if they cannot be compared."""
     pairs = near_duplicates({"a": one}, {"b": other}, max_distance=1.0)
     return pairs[0].distance if pairs and pairs[0].distance < 1 else 1.0
 
@@ -54,7 +54,7 @@ def marked(frames: Frames) -> Frames:
 
 
 def reencoded(frames: Frames) -> Frames:
-    """Through H.264 at a quality that shows."""
+    """Encode with H.264 at a visibly low quality, and decode."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=25, options={"crf": "36", "preset": "veryfast"})

@@ -13,8 +13,8 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.settings import PlanSettings
 from video_assets.storage.paths import DatasetPaths
-from video_assets_tests.media.test_audio import loudest, tone_of
-from video_assets_tests.media.test_audio import write as write_sounding
+from video_assets_tests.media.decode.test_audio import loudest, tone_of
+from video_assets_tests.media.decode.test_audio import write as write_sounding
 from video_assets_tests.pipeline.stages import ENCODING, Stages
 from video_assets_tests.pipeline.test_manifest import write_csv
 from video_assets_tests.pipeline.videos import write_video

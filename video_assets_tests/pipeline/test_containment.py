@@ -186,8 +186,9 @@ def test_a_file_that_always_kills_its_process_costs_itself_only(
     again = Stages(stages.source, type(stages.paths)(stages.source.parent / "again", "clips"))
     reports = build_misbehaving(again, monkeypatch, LIMITS)
     assert stored_records(again, reports) == wanted
-    sentence = "decoding took its process down, twice: killed by SIGKILL, as systems do when memory runs out"
-    assert lost_reasons(again, reports) == {"walk/killed_always.mp4": ("crashed", sentence)}
+    assert {source: reason for source, (reason, _) in lost_reasons(again, reports).items()} == {
+        "walk/killed_always.mp4": "crashed"
+    }
 
 
 def test_a_reader_that_stalls_is_stopped_at_the_time_limit_and_the_rest_goes_on(
@@ -199,8 +200,9 @@ def test_a_reader_that_stalls_is_stopped_at_the_time_limit_and_the_rest_goes_on(
     again = Stages(stages.source, type(stages.paths)(stages.source.parent / "again", "clips"))
     reports = build_misbehaving(again, monkeypatch, replace(DEFAULT_LIMITS, clip_seconds=8.0))
     assert stored_records(again, reports) == wanted
-    sentence = "decoding was stopped after 8 s, the limit for one clip"
-    assert lost_reasons(again, reports) == {"walk/is_stalled.mp4": ("timeout", sentence)}
+    assert {source: reason for source, (reason, _) in lost_reasons(again, reports).items()} == {
+        "walk/is_stalled.mp4": "timeout"
+    }
 
 
 def test_a_pipe_in_the_place_of_a_planned_video_is_not_waited_for(stages: Stages) -> None:

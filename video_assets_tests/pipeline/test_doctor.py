@@ -88,16 +88,16 @@ def test_a_codec_that_does_not_decode_is_named() -> None:
 
 
 def test_a_codec_that_this_ffmpeg_lacks_or_gets_wrong_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    from video_assets.media import codec_trial
+    from video_assets.media import codec_check
 
-    lacking = codec_trial.CodecTrial("none", "no_such_encoder", "mp4")
-    assert codec_trial.try_codec(lacking) != ""
-    mjpeg = codec_trial.CodecTrial("MJPEG", "mjpeg", "avi", "yuvj420p")
-    assert codec_trial.try_codec(mjpeg) == ""
-    monkeypatch.setattr(codec_trial, "_decoded_levels", lambda _clip: [40.0, 80.0])
-    assert codec_trial.try_codec(mjpeg) == "2 of 5 frames came back"
-    monkeypatch.setattr(codec_trial, "_decoded_levels", lambda _clip: [200.0, 160.0, 120.0, 80.0, 40.0])
-    assert "other brightness (160 of 255 off)" in codec_trial.try_codec(mjpeg)
+    lacking = codec_check.CodecCheck("none", "no_such_encoder", "mp4")
+    assert codec_check.check_codec(lacking) != ""
+    mjpeg = codec_check.CodecCheck("MJPEG", "mjpeg", "avi", "yuvj420p")
+    assert codec_check.check_codec(mjpeg) == ""
+    monkeypatch.setattr(codec_check, "_decoded_levels", lambda _clip: [40.0, 80.0])
+    assert codec_check.check_codec(mjpeg) == "2 of 5 frames came back"
+    monkeypatch.setattr(codec_check, "_decoded_levels", lambda _clip: [200.0, 160.0, 120.0, 80.0, 40.0])
+    assert "other brightness (160 of 255 off)" in codec_check.check_codec(mjpeg)
 
 
 @pytest.mark.parametrize(

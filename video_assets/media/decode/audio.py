@@ -1,4 +1,4 @@
-"""The sound of a clip, cut to its span on the time line that picture and sound share."""
+"""Decode the sound of a clip, cut to its span on the timeline that video and sound share."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,29 +11,30 @@ import av.stream
 import numpy as np
 from numpy.typing import NDArray
 
-from video_assets.media.open.video import OpenVideo, VideoSource, lose, losses_named, open_video
+from video_assets.media.open.losses import errors_as_losses, lose
+from video_assets.media.open.video import OpenVideo, VideoSource, open_video
 from video_assets.settings import DEFAULT_LIMITS, Limits
 
 Samples = NDArray[np.float32]
 
 _PRE_ROLL_US = 1_000_000
-"""Decoded before the span and thrown away: MDCT codecs need frames before, MP3 up to 511 bytes of them, AAC one."""
+"""Decoded before the span and dropped. MDCT codecs need earlier frames: AAC one, MP3 up to 511 bytes of them."""
 _GAP_US = 20_000
-"""Times that jump by more are a hole in the sound, or an overlap; by less, the rounding of coarse time bases."""
+"""A larger jump of times is a gap in the sound, or an overlap; a smaller one comes from a coarse time base."""
 
 
 def decode_audio(
     video: VideoSource, start_us: int, end_us: int, sample_rate: int, limits: Limits = DEFAULT_LIMITS
 ) -> Samples | None:
-    """Samples (N,) float32 of the span [start_us, end_us), -1 to 1, `sample_rate` a second; None without sound.
+    """Return the samples (N,) float32 of the span [start_us, end_us), from -1 to 1; None without sound.
 
-    It is the mean of the channels, which is never louder than one of them. Sample k is what sounds at
+    A sample is the mean of the channels, which is never louder than one of them. Sample k sounds at
     `start_us + k / sample_rate`, to within half a sample; N is the span's length, rounded. Where the sound begins later
-    than the span, ends earlier or has a hole, samples are 0: there a player is silent as well. Of several streams it is
-    the one that FFmpeg takes for the best, or the first where it knows none of them well enough.
+    than the span, ends earlier or has a gap, samples are 0: a player is silent there too. Of several streams, FFmpeg's
+    best is decoded, or the first where FFmpeg cannot tell.
 
     Raises:
-        VideoLost: when the file cannot be opened, or its sound cannot be decoded.
+        VideoLost: the file cannot be opened, or its sound cannot be decoded.
     """
     with open_video(video, limits) as opened:
         stream = _stream(opened)
@@ -42,14 +43,14 @@ def decode_audio(
         if stream.codec_context is None:  # pyright: ignore[reportUnnecessaryComparison]  (it is None without a decoder)
             lose("unsupported_codec", "FFmpeg has no decoder for its sound.")
         wanted = _Span(start_us, end_us, sample_rate)
-        with losses_named("its sound was decoded"):
+        with errors_as_losses("its sound was decoded"):
             for part in _contiguous(_frames(opened, stream, start_us, end_us)):
                 wanted.fill(part)
         return wanted.samples
 
 
 def _stream(opened: OpenVideo) -> av.audio.stream.AudioStream | None:
-    """FFmpeg's choice leaves out sound that it found no packet of yet, as in a transport stream where it comes late."""
+    # FFmpeg has no best stream where it found no packet of sound yet: in a transport stream it may come late.
     streams = opened.container.streams
     best = streams.best("audio")
     return best if isinstance(best, av.audio.stream.AudioStream) else next(iter(streams.audio), None)
@@ -57,7 +58,7 @@ def _stream(opened: OpenVideo) -> av.audio.stream.AudioStream | None:
 
 @dataclass(slots=True)
 class _Span:
-    """The samples wanted, silent until they are filled."""
+    """The wanted samples, silent until they are filled."""
 
     start_us: int
     end_us: int
@@ -69,7 +70,7 @@ class _Span:
         self.samples = np.zeros(max(1, num_samples), np.float32)
 
     def fill(self, part: list[tuple[int, av.audio.frame.AudioFrame]]) -> None:
-        """Puts frames that follow one another without a hole to their place."""
+        """Write frames that follow one another without a gap at their position."""
         position = round((part[0][0] - self.start_us) * self.sample_rate / 1e6)
         resampler = av.audio.resampler.AudioResampler(format="fltp", rate=self.sample_rate)
         for frame in [*(frame for _, frame in part), None]:
@@ -84,7 +85,7 @@ class _Span:
 def _frames(
     opened: OpenVideo, stream: av.audio.stream.AudioStream, start_us: int, end_us: int
 ) -> Iterator[tuple[int, av.audio.frame.AudioFrame]]:
-    """Decoded frames around the span, each with the time at which it begins, in microseconds."""
+    """Yield decoded frames around the span, each with its start in microseconds."""
     opened.stream.discard = av.stream.Discard.all
     stream.discard = av.stream.Discard.default
     stream.codec_context.thread_count = 1
@@ -98,11 +99,11 @@ def _frames(
         try:
             frames = packet.decode()
         except av.error.InvalidDataError:
-            continue  # a hole: silence, as a player gives
+            continue  # a gap, in which players are silent
         for frame in frames:
             if frame.pts is not None and frame.time_base is not None:
                 frame_us = round(frame.pts * frame.time_base * 1_000_000)
-            elif next_us is not None:  # what a decoder such as WMA's still holds at the end
+            elif next_us is not None:  # frames that the decoder holds back until the end, such as WMA's
                 frame_us = next_us
             else:
                 lose("unreadable", "Its sound has no times.")
@@ -114,10 +115,9 @@ def _frames(
 
 
 def _seek(opened: OpenVideo, stream: av.audio.stream.AudioStream, tick: int) -> None:
-    """To a packet of the sound at that time or before it, or to its first: FLV refuses times before that.
-
-    What FFmpeg has read to get to know the file is gone after a refusal, so reading on would leave out the beginning.
-    """
+    """Seek to the sound's packet at that time or before it, or to its first one."""
+    # FLV refuses times before its first packet. Packets that FFmpeg read to analyse the file are lost after a refused
+    # seek, so reading on without a second one would leave out the beginning.
     for wanted in (tick, stream.start_time or 0):
         try:
             opened.container.seek(wanted, stream=stream, backward=True)

@@ -1,4 +1,4 @@
-"""The frames of a clip, as fast as they can be had without any doubt about which frames they are."""
+"""Decode the frames of a clip: by an index where it can be trusted, and otherwise sequentially."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -7,35 +7,28 @@ from functools import partial
 from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import Timeline
-from video_assets.media.decode.by_index import decode_indexed
 from video_assets.media.decode.convert import FrameConverter
-from video_assets.media.decode.sequential import DecodedFrames, FrameStack, decode_opened_plainly, decode_plainly
-from video_assets.media.index.clock import shown_at
-from video_assets.media.index.matroska_part import Part, read_part_index
+from video_assets.media.decode.indexed import decode_indexed
+from video_assets.media.decode.sequential import (
+    DecodedFrames,
+    FrameStack,
+    decode_opened_sequentially,
+    decode_sequentially,
+)
+from video_assets.media.index.matroska_range import TimeRange, read_range_index
 from video_assets.media.index.packet_index import PacketIndex, read_index
 from video_assets.media.index.packets import FrameDamaged, IndexNotTrusted, TableNotTrusted
-from video_assets.media.open.video import OpenVideo, VideoSource, losses_named, open_video
+from video_assets.media.index.presentation_times import frames_shown_at
+from video_assets.media.open.losses import errors_as_losses
+from video_assets.media.open.video import OpenVideo, VideoSource, open_video
 from video_assets.settings import DEFAULT_LIMITS, Limits
 
-__all__ = ["Choose", "DecodedFrames", "NotTogether", "decode_clip", "decode_frames", "decode_spans"]
-
 Choose = Callable[[Timeline], Sequence[int]]
-"""Picks times from a video's time line; what it raises passes unchanged."""
+"""Chooses times on a video's timeline. Errors that it raises pass unchanged."""
 
 
-class NotTogether(Exception):
-    """Spans of one video did not decode smoothly together. It says nothing of any of them: decode each by itself."""
-
-
-def decode_frames(
-    video: VideoSource, timestamps_us: Sequence[int], frame_size: FrameSize, limits: Limits = DEFAULT_LIMITS
-) -> DecodedFrames:
-    """The frames shown at `timestamps_us` (on the video's own time line), in that order, repeats allowed.
-
-    Raises:
-        VideoLost: when the video, or a frame that was asked for, cannot be had.
-    """
-    return decode_clip(video, lambda _timeline: timestamps_us, frame_size, limits)
+class JointDecodeFailed(Exception):
+    """Decoding spans of one video together failed. It says nothing about any of them: decode each by itself."""
 
 
 def decode_clip(
@@ -43,20 +36,25 @@ def decode_clip(
     choose: Choose,
     frame_size: FrameSize,
     limits: Limits = DEFAULT_LIMITS,
-    part: Part | None = None,
+    time_range: TimeRange | None = None,
 ) -> DecodedFrames:
-    """Open the video once, let `choose` pick times from its time line, and give the frames shown then.
+    """Return the frames shown at the times that `choose` chooses on the video's timeline.
 
-    `part` says where all times lie that `choose` will pick, and what is known of the video: then only that part may be
-    indexed, and `timeline`, also the one that is given to `choose`, lacks frames elsewhere.
+    `choose` is called again where the packet index turns out to be wrong: all frames are then decoded, the timeline
+    comes from them, and `note` says why.
 
-    `choose` may be called a second time: when the packet index turns out to be wrong, everything is decoded and the
-    time line comes from the decoded frames; `note` then says so.
+    Args:
+        video: The video, which is opened once.
+        choose: Chooses the times.
+        frame_size: Size and shape of stored frames.
+        limits: What is refused.
+        time_range: Where all chosen times lie, if the video was probed. It may be indexed alone, and the timelines then
+            lack the frames outside of it.
 
     Raises:
-        VideoLost: when the video, or a frame that was asked for, cannot be had; and what `choose` raises.
+        VideoLost: the video, or a wanted frame, cannot be decoded.
     """
-    return _decode_video(video, choose, frame_size, limits, _decode, part)
+    return _decode_video(video, choose, frame_size, limits, _decode, time_range)
 
 
 def decode_spans(
@@ -64,27 +62,27 @@ def decode_spans(
     choices: Sequence[Choose],
     frame_size: FrameSize,
     limits: Limits = DEFAULT_LIMITS,
-    part: Part | None = None,
+    time_range: TimeRange | None = None,
 ) -> list[DecodedFrames | Loss]:
-    """What `decode_clip` gives for each of the choices, or the loss that a choice raises, in their order.
+    """Return what `decode_clip` returns for each choice, or the loss that the choice raises.
 
-    The video is opened and indexed once, and what several spans need is decoded once. All frames are in memory
-    together. `num_frames_decoded` counts all for the first span that has frames, so that the sum is true.
+    The video is opened and indexed once, and frames that several spans need are decoded once. All frames are in memory
+    together. The first span with frames counts all of `num_frames_decoded`, so that the sum is right.
 
-    Of a video with damage that its decoder does not notice, a span may come out otherwise than by itself, for what a
-    decoder makes of damage depends on what it decoded before; such a span is not by itself what a full decode gives.
+    Where a video has damage that its decoder does not notice, a span may differ from the span decoded by itself: what a
+    decoder makes of damage depends on the frames before. By itself, such a span differs from a sequential decode too.
 
     Raises:
-        NotTogether: any trouble in decoding, whose bounds only decoding each span by itself can tell.
+        JointDecodeFailed: decoding failed; decode each span by itself.
         VideoLost: as `decode_clip` of one of the choices.
     """
     choice = _JointChoice(choices)
-    decoded = _decode_video(video, choice, frame_size, limits, partial(_decode_jointly, choice), part)
+    decoded = _decode_video(video, choice, frame_size, limits, partial(_decode_jointly, choice), time_range)
     return choice.split(decoded)
 
 
 class _JointChoice:
-    """The choices of several spans, one after another, as one."""
+    """The choices of several spans as one, in their order."""
 
     def __init__(self, choices: Sequence[Choose]) -> None:
         self._choices = choices
@@ -105,11 +103,11 @@ class _JointChoice:
 
     @property
     def spans(self) -> list[slice]:
-        """Which of the wanted times each span wants, without those that are lost."""
+        """Which of the chosen times each span wants, without the spans that are lost."""
         return [part for part in self._parts if isinstance(part, slice)]
 
     def split(self, decoded: DecodedFrames) -> list[DecodedFrames | Loss]:
-        """A part of the frames for each choice."""
+        """Split the frames by choice."""
         found: list[DecodedFrames | Loss] = []
         num_frames_decoded = decoded.num_frames_decoded
         for part in self._parts:
@@ -131,10 +129,15 @@ _Decode = Callable[[OpenVideo, PacketIndex, Sequence[int], FrameSize], DecodedFr
 
 
 def _decode_video(
-    video: VideoSource, choose: Choose, frame_size: FrameSize, limits: Limits, decode: _Decode, part: Part | None
+    video: VideoSource,
+    choose: Choose,
+    frame_size: FrameSize,
+    limits: Limits,
+    decode: _Decode,
+    time_range: TimeRange | None,
 ) -> DecodedFrames:
-    if part is not None:
-        decoded = _decode_part(video, choose, frame_size, limits, decode, part)
+    if time_range is not None:
+        decoded = _decode_range(video, choose, frame_size, limits, decode, time_range)
         if decoded is not None:
             return decoded
     try:
@@ -144,32 +147,32 @@ def _decode_video(
             return _decode_by_index(video, choose, frame_size, limits, decode, allow_table=False)
     except IndexNotTrusted as error:
         note = _note(error)
-    return decode_plainly(video, choose, frame_size, limits, note)
+    return decode_sequentially(video, choose, frame_size, limits, note)
 
 
 def _note(error: IndexNotTrusted) -> str:
     return f"All of it was decoded. {error}"
 
 
-def _decode_part(
-    video: VideoSource, choose: Choose, frame_size: FrameSize, limits: Limits, decode: _Decode, part: Part
+def _decode_range(
+    video: VideoSource, choose: Choose, frame_size: FrameSize, limits: Limits, decode: _Decode, time_range: TimeRange
 ) -> DecodedFrames | None:
-    """By an index of the part alone; None where that does not do, whatever the reason: the whole one will tell."""
+    """Decode by an index of the time range alone; return None where that fails: indexing the whole video tells why."""
     with open_video(video, limits) as opened:
         try:
-            with losses_named("its packets were indexed"):
-                index = read_part_index(opened, part)
+            with errors_as_losses("its packets were indexed"):
+                index = read_range_index(opened, time_range)
         except (IndexNotTrusted, VideoLost):
             return None
         wanted_us = list(choose(index.timeline))
-        if not part.holds(wanted_us, index):
+        if not time_range.holds(wanted_us, index):
             return None
         try:
-            with losses_named("its frames were decoded"):
+            with errors_as_losses("its frames were decoded"):
                 decoded = decode(opened, index, wanted_us, frame_size)
-        except (IndexNotTrusted, NotTogether, VideoLost):
+        except (IndexNotTrusted, JointDecodeFailed, VideoLost):
             return None
-        return replace(decoded, num_frames_total=part.known.num_frames)
+        return replace(decoded, num_frames_total=time_range.known.num_frames)
 
 
 def _decode_by_index(
@@ -183,23 +186,23 @@ def _decode_by_index(
 ) -> DecodedFrames:
     with open_video(video, limits) as opened:
         try:
-            with losses_named("its packets were indexed"):
+            with errors_as_losses("its packets were indexed"):
                 index = read_index(opened, allow_table=allow_table)
         except IndexNotTrusted as error:
             if isinstance(error, TableNotTrusted) or opened.packets_read is None:
                 raise
-            # Nothing was decoded yet and no packet is lost: no need to begin anew.
-            return decode_opened_plainly(opened, video, choose, frame_size, _note(error))
+            # Nothing was decoded yet, and all packets that were read are in memory: no need to open it again.
+            return decode_opened_sequentially(opened, video, choose, frame_size, _note(error))
         wanted_us = list(choose(index.timeline))
-        with losses_named("its frames were decoded"):
+        with errors_as_losses("its frames were decoded"):
             return decode(opened, index, wanted_us, frame_size)
 
 
 def _decode(opened: OpenVideo, index: PacketIndex, wanted_us: Sequence[int], frame_size: FrameSize) -> DecodedFrames:
-    places = shown_at(index.timeline.starts_us, wanted_us).tolist()
+    frame_indices = frames_shown_at(index.timeline.starts_us, wanted_us).tolist()
     converter = FrameConverter(frame_size, opened.stream.sample_aspect_ratio, opened.limits)
     try:
-        return _decoded(opened, index, FrameStack(places, converter, frame_size), places, [places])
+        return _decoded(opened, index, FrameStack(frame_indices, converter, frame_size), frame_indices, [frame_indices])
     except IndexNotTrusted as error:
         if index.is_from_table and not isinstance(error, FrameDamaged):
             raise TableNotTrusted(str(error)) from error
@@ -209,23 +212,23 @@ def _decode(opened: OpenVideo, index: PacketIndex, wanted_us: Sequence[int], fra
 def _decode_jointly(
     choice: _JointChoice, opened: OpenVideo, index: PacketIndex, wanted_us: Sequence[int], frame_size: FrameSize
 ) -> DecodedFrames:
-    """What is wrong for one span may not be so for another: no conclusion is drawn from it here."""
-    places = shown_at(index.timeline.starts_us, wanted_us).tolist()
+    """Decode several spans; an error that concerns one of them says nothing about the others."""
+    frame_indices = frames_shown_at(index.timeline.starts_us, wanted_us).tolist()
     converter = FrameConverter(frame_size, opened.stream.sample_aspect_ratio, opened.limits)
-    spans = [places[part] for part in choice.spans]
+    spans = [frame_indices[part] for part in choice.spans]
     try:
-        return _decoded(opened, index, FrameStack(places, converter, frame_size), places, spans)
+        return _decoded(opened, index, FrameStack(frame_indices, converter, frame_size), frame_indices, spans)
     except IndexNotTrusted as error:
-        raise NotTogether(str(error)) from error
+        raise JointDecodeFailed(str(error)) from error
 
 
 def _decoded(
-    opened: OpenVideo, index: PacketIndex, stack: FrameStack, places: list[int], spans: Sequence[Sequence[int]]
+    opened: OpenVideo, index: PacketIndex, stack: FrameStack, frame_indices: list[int], spans: Sequence[Sequence[int]]
 ) -> DecodedFrames:
     num_frames_decoded = decode_indexed(opened, index, stack, spans)
     return DecodedFrames(
         frames=stack.frames,
-        timestamps_us=index.timeline.starts_us[places],
+        timestamps_us=index.timeline.starts_us[frame_indices],
         num_frames_decoded=num_frames_decoded,
         num_frames_total=index.timeline.num_frames,
         note="",

@@ -1,19 +1,19 @@
-"""From a decoded picture to a stored frame: colours to RGB, size, turn, crop or bars.
+"""Convert a decoded frame to a stored one: colours to RGB, size, orientation, crop or bars.
 
-Ways that were measured, one core, to 224x224; ms a frame, and PSNR in dB against exact chroma upsampling, matrix and
-area average in float64 (camera 640x360; test pattern bt709 full range 1280x720; HLG 10-bit 1920x1080):
+Measured on one core, to 224x224: ms per frame, and PSNR in dB against exact chroma upsampling, matrix and area average
+in float64 (camera 640x360; test pattern bt709 full range 1280x720; HLG 10-bit 1920x1080):
 
-    way                                                  640x360        1280x720       1080p 10-bit
+    method                                               640x360        1280x720       1080p 10-bit
     swscale AREA to planar RGB, accurate (chosen)        0.13  58.8     0.25  47.0     0.50  58.3
     swscale AREA to rgb24, accurate                      0.55  58.8     0.66  47.0     0.92  58.3
     swscale BICUBIC to rgb24, PyAV's flags               0.48  42.5     0.89  26.1     1.49  35.6
     swscale full size to rgb24, cv2.resize INTER_AREA    2.79  57.6     10.2  50.0     22.0  57.9
     cv2.resize of the planes, matrix by cv2.transform    0.57  54.4     2.69  38.9     6.27  53.8
 
-Planar RGB (gbrp) is what makes it cheap: swscale has SIMD for writing it, and cv2.merge interleaves it. Without
-ACCURATE_RND and FULL_CHR_H_INT, colours come out up to 2.7 levels too dark. BITEXACT costs nothing and gives the same
-bytes on every processor. The matrix and range are the frame's own; where the file names no matrix, BT.601, as the
-ffmpeg program does. PQ and HLG get their matrix and no tone mapping: pictures look flat, numbers are the signal's.
+Planar RGB (gbrp) is fast because swscale writes it with SIMD; cv2.merge interleaves it. Without ACCURATE_RND and
+FULL_CHR_H_INT, colours come out up to 2.7 levels too dark. BITEXACT costs nothing and gives the same bytes on every
+processor. Matrix and range are the frame's own; without a matrix it is BT.601, as in the ffmpeg program. PQ and HLG get
+their matrix but no tone mapping: frames look flat, and keep the values of the signal.
 """
 
 import threading
@@ -23,6 +23,7 @@ from typing import Final, cast
 
 import cv2
 import numpy as np
+from av.filter import Graph
 from av.sidedata.sidedata import SideData, SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
@@ -40,7 +41,7 @@ from video_assets.domain.geometry import (
     orientation_from_matrix,
 )
 from video_assets.media.images import LONGEST_SIDE_PX
-from video_assets.media.open.video import check_pixels, lose
+from video_assets.media.open.losses import check_pixels, lose
 from video_assets.settings import Limits
 
 _EXACT: Final = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
@@ -49,6 +50,7 @@ _SAME_SIZE: Final = int(Interpolation.BILINEAR | _EXACT)
 
 _TURNS: Final = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
+_NUM_SIDE_DATA_KINDS: Final = 48  # more than FFmpeg has (libavutil/frame.h)
 _UNSPECIFIED_MATRIX: Final = 2
 _KNOWN_MATRICES: Final = frozenset({0, 1, 2, 4, 5, 6, 7, 9})  # AVCOL_SPC: RGB, 709, none, FCC, 470BG, 170M, 240M, 2020
 _BT2020_CONSTANT: Final = 10
@@ -56,7 +58,7 @@ _BT2020: Final = 9
 
 
 def orientation_of(frame: VideoFrame) -> Orientation:
-    """How the frame has to be turned, from its display matrix."""
+    """Return how a frame has to be turned, from its display matrix."""
     for data in _side_data(frame):
         if data.type is SideDataType.DISPLAYMATRIX:
             matrix = np.frombuffer(memoryview(data), dtype=np.int32)
@@ -65,47 +67,48 @@ def orientation_of(frame: VideoFrame) -> Orientation:
 
 
 def _side_data(frame: VideoFrame) -> Iterator[SideData]:
-    """What FFmpeg attached to the frame. Kinds that PyAV has no name for have a `type` named after their number.
-
-    PyAV names all kinds of a frame before it gives any, and gives none where it knows no name: pictures with EXIF
-    (31), spatial video (29). There is no other way to a mirroring display matrix. Not by `frame.side_data`: frame and
-    container would hold each other, and pictures of megabytes wait for Python to look for garbage.
-    """
+    """Return the side data that FFmpeg attached to a frame."""
+    # Not by `frame.side_data`: frame and container would refer to each other, and megabytes would wait for Python's
+    # garbage collector.
     try:
-        found = _side_data_container(frame)
-    except ValueError:
-        _name_every_kind()
-        found = _side_data_container(frame)
-    return iter(found)
+        return iter(_side_data_container(frame))
+    except ValueError:  # PyAV has no name for one of its kinds, and then reads none of them
+        return iter(_side_data_container(_without_unnamed_side_data(frame)))
 
 
 _side_data_container = cast("Callable[[VideoFrame], SideDataContainer]", SideDataContainer)  # its stub takes no frame
 
 
-def _name_every_kind() -> None:
-    """Let PyAV's enumeration make up a member for a number that it does not know, instead of raising."""
+def _without_unnamed_side_data(frame: VideoFrame) -> VideoFrame:
+    """Return the frame without side data that PyAV has no name for, such as EXIF (31) or that of spatial video (29)."""
+    graph = Graph()
+    source = last = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+    )
+    for kind in sorted(set(range(_NUM_SIDE_DATA_KINDS)) - {kind.value for kind in SideDataType}):
+        removal = graph.add("sidedata", f"mode=delete:type={kind}")
+        last.link_to(removal)
+        last = removal
+    sink = graph.add("buffersink")
+    last.link_to(sink)
+    graph.configure()
+    source.push(frame)
+    return cast("VideoFrame", sink.pull())
 
-    def unknown(value: object) -> SideDataType:
-        kind = object.__new__(SideDataType)
-        kind._name_, kind._value_ = f"UNKNOWN_{value}", value
-        return kind
 
-    SideDataType._missing_ = unknown
-
-
-_kept = threading.local()
+_of_thread = threading.local()
 
 
 def _scalers() -> tuple[VideoReformatter, VideoReformatter]:
-    """This thread's scalers; they set themselves up anew (35 us) only when a picture differs from the one before."""
-    scalers: tuple[VideoReformatter, VideoReformatter] | None = getattr(_kept, "scalers", None)
+    """Return this thread's scalers. A scaler is set up again (35 us) only for a frame of another size or format."""
+    scalers: tuple[VideoReformatter, VideoReformatter] | None = getattr(_of_thread, "scalers", None)
     if scalers is None:
-        scalers = _kept.scalers = VideoReformatter(), VideoReformatter()
+        scalers = _of_thread.scalers = VideoReformatter(), VideoReformatter()
     return scalers
 
 
 class FrameConverter:
-    """Makes stored frames of one video's decoded frames; keeps its sums while size and turn stay the same."""
+    """Converts the decoded frames of one video; computes the fit again only where size or orientation change."""
 
     def __init__(self, frame_size: FrameSize, sample_aspect_ratio: Fraction | None, limits: Limits) -> None:
         self._frame_size = frame_size
@@ -118,10 +121,10 @@ class FrameConverter:
         self._is_direct = False
 
     def convert(self, frame: VideoFrame, into: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-        """One stored frame (H, W, 3) uint8 RGB; written to `into` where that has the right shape, to save a copy.
+        """Return the stored frame (H, W, 3) uint8 RGB; it is written to `into` where that saves a copy.
 
         Raises:
-            VideoLost: too_many_pixels, for the decoded picture or (a ribbon of a video) for the stored one.
+            VideoLost: too_many_pixels, of the decoded frame, or of the stored one (of a very long or high video).
         """
         self._measure(frame)
         if self._is_direct and into is not None:
@@ -129,10 +132,10 @@ class FrameConverter:
         picture = self._scale(frame, None)
         if self._orientation is not UPRIGHT:
             picture = turn(picture, self._orientation)
-        return place(picture, self._fit)
+        return fit_picture(picture, self._fit)
 
     def frame_shape(self, frame: VideoFrame) -> tuple[int, int, int]:
-        """What shape the stored frame of this one will have.
+        """Return the shape of the stored frame.
 
         Raises:
             VideoLost: too_many_pixels.
@@ -141,7 +144,7 @@ class FrameConverter:
         return (self._fit.frame.height_px, self._fit.frame.width_px, 3)
 
     def _measure(self, frame: VideoFrame) -> None:
-        """What has to be done to this frame, unless it is what was done to the one before; each tells its own turn."""
+        """Find out how to convert this frame, unless it is like the one before; orientation may change with any."""
         width_px, height_px, orientation = frame.width, frame.height, orientation_of(frame)
         is_same_size = width_px == self._coded.width_px and height_px == self._coded.height_px
         if is_same_size and (orientation is self._orientation or orientation == self._orientation):
@@ -162,8 +165,8 @@ class FrameConverter:
         if frame.colorspace not in _KNOWN_MATRICES:  # swscale refuses what it does not know
             frame.colorspace = _BT2020 if frame.colorspace == _BT2020_CONSTANT else _UNSPECIFIED_MATRIX
         if frame.interlaced_frame:
-            # swscale keeps fields apart: right for chroma, but it would leave combs in a small picture. So chroma
-            # is brought to full size field by field, and the whole picture averaged.
+            # swscale scales fields apart: right for chroma, but it leaves combs in a smaller frame. So it only brings
+            # chroma to full size, and the whole frame is scaled afterwards.
             full = self._same_size.reformat(frame, format="gbrp", interpolation=_SAME_SIZE, threads=1)
             return self._resized(_interleaved(full, None), width_px, height_px)
         return _interleaved(
@@ -181,7 +184,7 @@ class FrameConverter:
 
 
 def _check_sides(stored: Size) -> None:
-    """Refuse the stored frame of a ribbon of a video that no image could hold, however few its pixels are."""
+    """Refuse a stored frame with a side that no JPEG can have, however few pixels it has."""
     if max(stored.width_px, stored.height_px) > LONGEST_SIDE_PX:
         lose(
             "too_many_pixels",
@@ -191,15 +194,15 @@ def _check_sides(stored: Size) -> None:
 
 
 def turn(picture: NDArray[np.uint8], orientation: Orientation) -> NDArray[np.uint8]:
-    """The picture (H, W, 3) mirrored and turned upright; by OpenCV, for numpy takes twelve times as long."""
+    """Return the picture (H, W, 3) mirrored and turned upright."""
     if orientation.is_mirrored:
         picture = cast("NDArray[np.uint8]", cv2.flip(picture, 1))
-    code = _TURNS.get(orientation.turn_degrees)
+    code = _TURNS.get(orientation.turn_degrees)  # OpenCV: numpy takes twelve times as long
     return picture if code is None else cast("NDArray[np.uint8]", cv2.rotate(picture, code))
 
 
-def place(picture: NDArray[np.uint8], fit: Fit) -> NDArray[np.uint8]:
-    """The scaled picture laid centred on the frame: its middle where it is larger, black bars where smaller."""
+def fit_picture(picture: NDArray[np.uint8], fit: Fit) -> NDArray[np.uint8]:
+    """Centre the scaled picture on the frame: crop it where it is larger, add black bars where it is smaller."""
     if fit.scaled == fit.frame:
         return picture
     frame = np.zeros((fit.frame.height_px, fit.frame.width_px, 3), dtype=np.uint8)
@@ -215,7 +218,7 @@ def _overlap(offset_px: int, picture_px: int, frame_px: int) -> tuple[slice, sli
 
 
 def _interleaved(planar: VideoFrame, into: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-    """A gbrp frame as (H, W, 3) RGB."""
+    """Return a gbrp frame as (H, W, 3) RGB."""
     width_px = planar.width
     green, blue, red = [
         np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:, :width_px] for plane in planar.planes

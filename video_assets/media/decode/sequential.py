@@ -1,4 +1,4 @@
-"""The straightforward way: decode every frame from the first to the last, with no index, no seek and no skip."""
+"""Decode a video sequentially: every frame from the first to the last, without an index, a seek or a skip."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,48 +12,31 @@ from numpy.typing import NDArray
 from video_assets.domain.geometry import FrameSize, round_half_up
 from video_assets.domain.sampling import Timeline
 from video_assets.media.decode.convert import FrameConverter
-from video_assets.media.index.bitstream import least_raw_bytes
-from video_assets.media.index.clock import frame_times, shown_at, timeline_of
-from video_assets.media.open.video import (
-    OpenVideo,
-    VideoSource,
-    check_length,
-    check_pixels,
-    lose,
-    losses_named,
-    open_video,
-)
+from video_assets.media.decode.frame_stack import DecodedFrames, FrameStack
+from video_assets.media.index.bitstream import min_raw_bytes
+from video_assets.media.index.presentation_times import frame_times, frames_shown_at, timeline_of
+from video_assets.media.open.losses import check_length, check_pixels, errors_as_losses, lose
+from video_assets.media.open.video import OpenVideo, VideoSource, open_video
 from video_assets.settings import DEFAULT_LIMITS, Limits
 
-KEPT_BYTES: Final = 16 * 2**20
-"""Decoded frames up to this much are kept until it is known which are wanted."""
+BUFFERED_BYTES: Final = 16 * 2**20
+"""Decoded frames up to this size stay in memory until it is known which ones are wanted."""
 
-_MOST_WAITING_PIXELS: Final = 1 << 20
-_FRAME_BYTES: Final = 4096  # of a frame however small
+_PACKET_ERRORS: Final = (
+    av.error.InvalidDataError,
+    av.error.PatchWelcomeError,
+    av.error.UndefinedError,
+    av.error.BugError,
+    av.error.ArgumentError,
+    av.error.EOFError,
+)
+_FRAME_BYTES: Final = 4096  # of any frame, beside its pixels
 _PIXEL_BYTES: Final = 6  # at most: three components of 16 bits
 
 
 @dataclass(slots=True)
-class DecodedFrames:
-    """The frames that were asked for.
-
-    `frames` (T, H, W, 3) uint8 RGB. `timestamps_us` (T,) int64: when each of them appears, on the video's own time
-    line; not the wanted times. `num_frames_decoded`: frames that the decoder worked out to get them, of
-    `num_frames_total` in the video. `note`: "", or why the whole video was decoded frame by frame.
-    `timeline`: of the whole video.
-    """
-
-    frames: NDArray[np.uint8]
-    timestamps_us: NDArray[np.int64]
-    num_frames_decoded: int
-    num_frames_total: int
-    note: str
-    timeline: Timeline
-
-
-@dataclass(slots=True)
-class _Pass:
-    """What one full decode has seen."""
+class _SequentialPass:
+    """What is known of the frames that were decoded so far."""
 
     pts: list[int | None] = field(default_factory=list)
     dts: list[int | None] = field(default_factory=list)
@@ -64,54 +47,54 @@ class _Pass:
     is_encrypted: bool = False
 
 
-def decode_plainly(
+def decode_sequentially(
     video: VideoSource,
     choose: Callable[[Timeline], Sequence[int]],
     frame_size: FrameSize,
     limits: Limits,
     note: str,
 ) -> DecodedFrames:
-    """Decode the video from end to end for its time line, then convert the frames that `choose` wants.
+    """Decode all of a video for its timeline, then convert the frames that `choose` wants.
 
-    Where all frames are too many to be kept meanwhile, it is decoded twice.
+    A video whose frames take more than `BUFFERED_BYTES` is decoded twice.
 
     Raises:
-        VideoLost: what `open_video` raises, and no_frames, encrypted, corrupt_frames, too_many_frames, too_long.
+        VideoLost: as `open_video`, and no_frames, encrypted, corrupt_frames, too_many_frames, too_long.
     """
     with open_video(video, limits) as opened:
-        return decode_opened_plainly(opened, video, choose, frame_size, note)
+        return decode_opened_sequentially(opened, video, choose, frame_size, note)
 
 
-def decode_opened_plainly(
+def decode_opened_sequentially(
     opened: OpenVideo,
     video: VideoSource,
     choose: Callable[[Timeline], Sequence[int]],
     frame_size: FrameSize,
     note: str,
 ) -> DecodedFrames:
-    """The same for a video of which nothing was decoded yet; `video` is opened again where frames cannot be kept.
+    """Do the same for an open video of which nothing was decoded yet; `video` is opened again for a second decode.
 
     Raises:
-        VideoLost: as `decode_plainly`.
+        VideoLost: as `decode_sequentially`.
     """
-    with losses_named("all of it was decoded"):
-        seen = _Pass()
-        frames = _frames_while_few(_all_frames(opened, seen))
+    with errors_as_losses("all of it was decoded"):
+        seen = _SequentialPass()
+        frames = _buffered_frames(_all_frames(opened, seen))
         timeline, time_note = _timeline(opened, seen)
     starts_us = timeline.starts_us
     wanted_us = list(choose(timeline))
-    places = shown_at(starts_us, wanted_us)
-    _check_not_corrupt(seen, places)
-    with losses_named("all of it was decoded"):
-        numbers = places.tolist()
+    frame_indices = frames_shown_at(starts_us, wanted_us)
+    _check_undamaged(seen, frame_indices)
+    with errors_as_losses("all of it was decoded"):
+        numbers = frame_indices.tolist()
         if frames is not None:
             stack = _fill(opened, frames, numbers, frame_size)
         else:
             with open_video(video, opened.limits) as again:
-                stack = _fill(again, _all_frames(again, _Pass()), numbers, frame_size)
+                stack = _fill(again, _all_frames(again, _SequentialPass()), numbers, frame_size)
     return DecodedFrames(
         frames=stack.frames,
-        timestamps_us=starts_us[places],
+        timestamps_us=starts_us[frame_indices],
         num_frames_decoded=len(starts_us),
         num_frames_total=len(starts_us),
         note=" ".join(part for part in (note, time_note) if part),
@@ -119,46 +102,38 @@ def decode_opened_plainly(
     )
 
 
-def _frames_while_few(frames: Iterable[VideoFrame]) -> list[VideoFrame] | None:
-    """All of them; None where they take more than `KEPT_BYTES`, all decoded nevertheless."""
+def _buffered_frames(frames: Iterable[VideoFrame]) -> list[VideoFrame] | None:
+    """Decode all frames; return them, or None where they take more than `BUFFERED_BYTES`."""
     kept: list[VideoFrame] | None = []
     num_bytes = 0
     for frame in frames:
         if kept is not None:
             num_bytes += _FRAME_BYTES + _PIXEL_BYTES * frame.width * frame.height
             kept.append(frame)
-            if num_bytes > KEPT_BYTES:
+            if num_bytes > BUFFERED_BYTES:
                 kept = None
     return kept
 
 
-def plain_timeline(opened: OpenVideo) -> tuple[Timeline, str, int]:
-    """The time line from decoding everything, a note on times that had to be made up, the number of keyframes."""
-    seen = _Pass()
+def sequential_timeline(opened: OpenVideo) -> tuple[Timeline, str, int]:
+    """Decode everything; return the timeline, a note on times that were made up, and the number of keyframes."""
+    seen = _SequentialPass()
     for _ in _all_frames(opened, seen):
         pass
     return *_timeline(opened, seen), seen.num_keyframes
 
 
-def _all_frames(opened: OpenVideo, seen: _Pass) -> Iterator[VideoFrame]:
-    """Every frame in display order; what does not decode is counted and passed over, as the ffmpeg program does."""
-    least_bytes = least_raw_bytes(opened.codec)
+def _all_frames(opened: OpenVideo, seen: _SequentialPass) -> Iterator[VideoFrame]:
+    """Yield every frame in display order; packets that do not decode are counted and left out, as ffmpeg does."""
+    min_bytes = min_raw_bytes(opened.codec)
     for packet in opened.packets():
-        if 0 < packet.size < least_bytes:
+        if 0 < packet.size < min_bytes:
             seen.num_errors += 1
             continue
         seen.is_encrypted = seen.is_encrypted or packet.has_sidedata("encryption_info")
         try:
             frames = opened.codec.decode(packet)
-        except (
-            av.error.InvalidDataError,
-            av.error.PatchWelcomeError,
-            av.error.UndefinedError,
-            av.error.BugError,
-        ):
-            seen.num_errors += 1
-            continue
-        except (av.error.ArgumentError, av.error.EOFError):
+        except _PACKET_ERRORS:
             seen.num_errors += 1
             continue
         for frame in frames:
@@ -172,7 +147,7 @@ def _all_frames(opened: OpenVideo, seen: _Pass) -> Iterator[VideoFrame]:
             yield frame
 
 
-def _timeline(opened: OpenVideo, seen: _Pass) -> tuple[Timeline, str]:
+def _timeline(opened: OpenVideo, seen: _SequentialPass) -> tuple[Timeline, str]:
     if not seen.pts:
         _lose_without_frames(opened, seen)
     starts_us, note = frame_times(seen.pts, seen.dts, opened.time_base, opened.frame_rate)
@@ -183,7 +158,7 @@ def _timeline(opened: OpenVideo, seen: _Pass) -> tuple[Timeline, str]:
     return timeline, note
 
 
-def _lose_without_frames(opened: OpenVideo, seen: _Pass) -> None:
+def _lose_without_frames(opened: OpenVideo, seen: _SequentialPass) -> None:
     check_pixels(opened.codec.width, opened.codec.height, opened.limits)
     if seen.is_encrypted:
         lose("encrypted", "Its video samples are encrypted.")
@@ -192,95 +167,46 @@ def _lose_without_frames(opened: OpenVideo, seen: _Pass) -> None:
             "no_frames",
             f"None of its packets decoded to a frame; {seen.num_errors} gave errors.",
         )
-    lose("no_frames", "Its video stream holds not one frame.")
+    lose("no_frames", "Its video stream holds no frame.")
 
 
-def _check_not_corrupt(seen: _Pass, places: NDArray[np.int64]) -> None:
-    asked = {int(place) for place in places}
-    num_corrupt = sum(seen.corrupt[place] for place in asked)
+def _check_undamaged(seen: _SequentialPass, frame_indices: NDArray[np.int64]) -> None:
+    wanted = set(frame_indices.tolist())
+    num_corrupt = sum(seen.corrupt[frame_index] for frame_index in wanted)
     if num_corrupt:
         lose(
             "corrupt_frames",
-            f"{num_corrupt} of the {len(asked)} frames that were asked for decode with errors "
+            f"{num_corrupt} of the {len(wanted)} wanted frames decode with errors "
             f"({sum(seen.corrupt)} of {len(seen.corrupt)} in the whole video).",
         )
 
 
-class FrameStack:
-    """Stored frames for a list of frame numbers (`places`, repeats allowed), filled in any order, without copies.
-
-    Small frames wait for one another and are converted together: decoder and scaler in turn would push each other's
-    code and tables out of the processor's caches (4 % of the time of a small clip).
-    """
-
-    def __init__(self, places: Sequence[int], converter: FrameConverter, frame_size: FrameSize) -> None:
-        self._slots: dict[int, list[int]] = {}
-        for slot, place in enumerate(places):
-            self._slots.setdefault(place, []).append(slot)
-        self._converter = converter
-        side_px = frame_size.resolution
-        self.frames: NDArray[np.uint8] = np.empty((0, side_px, side_px, 3), dtype=np.uint8)
-        self._num_slots = len(places)
-        self._waiting: dict[int, VideoFrame] = {}
-        self._num_waiting_pixels = 0
-
-    @property
-    def missing(self) -> set[int]:
-        """Frame numbers that have not come yet."""
-        return self._slots.keys() - self._waiting.keys()
-
-    def put(self, place: int, frame: VideoFrame) -> None:
-        """Take the decoded frame number `place`; when the last one has come, all are converted into their slots.
-
-        Raises:
-            VideoLost: too_many_pixels; unreadable, for a video whose pictures change their shape in the middle.
-        """
-        self._waiting[place] = frame
-        self._num_waiting_pixels += frame.width * frame.height
-        if self._num_waiting_pixels > _MOST_WAITING_PIXELS or len(self._waiting) == len(self._slots):
-            for number, waiting in self._waiting.items():
-                self._convert(number, waiting)
-            self._waiting.clear()
-            self._num_waiting_pixels = 0
-
-    def _convert(self, place: int, frame: VideoFrame) -> None:
-        shape = self._converter.frame_shape(frame)
-        if not len(self.frames):
-            self.frames = np.empty((self._num_slots, *shape), dtype=np.uint8)
-        if self.frames.shape[1:] != shape:
-            lose("unreadable", f"Its frames change their shape in the middle: {self.frames.shape[1:]}, {shape}.")
-        first, *others = self._slots.pop(place)
-        picture = self._converter.convert(frame, self.frames[first])
-        if picture.base is not self.frames:
-            self.frames[first] = picture
-        for other in others:
-            self.frames[other] = self.frames[first]
-
-
-def _fill(opened: OpenVideo, frames: Iterable[VideoFrame], places: Sequence[int], frame_size: FrameSize) -> FrameStack:
+def _fill(
+    opened: OpenVideo, frames: Iterable[VideoFrame], frame_indices: Sequence[int], frame_size: FrameSize
+) -> FrameStack:
     converter = FrameConverter(frame_size, opened.stream.sample_aspect_ratio, opened.limits)
-    stack = FrameStack(places, converter, frame_size)
+    stack = FrameStack(frame_indices, converter, frame_size)
     missing = stack.missing
     if not missing:
         return stack
-    for place, frame in enumerate(frames):
-        if place in missing:
-            stack.put(place, frame)
-            missing.remove(place)
+    for frame_index, frame in enumerate(frames):
+        if frame_index in missing:
+            stack.put(frame_index, frame)
+            missing.remove(frame_index)
         if not missing:
             return stack
     return lose("unreadable", "Decoding it twice gave different numbers of frames.")
 
 
-def reference_frames(
+def decode_frames_sequentially(
     video: VideoSource,
     timestamps_us: Sequence[int],
     frame_size: FrameSize,
     limits: Limits = DEFAULT_LIMITS,
 ) -> DecodedFrames:
-    """The frames shown at `timestamps_us`, in that order, repeats allowed, from decoding the whole video.
+    """Return the frames shown at `timestamps_us`, which may repeat, by sequential decode.
 
     Raises:
-        VideoLost: when the video, or a frame that was asked for, cannot be had.
+        VideoLost: the video, or a wanted frame, cannot be decoded.
     """
-    return decode_plainly(video, lambda _timeline: timestamps_us, frame_size, limits, note="")
+    return decode_sequentially(video, lambda _timeline: timestamps_us, frame_size, limits, note="")

@@ -1,4 +1,4 @@
-"""The packet index: what a video holds, frame by frame, without decoding any."""
+"""Index a video: find out which frames its packets show, and when, without decoding any."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 from video_assets.domain.geometry import round_half_up
 from video_assets.domain.sampling import Timeline
 from video_assets.media.index.bitstream import (
-    RESTARTABLE,
+    SEEKABLE,
     is_bidirectional,
     is_shown,
-    least_raw_bytes,
-    may_be_in_packet_order,
+    may_be_reordered,
+    min_raw_bytes,
     starts_cleanly,
 )
-from video_assets.media.index.clock import (
+from video_assets.media.index.mp4_sample_table import SampleTable, read_sample_table
+from video_assets.media.index.packets import NO_TICK, DemuxedPackets, IndexNotTrusted, TableNotTrusted
+from video_assets.media.index.parameter_sets import ActiveParameters, ParameterKey, parameters_in_packet
+from video_assets.media.index.presentation_times import (
     JUMP_BACK,
     check_order,
     frames_by_dts,
@@ -26,21 +29,20 @@ from video_assets.media.index.clock import (
     ticks_to_us,
     timeline_of,
 )
-from video_assets.media.index.mp4_table import SampleTable, read_sample_table
-from video_assets.media.index.packets import NO_TICK, IndexNotTrusted, Packets, TableNotTrusted
-from video_assets.media.index.parameters import ParameterKey, ParametersInForce, carried_parameters
-from video_assets.media.open.video import OpenVideo, check_length, lose
+from video_assets.media.open.losses import check_length, lose
+from video_assets.media.open.video import OpenVideo
 
 OTHER_FIRST_FRAME: Final = "The first frame is not the one that its index lists."
 
-HELD_BYTES: Final = 48 * 2**20
-"""Packets of videos up to this size are kept from indexing to decoding: no second reading, no seek to get wrong."""
+MAX_BYTES_IN_MEMORY: Final = 48 * 2**20
+"""Packets of videos up to this size stay in memory for decoding, which then neither reads nor seeks."""
 
 _EXTRADATA_CHANGES: Final = frozenset({"flv", "mov,mp4,m4a,3gp,3g2,mj2"})
-"""Containers that may give another header with a packet in the middle. Asking every packet costs 0.4 us each."""
+"""Containers that may give a new header with a packet in the middle. Asking costs 0.4 us per packet."""
 
-_PARTS_ARE_SOUGHT: Final = frozenset({"h264", "hevc"})
-"""If a keyframe lacks parameters, not even the rest may be trusted: who decodes a part reads nothing before it."""
+_RANGE_CODECS: Final = frozenset({"h264", "hevc"})
+"""Codecs of which a time range may be indexed alone. Nothing before the range is then read, so every keyframe has to
+bring the active parameters; where one does not, no keyframe of the video is trusted."""
 
 _PALETTE: Final = "Its palette comes with one packet, once."
 _CUT_SHORT: Final = "A packet is cut short."
@@ -49,124 +51,128 @@ _PACKET_ORDER: Final = "Its times are in the order of its packets, which is not 
 
 @dataclass(slots=True)
 class PacketIndex:
-    """The packets of one stream in decode order, and the frames that they will show.
+    """The packets of one stream in decode order, and the frames that they show in display order.
 
-    `pts`, `dts`, `sizes`: (N,) int64 a packet, times in ticks or NO_TICK. `restarts`: (K,) numbers of the packets
-    at which decoding may begin, the first of the stream included (`is_from_table`: not yet seen, but
-    flagged as keyframes; `carried_at_first`: the parameters that the first packet carries, and each of them has to). Of
-    a part of a video that does not begin where the stream does (`begins_stream`), packets are numbered from the part's
-    first on. `frame_ticks`: (F,) int64, when each frame appears, in display order; `frame_packets`: (F,) the number of
-    the packet that brings it.
+    `pts`, `dts`, `sizes`: (N,) int64, one per packet; times in ticks, or NO_TICK.
+    `seek_points`: (K,) numbers of the packets at which decoding may begin, the first one included.
+    `frame_ticks`: (F,) int64, when each frame appears. `frame_packets`: (F,) the number of the packet that brings it.
+    `packets`: the packets themselves where they take little memory.
+    `is_from_table`: the index comes from an mp4's sample table. Its seek points are flagged as keyframes but were not
+    looked at; each has to carry the `first_packet_parameters`, those that the first packet carries.
+    `has_first_packet`: False for a time range that begins later; packets are then numbered from the range's first.
     """
 
     pts: NDArray[np.int64]
     dts: NDArray[np.int64]
     sizes: NDArray[np.int64]
-    restarts: NDArray[np.int64]
+    seek_points: NDArray[np.int64]
     num_keyframes: int
     frame_ticks: NDArray[np.int64]
     frame_packets: NDArray[np.int64]
     timeline: Timeline
     has_pts: bool
-    held: list[av.packet.Packet] | None
+    packets: list[av.packet.Packet] | None
     is_from_table: bool = False
-    carried_at_first: frozenset[ParameterKey] = frozenset()
-    begins_stream: bool = True
+    first_packet_parameters: frozenset[ParameterKey] = frozenset()
+    has_first_packet: bool = True
 
     @property
     def num_packets(self) -> int:
-        """How many packets there are."""
+        """The number of packets."""
         return len(self.pts)
 
 
 def read_index(opened: OpenVideo, *, allow_table: bool = True) -> PacketIndex:
-    """What the stream holds, decoding nothing: from a long mp4's sample table, else by demuxing all of it once.
+    """Index the stream by the sample table of a long mp4, and otherwise by demuxing all packets once.
 
     Raises:
-        IndexNotTrusted: when frames and packets may not correspond.
-        TableNotTrusted: the same, but demuxing (`allow_table=False`) may still do.
+        IndexNotTrusted: frames and packets may not correspond.
+        TableNotTrusted: the sample table is not reliable; demuxing (`allow_table=False`) may be.
         VideoLost: no_frames (no packet at all), too_many_frames, too_long.
     """
     table = read_sample_table(opened) if allow_table else None
     if table is not None:
         return _index_of_table(opened, table)
-    packets = _demux(opened)
-    if not packets.pts:
-        lose("no_frames", "Its video stream holds not one packet.")
-    return _index_of_packets(opened, packets)
+    demuxed = _demux(opened)
+    if not demuxed.pts:
+        lose("no_frames", "Its video stream holds no packet.")
+    return _index_of_packets(opened, demuxed)
 
 
-def _index_of_packets(opened: OpenVideo, packets: Packets) -> PacketIndex:
-    pts, dts = np.array(packets.pts, dtype=np.int64), np.array(packets.dts, dtype=np.int64)
-    if not packets.restarts or packets.restarts[0] != 0:
+def _index_of_packets(opened: OpenVideo, demuxed: DemuxedPackets) -> PacketIndex:
+    pts, dts = np.array(demuxed.pts, dtype=np.int64), np.array(demuxed.dts, dtype=np.int64)
+    if not demuxed.seek_points or demuxed.seek_points[0] != 0:
         raise IndexNotTrusted("Its first packet is not a keyframe.")
-    shown = np.flatnonzero(np.array(packets.shown, dtype=bool))
+    shown = np.flatnonzero(np.array(demuxed.shown, dtype=bool))
     known_dts = dts[dts != NO_TICK]
     if (known_dts[1:] < known_dts[:-1]).any():
         raise IndexNotTrusted(JUMP_BACK)
     has_pts = bool((pts[shown] != NO_TICK).all())
-    restarts = np.array(packets.restarts, dtype=np.int64)
-    if packets.has_palette:  # given once: to who reads the packet again, no more
-        if packets.held is None:
+    seek_points = np.array(demuxed.seek_points, dtype=np.int64)
+    if demuxed.has_palette:  # it comes once, and not again when the packet is read again
+        if demuxed.packets is None:
             raise IndexNotTrusted(_PALETTE)
-        restarts = restarts[:1]
+        seek_points = seek_points[:1]
     if has_pts:
-        ticks, brought_by = frames_by_pts(pts, shown, restarts)
+        ticks, frame_packets = frames_by_pts(pts, shown, seek_points)
     else:
-        ticks, brought_by = frames_by_dts(opened, packets, dts)
+        ticks, frame_packets = frames_by_dts(opened, demuxed, dts)
     return PacketIndex(
         pts=pts,
         dts=dts,
-        sizes=np.array(packets.sizes, dtype=np.int64),
-        restarts=restarts,
-        num_keyframes=packets.num_keyframes,
+        sizes=np.array(demuxed.sizes, dtype=np.int64),
+        seek_points=seek_points,
+        num_keyframes=demuxed.num_keyframes,
         frame_ticks=ticks,
-        frame_packets=brought_by,
-        timeline=_timeline(opened, ticks, packets.last_duration),
+        frame_packets=frame_packets,
+        timeline=_timeline(opened, ticks, demuxed.last_duration),
         has_pts=has_pts,
-        held=packets.held,
+        packets=demuxed.packets,
     )
 
 
 def _index_of_table(opened: OpenVideo, table: SampleTable) -> PacketIndex:
-    """The first packet tells how far an edit list shifts all times."""
-    opened.packets_read = None  # from here on the file is read at many places
-    first = next(iter(opened.demux()))
+    opened.packets_read = None  # only parts of the file are read from here on
+    first = next(iter(opened.demux()))  # its times tell how far an edit list shifts all times
     if first.pts is None or first.dts is None or first.size != int(table.sizes[0]):
         raise TableNotTrusted("Its first packet is not the one of its sample table.")
-    if first.has_sidedata("palette"):
-        raise TableNotTrusted(_PALETTE)
-    if int(table.sizes.min()) < least_raw_bytes(opened.codec):
-        raise TableNotTrusted(_CUT_SHORT)
     pts = table.pts + (first.pts - int(table.pts[0]))
     order = np.argsort(pts, kind="stable")
-    if order[0] != 0:
-        raise TableNotTrusted("Frames are shown before its first keyframe.")
-    if (pts[order][1:] == pts[order][:-1]).any():
-        raise TableNotTrusted("Its packets' times repeat.")
+    _check_table(opened, table, first, order)
     codec = opened.codec.codec.canonical_name
-    if may_be_in_packet_order(opened.codec) and (order[1:] > order[:-1]).all():
-        raise TableNotTrusted(_PACKET_ORDER)  # unless it has no B pictures, which reading all packets will tell
-    restarts = table.keyframes if codec in RESTARTABLE else table.keyframes[:1]
+    seek_points = table.keyframes if codec in SEEKABLE else table.keyframes[:1]
     try:
-        _check_beginning(codec, first, opened.codec.extradata)
-        check_order(pts, order, np.arange(len(pts)), restarts)
+        _check_first_packet(codec, first, opened.codec.extradata)
+        check_order(pts, order, np.arange(len(pts)), seek_points)
     except IndexNotTrusted as error:
         raise TableNotTrusted(str(error)) from error
     return PacketIndex(
         pts=pts,
         dts=table.dts + (first.dts - int(table.dts[0])),
         sizes=table.sizes,
-        restarts=restarts,
+        seek_points=seek_points,
         num_keyframes=len(table.keyframes),
         frame_ticks=pts[order],
         frame_packets=order,
         timeline=_timeline(opened, pts[order], int(table.durations[order[-1]])),
         has_pts=True,
-        held=None,
+        packets=None,
         is_from_table=True,
-        carried_at_first=frozenset(carried_parameters(codec, first, opened.codec.extradata)),
+        first_packet_parameters=frozenset(parameters_in_packet(codec, first, opened.codec.extradata)),
     )
+
+
+def _check_table(opened: OpenVideo, table: SampleTable, first: av.packet.Packet, order: NDArray[np.int64]) -> None:
+    if first.has_sidedata("palette"):
+        raise TableNotTrusted(_PALETTE)
+    if int(table.sizes.min()) < min_raw_bytes(opened.codec):
+        raise TableNotTrusted(_CUT_SHORT)
+    if order[0] != 0:
+        raise TableNotTrusted("Frames are shown before its first keyframe.")
+    if (np.diff(table.pts[order]) == 0).any():
+        raise TableNotTrusted("Its packets' times repeat.")
+    if may_be_reordered(opened.codec) and (order[1:] > order[:-1]).all():
+        raise TableNotTrusted(_PACKET_ORDER)  # right only without B pictures, which only reading all packets tells
 
 
 def _timeline(opened: OpenVideo, ticks: NDArray[np.int64], last_duration: int) -> Timeline:
@@ -181,75 +187,76 @@ def _timeline(opened: OpenVideo, ticks: NDArray[np.int64], last_duration: int) -
     return timeline
 
 
-def _check_beginning(codec: str, first: av.packet.Packet, extradata: bytes | None) -> None:
-    """FFmpeg shows nothing of H.264 that was cut inside a refresh until the pictures are whole again."""
+def _check_first_packet(codec: str, first: av.packet.Packet, extradata: bytes | None) -> None:
+    """Refuse H.264 that was cut in the middle of a refresh: FFmpeg shows no frame until the refresh is complete."""
     if codec == "h264" and not starts_cleanly(codec, first, extradata):
         raise IndexNotTrusted("Its first packet is not a clean beginning.")
 
 
-class _Beginnings:
-    """Tells at which keyframes decoding may begin, looking at all of them in turn."""
+class _SeekPointFinder:
+    """Finds the keyframes at which decoding may begin. It has to see every keyframe, in order."""
 
     def __init__(self, codec: str, extradata: bytes | None) -> None:
         self._codec = codec
         self._extradata = extradata
-        self._parameters = ParametersInForce(codec, extradata)
+        self._parameters = ActiveParameters(codec, extradata)
         self.has_palette = False
 
-    def are_at(self, keyframe: av.packet.Packet, number: int) -> bool:
-        """Whether it may at this packet; at the first it has to."""
+    def is_seek_point(self, keyframe: av.packet.Packet, number: int) -> bool:
+        """Return whether decoding may begin at this packet; at the first one it has to."""
         if number == 0 or self._codec == "rawvideo":
             self.has_palette = self.has_palette or keyframe.has_sidedata("palette")
-        has_parameters = self._parameters.are_brought_by(keyframe, is_first=number == 0)
+        has_parameters = self._parameters.are_in(keyframe, is_first=number == 0)
         if number == 0:
-            _check_beginning(self._codec, keyframe, self._extradata)
+            _check_first_packet(self._codec, keyframe, self._extradata)
             return True
-        if self._codec not in RESTARTABLE or not starts_cleanly(self._codec, keyframe, self._extradata):
+        if self._codec not in SEEKABLE or not starts_cleanly(self._codec, keyframe, self._extradata):
             return False
-        if not has_parameters and self._codec in _PARTS_ARE_SOUGHT:
+        if not has_parameters and self._codec in _RANGE_CODECS:
             raise IndexNotTrusted("Its codec's parameters change, and a keyframe does not repeat them.")
         return has_parameters
 
 
-class _PacketOrder:
-    """Finds out videos whose times say that every picture is shown in its packet's turn, while some are B pictures.
+class _PacketOrderCheck:
+    """Refuses a video that has B pictures although its times are in the order of its packets: its times are wrong.
 
-    Single frames would not show it: B pictures that nobody wants are skipped, and one alone precedes nothing.
+    Decoding single frames would not reveal it: unwanted B pictures are skipped, and a single one precedes nothing.
     """
 
     def __init__(self, codec: VideoCodecContext) -> None:
         self._codec = codec.codec.canonical_name
         self._extradata = codec.extradata
         self._has_bidirectional = False
-        self.is_kept = may_be_in_packet_order(codec)
+        self.may_fail = may_be_reordered(codec)
 
     def look_at(self, packet: av.packet.Packet, *, is_later: bool) -> None:
-        """Where pictures are reordered, the first few packets tell; `is_kept` is then false."""
-        self.is_kept = is_later
+        """Look at the next packet. `may_fail` turns false once its time shows that frames are reordered."""
+        self.may_fail = is_later
         if not self._has_bidirectional:
             self._has_bidirectional = is_bidirectional(self._codec, packet, self._extradata)
 
     def check(self) -> None:
-        if self.is_kept and self._has_bidirectional:
+        """Raise an `IndexNotTrusted` if the packets that were looked at have wrong times."""
+        if self.may_fail and self._has_bidirectional:
             raise IndexNotTrusted(_PACKET_ORDER)
 
 
-def _demux(opened: OpenVideo) -> Packets:
-    """Every packet of the stream; their data is kept while it is small."""
-    found = Packets()
+def _demux(opened: OpenVideo) -> DemuxedPackets:
+    """Read every packet of the stream; the packets stay in memory while they are small."""
+    found = DemuxedPackets()
     codec = opened.codec.codec.canonical_name
     extradata = opened.codec.extradata
-    beginnings = _Beginnings(codec, extradata)
-    least_bytes = least_raw_bytes(opened.codec)
+    finder = _SeekPointFinder(codec, extradata)
+    min_bytes = min_raw_bytes(opened.codec)
     may_change = opened.container_name in _EXTRADATA_CHANGES
-    packet_order = _PacketOrder(opened.codec)
-    held_bytes = 0
+    packet_order = _PacketOrderCheck(opened.codec)
+    num_bytes = 0
     latest = NO_TICK
     for packet in opened.demux():
         if opened.packets_read is not None:
             opened.packets_read.append(packet)
         size = packet.size
-        if not size:  # what PyAV appends to empty the decoder, or an empty sample, which shows nothing
+        if not size:  # PyAV's last packet, which flushes the decoder, or an empty sample, which shows nothing
             continue
         number = len(found.pts)
         if number >= opened.limits.max_frames:
@@ -259,29 +266,29 @@ def _demux(opened: OpenVideo) -> Packets:
         found.dts.append(NO_TICK if dts is None else dts)
         found.sizes.append(size)
         found.shown.append(not packet.is_discard and is_shown(codec, packet))
-        if packet.is_corrupt or size < least_bytes:
+        if packet.is_corrupt or size < min_bytes:
             raise IndexNotTrusted(_CUT_SHORT)
         if may_change and number and _changes_extradata(packet, extradata):
             raise IndexNotTrusted("Its codec's header changes in the middle.")
         if packet.is_keyframe:
             found.num_keyframes += 1
-            if beginnings.are_at(packet, number):
-                found.restarts.append(number)
-        if packet_order.is_kept:
+            if finder.is_seek_point(packet, number):
+                found.seek_points.append(number)
+        if packet_order.may_fail:
             packet_order.look_at(packet, is_later=found.pts[-1] > latest)
         if found.pts[-1] >= latest:
             latest, found.last_duration = found.pts[-1], packet.duration or 0
-        if found.held is not None:
-            held_bytes += size
-            found.held.append(packet)
-            if held_bytes > HELD_BYTES:
-                found.held = opened.packets_read = None
+        if found.packets is not None:
+            num_bytes += size
+            found.packets.append(packet)
+            if num_bytes > MAX_BYTES_IN_MEMORY:
+                found.packets = opened.packets_read = None
     opened.is_read_to_end = True
     packet_order.check()
-    found.has_palette = beginnings.has_palette
+    found.has_palette = finder.has_palette
     return found
 
 
 def _changes_extradata(packet: av.packet.Packet, extradata: bytes | None) -> bool:
-    """Whether the container gives another header with this packet; FLV may repeat the same one."""
+    """Return whether a packet brings another header; FLV may repeat the same one."""
     return packet.has_sidedata("new_extradata") and bytes(packet.get_sidedata("new_extradata")) != extradata

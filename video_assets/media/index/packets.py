@@ -1,4 +1,4 @@
-"""What demuxing a video tells of its packets, and that it may tell too little."""
+"""Hold what demuxing a video tells about its packets, and the errors for where it tells too little."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -6,31 +6,35 @@ from typing import Final
 from av.packet import Packet
 
 NO_TICK: Final = -(2**63)
-"""A time that the container does not give (FFmpeg's AV_NOPTS_VALUE)."""
+"""The value of a time that the container does not give (FFmpeg's AV_NOPTS_VALUE)."""
 
 
 class IndexNotTrusted(Exception):
-    """The packets do not tell which frames there are; the message says why, as a sentence for `note`."""
+    """The packets do not tell which frames there are. The message says why, as a sentence for `note`."""
 
 
 class FrameDamaged(IndexNotTrusted):
-    """What was decoded has errors. Another index would not mend them."""
+    """Decoding gave errors. Another index would not help."""
 
 
 class TableNotTrusted(IndexNotTrusted):
-    """The sample table does not; reading all packets may."""
+    """The mp4's sample table does not tell it; reading all packets may."""
 
 
 @dataclass(slots=True)
-class Packets:
-    """What demuxing has collected so far."""
+class DemuxedPackets:
+    """What is known of the packets that were demuxed so far, one entry per packet in each of the first four lists.
+
+    `seek_points` are the numbers of the packets at which decoding may begin. `packets` are the packets themselves, or
+    None once they took too much memory.
+    """
 
     pts: list[int] = field(default_factory=list)
     dts: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     shown: list[bool] = field(default_factory=list)
-    restarts: list[int] = field(default_factory=list)
+    seek_points: list[int] = field(default_factory=list)
     num_keyframes: int = 0
-    has_palette: bool = False  # colours that came with a packet, beside its data
-    last_duration: int = 0
-    held: list[Packet] | None = field(default_factory=list)
+    has_palette: bool = False  # the colours came with a packet, beside its data
+    last_duration: int = 0  # of the packet that is shown last
+    packets: list[Packet] | None = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Which container formats are opened, and what FFmpeg is given to tell them apart: first bytes and a name."""
+"""List the container formats that are opened, and detect the usual ones from their first bytes."""
 
 import io
 import re
@@ -9,12 +9,12 @@ CONTAINERS = (
     "kux,asf,asf_o,ogg,mxf,yuv4mpegpipe,gif,apng,webp,webp_pipe,nut,rm,dv,h261,h263,dirac,vc1,vc1test,cavsvideo,avs2,"
     "avs3,evc,amv,wtv,gxf,lxf,nsv,nuv,pva,ty,dhav,film_cpk,flic,smk,bink,roq,swf,ivr,rpl,mtv,pmp,cine"
 )
-"""Formats that hold video in one file. Left out on purpose: whatever names other files or places (hls, dash, concat,
-imf, sdp, rtsp, image2 sequences, lavfi, devices) and still pictures."""
+"""Formats that hold a video in one file. Formats that name other files or places (hls, dash, concat, imf, sdp, rtsp,
+image2 sequences, lavfi, devices) are left out on purpose, and so are still pictures."""
 
 
 class NamedBytes(io.BytesIO):
-    """A small file's bytes; FFmpeg's guesses see its name as they see a large one's."""
+    """The bytes of a small file, with its name, which FFmpeg uses to guess the format."""
 
     def __init__(self, name: str, data: bytes) -> None:
         super().__init__(data)
@@ -22,14 +22,14 @@ class NamedBytes(io.BytesIO):
 
 
 _STILL_NAMES: Final = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
-_NEXT_PICTURE: Final = re.compile(rb"\xff\xd9\x00{0,64}\xff\xd8\xff")
-_LOOKED_AT_BYTES: Final = 16 * 2**20
+_NEXT_JPEG: Final = re.compile(rb"\xff\xd9\x00{0,64}\xff\xd8\xff")
+_SEARCHED_BYTES: Final = 16 * 2**20
 
 
-def evident_format(file: BinaryIO) -> str | None:
-    """The demuxer that FFmpeg is certain to choose, by its full name; None: let FFmpeg ask all of them (65 us).
+def detect_format(file: BinaryIO) -> str | None:
+    """Return the full name of the demuxer that FFmpeg would choose; None lets FFmpeg try all of them (65 us).
 
-    Motion JPEG without a container is what FFmpeg takes for still pictures, which are refused: see `_is_motion_jpeg`.
+    Motion JPEG without a container is named here because FFmpeg takes it for still pictures, which are refused.
     """
     head = file.read(256) or b""
     file.seek(0)
@@ -45,11 +45,8 @@ def evident_format(file: BinaryIO) -> str | None:
 
 
 def _is_motion_jpeg(file: BinaryIO, head: bytes) -> bool:
-    """Pictures in a row by the file's name, by two more behind the first one, or as cameras send them over HTTP.
-
-    A photo may hold two pictures as well, the second for the other eye or for a brighter screen. FFmpeg's own demuxer
-    of the HTTP kind (mpjpeg) takes the last boundary for an error; the one for a bare stream passes over all of them.
-    """
+    """Return whether a file holds JPEG pictures in a row, by its name, its content or the headers of a camera."""
+    # FFmpeg's demuxer for HTTP cameras (mpjpeg) fails at the last boundary; the one for bare streams skips boundaries.
     if head.lstrip()[:2] == b"--":
         return b"content-type: image/jpeg" in head.lower()
     name = str(getattr(file, "name", "")).lower()
@@ -57,6 +54,7 @@ def _is_motion_jpeg(file: BinaryIO, head: bytes) -> bool:
         return False
     if name.endswith((".mjpeg", ".mjpg")):
         return True
-    begin = file.read(_LOOKED_AT_BYTES) or b""
+    begin = file.read(_SEARCHED_BYTES) or b""
     file.seek(0)
-    return len(_NEXT_PICTURE.findall(begin)) >= 2
+    # One more picture is not enough: a photo may hold a second one, for the other eye or a brighter screen.
+    return len(_NEXT_JPEG.findall(begin)) >= 2

@@ -1,1 +1,1 @@
-"""Decoding processes: a video that crashes, hangs or takes too much memory costs its own clip only."""
+"""Run decoding in processes: a video that crashes, hangs or takes too much memory costs that one clip."""

@@ -1,8 +1,8 @@
-"""The pool of decoding processes: a video that crashes, hangs or swallows memory costs that one clip.
+"""Decode clips in a pool of processes: a video that crashes, hangs or takes too much memory costs that one clip.
 
-Pebble, because it is the well-kept library that both limits the time of a task and survives the death of a worker
-(loky and concurrent.futures give up the whole pool). Each worker has a pebble pool of its own: within one pool the
-workers share a pipe and its locks, and one killed while it sends would stop or garble the others.
+No library fits. concurrent.futures and loky give up the whole pool when one process dies. In pebble, processes share a
+pipe and its locks, and one that is killed while it sends stops or garbles the others; and what `multiprocessing` starts
+imports the program's main module, thus Dagster or TensorFlow.
 """
 
 import collections
@@ -21,8 +21,8 @@ from typing import Any, Generic, Self, TypeVar
 
 from video_assets.domain.clips import Loss
 from video_assets.domain.errors import SettingsError
-from video_assets.media.workers.process import Ending, Lane
-from video_assets.media.workers.server import DecodingContext, start_server_ahead
+from video_assets.media.workers.server import WorkerServer
+from video_assets.media.workers.slot import JobReport, WorkerSlot
 from video_assets.settings import DEFAULT_LIMITS, Limits
 
 J = TypeVar("J")
@@ -33,20 +33,19 @@ _PRELOADED = (
     "av.logging",
     "cv2",
     "numpy",
-    "pebble.pool.process",
     "video_assets.media.workers.jobs",
 )
 _LEAST_WINDOW_PER_WORKER, _MOST_WINDOW_PER_WORKER = 4, 32
 _WAITING_BYTES = 64 * 2**20
-"""What results behind one that takes long may take together: the others should not wait for it."""
+"""How much memory the results that wait for a slow one may take together."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolResult(Generic[J, R]):
-    """How one job ended: `outcome` is what the function gave, or why the video is lost.
+    """The result of one job: `outcome` is what the function returned, or why the video is lost.
 
-    `seconds` is the time that the work took, without waiting. `peak_rss_bytes` is the largest resident memory
-    of the process so far, 0 where it took its figures with it. `attempts` is 1 unless a process was lost.
+    `seconds` is how long the function ran. `peak_rss_bytes` is the largest resident memory of the process so far; 0 if
+    it did not live to tell. `attempts` is 1 unless a process was lost.
     """
 
     job: J
@@ -56,22 +55,17 @@ class PoolResult(Generic[J, R]):
     attempts: int
 
 
-def start_ahead(modules: Sequence[str]) -> None:
-    """Begin to load what decoding processes need, for the first pool of these `modules` that is opened."""
-    start_server_ahead([*_PRELOADED, *modules])
-
-
 class DecodingPool:
-    """Decoding processes behind a lazy, ordered map. To be used in a `with` statement; afterwards no process is left.
+    """Decoding processes behind a lazy, ordered map, for use in a `with` statement; afterwards no process is left.
 
-    The processes start with the first job, from a server that has av, cv2, numpy and the function's module loaded.
-    They import nothing of the main module, so neither dagster nor tensorflow.
+    Entering the `with` statement starts a server, which loads av, cv2, numpy and the pool's modules while the program
+    goes on: open a pool early. The processes are forked with the first jobs.
     """
 
     def __init__(self, num_workers: int, limits: Limits = DEFAULT_LIMITS, modules: Sequence[str] = ()) -> None:
-        """Take up to `num_workers` processes; each job gets `limits.clip_seconds` and `limits.memory_bytes`.
+        """Prepare up to `num_workers` processes; each job gets `limits.clip_seconds` and `limits.memory_bytes`.
 
-        `modules` are loaded once, before the processes are made: those of functions that will be mapped later.
+        `modules` are those of functions that will be mapped; they are loaded once, before the processes are forked.
 
         Raises:
             SettingsError: fewer than one worker.
@@ -79,12 +73,12 @@ class DecodingPool:
         if num_workers < 1:
             raise SettingsError(f"workers is {num_workers}; at least 1 process is needed to decode videos")
         self._num_workers = num_workers
-        self._limits = limits
-        self._modules = tuple(modules)
         self._closed = False
-        self._lanes: list[Lane] = []
-        self._idle_lanes: queue.SimpleQueue[Lane] = queue.SimpleQueue()
-        self._context: DecodingContext | None = None
+        self._server = WorkerServer([*_PRELOADED, *modules])
+        self._slots = [WorkerSlot(self._server, limits) for _ in range(num_workers)]
+        self._idle_slots: queue.SimpleQueue[WorkerSlot] = queue.SimpleQueue()
+        for slot in self._slots:
+            self._idle_slots.put(slot)
         self._threads = ThreadPoolExecutor(num_workers, thread_name_prefix="decoding")
 
     def map(
@@ -94,23 +88,20 @@ class DecodingPool:
         *,
         window: int | None = None,
     ) -> Generator[PoolResult[J, R], None, None]:
-        """The results of `function(job)`, lazily and in the order of the jobs.
+        """Yield the results of `function(job)` in the order of the jobs.
 
-        At most `window` jobs are taken from `jobs` ahead of the result being consumed, so that memory stays
-        bounded while the consumer is slow; workers go on meanwhile. The default is 4 for each worker, or up to 32
-        of results so small that so many take no more than 64 MB.
-
-        A `VideoLost` raised by the function becomes its loss. Past `clip_seconds` of work on the job it is a
-        "timeout". Memory grown past `memory_bytes` is "out_of_memory"; it is tried again first if the process
-        was not fresh. A process that dies is "crashed" once it happened twice for this job, since the first may
-        have been the doing of somebody else. Any other exception is a bug and is raised here, with a note that
-        names the job.
+        A `VideoLost` that the function raises becomes the job's loss. A job that takes longer than `clip_seconds` is
+        lost as "timeout", one that needs more than `memory_bytes` as "out_of_memory", and one whose process dies as
+        "crashed". Before that, a job gets a fresh process: for lack of memory if the first process had other jobs
+        before, and after a first crash, which may have had another cause. Any other exception is a bug: it is raised
+        here, with a note that names the job.
 
         Args:
-            function: Defined at the top level of an importable module, not in a script that runs as `__main__`.
-                It is called in another process; the job, the result and the function itself are pickled.
-            jobs: Consumed in the calling thread.
-            window: At least 1.
+            function: A function at the top level of an importable module, not of a script. It is pickled, as are the
+                job and the result.
+            jobs: The jobs. They are consumed in the calling thread, at most `window` of them before their results are.
+            window: How many jobs may be under way, at least 1. By default 4 per worker, or up to 32 where so many
+                results take no more than 64 MB.
 
         Raises:
             BrokenProcessPool: processes end before they begin to work, three times in a row.
@@ -119,10 +110,11 @@ class DecodingPool:
             raise ValueError(f"window is {window}; at least 1 job must be under way")
         if self._closed:
             raise RuntimeError("this pool of decoding processes is closed")
-        self._open(_module_of(function))
+        _check_importable(function)
         return self._results(function, iter(jobs), window)
 
     def __enter__(self) -> Self:
+        self._server.start()
         return self
 
     def __exit__(
@@ -136,27 +128,18 @@ class DecodingPool:
     def close(self) -> None:
         """End all processes, whatever they do. Safe to call twice."""
         self._closed = True
-        for lane in self._lanes:
-            lane.stop()
+        for slot in self._slots:
+            slot.stop()
         self._threads.shutdown(wait=True, cancel_futures=True)
-        for lane in self._lanes:
-            lane.join()
-        if self._context is not None:
-            self._context.stop_server()
-
-    def _open(self, module: str) -> None:
-        if self._context is not None:
-            return
-        self._context = DecodingContext([*_PRELOADED, *self._modules, module])
-        self._lanes = [Lane(self._context, self._limits) for _ in range(self._num_workers)]
-        for lane in self._lanes:
-            self._idle_lanes.put(lane)
+        for slot in self._slots:
+            slot.end_worker()
+        self._server.stop()
 
     def _results(
         self, function: Callable[[J], R], jobs: Iterator[J], window: int | None
     ) -> Generator[PoolResult[J, R], None, None]:
         cancelled = threading.Event()
-        pending: collections.deque[tuple[J, Future[Ending]]] = collections.deque()
+        pending: collections.deque[tuple[J, Future[JobReport]]] = collections.deque()
         largest_bytes = 0  # of a result that has come; nothing is known before the first
         try:
             while True:
@@ -167,53 +150,47 @@ class DecodingPool:
                 if not pending:
                     return
                 job, future = pending.popleft()
-                ending = future.result()
-                if ending.answer is not None:
-                    largest_bytes = max(largest_bytes, len(ending.answer.payload))
-                yield self._result(function, job, ending)
+                report = future.result()
+                if report.answer is not None:
+                    largest_bytes = max(largest_bytes, len(report.answer.payload))
+                yield self._result(function, job, report)
         finally:
             cancelled.set()
             for _, future in pending:
                 future.cancel()
-            for lane in self._lanes:
-                lane.cancel(cancelled)
+            for slot in self._slots:
+                slot.cancel(cancelled)
 
     def _default_window(self, largest_bytes: int) -> int:
         least, most = _LEAST_WINDOW_PER_WORKER * self._num_workers, _MOST_WINDOW_PER_WORKER * self._num_workers
         return min(most, max(least, _WAITING_BYTES // largest_bytes)) if largest_bytes else least
 
-    def _run(self, request: bytes, cancelled: threading.Event) -> Ending:
-        """In one of the threads: take a lane, have the job done, give the lane back."""
-        lane = self._idle_lanes.get()
+    def _run(self, request: bytes, cancelled: threading.Event) -> JobReport:
+        """Run a job in an idle slot. One of the threads calls this."""
+        slot = self._idle_slots.get()
         try:
-            return lane.run(request, cancelled)
+            return slot.run(request, cancelled)
         finally:
-            self._idle_lanes.put(lane)
+            self._idle_slots.put(slot)
 
-    def _result(self, function: Callable[[J], R], job: J, ending: Ending) -> PoolResult[J, R]:
-        answer = ending.answer
-        outcome: Any = ending.loss
-        if answer is not None and ending.loss is None:
-            outcome = pickle.loads(answer.payload)  # noqa: S301  (pickled by our own process)
-            if answer.kind == "raised":
-                outcome.add_note(f"The job was {_name_of(function)}({job!r}).")
-                raise outcome
-        peak_rss_bytes = answer.peak_rss_bytes if answer is not None else 0
-        return PoolResult(
-            job,
-            outcome,
-            answer.seconds if answer is not None else 0.0,
-            peak_rss_bytes,
-            ending.attempts,
-        )
+    def _result(self, function: Callable[[J], R], job: J, report: JobReport) -> PoolResult[J, R]:
+        answer = report.answer
+        if answer is None:
+            assert report.loss is not None, "a job ends with an answer or a loss"
+            return PoolResult(job, report.loss, 0.0, 0, report.attempts)
+        outcome: Any = report.loss or pickle.loads(answer.payload)  # noqa: S301  (pickled by our own process)
+        if answer.kind == "raised":
+            outcome.add_note(f"The job was {_name_of(function)}({job!r}).")
+            raise outcome
+        return PoolResult(job, outcome, answer.seconds, answer.peak_rss_bytes, report.attempts)
 
 
 PoolMaker = Callable[[], AbstractContextManager[DecodingPool]]
-"""Opens a pool on demand. At the end of its `with` statement the pool is closed, or kept for the next stage."""
+"""Opens a pool, or passes on one that is open already and stays open."""
 
 
 def _innermost(function: Callable[..., object]) -> Callable[..., object]:
-    """The function behind `functools.partial`."""
+    """Return the function inside of `functools.partial`."""
     while isinstance(function, functools.partial):
         function = function.func
     return function
@@ -224,15 +201,13 @@ def _name_of(function: Callable[..., object]) -> str:
     return f"{inner.__module__}.{getattr(inner, '__qualname__', repr(inner))}"
 
 
-def _module_of(function: Callable[..., object]) -> str:
-    module = _innermost(function).__module__
-    if module == "__main__":
+def _check_importable(function: Callable[..., object]) -> None:
+    if _innermost(function).__module__ == "__main__":
         raise ValueError(
             f"{_name_of(function)} must be defined in an importable module: decoding processes have no __main__"
         )
-    return module
 
 
 def num_cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,158 +1,229 @@
-"""Start decoding processes from a server of their own, with the media modules loaded and nothing of the parent's.
+"""Fork decoding processes from a server that has the codecs loaded.
 
-A process forked from a warm server starts in about 10 ms; one that imports av, cv2 and numpy afresh in 500.
+A process forked from this server starts in about 10 ms; one that imports av, cv2 and numpy itself takes 400. The server
+is a fresh Python process: it has nothing of the program's main module, and never loads Dagster or TensorFlow.
+
+Two pairs of sockets belong to each decoding process. Requests and answers go through the first, between program and
+process. The second is a lifeline between program and server: when the program shuts it down, or dies, the server kills
+the process and answers with its exit code.
 """
 
 import contextlib
-import functools
-import io
+import ctypes
+import importlib
 import os
+import pickle
 import signal
+import socket
+import struct
+import subprocess
+import sys
 import threading
-from collections.abc import Sequence
-from multiprocessing import (
-    connection,
-    forkserver,
-    popen_forkserver,
-    reduction,
-    resource_tracker,
-    spawn,
-    util,
-)
-from multiprocessing.context import (
-    ForkServerContext,
-    ForkServerProcess,
-    set_spawning_popen,
-)
-from typing import Any
+import traceback
+from collections.abc import Generator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection
+from typing import Any, Final
 
-ENDED_WITHOUT_RESULT = 256
-"""Exit code of a process that called exit(0) in the middle of its work; beyond what a system can give."""
+from video_assets.media.workers.jobs import run_jobs
+
+_EXIT_CODE: Final = struct.Struct("i")
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
 
-_started_ahead: dict[frozenset[str], forkserver.ForkServer] = {}
+class WorkerServer:
+    """The program's side of the server. Any thread may use it."""
 
+    def __init__(self, modules: Sequence[str]) -> None:
+        """Prepare a server that loads `modules` before it forks the first process; `start` starts it."""
+        self._modules = list(dict.fromkeys(modules))
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
 
-def start_server_ahead(preload: Sequence[str]) -> None:
-    """Start a server now for the first context that wants these modules: it loads them while this process does else.
+    def start(self) -> None:
+        """Start the server, unless it is running. It loads its modules while this process goes on."""
+        with self._lock:
+            self._ensure_running()
 
-    If no context comes for it, it ends with this process.
-    """
-    key = frozenset(preload)
-    if key not in _started_ahead:
-        _started_ahead[key] = server = _new_server(preload)
-        server.ensure_running()
+    def start_worker(self, memory_bytes: int) -> "WorkerProcess":
+        """Start a decoding process whose jobs may take `memory_bytes` each.
 
-
-class _DeafServer(forkserver.ForkServer):
-    """A fork server that Ctrl-C never reaches; whoever started it ends it.
-
-    Multiprocessing's own ignores SIGINT only when its modules are loaded. Until then Ctrl-C, which goes to the whole
-    group, would end it with a traceback.
-    """
-
-    def ensure_running(self) -> None:
-        resource_tracker.ensure_running()  # here, for it unblocks the signal when it starts its process
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        try:
-            super().ensure_running()  # the mask is inherited
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _new_server(preload: Sequence[str]) -> forkserver.ForkServer:
-    server = _DeafServer()
-    server.set_forkserver_preload(list(preload))
-    return server
-
-
-class DecodingContext(ForkServerContext):
-    """A multiprocessing context whose processes come from a fork server of its own.
-
-    Two things differ from the standard forkserver context. The server is not shared, so it holds just the modules
-    named here, whatever else in this program uses multiprocessing. And a child never imports the parent's main
-    module: that would pull dagster or tensorflow into every decoding process. So work for these processes must be
-    defined in importable modules, not in a script.
-    """
-
-    def __init__(self, preload: Sequence[str]) -> None:
-        super().__init__()
-        self._server = _started_ahead.pop(frozenset(preload), None) or _new_server(preload)
-        # An attribute of this object, since the base class has `Process` on the class.
-        self.Process = functools.partial(_DecodingProcess, self._server)  # type: ignore[assignment]
-
-    def stop_server(self) -> None:
-        """End the server; on Linux its processes end with it. Harmless when it never started."""
-        internals: Any = self._server
-        pid: int | None = internals._forkserver_pid
-        if pid is None:
-            return
-        # Killed, since the polite way (closing the "alive" pipe and waiting) waits for whoever inherited that pipe.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        internals._stop()
-
-
-class _DecodingProcess(ForkServerProcess):
-    """A process of a `DecodingContext`."""
-
-    def __init__(self, server: forkserver.ForkServer, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.server: forkserver.ForkServer | None = server
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "server": None}  # the child has no use for its parent's server
-
-    def _Popen(self, process_obj: "_DecodingProcess") -> "_Launch":  # type: ignore[override]  # noqa: N802  (the name that multiprocessing calls)
-        return _Launch(process_obj)
-
-    @property
-    def exitcode(self) -> int | None:
-        """As in the base class, but never 0: these processes have no business to end by themselves.
-
-        Pebble takes 0 for a worker that ended as it should, and would wait for its result for ever.
+        Raises:
+            BrokenProcessPool: the server ended.
         """
-        code = super().exitcode
-        return ENDED_WITHOUT_RESULT if code == 0 else code
+        first_message = pickle.dumps((os.getcwd(), memory_bytes))  # noqa: PTH109  (sent as text)
+        channel, channel_of_worker = socket.socketpair()
+        lifeline, lifeline_of_server = socket.socketpair()
+        with channel_of_worker, lifeline_of_server:
+            try:
+                with self._lock:
+                    control = self._ensure_running()
+                    socket.send_fds(control, [b"+"], [channel_of_worker.fileno(), lifeline_of_server.fileno()])
+                channel.sendall(first_message)
+            except OSError as error:
+                channel.close()
+                lifeline.close()
+                raise BrokenProcessPool("the server of decoding processes ended") from error
+        return WorkerProcess(channel, lifeline)
+
+    def stop(self) -> None:
+        """End the server. Its decoding processes have to be ended first."""
+        with self._lock:
+            if self._control is not None:
+                self._control.close()
+            if self._process is not None:
+                self._process.kill()  # it may still be loading modules
+                self._process.wait()
+            self._process = self._control = None
+
+    def _ensure_running(self) -> socket.socket:
+        if self._process is not None and self._control is not None and self._process.poll() is None:
+            return self._control
+        if self._control is not None:
+            self._control.close()
+        self._control, control_of_server = socket.socketpair()
+        paths = [str(path) or os.getcwd() for path in sys.path]  # noqa: PTH109  (printed)
+        with control_of_server, _interrupts_blocked():
+            descriptor = control_of_server.fileno()
+            program = (
+                f"import sys; sys.path[:] = {paths!r}; from video_assets.media.workers.server import serve; "
+                f"serve({descriptor}, {self._modules!r})"
+            )
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", program],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[descriptor],
+                env={"SVT_LOG": "0", **os.environ},  # no greetings of the AV1 library on standard error
+            )
+        return self._control
 
 
-class _Launch(popen_forkserver.Popen):
-    """How one process is started and watched."""
+class WorkerProcess:
+    """The program's side of one decoding process. One thread asks and ends it; any thread may kill it."""
 
-    def __init__(self, process_obj: _DecodingProcess) -> None:
-        self._poll_lock = threading.Lock()
-        super().__init__(process_obj)
+    def __init__(self, channel: socket.socket, lifeline: socket.socket) -> None:
+        self._channel = channel
+        self._answers = channel.makefile("rb")
+        self._lifeline = lifeline
+        self.has_begun = False
 
-    def _launch(self, process_obj: _DecodingProcess) -> None:
-        """The method of the base class (Python 3.11 to 3.13) but for the server and the main module."""
-        server: Any = process_obj.server
-        preparation = spawn.get_preparation_data(process_obj.name)
-        preparation.pop("init_main_from_name", None)
-        preparation.pop("init_main_from_path", None)
-        message = io.BytesIO()
-        set_spawning_popen(self)
-        try:
-            reduction.dump(preparation, message)
-            reduction.dump(process_obj, message)
-        finally:
-            set_spawning_popen(None)
-        self.sentinel, write_fd = server.connect_to_new_process(self._fds)  # type: ignore[attr-defined]
-        parent_alive_fd = os.dup(write_fd)  # closed by the system when this process dies, which the child can see
-        close_fds: Any = util.close_fds  # type: ignore[attr-defined]
-        self.finalizer = util.Finalize(self, close_fds, (parent_alive_fd, self.sentinel))
-        with open(write_fd, "wb", closefd=True) as pipe:  # noqa: PTH123  (a descriptor, not a path)
-            pipe.write(message.getbuffer())
-        self.pid = forkserver.read_signed(self.sentinel)
+    def is_idle(self) -> bool:
+        """Return whether the process lives and owes no answer."""
+        return not connection.wait([self._channel], timeout=0)
 
-    def poll(self, flag: int = os.WNOHANG) -> int | None:
-        """The exit code, or None while the process runs.
+    def ask(self, request: bytes, timeout_seconds: float) -> Any:
+        """Send a request as soon as the process is ready for its first one (`has_begun`), and return the answer.
 
-        Starting any process polls all others, so several threads may come here at once. The code can be read
-        from the server's pipe only once; without the lock the thread that comes second would note 255.
+        Raises:
+            TimeoutError: no answer came in time; starting the process does not count.
+            EOFError: the process ended.
         """
-        if self.returncode is None:
-            if not connection.wait([self.sentinel], 0 if flag == os.WNOHANG else None):
-                return None
-            with self._poll_lock:
-                return super().poll(os.WNOHANG)
-        return self.returncode
+        if not self.has_begun:
+            self._receive(None)
+            self.has_begun = True
+        try:
+            self._channel.sendall(pickle.dumps(request))
+        except OSError as error:
+            raise EOFError("the decoding process ended") from error
+        return self._receive(timeout_seconds)
+
+    def kill(self) -> None:
+        """Have the process killed; a thread that waits for its answer gets an EOFError."""
+        for end, direction in ((self._lifeline, socket.SHUT_WR), (self._channel, socket.SHUT_RDWR)):
+            with contextlib.suppress(OSError):  # the other side is gone, or `end` has closed it
+                end.shutdown(direction)
+
+    def end(self) -> int:
+        """Kill the process unless it is gone, and return its exit code; minus the signal's number after a signal."""
+        self.kill()
+        exit_code = -signal.SIGKILL  # where the server was killed, its processes were killed with it
+        with contextlib.suppress(OSError, struct.error):
+            (exit_code,) = _EXIT_CODE.unpack(self._lifeline.recv(_EXIT_CODE.size))
+        self._answers.close()
+        self._channel.close()
+        self._lifeline.close()
+        return exit_code
+
+    def _receive(self, timeout_seconds: float | None) -> Any:
+        self._channel.settimeout(timeout_seconds)
+        try:
+            return pickle.load(self._answers)  # noqa: S301  (pickled by our own process)
+        except TimeoutError:
+            raise
+        except (EOFError, OSError, pickle.UnpicklingError) as error:  # the last: cut off in the middle
+            raise EOFError("the decoding process ended") from error
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Generator[None]:
+    """Block SIGINT in this thread, for a new process to inherit.
+
+    Ctrl-C goes to every process of the terminal's group. The program decides what it means, and a server that was
+    still starting would end with a traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def serve(control_descriptor: int, modules: Sequence[str]) -> None:
+    """Run the server: load `modules`, then fork processes and end them, until the program is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for module in modules:
+        with contextlib.suppress(ImportError):  # a job that needs it fails, and says why
+            importlib.import_module(module)
+    control = socket.socket(fileno=control_descriptor)
+    workers: dict[socket.socket, int] = {}  # lifeline and process id
+    while control.fileno() >= 0:
+        for ready in connection.wait([control, *workers]):
+            if isinstance(ready, socket.socket) and ready is not control:
+                _end_worker(ready, workers.pop(ready))
+            else:
+                _start_worker(control, workers)
+    for lifeline, process_id in workers.items():
+        _end_worker(lifeline, process_id)
+
+
+def _start_worker(control: socket.socket, workers: dict[socket.socket, int]) -> None:
+    """Fork a process for the two sockets that come; close `control` where the program has closed its end."""
+    _, descriptors, _, _ = socket.recv_fds(control, 1, 2)
+    if not descriptors:
+        control.close()
+        return
+    channel, lifeline = (socket.socket(fileno=descriptor) for descriptor in descriptors)
+    server_id = os.getpid()
+    process_id = os.fork()
+    if process_id:
+        channel.close()
+        workers[lifeline] = process_id
+        return
+    exit_code = 1
+    try:
+        for other in (control, lifeline, *workers):
+            other.close()
+        _die_with_server(server_id)
+        with contextlib.suppress(EOFError, ConnectionError, pickle.UnpicklingError):  # the program is gone
+            run_jobs(channel)
+        exit_code = 0
+    except BaseException:  # noqa: BLE001  (nothing may run the server's code a second time)
+        traceback.print_exc()
+    finally:
+        os._exit(exit_code)
+
+
+def _end_worker(lifeline: socket.socket, process_id: int) -> None:
+    os.kill(process_id, signal.SIGKILL)  # without effect on one that ended: it keeps its number until it is waited for
+    _, status = os.waitpid(process_id, 0)
+    with lifeline, contextlib.suppress(OSError):  # the program is gone
+        lifeline.sendall(_EXIT_CODE.pack(os.waitstatus_to_exitcode(status)))
+
+
+def _die_with_server(server_id: int) -> None:
+    """Have the kernel kill this process when the server is killed, which could then not end it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != server_id:  # it was killed before the line above
+        os._exit(1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from video_assets.domain.checks import frame_mse, misplaced_frame, psnr_from_mse
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
-from video_assets.media.decode.sequential import reference_frames
+from video_assets.media.decode.sequential import decode_frames_sequentially
 from video_assets.media.images import decode_image, encode_image, encode_images, scaled_to_height
 from video_assets.settings import Limits
 from video_assets.storage.remote_files import locate_video
@@ -66,7 +66,7 @@ def compare_with_source(job: SourceComparison) -> ComparisonResult:
         is_looped = encoding.short_clip == "loop" and encoding.sampling in ("uniform", "segments")
         if not is_looped:
             return ComparisonResult(0.0, "its times go backwards")
-    source = reference_frames(
+    source = decode_frames_sequentially(
         locate_video(job.path), job.timestamps_us, FrameSize(encoding.resize, encoding.resolution), job.limits
     )
     repeats = len(job.timestamps_us) - len(set(job.timestamps_us))

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from video_assets.domain.clips import ListedFile, Loss, VideoLost
 from video_assets.domain.errors import StorageFailed
-from video_assets.media.open.video import VideoFacts
-from video_assets.media.probe import probe_video
+from video_assets.media.probe import VideoFacts, probe_video
 from video_assets.settings import Limits
 from video_assets.storage.addresses import stat_file
 from video_assets.storage.remote_files import content_identity, locate_video

@@ -9,12 +9,12 @@ import numpy as np
 from video_assets.domain.clips import Loss
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.forecast import TriedClip, spread_places
-from video_assets.domain.limits import Limits
 from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.plan.stage import PlanReport
 from video_assets.pipeline.plan.table import planned_clips
 from video_assets.pipeline.shards.encode import ClipJob, decode_job, encode_decoded, unchanged_video
 from video_assets.pipeline.shards.stage import known_timelines
+from video_assets.settings import Limits
 from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import MANIFEST

@@ -14,9 +14,10 @@ from video_assets.domain.geometry import FrameSize
 from video_assets.domain.plan import PlannedClip
 from video_assets.domain.sampling import KnownTimeline, Timeline, choose_timestamps, span_us
 from video_assets.media.decode.audio import decode_audio
-from video_assets.media.decode.clips import Choose, DecodedFrames, NotTogether, decode_clip, decode_spans
-from video_assets.media.images import KnownImages, clip_signature, encode_images
-from video_assets.media.index.matroska_part import LONG_FRAMES, Part
+from video_assets.media.decode.clips import Choose, JointDecodeFailed, decode_clip, decode_spans
+from video_assets.media.decode.frame_stack import DecodedFrames
+from video_assets.media.images import ImageCache, clip_signature, encode_images
+from video_assets.media.index.matroska_range import MIN_RANGE_FRAMES, TimeRange
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import frame_record
 from video_assets.records.layouts import layout_codec
@@ -38,13 +39,13 @@ class ClipJob:
     known: KnownTimeline | None = None
 
     @property
-    def part(self) -> Part | None:
-        """Which part of the video the clip is, if it is a span of a long one that is known."""
+    def time_range(self) -> TimeRange | None:
+        """The clip's range in its video, if it is a span of a long video that was probed."""
         known, clip = self.known, self.clip
-        if known is None or known.num_frames < LONG_FRAMES or not clip.is_span:
+        if known is None or known.num_frames < MIN_RANGE_FRAMES or not clip.is_span:
             return None
         bounds = Timeline(np.array([known.start_us]), known.end_us)
-        return Part(known, *span_us(bounds, clip.start_seconds, clip.end_seconds))
+        return TimeRange(known, *span_us(bounds, clip.start_seconds, clip.end_seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +85,10 @@ def encode_spans(jobs: Sequence[ClipJob]) -> list[EncodedClip | Loss] | None:
     try:
         choices = [_choice(job) for job in jobs]
         found = decode_spans(video, choices, _frame_size(first.encoding), first.limits, joint_part(jobs))
-    except NotTogether:
+    except JointDecodeFailed:
         return None
     encoded: list[EncodedClip | Loss] = []
-    images = KnownImages(first.encoding.image_format, first.encoding.jpeg_quality)
+    images = ImageCache(first.encoding.image_format, first.encoding.jpeg_quality)
     for job, decoded in zip(jobs, found, strict=True):
         encoded.append(decoded if isinstance(decoded, Loss) else encode_decoded(job, video, decoded, images))
     return encoded
@@ -99,12 +100,12 @@ def decode_job(job: ClipJob, video: Path | RemoteVideo) -> DecodedFrames:
     Raises:
         VideoLost: if the clip cannot be used.
     """
-    return decode_clip(video, _choice(job), _frame_size(job.encoding), job.limits, job.part)
+    return decode_clip(video, _choice(job), _frame_size(job.encoding), job.limits, job.time_range)
 
 
-def joint_part(jobs: Sequence[ClipJob]) -> Part | None:
+def joint_part(jobs: Sequence[ClipJob]) -> TimeRange | None:
     """From the first frame of any of these spans of one video to the last, where it is known."""
-    parts = [job.part for job in jobs]
+    parts = [job.time_range for job in jobs]
     known = [part for part in parts if part is not None]
     if not known or len(known) < len(parts):
         return None
@@ -121,7 +122,7 @@ def _frame_size(encoding: Encoding) -> FrameSize:
 
 
 def encode_decoded(
-    job: ClipJob, video: Path | RemoteVideo, decoded: DecodedFrames, known: KnownImages | None = None
+    job: ClipJob, video: Path | RemoteVideo, decoded: DecodedFrames, known: ImageCache | None = None
 ) -> EncodedClip:
     """The framed record of a clip whose frames were decoded; its sound is read from `video` here.
 
@@ -152,7 +153,7 @@ def _sound(job: ClipJob, video: Path | RemoteVideo, start_us: int, end_us: int) 
 
 
 def clip_record(
-    clip: PlannedClip, decoded: DecodedFrames, encoding: Encoding, known: KnownImages | None = None
+    clip: PlannedClip, decoded: DecodedFrames, encoding: Encoding, known: ImageCache | None = None
 ) -> ClipRecord:
     """The record of a clip whose frames were decoded; `known` are images of other clips of its video.
 
@@ -176,7 +177,7 @@ def clip_record(
     )
 
 
-def _images(decoded: DecodedFrames, encoding: Encoding, known: KnownImages | None) -> Sequence[bytes]:
+def _images(decoded: DecodedFrames, encoding: Encoding, known: ImageCache | None) -> Sequence[bytes]:
     try:
         if known is not None:
             return known.encode(decoded.frames, decoded.timestamps_us)

@@ -17,6 +17,7 @@ from typing import Any
 from video_assets.domain.errors import SettingsError, VideoAssetsError
 from video_assets.domain.progress import Progress, silent
 from video_assets.media.workers.pool import DecodingPool
+from video_assets.pipeline.pool import JOB_MODULES
 from video_assets.pipeline.shards.stage import (
     ShardPlace,
     ShardReport,
@@ -151,7 +152,7 @@ def _failed(task: ShardTask, reason: str) -> ShardReport:
 @functools.cache
 def _pool(num_workers: int, limits: Limits) -> DecodingPool:
     """Kept from one task of a Ray worker to its next; its processes end with that worker."""
-    return DecodingPool(num_workers, limits)
+    return DecodingPool(num_workers, limits, JOB_MODULES)
 
 
 def _build_on_node(task: ShardTask, shared: tuple[ShardPlace, dict[str, str]], num_workers: int) -> ShardReport:

@@ -113,20 +113,20 @@ def check_processor(flags: Path = Path("/proc/cpuinfo")) -> Finding:
     return problem("processor", f"{machine} without AVX", remedy)
 
 
-def check_codecs(try_codec: "Callable[[DecodingPool], Mapping[str, str]] | None" = None) -> Finding:
+def check_codecs(check_all: "Callable[[DecodingPool], Mapping[str, str]] | None" = None) -> Finding:
     """Made clips of the usual codecs are decoded, in a decoding process."""
     with DecodingPool(1, ManifestSettings(clip_seconds=30).limits) as pool:
-        wrong = (try_codec or _tried_codecs)(pool)
+        wrong = (check_all or _check_codecs)(pool)
     faults = [f"{name}: {fault}" for name, fault in wrong.items() if fault]
     if faults:
         return problem("codecs", "; ".join(faults), "Install PyAV's own wheel again: pip install --force-reinstall av")
     return ok("codecs", f"{len(wrong)} kinds of made clips decode")
 
 
-def _tried_codecs(pool: DecodingPool) -> dict[str, str]:
-    from video_assets.media.codec_trial import CODEC_TRIALS, try_codec
+def _check_codecs(pool: DecodingPool) -> dict[str, str]:
+    from video_assets.media.codec_check import CODEC_CHECKS, check_codec
 
-    results = pool.map(try_codec, CODEC_TRIALS)
+    results = pool.map(check_codec, CODEC_CHECKS)
     return {r.job.name: r.outcome.detail if isinstance(r.outcome, Loss) else r.outcome for r in results}
 
 

@@ -1,4 +1,4 @@
-"""Sound: real files, whose tone says which second it is, cut to spans on the time line of the pictures."""
+"""Sound is cut to spans on the video's timeline: the tone of each second in real files tells which one it is."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -22,7 +22,7 @@ def tone_of(second: int) -> float:
 
 
 def stairs(seconds: int, channels: int = 2) -> NDArray[np.float32]:
-    """(channels, N) float32: another tone in every second, half as loud as can be."""
+    """Return (channels, N) float32: another tone in every second, at half the full level."""
     times = np.arange(seconds * RATE) / RATE
     wave = 0.5 * np.sin(2 * np.pi * (300.0 + 200.0 * np.floor(times)) * times)
     return np.tile(wave.astype(np.float32), (channels, 1))
@@ -37,7 +37,7 @@ def write(
     video_start: float = 0.0,
     gap: Sequence[float] = (),
 ) -> Path:
-    """Ten pictures a second, and the stairs, which may begin late or have a gap (from, to)."""
+    """Write ten pictures per second with these tones, which may begin late or have a gap (from, to)."""
     with av.open(str(path), "w") as container:
         video = cast("Any", container.add_stream("flv" if path.suffix == ".flv" else "mpeg4", rate=10))
         video.width, video.height, video.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
@@ -126,7 +126,7 @@ def test_sound_that_begins_late_or_ends_early_or_has_a_hole_is_silent_there(tmp_
 
 
 def test_sound_that_a_transport_stream_begins_with_late_is_found(tmp_path: Path) -> None:
-    """All its sound comes after twenty seconds of pictures; FFmpeg looks at fewer to get to know the streams."""
+    """All sound comes after twenty seconds of pictures, which is more than FFmpeg analyses."""
     path = write(tmp_path / "late.ts", "aac", seconds=20, audio_start=1.0)
     with av.open(str(path)) as container:
         assert container.streams.best("audio") is None

@@ -1,4 +1,4 @@
-"""A video whose codec's parameters change in the middle gives the frames of a full decode, wherever one asks."""
+"""A video whose codec parameters change in the middle gives the frames of a sequential decode at any time."""
 
 import io
 from fractions import Fraction
@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from video_assets.domain.clips import VideoLost
-from video_assets.media.decode.clips import DecodedFrames, decode_clip
-from video_assets.media.decode.sequential import reference_frames
+from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.frame_stack import DecodedFrames
+from video_assets.media.decode.sequential import decode_frames_sequentially
 from video_assets.media.index import packet_index as index
-from video_assets.media.index.parameters import parameters_of_header
+from video_assets.media.index.parameter_sets import parameters_in_header
 from video_assets.media.open.video import open_video
 from video_assets.media.probe import probe_video
 from video_assets.settings import DEFAULT_LIMITS
+from video_assets_tests.media.decode.test_clips import SIZE, every_start
 from video_assets_tests.media.joining import (
     Edit,
     joined_video,
@@ -31,7 +33,6 @@ from video_assets_tests.media.making import (
     numbered_video,
     use_tables_of_short_videos,
 )
-from video_assets_tests.media.test_decode import SIZE, every_start
 
 H264_SETS = without_repeated_units(range(0x67, 0x69))
 HEVC_SETS = without_repeated_units(range(0x40, 0x46))
@@ -40,7 +41,7 @@ REPEAT = "Its codec's parameters change, and a keyframe does not repeat them."
 
 
 def h264_parts(container: str) -> list[bytes]:
-    """The quantiser stands in the PPS, so that the other part's gives wrong pictures and no error."""
+    """The quantiser is in the PPS: with that of the other half, pictures are wrong without an error."""
     fixed = "keyint=10:scenecut=0:bframes=0:cabac=0:cpu-independent=1"
     return [numbered_video(40, container=container, options={"x264-params": f"{fixed}:qp={qp}"}) for qp in (18, 38)]
 
@@ -81,9 +82,9 @@ def changed_video(kind: str) -> bytes:
 
 
 def assert_as_in_a_full_decode(video: bytes) -> DecodedFrames:
-    """Gives the last frame's clip, which needs to jump the farthest."""
+    """Decode the last frame, which needs the longest seek."""
     clip = decode_clip(video, every_start, SIZE)
-    truth = reference_frames(video, clip.timestamps_us.tolist(), SIZE)
+    truth = decode_frames_sequentially(video, clip.timestamps_us.tolist(), SIZE)
     assert clip.timestamps_us.tolist() == truth.timestamps_us.tolist()
     assert (clip.frames == truth.frames).all()
     for number in (-1, -15, 41, 30):
@@ -115,7 +116,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_frames_behind_a_change_of_parameters_are_those_of_a_full_decode(
+def test_frames_after_a_change_of_parameters_are_those_of_a_sequential_decode(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if kind.endswith("table"):
@@ -158,14 +159,14 @@ def test_parameters_of_the_first_packet_that_are_not_the_headers_are_needed_by_a
     if is_long:
         use_tables_of_short_videos(monkeypatch)
     one, other = h264_parts("mp4")
-    (pps,) = (unit for key, unit in parameters_of_header("h264", header_of(one)).items() if key[0] == 8)
+    (pps,) = (unit for key, unit in parameters_in_header("h264", header_of(one)).items() if key[0] == 8)
 
     def carry_its_own(data: bytes, _part: int, number: int) -> bytes:
         return data if number else len(pps).to_bytes(4) + pps + data
 
     video = joined_video([other], "mp4", carry_its_own)
     last = decode_clip(video, lambda timeline: [timeline.end_us], SIZE)
-    assert (last.frames == reference_frames(video, [10**9], SIZE).frames).all()
+    assert (last.frames == decode_frames_sequentially(video, [10**9], SIZE).frames).all()
     assert last.note == f"All of it was decoded. {REPEAT}"
 
 
@@ -174,7 +175,7 @@ def test_the_sets_of_a_header_are_those_of_the_packets() -> None:
         options = {"x265-params": "log-level=none"} if codec == "hevc" else {}
         in_packets = numbered_video(3, codec=encoder, container=raw, options=options)
         in_header = numbered_video(3, codec=encoder, container=container, options=options)
-        found = [parameters_of_header(codec, header_of(video)) for video in (in_packets, in_header)]
+        found = [parameters_in_header(codec, header_of(video)) for video in (in_packets, in_header)]
         assert found[0] == found[1]
         assert len(found[0]) == (2 if codec == "h264" else 3)
 
@@ -184,11 +185,11 @@ def test_a_header_that_is_cut_short_is_no_error() -> None:
     assert len(whole) > 30
     for codec in ("h264", "hevc", "mpeg4", "mpeg2video", "mjpeg", "vp9"):
         for length in range(len(whole)):
-            parameters_of_header(codec, whole[:length])
+            parameters_in_header(codec, whole[:length])
 
 
 def video_with_a_palette(container: str) -> bytes:
-    """Raw pictures with colours of a palette, which stands in the video once."""
+    """Make raw pictures with a palette, which the video holds once."""
     file = io.BytesIO()
     palette = np.stack([np.full(256, 255), *[np.arange(256)] * 3], axis=1).astype(np.uint8)
     with av.open(file, "w", format=container) as output:
@@ -209,7 +210,7 @@ def test_raw_pictures_get_the_palette_that_came_with_the_first(
     container: str, is_held: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not is_held:
-        monkeypatch.setattr(index, "HELD_BYTES", -1)
+        monkeypatch.setattr(index, "MAX_BYTES_IN_MEMORY", -1)
     if container.endswith("table"):
         use_tables_of_short_videos(monkeypatch)
     last = assert_as_in_a_full_decode(video_with_a_palette(container.split(maxsplit=1)[0]))
@@ -219,7 +220,7 @@ def test_raw_pictures_get_the_palette_that_came_with_the_first(
 
 
 def video_of_bits(container: str, pixel_format: str, num_whole: int) -> bytes:
-    """Raw pictures with a palette, or of one bit a pixel; behind the first ones, the lower half of each is missing."""
+    """Make raw pictures with a palette, or of one bit per pixel; after the first ones, each lacks its lower half."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
         stream = output.add_stream("rawvideo", rate=25)

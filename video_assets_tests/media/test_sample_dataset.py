@@ -1,4 +1,4 @@
-"""The sample: what it holds, that it is really encoded, that only motion tells its classes apart."""
+"""The sample dataset: its content, its encoding, and that only motion tells its classes apart."""
 
 import collections
 import hashlib
@@ -17,9 +17,16 @@ from numpy.typing import NDArray
 
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.near_duplicates import near_duplicates
-from video_assets.media import sample
+from video_assets.media import sample_dataset as sample
 from video_assets.media.images import clip_signature
-from video_assets.media.sample import ClipFormat, SampleReport, encode_clip, frame_times, without_index, write_sample
+from video_assets.media.sample_dataset import (
+    ClipFormat,
+    SampleReport,
+    encode_clip,
+    frame_times,
+    without_index,
+    write_sample,
+)
 from video_assets.media.sample_scenes import MOTIONS, Motion, draw_frames, random_path, random_scene
 from video_assets.media.sample_scenes import Path as MotionPath
 
@@ -29,13 +36,13 @@ NAME = re.compile(r"(?P<label>\w+)/v_(?P=label)_g(?P<group>\d\d)_c\d\d\.(mp4|mkv
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> SampleReport:
-    """The sample as users get it, written once."""
+    """The sample dataset, written once for all tests."""
     return write_sample(tmp_path_factory.mktemp("sample"))
 
 
 @pytest.fixture(scope="module")
 def clips(report: SampleReport) -> dict[str, Frames]:
-    """Sixteen upright frames of 96x72 of every clip that is meant to decode."""
+    """Sixteen upright frames of 96x72 of every clip that decodes."""
     whole = (path for path in videos(report.directory) if path not in report.broken)
     return {path: sixteen_frames(report.directory / path) for path in whole}
 
@@ -45,7 +52,7 @@ def videos(directory: Path) -> list[str]:
 
 
 def sixteen_frames(path: Path) -> Frames:
-    """Frames evenly in time, turned as the container says."""
+    """Decode evenly spread frames, turned as the container says."""
     with av.open(str(path), "r") as container:
         decoded = [(frame.time or 0.0, upright(frame)) for frame in container.decode(video=0)]
     times = np.array([time for time, _ in decoded])
@@ -96,7 +103,7 @@ def test_clips_differ_as_those_of_real_sets_do(report: SampleReport) -> None:
 
 
 def test_every_class_has_the_same_mixture_of_sizes_and_lengths() -> None:
-    """Otherwise a model could learn the class from what has nothing to do with it."""
+    """Otherwise a model could learn the class from sizes and lengths."""
     plan = [clip for clip in sample._planned_clips(7) if not clip.is_broken]
     for field in ("size_px", "duration_seconds", "rate", "keyframe_interval"):
         mixtures = {m: sorted(getattr(c.format, field) for c in plan if c.motion == m) for m in MOTIONS}
@@ -141,13 +148,13 @@ def test_no_two_groups_look_alike(clips: dict[str, Frames]) -> None:
 
 
 def from_middle(places: NDArray[np.intp], length: int) -> NDArray[np.float64]:
-    """Places along an axis that comes round, relative to their middle: a shape may lie across the edge."""
+    """Return positions on a cyclic axis relative to their middle, since a shape may lie across the edge."""
     middle = np.angle(np.exp(2j * np.pi * places / length).mean()) * length / (2 * np.pi)
     return (places - middle + length / 2) % length - length / 2
 
 
 def motion_between(one: Frames, other: Frames) -> str | None:
-    """Which of moving, spreading and turning explains most of the optical flow; None where hardly anything moves."""
+    """Return whether moving, growing or turning explains most of the optical flow; None where hardly anything moves."""
     flow = cv2.calcOpticalFlowFarneback(one, other, np.zeros((1, 1, 2)), 0.5, 3, 15, 3, 7, 1.5, 0)
     speed = np.hypot(flow[..., 0], flow[..., 1])
     rows, columns = np.nonzero(speed > max(0.3, 0.3 * float(speed.max())))
@@ -166,7 +173,7 @@ def motion_between(one: Frames, other: Frames) -> str | None:
 
 
 def motion_of(frames: Frames) -> str | None:
-    """The class of a clip by optical flow, without anything learned: what is seen most often."""
+    """Return the class of a clip by optical flow: the motion that is seen most often."""
     greys = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.uint8) for frame in frames]
     seen = (motion_between(one, other) for one, other in itertools.pairwise(greys))
     counts = collections.Counter(motion for motion in seen if motion is not None)
@@ -174,7 +181,7 @@ def motion_of(frames: Frames) -> str | None:
 
 
 def test_the_label_is_in_the_motion(clips: dict[str, Frames]) -> None:
-    """Chance would find one of eight."""
+    """Guessing would be right for one of eight."""
     right = [motion_of(frames) == path.split("/")[0] for path, frames in clips.items()]
     assert np.mean(right) > 0.85
 
@@ -186,7 +193,7 @@ def test_backwards_a_clip_is_of_the_opposite_class(clips: dict[str, Frames]) -> 
 
 
 def test_one_frame_has_the_same_distribution_in_every_class() -> None:
-    """Ten thousand frames of each class: every part of a placement is spread alike, to the noise of counting."""
+    """In ten thousand frames of each class, every part of a placement has the same distribution."""
     random = np.random.default_rng(0)
     expected = None
     for motion in MOTIONS:
@@ -209,7 +216,7 @@ def test_one_frame_has_the_same_distribution_in_every_class() -> None:
     ],
 )
 def test_a_path_goes_where_its_name_says(motion: Motion, expected: tuple[float, ...]) -> None:
-    """Six tenths of a round from the middle; beyond an edge it comes back at the other."""
+    """It moves by 0.6 of a cycle from the middle, and returns at the other edge."""
     path = MotionPath(motion, 0.5, 0.5, size=0.5, turn=0.25, travel=0.6)
     end = path.placement(1.0)
     found = (end.x, end.y, end.size, end.turn_degrees)
@@ -242,7 +249,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
 
 @pytest.fixture
 def small_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four clips instead of 97, where what is on disk matters and not what is in it."""
+    """Four clips instead of 97, for tests of files rather than of their content."""
     planned = sample._planned_clips
 
     def few(seed: int) -> list[sample._PlannedClip]:

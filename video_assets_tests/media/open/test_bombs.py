@@ -1,4 +1,4 @@
-"""Small files that would unpack to something huge: refused by the limits, in little memory, before it is unpacked."""
+"""Small files that would unpack to something huge are refused by the limits before they take memory."""
 
 import struct
 import zlib
@@ -19,14 +19,14 @@ MEBIBYTE = 2**20
 
 
 def outcome_of(data: bytes, limits: Limits = LIMITS) -> tuple[Loss | None, int]:
-    """What a decoding process of 256 MiB makes of it: the loss, if it is one, and the memory that it took."""
+    """Decode it in a process of 256 MiB; return the loss, if any, and the memory that it took."""
     with DecodingPool(1, limits) as pool:
         (result,) = pool.map(try_bytes_within, [(data, limits)])
     return (result.outcome if isinstance(result.outcome, Loss) else result.outcome.loss), result.peak_rss_bytes
 
 
 def huge_gif() -> bytes:
-    """The first frame is said to be huge."""
+    """Set a huge size for the first frame."""
     data = bytearray(numbered_video(3, codec="gif", container="gif", pix_fmt="rgb8"))
     data[6:10] = struct.pack("<HH", SIDE, SIDE)
     place = data.index(b"\x2c", 13)
@@ -35,7 +35,7 @@ def huge_gif() -> bytes:
 
 
 def huge_jpegs() -> bytes:
-    """The header of each picture is said to be huge; the container says nothing of it."""
+    """Set a huge size in the header of each picture; the container does not mention it."""
     data = bytearray(numbered_video(3, codec="mjpeg", container="mjpeg", pix_fmt="yuvj420p"))
     place = data.find(b"\xff\xc0")
     while place >= 0:
@@ -87,7 +87,7 @@ def test_a_stream_that_grows_in_the_middle_costs_no_more_than_its_clip() -> None
 
 
 def stretched(data: bytes, factor: int) -> bytes:
-    """The same frames, each shown that much longer: the media's time scale is divided, the edit that cuts them gone."""
+    """Show each frame longer: divide the media's time scale, and remove the edit that cuts frames."""
     data = data.replace(b"edts", b"free")
     place = data.index(b"mdhd") + 4 + 12
     (scale,) = struct.unpack_from(">I", data, place)

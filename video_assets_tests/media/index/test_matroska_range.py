@@ -1,4 +1,4 @@
-"""A span of a long Matroska video, found by seeking, is what it is by reading all packets."""
+"""A span of a long Matroska video gives the same frames by a range index as by reading all packets."""
 
 import io
 from collections.abc import Iterator
@@ -12,16 +12,23 @@ from hypothesis import strategies as st
 from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.sampling import KnownTimeline, Timeline, span_us
 from video_assets.media.decode import clips as decode
-from video_assets.media.decode.clips import DecodedFrames, decode_clip, decode_spans
-from video_assets.media.index.matroska_part import Part, read_part_index
+from video_assets.media.decode.clips import decode_clip, decode_spans
+from video_assets.media.decode.frame_stack import DecodedFrames
+from video_assets.media.index.matroska_range import TimeRange, read_range_index
 from video_assets.media.index.packets import IndexNotTrusted
 from video_assets.media.open import video
 from video_assets.media.open.video import open_video
 from video_assets.media.probe import probe_video
 from video_assets.settings import DEFAULT_LIMITS
+from video_assets_tests.media.decode.test_clips import OPEN_GOP, SIZE, VP8, VP9, X264
+from video_assets_tests.media.decode.test_spans import (
+    Span,
+    assert_same,
+    by_itself,
+    choice,
+    is_as_in_a_sequential_decode,
+)
 from video_assets_tests.media.making import numbered_video
-from video_assets_tests.media.test_decode import OPEN_GOP, SIZE, VP8, VP9, X264
-from video_assets_tests.media.test_spans import Span, assert_same, by_itself, choice, is_as_in_a_full_decode
 
 NUM_FRAMES = 150  # six seconds
 QUIET = "log-level=none"
@@ -62,19 +69,19 @@ def known_of(video: bytes) -> KnownTimeline:
     return KnownTimeline(facts.start_us, facts.start_us + facts.duration_us, facts.num_frames)
 
 
-def part_of(known: KnownTimeline, span: Span) -> Part:
-    return Part(known, *span_us(Timeline(np.array([known.start_us]), known.end_us), *span))
+def part_of(known: KnownTimeline, span: Span) -> TimeRange:
+    return TimeRange(known, *span_us(Timeline(np.array([known.start_us]), known.end_us), *span))
 
 
 def by_part(video: bytes, span: Span, known: KnownTimeline) -> DecodedFrames | Loss:
     try:
-        return decode_clip(video, choice(span), SIZE, part=part_of(known, span))
+        return decode_clip(video, choice(span), SIZE, time_range=part_of(known, span))
     except VideoLost as lost:
         return lost.loss
 
 
 def assert_same_clip(found: DecodedFrames | Loss, wanted: DecodedFrames | Loss) -> None:
-    """Everything that goes into a record; the time line's frames elsewhere are left out."""
+    """Compare everything that goes into a record; the timeline lacks frames outside of the range."""
     if isinstance(found, DecodedFrames) and isinstance(wanted, DecodedFrames):
         bounds = found.timeline.start_us, found.timeline.end_us
         assert bounds == (wanted.timeline.start_us, wanted.timeline.end_us)
@@ -120,7 +127,7 @@ instants = st.integers(0, 170).map(lambda number: number / 25)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_any_span_by_its_part_is_what_it_is_by_the_whole(kind: str, made: dict[str, bytes]) -> None:
+def test_any_span_by_a_range_index_is_what_it_is_by_the_whole_index(kind: str, made: dict[str, bytes]) -> None:
     video = video_of(kind, made)
     known = known_of(video)
 
@@ -131,8 +138,8 @@ def test_any_span_by_its_part_is_what_it_is_by_the_whole(kind: str, made: dict[s
         for span, one in zip(spans, wanted, strict=True):
             assert_same_clip(by_part(video, span, known), one)
         parts = [part_of(known, span) for span in spans]
-        hull = Part(known, min(part.start_us for part in parts), max(part.end_us for part in parts))
-        together = decode_spans(video, [choice(span) for span in spans], SIZE, part=hull)
+        hull = TimeRange(known, min(part.start_us for part in parts), max(part.end_us for part in parts))
+        together = decode_spans(video, [choice(span) for span in spans], SIZE, time_range=hull)
         for found, one in zip(together, wanted, strict=True):
             assert_same_clip(found, one)
 
@@ -140,8 +147,8 @@ def test_any_span_by_its_part_is_what_it_is_by_the_whole(kind: str, made: dict[s
 
 
 @pytest.mark.parametrize("kind", ["h264 mkv", "h264 open gop mkv", "hevc open gop mkv", "vp9 webm"])
-def test_a_span_of_a_damaged_video_is_what_it_is_by_the_whole(kind: str, made: dict[str, bytes]) -> None:
-    """Damage that came after the video was probed: its size and time would have to be the same."""
+def test_a_span_of_a_damaged_video_is_what_it_is_by_the_whole_index(kind: str, made: dict[str, bytes]) -> None:
+    """Damage after probing would have to keep the file's size and time."""
     whole = video_of(kind, made)
     known = known_of(whole)
 
@@ -161,17 +168,17 @@ def test_a_span_of_a_damaged_video_is_what_it_is_by_the_whole(kind: str, made: d
         except (VideoLost, AssertionError):  # it would not have been planned, or not as a known one
             return
         found, wanted = by_part(video, span, known), by_itself(video, span)
-        if isinstance(wanted, Loss) or wanted.note or is_as_in_a_full_decode(video, span, wanted):
+        if isinstance(wanted, Loss) or wanted.note or is_as_in_a_sequential_decode(video, span, wanted):
             assert_same_clip(found, wanted)
 
     check()
 
 
-def test_only_the_packets_of_the_part_are_read(made: dict[str, bytes]) -> None:
+def test_only_the_packets_of_the_range_are_read(made: dict[str, bytes]) -> None:
     video = video_of("h264 mkv", made)
     with open_video(video, DEFAULT_LIMITS) as opened:
-        index = read_part_index(opened, part_of(known_of(video), (3.0, 3.4)))
-    assert not index.begins_stream
+        index = read_range_index(opened, part_of(known_of(video), (3.0, 3.4)))
+    assert not index.has_first_packet
     assert index.num_packets < 12 + 10 + 20
     starts_us = index.timeline.starts_us.tolist()
     assert starts_us[:2] == [0, 2_880_000]
@@ -180,7 +187,7 @@ def test_only_the_packets_of_the_part_are_read(made: dict[str, bytes]) -> None:
 
 
 class Elsewhere(io.BytesIO):
-    """A video that is no local file, and how much of it was read."""
+    """A video in a store that counts how much of it was read."""
 
     name = "far.mkv"
 
@@ -206,7 +213,7 @@ def test_of_a_large_video_in_a_store_little_is_read(monkeypatch: pytest.MonkeyPa
     data = numbered_video(1000, container="matroska", options={"qp": "8", "g": "25"})
     assert len(data) > 60 * video.READ_BYTES
     far = Elsewhere(data)
-    found = decode_clip(far, choice((30, 31)), SIZE, part=part_of(known_of(data), (30, 31)))
+    found = decode_clip(far, choice((30, 31)), SIZE, time_range=part_of(known_of(data), (30, 31)))
     assert far.num_bytes_read < len(data) / 5
     assert_same_clip(found, by_itself(data, (30, 31)))
 
@@ -224,48 +231,53 @@ def test_where_the_video_is_not_as_it_was_all_packets_are_read(
 ) -> None:
     video = video_of("h264 mkv", made)
     with open_video(video, DEFAULT_LIMITS) as opened, pytest.raises(IndexNotTrusted):
-        read_part_index(opened, part_of(known, span))
+        read_range_index(opened, part_of(known, span))
     assert_same_clip(by_part(video, span, known), by_itself(video, span))
 
 
-def test_frames_that_are_missing_where_nobody_looks_lead_to_the_whole(made: dict[str, bytes]) -> None:
+def test_frames_missing_outside_of_the_range_lead_to_the_whole_index(made: dict[str, bytes]) -> None:
     data = video_of("vp9 webm", made)
     known = known_of(data)
     with open_video(data, DEFAULT_LIMITS) as opened:
-        assert read_part_index(opened, part_of(known, (3.0, 3.4))).num_packets > 10
+        assert read_range_index(opened, part_of(known, (3.0, 3.4))).num_packets > 10
     with open_video(data, DEFAULT_LIMITS) as opened, pytest.raises(IndexNotTrusted, match="fixed rate"):
-        read_part_index(opened, part_of(replace(known, num_frames=known.num_frames - 12), (3.0, 3.4)))
+        read_range_index(opened, part_of(replace(known, num_frames=known.num_frames - 12), (3.0, 3.4)))
 
 
-def test_times_outside_of_the_part_are_looked_for_in_the_whole_video(made: dict[str, bytes]) -> None:
+def test_times_outside_of_the_range_are_looked_for_in_the_whole_video(made: dict[str, bytes]) -> None:
     video = video_of("h264 mkv", made)
     part = part_of(known_of(video), (3.0, 3.4))
     for span in [(0.5, 1.0), (4.0, 5.0), (2.0, 3.2)]:
         elsewhere = by_itself(video, span)
         assert isinstance(elsewhere, DecodedFrames)
         times = elsewhere.timestamps_us.tolist()
-        assert_same_clip(decode_clip(video, lambda _, times=times: times, SIZE, part=part), elsewhere)
+        assert_same_clip(decode_clip(video, lambda _, times=times: times, SIZE, time_range=part), elsewhere)
 
 
 def test_a_container_that_is_no_matroska_is_indexed_whole() -> None:
     video = numbered_video(60, options=X264)
-    with open_video(video, DEFAULT_LIMITS) as opened, pytest.raises(IndexNotTrusted, match="not sure"):
-        read_part_index(opened, part_of(known_of(video), (1, 2)))
+    with (
+        open_video(video, DEFAULT_LIMITS) as opened,
+        pytest.raises(IndexNotTrusted, match="not allow exact seeking"),
+    ):
+        read_range_index(opened, part_of(known_of(video), (1, 2)))
     assert_same_clip(by_part(video, (1, 2), known_of(video)), by_itself(video, (1, 2)))
 
 
-def test_trouble_in_decoding_a_part_leads_to_the_whole(made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_in_decoding_a_range_leads_to_the_whole_index(
+    made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     video = video_of("h264 mkv", made)
     wanted = by_itself(video, (3, 4))
     decoded = vars(decode)["_decoded"]
 
     def fail(opened: object, index: object, *others: object) -> DecodedFrames:
-        if not getattr(index, "begins_stream"):  # noqa: B009
+        if not getattr(index, "has_first_packet"):  # noqa: B009
             raise IndexNotTrusted("no")
         return decoded(opened, index, *others)
 
     monkeypatch.setattr(decode, "_decoded", fail)
     known = known_of(video)
     assert_same_clip(by_part(video, (3, 4), known), wanted)
-    (found,) = decode_spans(video, [choice((3, 4))], SIZE, part=part_of(known, (3, 4)))
+    (found,) = decode_spans(video, [choice((3, 4))], SIZE, time_range=part_of(known, (3, 4)))
     assert_same_clip(found, wanted)

@@ -1,11 +1,10 @@
-"""The packet index of a long mp4 from its own sample table, at a hundredth of the cost of reading all packets.
+"""Read the sample table of a long mp4: it tells what reading all packets would, at a hundredth of the cost.
 
-FFmpeg has read the table to open the file but does not hand it out whole (its index lacks presentation times), so it
-is read here once more: run-length tables of durations, time offsets, sizes and keyframes. Only the plain kind is
-taken: not fragmented, one description for all samples, at most one edit besides leading emptiness. What is read is
-checked against FFmpeg's index (number of samples, and at a few dozen places time, size, keyframe and nothing cut away),
-and each packet that is decoded later is checked against it again. Whenever anything differs, all packets are read
-instead.
+FFmpeg has read the table to open the file, but its own index lacks presentation times. So the table is read here once
+more: run lengths of durations and time offsets, sizes, and keyframes. Only the simple kind is read: not fragmented, one
+description for all samples, and at most one edit after empty ones. The result is compared with FFmpeg's index (the
+number of samples; for a few dozen samples their time, size and keyframe flag), and each packet that is decoded later is
+compared with the result. Where anything differs, all packets are read instead.
 """
 
 import struct
@@ -16,12 +15,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from video_assets.media.open.video import OpenVideo, check_length
+from video_assets.media.open.losses import check_length
+from video_assets.media.open.video import OpenVideo
 
-WORTH_IT_SAMPLES: Final = 600
-"""Shorter videos are demuxed: that takes a few milliseconds and proves more."""
+MIN_TABLE_SAMPLES: Final = 600
+"""Shorter videos are demuxed, which takes a few milliseconds and proves more."""
 
-_MOST_TABLE_BYTES: Final = 64 * 2**20  # 2 million samples take about 40 MB
+_MAX_TABLE_BYTES: Final = 64 * 2**20  # 2 million samples take about 40 MB
 _NUM_CHECKED: Final = 48  # index entries compared at the beginning, at the end, and in between
 _HEADER_BYTES: Final = 8
 _FULL_HEADER_BYTES: Final = 4  # version and flags
@@ -29,7 +29,7 @@ _FULL_HEADER_BYTES: Final = 4  # version and flags
 
 @dataclass(slots=True)
 class SampleTable:
-    """One track's samples in decode order.
+    """The samples of one track in decode order.
 
     `dts`, `pts`, `sizes`, `durations`: (N,) int64, times in media ticks from zero, before any edit.
     `keyframes`: (K,) numbers of samples.
@@ -43,20 +43,20 @@ class SampleTable:
 
 
 def read_sample_table(opened: OpenVideo) -> SampleTable | None:
-    """The table of the opened stream; None where it is not of the plain kind or FFmpeg reads it differently.
+    """Read the table of the opened stream; None where it is not of the simple kind, or FFmpeg reads it differently.
 
-    The file's position is put back.
+    The position in the file is restored.
 
     Raises:
         VideoLost: too_many_frames.
     """
     entries = opened.stream.index_entries
-    if "mp4" not in opened.container_name or len(entries) < WORTH_IT_SAMPLES:
+    if "mp4" not in opened.container_name or len(entries) < MIN_TABLE_SAMPLES:
         return None
     position = opened.file.tell()
     try:
         table = _table(opened, len(entries))
-    except (struct.error, ValueError, IndexError):  # not laid out as the format says
+    except (struct.error, ValueError, IndexError):  # not as the format requires
         return None
     finally:
         opened.file.seek(position)
@@ -75,8 +75,8 @@ def _table(opened: OpenVideo, num_samples: int) -> SampleTable | None:
 
 
 def _track_table(opened: OpenVideo, track: memoryview, num_samples: int) -> SampleTable | None:
-    samples = _path(track, b"mdia", b"minf", b"stbl")
-    if samples is None or not _has_plain_edits(_path(track, b"edts", b"elst")):
+    samples = _descendant(track, b"mdia", b"minf", b"stbl")
+    if samples is None or not _has_simple_edits(_descendant(track, b"edts", b"elst")):
         return None
     stts, stsz, ctts, stss = (_child(samples, kind) for kind in (b"stts", b"stsz", b"ctts", b"stss"))
     if stts is None or stsz is None or not _has_one_description(_child(samples, b"stsd")):
@@ -88,12 +88,12 @@ def _track_table(opened: OpenVideo, track: memoryview, num_samples: int) -> Samp
     if sizes is None or durations is None or offsets is None:
         return None
     dts = np.cumsum(durations) - durations
-    keyframes = _words(stss)[1:] - 1 if stss is not None else np.arange(num_samples, dtype=np.int64)
+    keyframes = _numbers(stss)[1:] - 1 if stss is not None else np.arange(num_samples, dtype=np.int64)
     return SampleTable(dts, dts + offsets, sizes, durations, keyframes)
 
 
 def _agrees(opened: OpenVideo, table: SampleTable) -> bool:
-    """Whether FFmpeg's index says the same, up to one shift of all times."""
+    """Return whether FFmpeg's index says the same, apart from one shift of all times."""
     entries = opened.stream.index_entries
     num = len(table.dts)
     is_key = np.zeros(num, dtype=bool)
@@ -108,14 +108,14 @@ def _agrees(opened: OpenVideo, table: SampleTable) -> bool:
         if entry.is_discard or entry.size != int(table.sizes[number]) or entry.is_keyframe != bool(is_key[number]):
             return False
         if entry.timestamp - int(table.dts[number]) != shift or entry.pos + entry.size > opened.size_bytes:
-            return False  # the second: a table of data that the file does not hold (any more)
+            return False  # the second: the file was cut, and does not hold the data any more
     return True
 
 
 def _read_moov(opened: OpenVideo) -> memoryview | None:
-    file, place = opened.file, 0
-    while place + _HEADER_BYTES <= opened.size_bytes:
-        file.seek(place)
+    file, offset = opened.file, 0
+    while offset + _HEADER_BYTES <= opened.size_bytes:
+        file.seek(offset)
         header = file.read(16)
         size, kind = struct.unpack(">I4s", header[:8])
         start = _HEADER_BYTES
@@ -123,15 +123,15 @@ def _read_moov(opened: OpenVideo) -> memoryview | None:
             (size,) = struct.unpack(">Q", header[8:16])
             start = 16
         elif size == 0:
-            size = opened.size_bytes - place
+            size = opened.size_bytes - offset
         if size < start:
             return None
         if kind == b"moov":
-            if size > _MOST_TABLE_BYTES:
+            if size > _MAX_TABLE_BYTES:
                 return None
-            file.seek(place + start)
+            file.seek(offset + start)
             return memoryview(_read_exactly(opened, size - start))
-        place += size
+        offset += size
     return None
 
 
@@ -147,20 +147,20 @@ def _read_exactly(opened: OpenVideo, num_bytes: int) -> bytes:
 
 
 def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    place = 0
-    while place + _HEADER_BYTES <= len(data):
-        size, kind = struct.unpack_from(">I4s", data, place)
-        if size < _HEADER_BYTES or place + size > len(data):
+    offset = 0
+    while offset + _HEADER_BYTES <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, offset)
+        if size < _HEADER_BYTES or offset + size > len(data):
             return
-        yield kind, data[place + _HEADER_BYTES : place + size]
-        place += size
+        yield kind, data[offset + _HEADER_BYTES : offset + size]
+        offset += size
 
 
 def _child(data: memoryview, wanted: bytes) -> memoryview | None:
     return next((body for kind, body in _boxes(data) if kind == wanted), None)
 
 
-def _path(data: memoryview, *kinds: bytes) -> memoryview | None:
+def _descendant(data: memoryview, *kinds: bytes) -> memoryview | None:
     found: memoryview | None = data
     for kind in kinds:
         found = _child(found, kind) if found is not None else None
@@ -168,12 +168,12 @@ def _path(data: memoryview, *kinds: bytes) -> memoryview | None:
 
 
 def _track_id(tkhd: memoryview) -> int:
-    place = _FULL_HEADER_BYTES + (16 if tkhd[0] == 1 else 8)
-    return int(struct.unpack_from(">I", tkhd, place)[0])
+    offset = _FULL_HEADER_BYTES + (16 if tkhd[0] == 1 else 8)
+    return int(struct.unpack_from(">I", tkhd, offset)[0])
 
 
-def _has_plain_edits(elst: memoryview | None) -> bool:
-    """No edit, or empty ones followed by one at normal speed; whether it cuts samples away, FFmpeg's index says."""
+def _has_simple_edits(elst: memoryview | None) -> bool:
+    """Return whether there is no edit, or empty ones and one at normal speed; FFmpeg's index tells what it cuts."""
     if elst is None:
         return True
     (count,) = struct.unpack_from(">I", elst, _FULL_HEADER_BYTES)
@@ -185,21 +185,21 @@ def _has_plain_edits(elst: memoryview | None) -> bool:
 
 
 def _has_one_description(stsd: memoryview | None) -> bool:
-    """Whether all samples share one header of the codec: which of several a sample has, FFmpeg says with its packet."""
+    """Return whether all samples share one codec header; of several, only a packet tells which is its own."""
     return stsd is not None and int(struct.unpack_from(">I", stsd, _FULL_HEADER_BYTES)[0]) == 1
 
 
-def _words(box: memoryview) -> NDArray[np.int64]:
-    """The 32-bit numbers of a full box after version and flags: a count, then that many entries (or what there is)."""
+def _numbers(box: memoryview) -> NDArray[np.int64]:
+    """Return the 32-bit numbers of a full box after version and flags: a count, then its entries."""
     body = box[_FULL_HEADER_BYTES:]
     return np.frombuffer(body[: len(body) // 4 * 4], dtype=">i4").astype(np.int64)
 
 
 def _run_lengths(box: memoryview, num_samples: int) -> NDArray[np.int64] | None:
-    """Stts and ctts: pairs of a number of samples and their common value; None where the numbers do not add up."""
-    words = _words(box)
-    num_runs = int(words[0])
-    pairs = words[1 : 1 + 2 * num_runs].reshape(-1, 2)
+    """Expand stts or ctts, pairs of a number of samples and their value; None where the numbers do not add up."""
+    numbers = _numbers(box)
+    num_runs = int(numbers[0])
+    pairs = numbers[1 : 1 + 2 * num_runs].reshape(-1, 2)
     counts = pairs[:, 0]
     if num_runs != len(pairs) or (counts < 0).any() or int(counts.sum()) != num_samples:
         return None
@@ -207,10 +207,10 @@ def _run_lengths(box: memoryview, num_samples: int) -> NDArray[np.int64] | None:
 
 
 def _sizes(stsz: memoryview, num_samples: int) -> NDArray[np.int64] | None:
-    words = _words(stsz)
-    common, count = int(words[0]), int(words[1])
+    numbers = _numbers(stsz)
+    common, count = int(numbers[0]), int(numbers[1])
     if count != num_samples:
         return None
     if common:
         return np.full(num_samples, common, dtype=np.int64)
-    return words[2 : 2 + num_samples] if len(words) >= 2 + num_samples else None
+    return numbers[2 : 2 + num_samples] if len(numbers) >= 2 + num_samples else None

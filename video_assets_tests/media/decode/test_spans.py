@@ -1,4 +1,4 @@
-"""Spans of one video that are decoded together are what each is by itself, and what a plain full decode gives."""
+"""Spans that are decoded together are what each is by itself, and what a sequential decode gives."""
 
 import itertools
 import random
@@ -14,18 +14,19 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize, Orientation
 from video_assets.domain.sampling import Timeline, choose_timestamps
 from video_assets.media.decode import convert
-from video_assets.media.decode.by_index import Run, join_runs, plan_runs
-from video_assets.media.decode.clips import DecodedFrames, NotTogether, decode_clip, decode_frames, decode_spans
-from video_assets.media.decode.sequential import decode_plainly
+from video_assets.media.decode.clips import JointDecodeFailed, decode_clip, decode_spans
+from video_assets.media.decode.frame_stack import DecodedFrames
+from video_assets.media.decode.indexed import DecodeRun, join_runs, plan_runs
+from video_assets.media.decode.sequential import decode_sequentially
 from video_assets.media.index import packet_index as index
 from video_assets.media.index.packets import IndexNotTrusted
 from video_assets.media.open.video import VideoSource, open_video
 from video_assets.settings import DEFAULT_LIMITS
 from video_assets_tests.corpus import corpus_files, needs_corpus, require_corpus
+from video_assets_tests.media.decode.test_clips import KINDS, NUM_FRAMES, SIZE, X264, every_start, video_of
+from video_assets_tests.media.decode.test_real_videos import GOOD, LABELLED
 from video_assets_tests.media.joining import UNIT, joined_video
-from video_assets_tests.media.making import numbered_video, use_tables_of_short_videos
-from video_assets_tests.media.test_decode import KINDS, NUM_FRAMES, SIZE, X264, every_start, video_of
-from video_assets_tests.media.test_real_videos import GOOD, LABELLED
+from video_assets_tests.media.making import decode_frames, numbered_video, use_tables_of_short_videos
 
 Span = tuple[float, float]
 
@@ -56,7 +57,7 @@ def together(video: VideoSource, spans: Sequence[Span]) -> list[DecodedFrames | 
 
 
 def assert_same(found: DecodedFrames | Loss, wanted: DecodedFrames | Loss) -> None:
-    """Everything that goes into a record."""
+    """Compare everything that goes into a record."""
     if isinstance(found, Loss) or isinstance(wanted, Loss):
         assert found == wanted
         return
@@ -73,19 +74,21 @@ def made() -> dict[str, bytes]:
     return {}
 
 
-@pytest.fixture(params=[True, False], ids=["held", "reread"])
-def packets_are_held(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not held as those of a video of more than 48 MB are not, and mp4 indexed by its table, as a long one is."""
+@pytest.fixture(params=[True, False], ids=["in memory", "read again"])
+def packets_are_in_memory_or_not(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packets are not in memory, as of videos above 48 MB, and an mp4 is indexed by its table, as a long one is."""
     if not request.param:
-        monkeypatch.setattr(index, "HELD_BYTES", -1)
+        monkeypatch.setattr(index, "MAX_BYTES_IN_MEMORY", -1)
         use_tables_of_short_videos(monkeypatch)
 
 
-@pytest.mark.usefixtures("packets_are_held")
+@pytest.mark.usefixtures("packets_are_in_memory_or_not")
 @pytest.mark.parametrize("kind", KINDS)
-def test_spans_together_are_what_each_is_by_itself_and_in_a_full_decode(kind: str, made: dict[str, bytes]) -> None:
+def test_spans_together_are_what_each_is_by_itself_and_in_a_sequential_decode(
+    kind: str, made: dict[str, bytes]
+) -> None:
     video = video_of(kind, made)
-    everything = decode_plainly(video, every_start, SIZE, DEFAULT_LIMITS, note="")
+    everything = decode_sequentially(video, every_start, SIZE, DEFAULT_LIMITS, note="")
     picture_at = dict(zip(everything.timestamps_us.tolist(), everything.frames, strict=True))
     for spans in LAYOUTS.values():
         for found, span in zip(together(video, spans), spans, strict=True):
@@ -115,7 +118,7 @@ def test_any_spans_together_are_what_each_is_by_itself(kind: str, made: dict[str
 DAMAGED = ["h264 b-frames mp4", "h264 open gop mkv", "h264 ts", "hevc open gop", "mpeg4 avi", "mpeg2 ts", "vp9 webm"]
 
 
-@pytest.mark.usefixtures("packets_are_held")
+@pytest.mark.usefixtures("packets_are_in_memory_or_not")
 @pytest.mark.parametrize("kind", DAMAGED)
 def test_spans_of_a_damaged_video_are_what_each_is_by_itself_or_not_together(kind: str, made: dict[str, bytes]) -> None:
     whole = video_of(kind, made)
@@ -130,11 +133,15 @@ def test_spans_of_a_damaged_video_are_what_each_is_by_itself_or_not_together(kin
             video[place] ^= change
         try:
             found = together(bytes(video), spans)
-        except (NotTogether, VideoLost):
+        except (JointDecodeFailed, VideoLost):
             return
         for one, span in zip(found, spans, strict=True):
             wanted = by_itself(bytes(video), span)
-            if isinstance(wanted, Loss) or isinstance(one, Loss) or is_as_in_a_full_decode(bytes(video), span, wanted):
+            if (
+                isinstance(wanted, Loss)
+                or isinstance(one, Loss)
+                or is_as_in_a_sequential_decode(bytes(video), span, wanted)
+            ):
                 assert_same(one, wanted)
             else:
                 assert (one.timestamps_us.tolist(), one.note) == (wanted.timestamps_us.tolist(), wanted.note)
@@ -142,9 +149,9 @@ def test_spans_of_a_damaged_video_are_what_each_is_by_itself_or_not_together(kin
     check()
 
 
-def is_as_in_a_full_decode(video: bytes, span: Span, decoded: DecodedFrames) -> bool:
+def is_as_in_a_sequential_decode(video: bytes, span: Span, decoded: DecodedFrames) -> bool:
     try:
-        truth = decode_plainly(video, choice(span), SIZE, DEFAULT_LIMITS, note="")
+        truth = decode_sequentially(video, choice(span), SIZE, DEFAULT_LIMITS, note="")
     except VideoLost:  # without the frames that damage took, the span may lie behind the end
         return False
     return truth.frames.shape == decoded.frames.shape and bool((truth.frames == decoded.frames).all())
@@ -197,19 +204,19 @@ def test_joined_runs_decode_what_each_span_would_and_begin_wherever_one_would(
         joined = join_runs(found, alone)
         starts = [run.start for run in joined]
         assert starts == sorted({run.start for runs in alone for run in runs})
-        assert sorted(place for run in joined for place in run.places) == sorted(set(itertools.chain(*spans)))
+        assert sorted(place for run in joined for place in run.frame_indices) == sorted(set(itertools.chain(*spans)))
         sent = {packet for run in joined for packet in range(run.start, run.stop)}
         assert sent == {packet for runs in alone for run in runs for packet in range(run.start, run.stop)}
         for run in joined:
-            assert all(run.start <= int(found.frame_packets[place]) < run.stop for place in run.places)
-            assert all(found.pts[run.start] <= found.frame_ticks[place] for place in run.places if run.start)
+            assert all(run.start <= int(found.frame_packets[place]) < run.stop for place in run.frame_indices)
+            assert all(found.pts[run.start] <= found.frame_ticks[place] for place in run.frame_indices if run.start)
 
 
 def test_runs_of_two_spans_are_cut_where_the_second_begins(made: dict[str, bytes]) -> None:
     with open_video(video_of("mjpeg avi", made), DEFAULT_LIMITS) as opened:
         found = index.read_index(opened)
-    joined = join_runs(found, [[Run(0, 30, [0, 29])], [Run(20, 36, [20, 35])]])
-    assert [(run.start, run.stop, run.places) for run in joined] == [(0, 20, [0]), (20, 36, [20, 29, 35])]
+    joined = join_runs(found, [[DecodeRun(0, 30, [0, 29])], [DecodeRun(20, 36, [20, 35])]])
+    assert [(run.start, run.stop, run.frame_indices) for run in joined] == [(0, 20, [0]), (20, 36, [20, 29, 35])]
 
 
 def test_frames_of_one_size_that_are_turned_differently_are_each_turned_as_they_say() -> None:
@@ -258,7 +265,7 @@ def test_spans_of_real_videos_together_are_what_each_is_by_itself(name: str) -> 
     spans = [(max(0.0, start), end) for start, end in spans]
     spans += [(0, length / 3), (max(0.0, seconds - length / 3), seconds + 1), spans[2]]
     if name == "formats/mpeg1_ps__weird_aspect.mpg":  # one frame is damaged in the file
-        with pytest.raises(NotTogether, match="A frame came out damaged"):
+        with pytest.raises(JointDecodeFailed, match="A frame came out damaged"):
             together(path, spans)
         return
     found = together(path, spans)

@@ -1,4 +1,4 @@
-"""Colours, sizes and turns of stored frames."""
+"""Colours, sizes and orientation of stored frames."""
 
 import gc
 import io
@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize, Orientation
-from video_assets.media.decode.clips import decode_frames
 from video_assets.media.decode.convert import FrameConverter, turn
 from video_assets.media.images import LONGEST_SIDE_PX, decode_image, encode_image
 from video_assets.media.probe import probe_video
 from video_assets.settings import DEFAULT_LIMITS
-from video_assets_tests.media.making import number_of, numbered_video
+from video_assets_tests.media.making import decode_frames, number_of, numbered_video
 
 MATRICES = {2: (0.299, 0.114), 1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
 LIMITED, FULL = 1, 2
@@ -29,7 +28,7 @@ COLOURS = [(200, 30, 60), (20, 180, 90), (40, 60, 220), (128, 128, 128), (10, 10
 
 
 def as_yuv(rgb: tuple[int, int, int], matrix: int, colour_range: int, bits: int) -> tuple[int, int, int]:
-    """The textbook: Y'CbCr of 8-bit R'G'B'."""
+    """Return Y'CbCr of 8-bit R'G'B' by the formula of the standard."""
     kr, kb = MATRICES[matrix]
     red, green, blue = rgb
     luma = kr * red + (1 - kr - kb) * green + kb * blue
@@ -142,7 +141,7 @@ def test_turning_and_mirroring_put_the_corners_where_they_belong() -> None:
 
 
 def with_exif_orientation(video: bytes, orientation: int) -> bytes:
-    """A motion JPEG video, with an EXIF segment in each picture that says how it was held."""
+    """Put an EXIF segment with an orientation into each picture of a motion JPEG video."""
     entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
     exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
     segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
@@ -183,8 +182,8 @@ def test_pictures_with_side_data_that_pyav_has_no_name_for_are_turned_as_exif_sa
     assert np.abs(picture.astype(int) - turn(upright, orientation)).max() <= 1
 
 
-def test_converted_frames_are_let_go_at_once() -> None:
-    """Pictures of megabytes must not wait for Python to look for garbage."""
+def test_converted_frames_are_freed_at_once() -> None:
+    """Megabytes of frames may not wait for Python's garbage collector."""
     converter = FrameConverter(FrameSize("stretch", 16), None, DEFAULT_LIMITS)
     gc.collect()
     gc.disable()
@@ -196,14 +195,14 @@ def test_converted_frames_are_let_go_at_once() -> None:
         gc.enable()
 
 
-def test_a_ribbon_of_a_video_is_refused_before_it_fills_the_memory() -> None:
+def test_a_very_long_stored_frame_is_refused_before_it_fills_the_memory() -> None:
     with pytest.raises(VideoLost) as lost:
         FrameConverter(FrameSize("short_side", 1024), None, DEFAULT_LIMITS).convert(av.VideoFrame(4000, 2, "yuv420p"))
     assert lost.value.loss.reason == "too_many_pixels"
 
 
 @pytest.mark.parametrize(("width_px", "height_px"), [(2000, 4), (4, 2000)])
-def test_a_ribbon_that_no_jpeg_could_hold_is_refused_though_its_pixels_are_few(width_px: int, height_px: int) -> None:
+def test_a_side_that_no_jpeg_can_have_is_refused_however_few_the_pixels(width_px: int, height_px: int) -> None:
     frame = av.VideoFrame(width_px, height_px, "yuv420p")
     sides = f"{width_px * 56}x{height_px * 56}"
     with pytest.raises(VideoLost, match=f"would be {sides}; the longest side of a JPEG is 65,500 pixels") as lost:
@@ -217,7 +216,7 @@ def test_the_longest_side_that_is_not_refused_can_be_stored() -> None:
     assert decode_image(encode_image(frame, "jpeg", 90)).shape == frame.shape
 
 
-def test_kept_scalers_give_the_same_pixels_as_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scalers_that_are_used_again_give_the_same_pixels_as_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(5)
     sizes = [(112, 80), (640, 360), (112, 80), (224, 224), (30, 500)]
     pictures = [generator.integers(0, 256, (height, width, 3), dtype=np.uint8) for width, height in sizes]

@@ -1,4 +1,4 @@
-"""Encode the clips of the sample: H.264 in the containers, and with the quirks, that real sets have."""
+"""Write the sample dataset: H.264 clips in the containers, and with the quirks, of real datasets."""
 
 import hashlib
 import io
@@ -25,10 +25,10 @@ _CLOCK_HZ = 30_000
 
 @dataclass(frozen=True, slots=True)
 class ClipFormat:
-    """How a clip is encoded. `size_px` is (width, height) as displayed, both even; `rate` in frames a second.
+    """How a clip is encoded. `size_px` is (width, height) as displayed, both even; `rate` is in frames per second.
 
-    With `turned` the pixels are stored lying on their side, as phones do, and the container says how to turn
-    them. Without `has_fixed_rate` frames come one, two or three beats of `rate` apart.
+    With `turned`, pixels are stored lying on their side, as phones do, and the container says how to turn them. Without
+    `has_fixed_rate`, frames come one, two or three beats of `rate` apart.
     """
 
     container: Container
@@ -41,7 +41,7 @@ class ClipFormat:
 
 
 def frame_times(clip: ClipFormat, random: np.random.Generator) -> list[Fraction]:
-    """When each frame is shown, in seconds from 0 on; the last is shown for one beat."""
+    """Choose when each frame is shown, in seconds from 0 on; the last frame lasts one beat."""
     num_beats = max(2, round(clip.duration_seconds * clip.rate))
     if clip.has_fixed_rate:
         return [index / clip.rate for index in range(num_beats)]
@@ -50,17 +50,17 @@ def frame_times(clip: ClipFormat, random: np.random.Generator) -> list[Fraction]
 
 
 def encode_clip(frames: Iterable[NDArray[np.uint8]], times: Iterable[Fraction], clip: ClipFormat) -> bytes:
-    """The file of a clip; the same frames and settings give the same bytes.
+    """Encode a clip; the same frames and settings give the same bytes.
 
     Args:
         frames: (H, W, 3) uint8 RGB as displayed.
-        times: When each is shown, in seconds.
+        times: When each frame is shown, in seconds.
         clip: Its format.
     """
     file = io.BytesIO()
     with av.open(file, "w", format=_FORMATS[clip.container], container_options={"fflags": "+bitexact"}) as container:
-        # With mbtree, this build of x264 gave other bytes in one run of eight for the very same frames; and left to
-        # itself, it takes other algorithms on other processors.
+        # With mbtree, x264 gave other bytes for the same frames in one run of eight. Without cpu-independent, it
+        # chooses other algorithms on other processors.
         options = {"crf": "23", "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0:cpu-independent=1"}
         options["g"] = str(clip.keyframe_interval)
         stream = container.add_stream("libx264", rate=clip.rate, options=options)
@@ -80,7 +80,7 @@ def encode_clip(frames: Iterable[NDArray[np.uint8]], times: Iterable[Fraction], 
 
 
 def without_index(mp4: bytes) -> bytes:
-    """An MP4 as a recorder leaves it that lost power: the frames without the index that says where they are.
+    """Cut an MP4 as if its recorder had lost power: the frames stay, the index that locates them is gone.
 
     Raises:
         ValueError: the index does not follow the frames.
@@ -105,20 +105,20 @@ _RATES = (Fraction(12), Fraction(15), Fraction(24), Fraction(25), Fraction(30_00
 _CONTAINERS: tuple[Container, ...] = ("mp4",) * 9 + ("mkv", "mkv", "mov")
 _KEYFRAME_INTERVALS = (12, 30, 250)
 _QUIRKS: dict[tuple[Motion, int], Callable[[ClipFormat], ClipFormat]] = {
-    ("MoveUp", 4): lambda plain: replace(plain, container="mp4", turned=True),
-    ("TurnRight", 9): lambda plain: replace(plain, container="mov", turned=True),
-    ("Shrink", 3): lambda plain: replace(plain, container="mp4", has_fixed_rate=False),
-    ("MoveLeft", 7): lambda plain: replace(plain, container="mkv", has_fixed_rate=False),
+    ("MoveUp", 4): lambda usual: replace(usual, container="mp4", turned=True),
+    ("TurnRight", 9): lambda usual: replace(usual, container="mov", turned=True),
+    ("Shrink", 3): lambda usual: replace(usual, container="mp4", has_fixed_rate=False),
+    ("MoveLeft", 7): lambda usual: replace(usual, container="mkv", has_fixed_rate=False),
 }
-"""What some clips of a real set are, by class and number of the clip in it."""
+"""Clips that are made like odd ones of real datasets, by class and number of the clip in its class."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleReport:
-    """What a sample holds. `num_clips` counts those that decode; paths are relative to `directory`.
+    """What the sample holds. `num_clips` counts the clips that decode; paths are relative to `directory`.
 
-    `turned` are stored lying on their side, `variable_rate` have frames at irregular times, `broken` do not
-    decode, on purpose. `num_written` counts the files that were not there already.
+    `turned` clips are stored lying on their side, `variable_rate` clips have frames at irregular times, and `broken`
+    clips do not decode, on purpose. `num_written` counts the files that were not there already.
     """
 
     directory: Path
@@ -134,7 +134,7 @@ class SampleReport:
 
 @dataclass(frozen=True, slots=True)
 class _PlannedClip:
-    """One file to be. `clip_seed` and `scene_seed` are all that its random parts depend on."""
+    """A file to write. Its random parts depend only on `clip_seed` and `scene_seed`."""
 
     path: str
     motion: Motion
@@ -147,10 +147,9 @@ class _PlannedClip:
 def write_sample(directory: Path, *, seed: int = 7) -> SampleReport:
     """Write 96 clips of 8 classes and a broken one, as `Class/v_Class_g01_c01.mp4`; about 3 MB.
 
-    A class is a motion (see `media.sample_scenes`); the clips of a group share background and colours, and no two
-    groups look alike. Sizes, shapes, rates, lengths and containers differ, and are the same mixture in every class.
-    A sample that is there already is completed, and what is right in it is left alone. The same seed gives the
-    same content.
+    Each class is a motion (see `media.sample_scenes`). The clips of a group share background and colours, which no
+    other group has. Sizes, shapes, rates, lengths and containers vary, in the same mixture for every class. The same
+    seed gives the same content. In a directory with a sample, only missing or changed files are written.
 
     Raises:
         SettingsError: `directory` is a file, or holds other things than a sample.
@@ -161,14 +160,14 @@ def write_sample(directory: Path, *, seed: int = 7) -> SampleReport:
         (directory / path).unlink(missing_ok=True)
     missing = [clip for clip in clips if not _is_as_written(directory / clip.path, digests.get(clip.path, ""))]
     _write_marker(directory, seed, {clip.path: digests.get(clip.path, "") for clip in clips})
-    with ThreadPoolExecutor(min(num_cores(), 8)) as threads:  # encoding lets go of Python's lock
+    with ThreadPoolExecutor(min(num_cores(), 8)) as threads:  # encoding releases Python's lock
         written = dict(threads.map(lambda clip: (clip.path, _write_clip(directory, clip)), missing))
     _write_marker(directory, seed, {clip.path: written.get(clip.path) or digests[clip.path] for clip in clips})
     return _report(directory, clips, len(missing))
 
 
 def _planned_clips(seed: int) -> list[_PlannedClip]:
-    """Every file of the sample, sorted by path."""
+    """Return every file of the sample, sorted by path."""
     clips = [clip for index, motion in enumerate(MOTIONS) for clip in _class_clips(seed, index, motion)]
     whole = clips[-1]
     broken = _clip_path(whole.motion, _NUM_GROUPS, _CLIPS_PER_GROUP + 1, "mp4")
@@ -177,7 +176,7 @@ def _planned_clips(seed: int) -> list[_PlannedClip]:
 
 
 def _class_clips(seed: int, class_index: int, motion: Motion) -> Iterator[_PlannedClip]:
-    """The clips of one class. Its sizes, rates, lengths and containers are those of every class, dealt anew."""
+    """Yield the clips of one class. Every class has the same sizes, rates, lengths and containers, dealt at random."""
     random = np.random.default_rng((seed, class_index))
     num_clips = _NUM_GROUPS * _CLIPS_PER_GROUP
     deals = [random.permutation(num_clips) for _ in range(5)]
@@ -190,7 +189,7 @@ def _class_clips(seed: int, class_index: int, motion: Motion) -> Iterator[_Plann
             duration_seconds=1.0 + 2.0 * duration / (num_clips - 1),
             keyframe_interval=_KEYFRAME_INTERVALS[interval % len(_KEYFRAME_INTERVALS)],
         )
-        clip_format = _QUIRKS.get((motion, number), lambda plain: plain)(clip_format)
+        clip_format = _QUIRKS.get((motion, number), lambda usual: usual)(clip_format)
         group, clip = divmod(number, _CLIPS_PER_GROUP)
         path = _clip_path(motion, group + 1, clip + 1, clip_format.container)
         yield _PlannedClip(path, motion, clip_format, (seed, class_index, group), (seed, class_index, group, clip))
@@ -201,7 +200,7 @@ def _clip_path(motion: Motion, group: int, clip: int, container: Container) -> s
 
 
 def _clip_bytes(clip: _PlannedClip) -> bytes:
-    """The file of a clip, drawn and encoded."""
+    """Draw and encode a clip."""
     scene = random_scene(np.random.default_rng((0, *clip.scene_seed)))
     random = np.random.default_rng((1, *clip.clip_seed))
     path = random_path(clip.motion, random)
@@ -212,7 +211,7 @@ def _clip_bytes(clip: _PlannedClip) -> bytes:
 
 
 def _write_clip(directory: Path, clip: _PlannedClip) -> str:
-    """Write one file, whole at once; gives its digest."""
+    """Write one file atomically, and return its digest."""
     content = _clip_bytes(clip)
     (directory / clip.path).parent.mkdir(exist_ok=True)
     _write_whole(directory / clip.path, content)
@@ -226,7 +225,7 @@ def _write_whole(path: Path, content: bytes) -> None:
 
 
 def _open_directory(directory: Path, seed: int) -> dict[str, str]:
-    """The files of the sample that `directory` holds already, with their digests; "" for what is to be written anew."""
+    """Return the files of the sample in `directory` with their digests, "" for those that have to be written again."""
     if directory.exists() and not directory.is_dir():
         raise SettingsError(f"{directory} is a file; a sample needs a directory")
     directory.mkdir(parents=True, exist_ok=True)
@@ -249,7 +248,7 @@ def _is_as_written(path: Path, digest: str) -> bool:
 
 
 def _write_marker(directory: Path, seed: int, files: dict[str, str]) -> None:
-    """Says that this directory is a sample. Written before the first clip, so that a killed run can be completed."""
+    """Mark the directory as a sample. This comes before the first clip, so that a killed run can be completed."""
     marker = {"version": _VERSION, "seed": seed, "files": files}
     _write_whole(directory / _MARKER, json.dumps(marker, indent=1).encode())
 

@@ -1,4 +1,4 @@
-"""Which stream of a file is taken to be its video, and in which words one is lost."""
+"""Which stream of a file is chosen as its video, and how a video is lost."""
 
 import errno
 import io
@@ -12,7 +12,7 @@ from av.stream import Disposition
 
 from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.errors import StorageFailed
-from video_assets.media.open.video import losses_named
+from video_assets.media.open.losses import errors_as_losses
 from video_assets.media.probe import probe_video
 from video_assets_tests.media.making import HEIGHT_PX, WIDTH_PX, numbered_picture, numbered_video
 from video_assets_tests.pipeline.mutations import mp4_boxes
@@ -73,7 +73,7 @@ def two_videos(container: str, num_large_frames: int = 2) -> bytes:
 
 
 def without_first_samples(video: bytes) -> bytes:
-    """An mp4 whose first track's tables say that it holds nothing."""
+    """Make an mp4 whose tables say that its first track is empty."""
     changed = bytearray(video)
     boxes = mp4_boxes(video)
     track = next(box for box in boxes if box.kind == b"trak")
@@ -121,26 +121,36 @@ def test_cover_art_does_not_stand_in_for_a_video_that_cannot_be_decoded() -> Non
 @pytest.mark.parametrize(
     ("error", "reason", "sentence"),
     [
-        (ValueError("bad box"), "unreadable", "It broke while it was tried: bad box."),
-        (TypeError("None is no number"), "unreadable", "It broke while it was tried: TypeError: None is no number."),
-        (AssertionError("a promise"), "unreadable", "It broke while it was tried: AssertionError: a promise."),
-        (OSError(errno.EIO, "Input/output error"), "read_failed", "It broke while it was tried: Input/output error."),
-        (OSError(errno.EINVAL, "Invalid argument"), "unreadable", "It broke while it was tried: Invalid argument."),
+        (ValueError("bad box"), "unreadable", "An error occurred while it was tried: bad box."),
+        (
+            TypeError("None is no number"),
+            "unreadable",
+            "An error occurred while it was tried: TypeError: None is no number.",
+        ),
+        (AssertionError("a promise"), "unreadable", "An error occurred while it was tried: AssertionError: a promise."),
+        (
+            OSError(errno.EIO, "Input/output error"),
+            "read_failed",
+            "An error occurred while it was tried: Input/output error.",
+        ),
+        (
+            OSError(errno.EINVAL, "Invalid argument"),
+            "unreadable",
+            "An error occurred while it was tried: Invalid argument.",
+        ),
         (FileNotFoundError(), "missing_file", "There is no such file."),
         (MemoryError(), "out_of_memory", "Memory ran out while it was tried."),
     ],
 )
-def test_what_breaks_on_a_video_loses_it_and_a_fault_of_ours_is_told_by_its_kind(
-    error: Exception, reason: str, sentence: str
-) -> None:
-    with pytest.raises(VideoLost) as lost, losses_named("it was tried"):
+def test_an_error_is_a_loss_and_bugs_of_ours_are_named_by_type(error: Exception, reason: str, sentence: str) -> None:
+    with pytest.raises(VideoLost) as lost, errors_as_losses("it was tried"):
         raise error
     assert lost.value.loss == Loss(reason, sentence)  # pyright: ignore[reportArgumentType]
 
 
 def test_what_is_no_fault_of_the_video_is_not_taken_for_one() -> None:
     error = StorageFailed("the store does not answer")
-    with pytest.raises(StorageFailed) as raised, losses_named("it was tried"):
+    with pytest.raises(StorageFailed) as raised, errors_as_losses("it was tried"):
         raise error
     assert raised.value is error
 

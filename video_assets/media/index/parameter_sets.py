@@ -1,9 +1,9 @@
-"""Parameters that pictures are decoded by, such as H.264's SPS and PPS: whether a keyframe brings those in force.
+"""Find out whether a keyframe brings the active parameter sets, such as H.264's SPS and PPS.
 
-A decoder that begins at a keyframe has what the container's header gave it, what the keyframe brings, and what is left
-of wherever it decoded before. Most videos say their parameters once, or again at every keyframe. In one that was joined
-from two, they change in the middle, and later keyframes may not repeat them: begun there, decoding gives wrong pictures
-(9 to 14 dB) without an error.
+A decoder that begins at a keyframe has the parameters of the container's header, those that the keyframe brings, and
+those of the packets that it decoded earlier. Most videos give their parameters once, or again with every keyframe. In a
+video joined from two they change in the middle, and later keyframes may not repeat them: decoding from such a keyframe
+gives wrong pictures (9 to 14 dB) and no error.
 """
 
 import re
@@ -15,7 +15,7 @@ from av.packet import Packet
 from video_assets.media.index.bitstream import NEEDS_FIRST_PACKET, avc_length_size, hevc_length_size, nal_units
 
 ParameterKey = tuple[int, int]
-"""What a set of parameters is, and its number among those of its kind; a later one with the same key replaces it."""
+"""The kind of a parameter set and its number within the kind; a later set with the same key replaces it."""
 
 Parameters = dict[ParameterKey, bytes]
 
@@ -28,11 +28,11 @@ _MPEG4_LAYER: Final = re.compile(rb"\x00\x00\x01[\x20-\x2f].*?(?=\x00\x00\x01|\Z
 _JPEG_DHT, _JPEG_SCAN, _JPEG_DQT = 0xC4, 0xDA, 0xDB
 
 
-def carried_parameters(codec: str, packet: Packet, extradata: bytes | None) -> Parameters:
-    """The parameters that stand before the picture in a packet.
+def parameters_in_packet(codec: str, packet: Packet, extradata: bytes | None) -> Parameters:
+    """Return the parameters before the picture in a packet.
 
     H.264 and HEVC: parameter sets. MPEG-1 and 2: the sequence header. MPEG-4: the video object layer. MJPEG: tables.
-    None for the other codecs, whose keyframes are whole, or whose parameters are in the container's header alone.
+    Other codecs have none: their keyframes are complete, or only the container's header holds parameters.
     """
     if codec == "h264":
         return _h264_sets(nal_units(bytes(packet), avc_length_size(extradata)))
@@ -42,32 +42,32 @@ def carried_parameters(codec: str, packet: Packet, extradata: bytes | None) -> P
     return read(bytes(packet)) if read is not None else {}
 
 
-class ParametersInForce:
-    """Follows a stream's parameters from keyframe to keyframe."""
+class ActiveParameters:
+    """Tracks a stream's parameters from keyframe to keyframe."""
 
     def __init__(self, codec: str, extradata: bytes | None) -> None:
         self._codec = codec
         self._extradata = extradata
-        self._at_first: Parameters | None = None
+        self._initial: Parameters | None = None
         self._changed: set[ParameterKey] = set()
 
-    def are_brought_by(self, keyframe: Packet, *, is_first: bool) -> bool:
-        """Whether a decoder that begins at this keyframe, the next one of the stream, has the parameters in force.
+    def are_in(self, keyframe: Packet, *, is_first: bool) -> bool:
+        """Return whether a decoder that begins at this keyframe, the stream's next one, has the active parameters.
 
-        It has if they never changed, or if the keyframe brings all that ever did: of these, the decoder may hold any.
+        It has them if no parameter ever changed, or if the keyframe brings every one that did.
         """
-        carried = carried_parameters(self._codec, keyframe, self._extradata)
+        carried = parameters_in_packet(self._codec, keyframe, self._extradata)
         if carried:
-            if self._at_first is None:
-                self._at_first = parameters_of_header(self._codec, self._extradata)
+            if self._initial is None:
+                self._initial = parameters_in_header(self._codec, self._extradata)
             if is_first and self._codec in NEEDS_FIRST_PACKET:
-                self._at_first |= carried
-            self._changed.update(key for key, value in carried.items() if self._at_first.get(key) != value)
+                self._initial |= carried
+            self._changed.update(key for key, value in carried.items() if self._initial.get(key) != value)
         return self._changed <= carried.keys()
 
 
-def parameters_of_header(codec: str, extradata: bytes | None) -> Parameters:
-    """The parameters that the container's header gives."""
+def parameters_in_header(codec: str, extradata: bytes | None) -> Parameters:
+    """Return the parameters in the container's header."""
     if not extradata:
         return {}
     if codec == "h264":
@@ -84,7 +84,7 @@ def _h264_sets(units: Iterator[bytes]) -> Parameters:
         kind = unit[0] & 31 if unit else 0
         if kind in _H264_SLICES:
             break
-        if kind in (_H264_SPS, _H264_PPS):  # a profile, flags and a level precede the number of an SPS
+        if kind in (_H264_SPS, _H264_PPS):  # the number of an SPS follows its profile, flags and level
             sets[kind, _unsigned(unit[4:] if kind == _H264_SPS else unit[1:])] = unit.rstrip(b"\0")
     return sets
 
@@ -95,7 +95,7 @@ def _hevc_sets(units: Iterator[bytes]) -> Parameters:
         kind = (unit[0] >> 1) & 63 if unit else 63
         if kind < _HEVC_FIRST_NON_VCL:
             break
-        if kind in (_HEVC_VPS, _HEVC_SPS):  # their numbers lie deep, and there is hardly ever more than one of each
+        if kind in (_HEVC_VPS, _HEVC_SPS):  # numbers are costly to find, and there is hardly ever more than one
             sets[kind, 0] = unit.rstrip(b"\0")
         elif kind == _HEVC_PPS:
             sets[kind, _unsigned(unit[2:])] = unit.rstrip(b"\0")
@@ -114,16 +114,16 @@ def _object_layer(data: bytes) -> Parameters:
 
 def _jpeg_tables(data: bytes) -> Parameters:
     tables: Parameters = {}
-    place = 2
-    while place + 5 <= len(data) and data[place] == 0xFF and data[place + 1] != _JPEG_SCAN:
-        kind = data[place + 1]
-        if kind == 0xFF:  # a byte that only fills
-            place += 1
+    offset = 2
+    while offset + 5 <= len(data) and data[offset] == 0xFF and data[offset + 1] != _JPEG_SCAN:
+        kind = data[offset + 1]
+        if kind == 0xFF:  # a fill byte
+            offset += 1
             continue
-        length = int.from_bytes(data[place + 2 : place + 4])
+        length = int.from_bytes(data[offset + 2 : offset + 4])
         if kind in (_JPEG_DHT, _JPEG_DQT):
-            tables[kind, data[place + 4]] = data[place + 5 : place + 2 + length]
-        place += 2 + length
+            tables[kind, data[offset + 4]] = data[offset + 5 : offset + 2 + length]
+        offset += 2 + length
     return tables
 
 
@@ -136,36 +136,36 @@ _READERS: Final[dict[str, Callable[[bytes], Parameters]]] = {
 
 
 def _avc_units(extradata: bytes) -> Iterator[bytes]:
-    """The sets in an mp4's or mkv's header of H.264: a number of SPS and those, then the same of PPS."""
-    place = 5
+    """Yield the sets in the H.264 header of an mp4 or mkv: the number of SPS and the SPS, then the same for PPS."""
+    offset = 5
     for mask in (31, 255):
-        count = extradata[place] & mask if place < len(extradata) else 0
-        units, place = _counted_units(extradata, place + 1, count)
+        count = extradata[offset] & mask if offset < len(extradata) else 0
+        units, offset = _counted_units(extradata, offset + 1, count)
         yield from units
 
 
 def _hevc_units(extradata: bytes) -> Iterator[bytes]:
-    """The same of HEVC: a number of arrays, each with a kind and a number of sets."""
-    place = 23
+    """Yield the sets in the HEVC header: a number of arrays, each with a kind and a number of sets."""
+    offset = 23
     for _ in range(extradata[22]):
-        count = int.from_bytes(extradata[place + 1 : place + 3])
-        units, place = _counted_units(extradata, place + 3, count)
+        count = int.from_bytes(extradata[offset + 1 : offset + 3])
+        units, offset = _counted_units(extradata, offset + 3, count)
         yield from units
 
 
-def _counted_units(extradata: bytes, place: int, count: int) -> tuple[list[bytes], int]:
+def _counted_units(extradata: bytes, offset: int, count: int) -> tuple[list[bytes], int]:
     units: list[bytes] = []
     for _ in range(count):
-        length = int.from_bytes(extradata[place : place + 2])
-        units.append(extradata[place + 2 : place + 2 + length])
-        place += 2 + length
-        if place >= len(extradata):
+        length = int.from_bytes(extradata[offset : offset + 2])
+        units.append(extradata[offset + 2 : offset + 2 + length])
+        offset += 2 + length
+        if offset >= len(extradata):
             break
-    return units, place
+    return units, offset
 
 
 def _unsigned(data: bytes) -> int:
-    """The number ue(v) (H.264, 9.1) that data begins with.
+    """Decode the number ue(v) (H.264, 9.1) at the beginning of `data`.
 
     >>> [_unsigned(bytes([first])) for first in (0b1_0000000, 0b010_00000, 0b00101_000)]
     [0, 1, 4]

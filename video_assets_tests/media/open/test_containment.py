@@ -1,4 +1,4 @@
-"""A video can open nothing but its own bytes: no playlist, no script, no reference to another file or address."""
+"""A video can read nothing but its own bytes: playlists, scripts and references to other files are not followed."""
 
 import contextlib
 import ctypes
@@ -19,7 +19,7 @@ import pytest
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize
 from video_assets.media.decode.clips import decode_clip
-from video_assets.media.decode.sequential import reference_frames
+from video_assets.media.decode.sequential import decode_frames_sequentially
 from video_assets.media.open import video
 from video_assets.media.probe import probe_video
 from video_assets_tests.media.making import numbered_video
@@ -132,7 +132,7 @@ def box(kind: bytes, body: bytes) -> bytes:
 
 
 def movie_with_outside_data(reference: bytes, kind: bytes = b"url ") -> bytes:
-    """A good movie whose data reference says that its samples lie elsewhere."""
+    """Make a good movie whose data reference says that its samples are in another file."""
     movie = numbered_video(5)  # its moov lies behind the samples, so that growing it moves none
     inside = box(b"url ", b"\x00\x00\x00\x01")
     assert movie.count(inside) == 1
@@ -160,12 +160,12 @@ def alias(path: str) -> bytes:
 
 
 def look_at(video: bytes) -> list[object]:
-    """Everything that opens videos, on this one: what came of it."""
+    """Run everything that opens videos on this one, and return the results or loss reasons."""
     came: list[object] = []
     for look in (
         lambda: probe_video(video),
         lambda: decode_clip(video, lambda timeline: [timeline.start_us], SIZE),
-        lambda: reference_frames(video, [0], SIZE),
+        lambda: decode_frames_sequentially(video, [0], SIZE),
     ):
         try:
             came.append(look())
@@ -221,7 +221,7 @@ def test_a_movie_does_not_fetch_samples_from_elsewhere(
 
 
 def test_the_alias_of_these_tests_would_be_followed_where_it_is_allowed(secret: Path, watch: OpenWatch) -> None:
-    """Otherwise the test above would prove nothing."""
+    """Without this, the test above would prove nothing."""
     path = secret.with_name("beside.mov")
     path.write_bytes(movie_with_outside_data(alias(str(secret)), kind=b"alis"))
     with (
@@ -256,7 +256,7 @@ def test_a_missing_and_an_empty_file_have_their_own_reasons(tmp_path: Path) -> N
 def test_a_disk_that_fails_is_no_fault_of_the_video(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, reason: str, *, small: bool
 ) -> None:
-    """EINVAL is what seeking to a place says that no file can have; the video gave it."""
+    """EINVAL comes from seeking to an impossible position, which the video named."""
 
     class Failing(io.FileIO):
         def read(self, size: int | None = -1, /) -> bytes:

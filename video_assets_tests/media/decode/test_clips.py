@@ -1,4 +1,4 @@
-"""Decoding by index gives the frames that a plain full decode gives, bit for bit, and the right ones."""
+"""Indexed decode gives the frames of a sequential decode, bit for bit, and they are the right ones."""
 
 import io
 import itertools
@@ -18,16 +18,16 @@ from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import Timeline
 from video_assets.media.decode import clips as decode
 from video_assets.media.decode import sequential as plain
-from video_assets.media.decode.by_index import PacketReader
-from video_assets.media.decode.clips import decode_clip, decode_frames
-from video_assets.media.decode.sequential import reference_frames
+from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.indexed import PacketReader
+from video_assets.media.decode.sequential import decode_frames_sequentially
 from video_assets.media.index import packet_index as index
-from video_assets.media.index.packets import IndexNotTrusted, Packets
+from video_assets.media.index.packets import DemuxedPackets, IndexNotTrusted
 from video_assets.media.open.video import OpenVideo, open_video
 from video_assets.media.probe import probe_video
 from video_assets.settings import DEFAULT_LIMITS, Limits
 from video_assets_tests.media.joining import joined_video
-from video_assets_tests.media.making import number_of, numbered_video, use_tables_of_short_videos
+from video_assets_tests.media.making import decode_frames, number_of, numbered_video, use_tables_of_short_videos
 
 SIZE = FrameSize("stretch", 64)
 X264 = {"x264-params": "keyint=12:min-keyint=12:scenecut=0:bframes=3:b-pyramid=normal"}
@@ -92,17 +92,17 @@ def every_start(timeline: Timeline) -> list[int]:
     return [int(start) for start in timeline.starts_us]
 
 
-@pytest.mark.parametrize("held", [True, False], ids=["held", "reread"])
+@pytest.mark.parametrize("in_memory", [True, False], ids=["in memory", "read again"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_single_frame_is_the_one_of_a_full_decode(
-    kind: str, held: bool, made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+def test_each_single_frame_is_that_of_a_sequential_decode(
+    kind: str, in_memory: bool, made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not held:
-        monkeypatch.setattr(index, "HELD_BYTES", -1)
+    if not in_memory:
+        monkeypatch.setattr(index, "MAX_BYTES_IN_MEMORY", -1)
         use_tables_of_short_videos(monkeypatch)
     video = video_of(kind, made)
     everything = decode_clip(video, every_start, SIZE)
-    truth = reference_frames(video, everything.timestamps_us.tolist(), SIZE)
+    truth = decode_frames_sequentially(video, everything.timestamps_us.tolist(), SIZE)
     assert everything.timestamps_us.tolist() == truth.timestamps_us.tolist()
     assert [number_of(picture) for picture in truth.frames] == list(range(NUM_FRAMES))
     assert (everything.frames == truth.frames).all()
@@ -125,7 +125,7 @@ def test_any_choice_gives_the_same_bytes_in_the_order_asked_for(kind: str, made:
             return starts
 
         clip = decode_clip(video, choose, SIZE)
-        truth = reference_frames(video, starts, SIZE)
+        truth = decode_frames_sequentially(video, starts, SIZE)
         assert clip.timestamps_us.tolist() == truth.timestamps_us.tolist()
         assert (clip.frames == truth.frames).all()
 
@@ -154,8 +154,8 @@ def test_a_long_mp4_is_indexed_by_its_table_and_sought_without_a_packet_too_many
     with open_video(video_of(kind, made), DEFAULT_LIMITS) as opened:
         table = index.read_index(opened)
         assert table.is_from_table
-        assert len(table.restarts) > 2
-        for number in reversed(table.restarts.tolist()):
+        assert len(table.seek_points) > 2
+        for number in reversed(table.seek_points.tolist()):
             read.clear()
             assert len(list(PacketReader(opened, table).packets(number, number + 1))) == 1
             assert read == [number], "the file was read from another keyframe than the one asked for"
@@ -174,11 +174,11 @@ def test_frames_that_a_cut_inside_a_refresh_took_are_not_counted(
     if container.endswith("table"):
         use_tables_of_short_videos(monkeypatch)
     if is_seen_by == "frames":
-        monkeypatch.setattr(index, "_check_beginning", lambda *_: None)
+        monkeypatch.setattr(index, "_check_first_packet", lambda *_: None)
     options = {"x264-params": "keyint=10:intra-refresh=1:bframes=0:cpu-independent=1"}
     whole = numbered_video(60, options=options, container="h264")
     video = joined_video([whole], container.split(maxsplit=1)[0], lambda data, _, number: data if number >= 20 else b"")
-    truth = reference_frames(video, [0], SIZE)
+    truth = decode_frames_sequentially(video, [0], SIZE)
     assert 0 < truth.num_frames_total < 40
     clip = decode_clip(video, every_start, SIZE)
     assert clip.timeline.starts_us.tolist() == truth.timeline.starts_us.tolist()
@@ -213,7 +213,7 @@ def test_a_path_and_its_bytes_give_the_same(made: dict[str, bytes], tmp_path: Pa
     assert (by_path.frames == by_bytes.frames).all()
 
 
-def test_a_wrong_index_leads_to_a_full_decode_that_chooses_again(
+def test_a_wrong_index_leads_to_a_sequential_decode_that_chooses_again(
     made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def doubted(*_arguments: object) -> int:
@@ -253,14 +253,14 @@ def test_a_damaged_frame_of_a_long_mp4_is_no_reason_to_index_it_again(monkeypatc
     assert readings == [True, True]
 
 
-@pytest.mark.parametrize("kept_bytes", [0, plain.KEPT_BYTES], ids=["decoded twice", "kept"])
+@pytest.mark.parametrize("kept_bytes", [0, plain.BUFFERED_BYTES], ids=["decoded twice", "kept"])
 @pytest.mark.parametrize("doubted_at", [0, 7, NUM_FRAMES - 1])
 @pytest.mark.parametrize("kind", ["h264 b-frames mp4", "h264 ts", "mpeg4 avi b-frames"])
-def test_doubt_while_indexing_goes_on_with_the_packets_read_so_far(
+def test_a_sequential_decode_uses_the_packets_that_indexing_has_read(
     kind: str, doubted_at: int, kept_bytes: int, made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video = video_of(kind, made)
-    truth = reference_frames(video, [0, 520_000, 10**9, 0], SIZE)
+    truth = decode_frames_sequentially(video, [0, 520_000, 10**9, 0], SIZE)
     numbers = itertools.count()
 
     def doubt(*_arguments: object) -> bool:
@@ -269,7 +269,7 @@ def test_doubt_while_indexing_goes_on_with_the_packets_read_so_far(
         return True
 
     monkeypatch.setattr(index, "is_shown", doubt)
-    monkeypatch.setattr(plain, "KEPT_BYTES", kept_bytes)
+    monkeypatch.setattr(plain, "BUFFERED_BYTES", kept_bytes)
     clip = decode_frames(video, [0, 520_000, 10**9, 0], SIZE)
     assert clip.note == f"All of it was decoded. A packet is odd. {truth.note}".strip()
     assert clip.timestamps_us.tolist() == truth.timestamps_us.tolist()
@@ -278,7 +278,7 @@ def test_doubt_while_indexing_goes_on_with_the_packets_read_so_far(
 
 
 def in_packet_order(video: bytes, container: str) -> bytes:
-    """The same packets with presentation times in the order in which they stand, as some writers have them."""
+    """Give the packets presentation times in packet order, as some writers do."""
     file = io.BytesIO()
     with av.open(io.BytesIO(video), "r") as source, av.open(file, "w", format=container) as output:
         stream = source.streams.video[0]
@@ -305,7 +305,7 @@ def test_times_in_the_order_of_the_packets_give_each_frame_its_own(container: st
 def test_a_single_frame_is_right_where_times_are_in_the_order_of_the_packets(
     kind: str, container: str, made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An AVI whose packets were copied to mp4: B pictures that are skipped, or wanted alone, show no disorder."""
+    """An AVI copied to mp4. B pictures that are skipped, or decoded alone, do not reveal the wrong order."""
     if container.endswith("table"):
         use_tables_of_short_videos(monkeypatch)
     video = in_packet_order(video_of(kind, made), container.split(maxsplit=1)[0])
@@ -327,10 +327,10 @@ def test_times_in_the_order_of_the_packets_are_right_where_no_picture_is_shown_b
 def test_times_that_no_clock_could_show_are_laid_out_by_the_frame_rate(
     made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ogg gives them for what was cut out of a longer video; nothing here writes such Ogg."""
+    """Ogg has such times in a video cut from a longer one; no encoder here writes them."""
     demux = index._demux
 
-    def demux_far_away(opened: OpenVideo) -> Packets:
+    def demux_far_away(opened: OpenVideo) -> DemuxedPackets:
         found = demux(opened)
         found.pts = [2**58 + number for number in range(len(found.pts))]
         found.dts = list(found.pts)
@@ -343,7 +343,7 @@ def test_times_that_no_clock_could_show_are_laid_out_by_the_frame_rate(
 
 
 def test_a_stream_that_appears_in_the_middle_is_no_fault_of_the_video() -> None:
-    """A program stream whose sound begins behind what FFmpeg reads to get to know it, and not in its last 250 kB."""
+    """A program stream whose sound begins after the part that FFmpeg analyses, and not in its last 250 kB."""
     video = numbered_video(300, codec="mpeg1video", container="mpeg", options={"g": "12"})
     middle = video.index(b"\0\0\1\xba", len(video) * 9 // 10)
     sound = b"\0\0\1\xc0" + (107).to_bytes(2) + b"\x80\0\0" + b"\xff\xfd\x84\0" + bytes(100)
@@ -353,11 +353,11 @@ def test_a_stream_that_appears_in_the_middle_is_no_fault_of_the_video() -> None:
         assert len(container.streams) == 1
     assert probe_video(late).num_frames == 300
     assert number_of(decode_clip(late, lambda timeline: [timeline.end_us - 1], SIZE).frames[0]) == 299 % 256
-    assert reference_frames(late, [0], SIZE).num_frames_total == 300
+    assert decode_frames_sequentially(late, [0], SIZE).num_frames_total == 300
 
 
 def with_last_duration(video: bytes, ticks: int) -> bytes:
-    """The same packets, the last of which is said to be shown for so long."""
+    """Set the duration of the last packet."""
     file = io.BytesIO()
     with av.open(io.BytesIO(video), "r") as source, av.open(file, "w", format="mp4") as output:
         stream = source.streams.video[0]
@@ -380,12 +380,12 @@ def test_a_broken_last_duration_does_not_stretch_the_clip(
     with open_video(video, DEFAULT_LIMITS) as opened:
         assert list(opened.container.demux(video=0))[NUM_FRAMES - 1].duration == 0x7FFFFFFF
     clip = decode_clip(video, lambda timeline: every_start(timeline)[::13], SIZE)
-    truth = reference_frames(video, [0], SIZE)
+    truth = decode_frames_sequentially(video, [0], SIZE)
     assert (clip.note, clip.timeline.end_us, truth.timeline.end_us) == ("", 1_600_000, 1_600_000)
     assert probe_video(video).duration_us == 1_600_000
 
 
-@pytest.mark.parametrize("look", [probe_video, lambda v, limits: reference_frames(v, [0], SIZE, limits)])
+@pytest.mark.parametrize("look", [probe_video, lambda v, limits: decode_frames_sequentially(v, [0], SIZE, limits)])
 def test_the_limit_of_length_counts_how_long_the_last_frame_lasts(
     look: Callable[[bytes, Limits], object], made: dict[str, bytes]
 ) -> None:
@@ -413,7 +413,9 @@ def test_what_choose_raises_comes_through(made: dict[str, bytes]) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["h264 b-frames mp4", "h264 ts", "h264 raw"])
-def test_what_exceeds_a_limit_is_lost_by_name(kind: str, limits: Limits, reason: str, made: dict[str, bytes]) -> None:
+def test_a_video_above_a_limit_is_lost_and_the_limit_named(
+    kind: str, limits: Limits, reason: str, made: dict[str, bytes]
+) -> None:
     for look in (lambda v: decode_clip(v, every_start, SIZE, limits), lambda v: probe_video(v, limits)):
         with pytest.raises(VideoLost) as lost:
             look(video_of(kind, made))
@@ -429,7 +431,7 @@ def test_a_truncated_file_gives_right_frames_or_a_reason(kind: str, share: float
         clip = decode_clip(video, lambda timeline: every_start(timeline)[:-3:4], SIZE)
     except VideoLost:
         return
-    truth = reference_frames(video, clip.timestamps_us.tolist(), SIZE)
+    truth = decode_frames_sequentially(video, clip.timestamps_us.tolist(), SIZE)
     assert (clip.frames == truth.frames).all()
 
 
@@ -444,17 +446,17 @@ def test_probing_says_what_is_there(made: dict[str, bytes]) -> None:
 
 @pytest.mark.parametrize("container", ["matroska", "mp4", "mp4 by its table", "mpegts"])
 @pytest.mark.parametrize("late", [5, 25, 38])
-def test_parts_whose_times_overlap_are_not_laid_among_one_another(
+def test_two_halves_whose_times_overlap_are_not_mixed(
     late: int, container: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of 40 frames each; the second part begins behind frame `late` of the first."""
+    """Two halves of 40 frames each; the second one begins after frame `late` of the first."""
     if container.endswith("table"):
         use_tables_of_short_videos(monkeypatch)
     part = numbered_video(40, options={"x264-params": "keyint=10:bframes=0:cpu-independent=1"}, container="h264")
     video = joined_video([part, part], container.split(maxsplit=1)[0], starts=[0, 2 * late + 1])
     for choose in (every_start, lambda timeline: [timeline.end_us], lambda timeline: every_start(timeline)[-30:]):
         clip = decode_clip(video, choose, SIZE)
-        truth = reference_frames(video, clip.timestamps_us.tolist(), SIZE)
+        truth = decode_frames_sequentially(video, clip.timestamps_us.tolist(), SIZE)
         assert clip.timeline.starts_us.tolist() == truth.timeline.starts_us.tolist()
         assert (clip.frames == truth.frames).all()
         assert clip.note.startswith("All of it was decoded. Its packets' times jump back.")
@@ -464,7 +466,7 @@ def test_a_frame_that_comes_later_than_any_decoder_holds_one_back_is_of_another_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     part = numbered_video(40, options={"x264-params": "keyint=40:bframes=0:cpu-independent=1"}, container="h264")
-    monkeypatch.setattr(index, "RESTARTABLE", frozenset())  # as where the second part begins with no keyframe
+    monkeypatch.setattr(index, "SEEKABLE", frozenset())  # as where the second part begins with no keyframe
     for late, is_seen in [(24, False), (22, True)]:  # 15 and 17 frames of the first part are shown behind it
         video = joined_video([part, part], "mp4", starts=[0, 2 * late + 1])
         with open_video(video, DEFAULT_LIMITS) as opened:

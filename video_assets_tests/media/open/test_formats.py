@@ -1,4 +1,4 @@
-"""What a file's first bytes give away is what FFmpeg finds by asking every demuxer."""
+"""The format that is detected from a file's first bytes is the one that FFmpeg finds by trying every demuxer."""
 
 import io
 import struct
@@ -10,11 +10,10 @@ import pytest
 
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize
-from video_assets.media.decode.clips import decode_frames
-from video_assets.media.open.formats import evident_format
+from video_assets.media.open.formats import detect_format
 from video_assets.media.probe import probe_video
 from video_assets_tests.corpus import corpus_files, require_corpus
-from video_assets_tests.media.making import HEIGHT_PX, WIDTH_PX, number_of, numbered_picture
+from video_assets_tests.media.making import HEIGHT_PX, WIDTH_PX, decode_frames, number_of, numbered_picture
 
 
 @pytest.mark.corpus
@@ -23,7 +22,7 @@ def test_every_named_format_of_real_videos_is_ffmpegs_own_choice() -> None:
     num_named = 0
     for name in corpus_files("labelled/", "formats/", "long/"):
         with (root / name).open("rb") as file:
-            evident = evident_format(file)
+            evident = detect_format(file)
             assert file.tell() == 0
             if evident is None:
                 continue
@@ -34,7 +33,7 @@ def test_every_named_format_of_real_videos_is_ffmpegs_own_choice() -> None:
 
 
 def motion_jpeg(num_pictures: int) -> list[bytes]:
-    """Numbered pictures with a JFIF header, and with noise: FFmpeg's first look (2 kB) takes the first for a photo."""
+    """Numbered pictures with a JFIF header and noise: from the first 2 kB, FFmpeg takes the first one for a photo."""
     noise = np.random.default_rng(1).integers(0, 20, (2 * HEIGHT_PX, 2 * WIDTH_PX, 3), dtype=np.uint8)
     file = io.BytesIO()
     with av.open(file, "w", format="mjpeg") as output:
@@ -80,7 +79,7 @@ def test_what_a_camera_sends_over_http_is_a_video_to_its_last_boundary(begin: st
 
 
 def cine(num_frames: int, frames_per_second: int) -> bytes:
-    """What Phantom's high-speed cameras write: a header, a bitmap's header, their settings, places, raw pictures."""
+    """Make a file of Phantom's high-speed cameras: header, bitmap header, settings, offsets, raw pictures."""
     num_bytes = WIDTH_PX * HEIGHT_PX * 3
     bitmap = struct.pack("<IiiHHIIiiII", 40, WIDTH_PX, HEIGHT_PX, 1, 24, 0, num_bytes, 0, 0, 0, 0)
     settings = bytearray(8192)
@@ -104,5 +103,5 @@ def test_a_high_speed_cameras_recording_is_a_video() -> None:
 
 
 @pytest.mark.parametrize("head", [b"", b"RIFF", b"RIFF\x00\x00\x00\x00WEBP", b"\x1aE\xdf\xa3\x93", b"#EXTM3U\nftyp"])
-def test_what_is_not_evident_is_left_to_ffmpeg(head: bytes) -> None:
-    assert evident_format(io.BytesIO(head)) is None
+def test_other_formats_are_left_to_ffmpeg(head: bytes) -> None:
+    assert detect_format(io.BytesIO(head)) is None

@@ -1,4 +1,4 @@
-"""Times in microseconds: exact, strictly increasing, made up only where there are none."""
+"""Presentation times are exact, strictly increasing, and made up only where there are none."""
 
 from fractions import Fraction
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video_assets.domain.geometry import round_half_up
-from video_assets.media.index.clock import frame_times, shown_at, ticks_to_us, timeline_of
+from video_assets.media.index.presentation_times import frame_times, frames_shown_at, ticks_to_us, timeline_of
 
 TICK = Fraction(1, 30)
 RATE = Fraction(30)
@@ -54,7 +54,7 @@ def test_a_repeated_time_moves_by_a_microsecond_and_the_others_stay() -> None:
 
 
 def test_times_in_the_order_of_the_packets_are_sorted() -> None:
-    """As MXF has them: the packets I P B b b bring frames that are shown as I b B b P."""
+    """As in MXF: the packets I P B b b bring frames that are shown as I b B b P."""
     times, note = frame_times([0, 3, 2, 4, 1, 5, 8, 7, 9, 6], [None] * 10, TICK, Fraction(30))
     assert times.tolist() == [round(number * 1e6 / 30) for number in range(10)]
     assert note == "The frames' times came in the order of their packets; they were sorted."
@@ -71,7 +71,7 @@ def test_a_clock_that_starts_again_goes_on_instead() -> None:
 
 
 def test_a_time_beyond_reason_is_none() -> None:
-    """Theora that was cut and copied to Ogg: the first keyframe's number is negative, and read as 2^58 frames."""
+    """As in Theora that was cut and copied to Ogg: the first keyframe's number is negative, and read as 2^58 frames."""
     broken = 2**58 - 3
     times, note = frame_times([broken, broken + 1, -1, 0, 1], [None] * 5, Fraction(1, 25), Fraction(25))
     assert times.tolist() == [-120_000, -80_000, -40_000, 0, 40_000]
@@ -102,4 +102,4 @@ def test_a_last_frame_that_lasts_beyond_reason_lasts_as_the_one_before() -> None
 
 
 def test_a_frame_is_shown_from_its_start_to_the_next_one() -> None:
-    assert shown_at(np.array([0, 40, 80]), [-5, 0, 39, 40, 500]).tolist() == [0, 0, 0, 1, 2]
+    assert frames_shown_at(np.array([0, 40, 80]), [-5, 0, 39, 40, 500]).tolist() == [0, 0, 0, 1, 2]

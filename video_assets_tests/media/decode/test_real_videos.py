@@ -1,4 +1,4 @@
-"""Real videos: frames against a plain full decode and against the ffmpeg program; reasons for bad ones."""
+"""Real videos: frames compared with a sequential decode and with the ffmpeg program; reasons of bad videos."""
 
 import random
 import subprocess
@@ -13,12 +13,13 @@ from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import Timeline, choose_timestamps
-from video_assets.media.decode.clips import decode_clip, decode_frames
-from video_assets.media.decode.sequential import reference_frames
+from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.sequential import decode_frames_sequentially
 from video_assets.media.images import decode_image, encode_images
 from video_assets.media.index import packet_index as index
 from video_assets.media.probe import probe_video
 from video_assets_tests.corpus import corpus_files, needs_corpus, require_corpus
+from video_assets_tests.media.making import decode_frames
 from video_assets_tests.pipeline.mutations import FAULT_OF_OURS
 
 SIZE = FrameSize("stretch", 64)
@@ -50,18 +51,18 @@ WHY_LOST = {
 
 
 def choices(timeline: Timeline, seed: str) -> list[int]:
-    """Ten evenly spread, the last, the first, and three by chance: one request, so that one full decode checks all."""
+    """Ten evenly spread times, the last, the first, and three random ones; one sequential decode checks all."""
     chance = random.Random(seed)
     uniform = [timeline.start_us + number * timeline.duration_us // 10 for number in range(10)]
     by_chance = [chance.randrange(timeline.start_us, timeline.end_us) for _ in range(3)]
     return [*uniform, int(timeline.starts_us[-1]), timeline.start_us, *by_chance]
 
 
-@pytest.mark.parametrize("held", [True, False], ids=["held", "reread"])
+@pytest.mark.parametrize("in_memory", [True, False], ids=["in memory", "read again"])
 @pytest.mark.parametrize("name", needs_corpus([*GOOD, *LABELLED, *LONG]))
-def test_frames_are_those_of_a_plain_full_decode(name: str, held: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not held:
-        monkeypatch.setattr(index, "HELD_BYTES", -1)
+def test_frames_are_those_of_a_sequential_decode(name: str, in_memory: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not in_memory:
+        monkeypatch.setattr(index, "MAX_BYTES_IN_MEMORY", -1)
     path = require_corpus() / name
     wanted: list[int] = []
 
@@ -70,7 +71,7 @@ def test_frames_are_those_of_a_plain_full_decode(name: str, held: bool, monkeypa
         return wanted
 
     clip = decode_clip(path, choose, SIZE)
-    truth = reference_frames(path, wanted, SIZE)
+    truth = decode_frames_sequentially(path, wanted, SIZE)
     assert clip.timestamps_us.tolist() == truth.timestamps_us.tolist()
     assert clip.num_frames_total == truth.num_frames_total
     assert (clip.frames == truth.frames).all()
@@ -80,7 +81,7 @@ def test_frames_are_those_of_a_plain_full_decode(name: str, held: bool, monkeypa
 
 
 @pytest.mark.parametrize("name", needs_corpus([*LABELLED, *LONG]))
-def test_ordinary_videos_need_no_full_decode(name: str) -> None:
+def test_ordinary_videos_need_no_sequential_decode(name: str) -> None:
     clip = decode_clip(require_corpus() / name, lambda timeline: choices(timeline, name)[:10], SIZE)
     assert clip.note == ""
 
@@ -105,13 +106,13 @@ NOT_COMPARABLE = {  # what the ffmpeg program of Debian 12 shows otherwise, and 
 
 
 SHARP_PATTERNS = ("formats/10bit_h264.mp4", "formats/10bit_h265.mp4")
-"""Saturated one-pixel edges: swscale 6 and 9 place chroma differently (28 dB); ours is 11 dB nearer to the textbook."""
+"""Saturated one-pixel edges: swscale 6 and 9 place chroma differently (28 dB); ours is 11 dB nearer to the standard."""
 
 
 @pytest.mark.program("ffmpeg")
 @pytest.mark.parametrize("name", needs_corpus([name for name in GOOD if name not in NOT_COMPARABLE]))
 def test_frames_look_as_the_ffmpeg_program_shows_them(name: str) -> None:
-    """Same frames at the same places, same colours, same way up."""
+    """The same frames at the same times, with the same colours and orientation."""
     path = require_corpus() / name
     theirs = frames_of_the_ffmpeg_program(path, 112)
     ours = decode_clip(path, lambda timeline: timeline.starts_us.tolist(), FrameSize("stretch", 112))
