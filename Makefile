@@ -9,7 +9,7 @@ ROOT = data/datasets
 NAME = clips
 CONFIG =
 ARGS =
-# A file's tests stay in one process: some tell a story. Each process takes up to 1.5 GB.
+# A file's tests stay in one process: they share what was dear to make. Each process takes up to 1.5 GB.
 TEST_PROCESSES = 2
 PORT = 3000
 TEST_TOOLS = yes
@@ -110,16 +110,16 @@ format: setup
 	$(RUN) -m ruff format .
 
 bench: setup
-	@$(RUN) -m video_assets_tests.benchmarks $(ARGS)
+	@$(RUN) -m tools.benchmarks $(ARGS)
 
 fuzz: setup
-	@$(RUN) -m video_assets_tests.fuzzing $(ARGS)
+	@$(RUN) -m tools.fuzzing $(ARGS)
 
 reliability: setup
-	@$(RUN) -m video_assets_tests.reliability $(ARGS)
+	@$(RUN) -m tools.reliability $(ARGS)
 
 soak: setup
-	@$(RUN) -m video_assets_tests.reliability.soak $(ARGS)
+	@$(RUN) -m tools.reliability.soak $(ARGS)
 
 audit: setup
 	@$(RUN) -m pip_audit --disable-pip --require-hashes -r constraints.txt -r constraints-readers.txt $(ARGS)

@@ -25,6 +25,7 @@ from video_assets.domain.errors import (
 from video_assets.domain.text import sequence_of
 
 if TYPE_CHECKING:
+    from video_assets.pipeline.dry_run import DryRunSettings
     from video_assets.report.terminal import Screen
     from video_assets.storage.paths import DatasetPaths
 
@@ -180,22 +181,28 @@ def _report_thread(paths: "DatasetPaths") -> "ReportThread":
 
 
 def _settings(options: argparse.Namespace):
-    from video_assets.defs.settings_file import read_run_config
-    from video_assets.defs.config import PlanConfig, SourceConfig, SplitConfig, DatasetConfig
+    from video_assets.defs.config import DatasetConfig, PlanConfig, SourceConfig, SplitConfig
     from video_assets.defs.run_config import check_run_config
+    from video_assets.defs.settings_file import read_run_config
     from video_assets.settings import Settings
+
     rc = read_run_config(options.config, options.assignments)
     check_run_config(rc)
     ops = {name: entry.get("config") or {} for name, entry in rc.get("ops", {}).items()}
     from video_assets.pipeline.manifest.stage import kept_settings
+
     given = ops.get("manifest", {})
     settings = kept_settings(_paths(options), SourceConfig(**given).to_settings(), given)
-    return Settings(settings, SplitConfig(**ops.get("splits", {})).to_settings(), PlanConfig(**ops.get("plan", {})).to_settings(), DatasetConfig(**ops.get("dataset", {})).to_settings())
+    return Settings(
+        settings,
+        SplitConfig(**ops.get("splits", {})).to_settings(),
+        PlanConfig(**ops.get("plan", {})).to_settings(),
+        DatasetConfig(**ops.get("dataset", {})).to_settings(),
+    )
 
 
 def _engine(options: argparse.Namespace):
-    from video_assets.defs.resources import Engine
-    return None
+    return
 
 
 def _refuse_missing(source: Path) -> None:
@@ -204,17 +211,34 @@ def _refuse_missing(source: Path) -> None:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from video_assets.defs.dry_run import run_plan
     from video_assets.defs.settings_file import read_run_config
+    from video_assets.pipeline.dry_run import run_plan
     from video_assets.report.screens import plan_screen
 
-    run_config = read_run_config(options.config, options.assignments)
+    settings = _dry_run_settings(read_run_config(options.config, options.assignments))
     _refuse_missing(options.source)
     values = run_plan(
-        options.source, _paths(options), run_config, num_workers=options.workers, budget_bytes=options.budget
+        options.source, _paths(options), settings, num_workers=options.workers, budget_bytes=options.budget
     )
     values |= {"config": str(options.config or ""), "set": list(options.assignments)}
     return _end(options, values, plan_screen(values))
+
+
+def _dry_run_settings(run_config: Mapping[str, Any]) -> "DryRunSettings":
+    from video_assets.defs.config import PlanConfig, SourceConfig, SplitConfig
+    from video_assets.pipeline.dry_run import DryRunSettings
+
+    given = {name: entry.get("config") or {} for name, entry in run_config.get("ops", {}).items()}
+    source, plan = given.get("manifest", {}), PlanConfig(**given.get("plan", {}))
+    return DryRunSettings(
+        source=SourceConfig(**source).to_settings(),
+        given=source,
+        splits=SplitConfig(**given.get("splits", {})).to_settings(),
+        encoding=plan.encoding.to_encoding(),
+        sharding=plan.to_settings(),
+        new_version=plan.new_version,
+        retry_lost=plan.retry_lost,
+    )
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -1,10 +1,15 @@
 """TEMPORARY: replaced by the branch settings."""
-from dataclasses import dataclass, field
+
+from dataclasses import dataclass
 
 from video_assets.domain.encoding import Encoding
-from video_assets.pipeline.settings import MAX_NAMED, SourceSettings, SplitSettings, ShardingSettings
+from video_assets.pipeline.settings import SourceSettings, SplitSettings
+
+MAX_NAMED = 200
 
 ManifestSettings = SourceSettings
+
+
 @dataclass(frozen=True)
 class PlanSettings:
     encoding: Encoding = Encoding()
@@ -12,12 +17,16 @@ class PlanSettings:
     shard_megabytes: float = 128.0
     retry_lost: bool = False
     new_version: bool = False
+
+
 @dataclass(frozen=True)
 class DatasetSettings:
     near_duplicates_are_errors: bool = False
     text_index: bool = False
     retired_grace_minutes: float = 15.0
     licence: str = ""
+
+
 @dataclass(frozen=True)
 class Settings:
     manifest: ManifestSettings = ManifestSettings()

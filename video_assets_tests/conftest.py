@@ -1,14 +1,17 @@
-"""What all tests share: hypothesis profiles, and TensorFlow where a test asks for it."""
+"""What all tests share: their order, what they need, hypothesis profiles, and TensorFlow where a test asks for it."""
 
 import os
 import signal
+from collections.abc import Generator
 from types import ModuleType
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from video_assets_tests.corpus import running
 from video_assets_tests.datasets import built, built_at_another_size, built_once, first_build, videos
 from video_assets_tests.label_sets import label_sets_as_sequences, label_sets_built, labelled
+from video_assets_tests.needs import skip_where_something_is_missing
 
 __all__ = [  # fixtures
     "built",
@@ -37,9 +40,17 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, so that no process has one left when the others are done."""
+    """Skip what cannot run here. Files with slow tests come first, so that no process has one left at the end."""
+    skip_where_something_is_missing(items)
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Keep the corpus from tests that are not marked `corpus`."""
+    with running(item):
+        return (yield)
 
 
 @pytest.fixture(scope="session")

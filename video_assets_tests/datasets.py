@@ -25,7 +25,7 @@ RUN_CONFIG = {
         "plan": {"config": {"clips_per_shard": 4, "encoding": {"resolution": 32, "num_frames": 5}}},
     }
 }
-"""The same settings as a run config, and as `pipeline.stages` has: 18 clips in five shards of train, 6 in two of test."""
+"""The same settings as a run config, and as `pipeline.stages` has: five shards of train, two of test."""
 TRAIN_SHARDS = [f"train-{index:05d}" for index in range(5)]
 TEST_SHARDS = [f"test-{index:05d}" for index in range(2)]
 

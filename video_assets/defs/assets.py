@@ -6,16 +6,16 @@ import dagster as dg
 
 from video_assets.defs import metadata
 from video_assets.defs.config import DatasetConfig, PlanConfig, SourceConfig, SplitConfig
-from video_assets.defs.lineage import CODE_VERSION
 from video_assets.defs.failures import shown_as_failure
+from video_assets.defs.lineage import CODE_VERSION
 from video_assets.defs.partitions import partition_order, register_shards
-from video_assets.domain.progress import LineProgress
 from video_assets.defs.requests import keys_in_flight
 from video_assets.defs.resources import Dataset, Decoding, VideoSource
 from video_assets.defs.run_config import check_run_config, given_fields
+from video_assets.domain.progress import LineProgress
 from video_assets.domain.splits import SPLITS, Split
-from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, live_shards, read_plan
 from video_assets.pipeline.manifest.stage import kept_settings
+from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, live_shards, read_plan
 
 GROUP = "video_dataset"
 OWNERS = ["team:video_assets"]
@@ -143,6 +143,4 @@ def dataset_asset(
     with shown_as_failure():
         check_run_config(context.run.run_config)
         report = dataset.steps(decoding).commit(config.to_settings())
-    return dg.MaterializeResult(
-        metadata=metadata.of_dataset(report), data_version=dg.DataVersion(report.data_version)
-    )
+    return dg.MaterializeResult(metadata=metadata.of_dataset(report), data_version=dg.DataVersion(report.data_version))

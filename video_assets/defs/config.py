@@ -15,7 +15,7 @@ from video_assets.domain.encoding import (
     ShortClip,
 )
 from video_assets.domain.limits import Limits, TableLimits
-from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
+from video_assets.pipeline.settings import SourceSettings, SplitSettings
 
 _LIMITS = Limits()
 _TABLE_LIMITS = TableLimits()
@@ -217,7 +217,10 @@ class PlanConfig(dg.Config):
     def to_settings(self):
         """The stage's settings."""
         from video_assets.settings import PlanSettings
-        return PlanSettings(self.encoding.to_encoding(), self.clips_per_shard, self.shard_megabytes, self.retry_lost, self.new_version)
+
+        return PlanSettings(
+            self.encoding.to_encoding(), self.clips_per_shard, self.shard_megabytes, self.retry_lost, self.new_version
+        )
 
 
 class DatasetConfig(dg.Config):
@@ -240,4 +243,5 @@ class DatasetConfig(dg.Config):
 
     def to_settings(self):
         from video_assets.settings import DatasetSettings
+
         return DatasetSettings(**self.model_dump())

@@ -65,6 +65,6 @@ def named_instance_failures(paths: DatasetPaths) -> Generator[None]:
             reason = f"{reason} ({open_files_remedy()} if that is too few)"
         raise StorageFailed(
             f"Dagster's storage in {dagster_home(paths)} cannot be used: {reason}; make room there, see that it may be "
-            "written, name another place in DAGSTER_HOME, or build with --no-dagster. What is finished is kept, and the "
-            "same build tells Dagster the rest"
+            "written, name another place in DAGSTER_HOME, or build with --no-dagster. What is finished is kept, and "
+            "the same build tells Dagster the rest"
         ) from error

@@ -1,7 +1,6 @@
 """Jobs: the plan, a chunk of shards, the commit, and the nightly verification."""
 
 from collections.abc import Iterator, Mapping, Sequence
-
 from typing import Any
 
 import dagster as dg

@@ -176,8 +176,8 @@ def of_split(report: SplitReport, split: Split) -> Metadata:
 
 
 def of_plan(report: PlanReport, paths: DatasetPaths) -> Metadata:
-    """Shards, bytes and minutes to come, what is new, and how MoViNet's windows fit."""
-    fit = plan_fit(paths, report)
+    """Shards, expected bytes and minutes (if known), what is new, and how MoViNet's windows fit."""
+    fit, expected = plan_fit(paths, report), report.expected
     counts = report.rows.groupby(["split", "shard_index"]).size()
     added = {partition_key(split, int(index)): int(n) for (split, index), n in counts.items()}
     return {
@@ -191,6 +191,9 @@ def of_plan(report: PlanReport, paths: DatasetPaths) -> Metadata:
         "shards_added": len(report.added),
         "shards_superseded": len(report.superseded),
         "clips_per_shard": report.pinned.clips_per_shard,
+        "estimated_megabytes": round(expected.num_bytes / 1e6, 3),
+        "estimated_from": expected.basis,
+        **({} if expected.seconds is None else {"estimated_minutes": round(expected.seconds / 60, 3)}),
         "encoding": dg.MetadataValue.json(dict(report.pinned.encoding.as_dict())),
         **({"not_stored": report.not_stored} if report.not_stored else {}),
         "model_fit": _table(fit_rows(fit.fits)),
@@ -230,9 +233,9 @@ def of_dataset(report: CommitReport) -> Metadata:
         for split in report.records
     ]
     return {
-        "dagster/row_count": sum(report.records.values()),
+        "dagster/row_count": sum(report.records.clip_record()),
         "dagster/column_schema": _columns(INDEX),
-        "records": sum(report.records.values()),
+        "records": sum(report.records.clip_record()),
         "shards": sum(report.shards.values()),
         "megabytes": round(sum(report.num_bytes.values()) / 1e6, 3),
         "splits": _table(rows),

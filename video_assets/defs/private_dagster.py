@@ -4,8 +4,8 @@
 current, and the UI shows the check as not yet run. Dagster makes it for checks that run as steps of their own partition
 only; checks of a range, and those that the build command reports, must say it themselves. See dagster-io/dagster#27747.
 
-The names of tags: `report_runless_asset_event` stores the tags of a materialization as they are. Runs write code version
-and provenance under these names, and staleness is judged by them.
+The names of tags: `report_runless_asset_event` stores the tags of a materialization as they are. Runs write code
+version and provenance under these names, and Dagster judges staleness by them.
 """
 
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (

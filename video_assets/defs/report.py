@@ -36,6 +36,8 @@ class InstanceReport:
     _plan: ReadPlan | None = None
     _inputs: dict[str, Input] = field(default_factory=dict[str, Input])
     """The latest event of each asset that was reported."""
+    _checked: set[str] = field(default_factory=set[str])
+    _repeated: list[dg.AssetCheckEvaluation] = field(default_factory=list[dg.AssetCheckEvaluation])
 
     def planned(self, manifest: ManifestReport, splits: SplitReport, plan: PlanReport) -> None:
         """Report the manifest, the splits and the plan, and register the partitions of its shards."""
@@ -64,11 +66,16 @@ class InstanceReport:
         )
         self.instance.report_runless_asset_event(event)
 
-    def shard_checked(self, key: str, outcomes: Sequence[CheckOutcome]) -> None:
-        """Report how the checks of a shard ended."""
-        split, _ = parse_partition_key(key)
-        for outcome in outcomes:
-            self.instance.report_runless_asset_event(shard_evaluation(self.instance, _SHARD_ASSETS[split], outcome))
+    def shard_checked(self, key: str, outcomes: Sequence[CheckOutcome], *, again: bool) -> None:
+        """Report how the checks of a shard ended, or keep it for `finish` if they were reported before."""
+        asset = _SHARD_ASSETS[parse_partition_key(key)[0]]
+        evaluations = [shard_evaluation(self.instance, asset, outcome) for outcome in outcomes]
+        self._checked.add(key)
+        if again:
+            self._repeated += evaluations
+            return
+        for evaluation in evaluations:
+            self.instance.report_runless_asset_event(evaluation)
 
     def committed(self, report: CommitReport) -> None:
         """Report the commit and its checks; before them, shards that this instance does not know."""
@@ -86,6 +93,25 @@ class InstanceReport:
         for outcome in report.outcomes:
             self.instance.report_runless_asset_event(dataset_evaluation(self.instance, outcome))
 
+    def finish(self) -> None:
+        """Report what cannot be said without a run.
+
+        Dagster's storage takes one evaluation of a check and a partition per run, and all events without a run count as
+        one. So checks of a shard that was checked before are reported by a run of a single op.
+        """
+        evaluations = self._repeated
+        if not evaluations:
+            return
+
+        @dg.op(name="report_checks_again")
+        def report_checks(context: dg.OpExecutionContext) -> None:
+            for evaluation in evaluations:
+                context.log_event(evaluation)  # pyright: ignore[reportArgumentType]  (it takes them)
+
+        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+        report_checks.to_job(name="report_checks").execute_in_process(instance=self.instance, run_config=quiet)
+        self._repeated = []
+
     def _report_unknown(self, asset: str, fingerprints: Mapping[str, str]) -> None:
         """Report shards that are right on disk and that another instance was told of, or none."""
         assert self._plan is not None
@@ -98,11 +124,11 @@ class InstanceReport:
             if not statuses or statuses.get(key) is None:
                 self.shard(reused_shard(self.paths, self._plan, key), 0.0)
                 version, fingerprint = self._plan.pinned.version, fingerprints[key]
-                self.shard_checked(key, recorded_outcomes(self.paths, version, key, fingerprint))
+                if key not in self._checked:
+                    outcomes = recorded_outcomes(self.paths, version, key, fingerprint)
+                    self.shard_checked(key, outcomes, again=False)
 
-    def _materialize(
-        self, asset: str, data_version: str, told: Mapping[str, Any], made_from: Sequence[str]
-    ) -> None:
+    def _materialize(self, asset: str, data_version: str, told: Mapping[str, Any], made_from: Sequence[str]) -> None:
         tags = lineage_tags(data_version, {name: self._input(name) for name in made_from})
         self.instance.report_runless_asset_event(dg.AssetMaterialization(asset, metadata=told, tags=tags))
         self._inputs[asset] = latest_input(self.instance, dg.AssetKey(asset))

@@ -60,9 +60,9 @@ class ReportThread:
         """Pass on a shard."""
         self._pass_on(lambda to: to.shard(report, clips_per_second))
 
-    def shard_checked(self, key: str, outcomes: Sequence[CheckOutcome]) -> None:
+    def shard_checked(self, key: str, outcomes: Sequence[CheckOutcome], *, again: bool) -> None:
         """Pass on a shard's checks."""
-        self._pass_on(lambda report: report.shard_checked(key, outcomes))
+        self._pass_on(lambda report: report.shard_checked(key, outcomes, again=again))
 
     def committed(self, report: CommitReport) -> None:
         """Pass on the commit."""
@@ -74,6 +74,8 @@ class ReportThread:
         Raises:
             StorageFailed: if Dagster's storage could not be used.
         """
+        if self._has_begun:
+            self._pass_on(lambda report: report.finish())
         for done in self._reported:
             done.result()
 

@@ -49,14 +49,13 @@ def shards_asset(
     ) -> Iterator[dg.MaterializeResult]:
         """Converts the planned clips of the selected shards."""
         with tried_again(context, _RETRIES):
-            yield from _converted(context, split, dataset, decoding, engine)
+            yield from _converted(context, dataset, decoding, engine)
 
     return shards
 
 
 def _converted(
     context: dg.AssetExecutionContext,
-    split: Split,
     dataset: Dataset,
     decoding: Decoding,
     engine: Engine,

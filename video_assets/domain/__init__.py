@@ -1,1 +1,1 @@
-"""What things are: values and pure rules; no file, no codec, no framework."""
+"""Values and pure rules: no file, no codec, no framework."""

@@ -1,4 +1,4 @@
-"""What checks look at, and what they found."""
+"""What checks compare, and how they report what they found."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ MAX_PSNR_DB = 99.0
 
 
 def frame_mse(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """Mean squared error of two frames (H, W, 3) uint8."""
+    """Return the mean squared error of two frames (H, W, 3) uint8."""
     difference = first.astype(np.int32) - second.astype(np.int32)
     return float(np.mean(difference * difference))
 
 
 def psnr_from_mse(mse: float) -> float:
-    """Peak signal-to-noise ratio in dB of 8-bit frames, at most 99.
+    """Return the peak signal-to-noise ratio of 8-bit frames in dB, at most 99.
 
     >>> round(psnr_from_mse(65.025), 6)
     30.0
@@ -28,10 +28,10 @@ def psnr_from_mse(mse: float) -> float:
 
 
 def misplaced_frame(stored: NDArray[np.uint8], source: NDArray[np.uint8]) -> int | None:
-    """Index of the first stored frame that is clearly nearer to another frame of the same clip than to its own.
+    """Return the index of the first stored frame that is clearly nearer to another source frame than its own, or None.
 
-    Both are (T, H, W, 3) uint8, frame i of one belonging to frame i of the other. Frames that differ from each
-    other by no more than the loss of storing them say nothing.
+    Both arrays are (T, H, W, 3) uint8; frame i of one belongs to frame i of the other. Frames that differ from each
+    other by less than the loss of storing them cannot be told apart and are never reported.
     """
     for index, frame in enumerate(stored):
         own = frame_mse(frame, source[index])
@@ -42,21 +42,21 @@ def misplaced_frame(stored: NDArray[np.uint8], source: NDArray[np.uint8]) -> int
 
 
 MIN_SOURCE_COST = 2e8
-"""Pixels of all frames of the videos that may always be decoded again to look at a shard: about a second's work."""
+"""Pixels of all source frames that a shard's comparison may always decode: about one second of work."""
 COMPARED_RECORDS = 3
-"""Records of a shard that are looked at closely, at most."""
+"""Records of one shard that are compared with their source, at most."""
 
 
 def compared_cost(costs: Sequence[float]) -> float:
-    """How much of its clips' costs (pixels of all frames) may be spent on comparing a shard with its source."""
+    """Return how many source pixels may be decoded to compare a shard, given the pixels of each of its clips."""
     return max(MIN_SOURCE_COST, 0.05 * sum(costs))
 
 
 def choose_sample(costs: Sequence[float], *, seed_text: str, max_records: int, max_cost: float) -> list[int]:
-    """Indices of the records to look at, ascending.
+    """Return the indices of the records to check, ascending.
 
-    They are at most `max_records`, and cost together at most `max_cost`; but never none. The order of
-    preference hangs on the seed text alone. If nothing fits the budget, the cheapest is taken.
+    They are at most `max_records` and cost at most `max_cost` together, but there is always one. Which records are
+    preferred depends only on the seed text. If none fits the budget, the cheapest is taken.
 
     >>> choose_sample([1, 1, 1, 1], seed_text="x", max_records=2, max_cost=4.0)
     [0, 3]
@@ -76,7 +76,7 @@ Severity = Literal["ERROR", "WARN"]
 
 
 def makes_invalid(*, passed: bool, severity: str) -> bool:
-    """Whether a check's answer says that the dataset must not be used: failures of severity ERROR do, warnings do not.
+    """Return whether this outcome makes the dataset invalid: a failure of severity ERROR does, a warning does not.
 
     >>> makes_invalid(passed=False, severity="ERROR"), makes_invalid(passed=False, severity="WARN")
     (True, False)
@@ -86,7 +86,7 @@ def makes_invalid(*, passed: bool, severity: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class CheckPicture:
-    """Encoded images (JPEG or PNG) to look at side by side, each with a caption, and what they show."""
+    """Encoded images (JPEG or PNG) to show side by side, each with a caption, under one title."""
 
     words: str
     images: Sequence[bytes]
@@ -95,10 +95,10 @@ class CheckPicture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOutcome:
-    """One check's answer about one thing (a shard's partition key, or "" for the whole dataset).
+    """The outcome of one check of one thing: a shard, by its partition key, or the whole dataset, "".
 
-    `severity` is that of a failure; only failures of severity ERROR make a dataset invalid. `facts` are
-    numbers and short texts that a person wants to see, `pictures` what the answer is about.
+    `severity` is that of a failure; only failures of severity ERROR make a dataset invalid. `facts` are numbers and
+    short texts to show to people, `pictures` the frames that the outcome is about.
     """
 
     name: str
@@ -111,7 +111,7 @@ class CheckOutcome:
 
     @property
     def makes_invalid(self) -> bool:
-        """Whether the dataset must not be used."""
+        """Return whether this outcome makes the dataset invalid."""
         return makes_invalid(passed=self.passed, severity=self.severity)
 
 
@@ -120,7 +120,7 @@ State = Literal["ok", "warning", "problem"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at: what was found, and what to do if it has to be mended."""
+    """One thing that `video-assets doctor` looked at: what it found, and what to do about it."""
 
     check: str
     state: State
@@ -129,20 +129,20 @@ class Finding:
 
 
 def ok(check: str, found: str) -> Finding:
-    """All is well."""
+    """Return a finding that needs no action."""
     return Finding(check, "ok", found)
 
 
 def problem(check: str, found: str, remedy: str) -> Finding:
-    """A build, or the UI, would fail."""
+    """Return a finding that would make a build or the UI fail."""
     return Finding(check, "problem", found, remedy)
 
 
 def warning(check: str, found: str, remedy: str) -> Finding:
-    """It works, but not as it should."""
+    """Return a finding that works, but not as it should."""
     return Finding(check, "warning", found, remedy)
 
 
 def is_sound(findings: Iterable[Finding]) -> bool:
-    """Whether nothing has to be mended."""
+    """Return whether none of the findings is a problem."""
     return all(finding.state != "problem" for finding in findings)

@@ -1,4 +1,4 @@
-"""What a source lists: files, the clips wanted of them, and why some cannot be used."""
+"""What a source lists: its files, the clips that are wanted of them, and why some cannot be used."""
 
 import re
 from dataclasses import dataclass
@@ -10,26 +10,26 @@ LossReason = Literal[
     "missing_file",  # named by a table, not there
     "outside_source",  # a table's path leaves the source
     "empty_file",  # zero bytes
-    "read_failed",  # the system would not let it be read: a right, a disk, a lost mount
-    "unreadable",  # it could be read, but no known container was found in it, or the decoder broke on it
+    "read_failed",  # the system refused to read it: missing permissions, a disk error, a mount that is gone
+    "unreadable",  # no known container was found in it, or the decoder failed on it
     "no_video",  # a container without a video stream
     "unsupported_codec",  # no decoder for the stream
     "encrypted",  # protected samples
-    "no_frames",  # a video stream that gives not one frame
-    "corrupt_frames",  # the frames that were asked for decode with errors only
+    "no_frames",  # a video stream without a single frame
+    "corrupt_frames",  # the wanted frames decode only with errors
     "too_many_pixels",  # a frame larger than the limit
     "too_many_frames",  # more frames than the limit
     "too_long",  # longer than the limit
     "too_large",  # more bytes than the limit
-    "too_short",  # fewer frames than asked for, where the settings say to quarantine such clips
+    "too_short",  # fewer frames than wanted, and the settings quarantine such clips
     "bad_span",  # start and end are not a span of this video
     "bad_row",  # a table row that cannot be understood
     "bad_name",  # a file name that is not valid UTF-8
-    "no_label",  # a video beside the class folders, in none of them
+    "no_label",  # a video beside the class folders instead of in one
     "label_conflict",  # the same content under two labels
     "split_conflict",  # its group is in one split, its content or official split in another; or two rows put it apart
     "timeout",  # decoding took longer than the limit
-    "crashed",  # the decoder took its process down
+    "crashed",  # the decoding process died
     "out_of_memory",  # decoding needed more memory than the limit
     "changed",  # the file changed between two steps of one build
 ]
@@ -39,18 +39,18 @@ LOSS_REASONS: tuple[LossReason, ...] = get_args(LossReason)
 REMEMBERED_REASONS: frozenset[LossReason] = frozenset(
     {"empty_file", "unreadable", "no_video", "unsupported_codec", "encrypted", "no_frames"}
 )
-"""Reasons that lie in the file alone: as long as it is the same, it is not opened again."""
+"""Reasons that depend only on the file: it is not opened again as long as it stays the same."""
 
 DECODER_REASONS: frozenset[LossReason] = REMEMBERED_REASONS - {"empty_file"}
-"""Of these, the ones that another decoder may see otherwise: with another version of it they are opened again."""
+"""Those of them that depend on the decoder too: with another decoder version the file is opened again."""
 
 PASSING_REASONS: frozenset[LossReason] = frozenset(
     {"timeout", "crashed", "out_of_memory", "missing_file", "read_failed", "unreadable"}
 )
-"""Reasons for which the encoding of a clip may have failed though its file is good: a busy machine, a lost mount.
+"""Reasons that may have passed by the next build: a busy machine, a mount that was away.
 
-`plan.retry_lost` tries such clips again. `unreadable` is among them, for the file could be opened when it was probed,
-and earlier versions said so of files that the system would not read.
+`plan.retry_lost` tries such clips again. `unreadable` is one of them because the file could be opened when it was
+probed, and because earlier versions used it for files that the system refused to read.
 """
 
 
@@ -58,7 +58,7 @@ and earlier versions said so of files that the system would not read.
 class Loss:
     """Why one video or clip is not in the dataset.
 
-    `detail` is one sentence for a person: what was found, and the value and rule where there is one.
+    `detail` is one sentence for people: what was found, and the value and the rule where there is one.
     """
 
     reason: LossReason
@@ -82,7 +82,7 @@ UCF101_GROUP_PATTERN = r"v_(?P<class>[^/]+)_g(?P<number>\d+)_c\d+\.[^/.]+$"
 
 @dataclass(frozen=True, slots=True)
 class ListedFile:
-    """A file of the source: its path relative to the source, with slashes, and what a listing says of it."""
+    """A file of the source: its path relative to the source, with slashes, and its size and time as listed."""
 
     path: str
     size_bytes: int
@@ -91,7 +91,7 @@ class ListedFile:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A file or folder of the source that is not taken for a video, and why."""
+    """A file or folder of the source that is not used as a video, and why."""
 
     source: str
     reason: str
@@ -99,7 +99,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class LostSource:
-    """A video or a table row that cannot be used: what the source calls it, and why."""
+    """A video or a table row that cannot be used: its name in the source, and why."""
 
     source: str
     loss: Loss
@@ -108,7 +108,7 @@ class LostSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedClip:
-    """A clip that the source asks for, before its file was opened. Spans are [start, end), in seconds."""
+    """A clip that the source asks for, before its file is opened. Spans are [start, end), in seconds."""
 
     file: ListedFile
     label: str
@@ -120,7 +120,7 @@ class WantedClip:
 
     @property
     def clip_id(self) -> str:
-        """The path, and for a span its times as a media fragment (W3C Media Fragments URI 1.0).
+        """Return the path, and for a span its times as a media fragment (W3C Media Fragments URI 1.0).
 
         >>> WantedClip(file=ListedFile("a/b.mp4", 1, 0), label="a", start_seconds=1.5, end_seconds=3.0).clip_id
         'a/b.mp4#t=1.5,3'
@@ -137,7 +137,7 @@ def _short(seconds: float) -> str:
 
 
 def group_from_path(path: str, pattern: str) -> str | None:
-    """The group that a path's name tells, or None: all of the pattern's groups, joined by `_`.
+    """Return the group that a path names: all groups of the pattern, joined by `_`. None if it does not match.
 
     >>> group_from_path("Biking/v_Biking_g01_c02.avi", UCF101_GROUP_PATTERN)
     'Biking_01'

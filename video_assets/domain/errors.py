@@ -1,19 +1,19 @@
 """The errors of video_assets, one small tree.
 
-* VideoAssetsError: anything a user can do something about
+* VideoAssetsError: anything that a user can act on
     * SettingsError: a setting is wrong; the message names it (exit code 2)
     * BuildRefused: the build must not go on; the message says why (exit code 1)
-        * FileDamaged: a file is not the one that was written; the message names it and the remedy
-        * StorageFailed: the system would not read or write a file; the message names it and the remedy
+        * FileDamaged: a file does not have the bytes that were written; the message names it and the remedy
+        * StorageFailed: the system could not read or write a file; the message names it and the remedy
 
-What fails for one video only is not an exception here: it is a `Loss`, a value, collected and reported.
+A failure of one video is not an exception here: it is a `Loss`, a value that is collected and reported.
 """
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
-"""How commands end: done and valid; refused, or a check failed; wrong usage or settings; Ctrl-C."""
+"""Exit codes of commands: done and valid; refused, or a check failed; wrong usage or settings; Ctrl-C."""
 
 DAMAGE_REMEDY = "run `video-assets repair`, or put a copy from a backup in its place"
-"""What to do about a damaged file, for the sentence of a `FileDamaged`."""
+"""What to do about a damaged file, for the message of `FileDamaged`."""
 
 
 class VideoAssetsError(Exception):
@@ -29,8 +29,8 @@ class BuildRefused(VideoAssetsError):
 
 
 class FileDamaged(BuildRefused):
-    """A file is not the one that was written: bit rot, or an edit by hand. The message names it and the remedy."""
+    """A file does not have the bytes that were written: bit rot, or an edit. The message names it and the remedy."""
 
 
 class StorageFailed(BuildRefused, OSError):
-    """The system refused to read or write: a full disk, a missing right. What was written before stays as it was."""
+    """The system could not read or write: a full disk, missing permissions. Earlier files stay as they were."""

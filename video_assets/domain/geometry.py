@@ -1,4 +1,4 @@
-"""Sizes and turns: how large a decoded picture is shown, and what it takes to make a stored frame of it."""
+"""Sizes and rotation: how large a decoded picture is displayed, and how it becomes a stored frame."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from video_assets.domain.encoding import Resize
 Turn = Literal[0, 90, 180, 270]
 
 MAX_PIXEL_ASPECT = 20
-"""A pixel aspect beyond 20:1 (or 1:20) is a broken header, not a lens: it is taken as unknown."""
+"""A pixel aspect beyond 20:1 (or 1:20) comes from a broken header, so it is taken as unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameSize:
-    """What size stored frames have: `resolution` is the side of the square, or the short side."""
+    """The size of stored frames: `resolution` is the side of the square, or the short side."""
 
     resize: Resize
     resolution: int
@@ -31,14 +31,14 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """How a decoded picture is brought upright: first mirrored left to right, then turned clockwise."""
+    """How to bring a decoded picture upright: mirror it left to right first, then turn it clockwise."""
 
     turn_degrees: Turn = 0
     is_mirrored: bool = False
 
     @property
     def swaps_sides(self) -> bool:
-        """Whether the upright picture's width is the decoded picture's height."""
+        """Return whether the upright picture's width is the decoded picture's height."""
         return self.turn_degrees in (90, 270)
 
 
@@ -46,10 +46,10 @@ UPRIGHT = Orientation()
 
 
 def orientation_from_matrix(matrix: Sequence[int]) -> Orientation:
-    """The quarter turn and mirroring nearest to a display matrix.
+    """Return the quarter turn and mirroring nearest to a display matrix.
 
     Args:
-        matrix: the nine numbers of a QuickTime display matrix, (a b u, c d v, x y w). A point (x, y) of the
+        matrix: The nine numbers of a QuickTime display matrix, (a b u, c d v, x y w). A point (x, y) of the
             decoded picture is shown at (a x + c y, b x + d y). Only signs and relative sizes of a, b, c, d count.
 
     >>> orientation_from_matrix([0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30])
@@ -57,7 +57,7 @@ def orientation_from_matrix(matrix: Sequence[int]) -> Orientation:
     """
     a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
     is_mirrored = a * d - b * c < 0
-    if is_mirrored:  # undo the mirroring that comes first: the x column changes its sign
+    if is_mirrored:  # undo the mirroring, which comes first: the x column changes its sign
         a, b = -a, -b
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return Orientation(180 if a + d < 0 else 0, is_mirrored)
@@ -65,7 +65,7 @@ def orientation_from_matrix(matrix: Sequence[int]) -> Orientation:
 
 
 def usable_pixel_aspect(sample_aspect_ratio: Fraction | None) -> Fraction:
-    """Width over height of one pixel; 1 where it is unknown, not positive, or beyond 20:1."""
+    """Return width over height of one pixel; 1 where it is unknown, not positive, or beyond 20:1."""
     if sample_aspect_ratio is None or sample_aspect_ratio <= 0:
         return Fraction(1)
     if not Fraction(1, MAX_PIXEL_ASPECT) <= sample_aspect_ratio <= MAX_PIXEL_ASPECT:
@@ -78,7 +78,7 @@ def display_size(
     sample_aspect_ratio: Fraction | None,
     orientation: Orientation = UPRIGHT,
 ) -> Size:
-    """How large the picture is shown: the width stretched by the pixel aspect, then the turn applied.
+    """Return the size at which the picture is displayed: its width times the pixel aspect, then turned.
 
     >>> display_size(Size(720, 576), Fraction(64, 45), Orientation(90))
     Size(width_px=576, height_px=1024)
@@ -91,9 +91,9 @@ def display_size(
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How an upright picture becomes a stored frame: scale it to `scaled`, then lay it centred on `frame`.
+    """How an upright picture becomes a stored frame: scale it to `scaled`, then centre it on `frame`.
 
-    Where `scaled` is larger than `frame` the middle is cut out; where it is smaller, black bars are left.
+    Where `scaled` is larger than `frame` it is cropped; where it is smaller, black bars are left.
     """
 
     scaled: Size
@@ -101,17 +101,17 @@ class Fit:
 
     @property
     def offset_x_px(self) -> int:
-        """Where the scaled picture's left edge lies on the frame (negative: cut away)."""
+        """Return the x of the scaled picture's left edge on the frame; negative where it is cropped."""
         return (self.frame.width_px - self.scaled.width_px) // 2
 
     @property
     def offset_y_px(self) -> int:
-        """Where the scaled picture's top edge lies on the frame (negative: cut away)."""
+        """Return the y of the scaled picture's top edge on the frame; negative where it is cropped."""
         return (self.frame.height_px - self.scaled.height_px) // 2
 
 
 def fit_frame(shown: Size, frame_size: FrameSize) -> Fit:
-    """What to do to a picture that is shown at size `shown`.
+    """Return how a picture that is displayed at size `shown` becomes a stored frame.
 
     >>> fit_frame(Size(320, 240), FrameSize("short_side", 120))
     Fit(scaled=Size(width_px=160, height_px=120), frame=Size(width_px=160, height_px=120))
@@ -129,7 +129,7 @@ def fit_frame(shown: Size, frame_size: FrameSize) -> Fit:
 
 
 def round_half_up(value: Fraction) -> int:
-    """The nearest whole number; halves go up, below zero too.
+    """Return the nearest whole number; halves go up, below zero too.
 
     >>> [round_half_up(Fraction(n, 2)) for n in (-3, -1, 1, 3)]
     [-1, 0, 1, 2]

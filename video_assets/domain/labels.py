@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 LABEL_SEPARATOR = "|"
-"""Between the labels of one clip, in a table's cell and wherever they stand as one text."""
+"""Separates the labels of one clip, in a table's cell and wherever they are stored as one text."""
 
 
 _NAMES_OF_SPLITS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"})
@@ -20,9 +20,9 @@ def are_names_of_splits(labels: Sequence[str]) -> bool:
 
 
 def clean_label(text: str) -> str:
-    r"""The label as it is stored: one line, no outer blanks, control characters spelled out; empty if nothing is left.
+    r"""Return the label as it is stored: one line, stripped, control characters escaped; empty if nothing is left.
 
-    Label files hold one class a line and their readers strip each line.
+    Label files hold one class per line, and their readers strip each line.
 
     >>> clean_label(' jump\n')
     'jump'
@@ -31,7 +31,7 @@ def clean_label(text: str) -> str:
     """
     composed = unicodedata.normalize("NFC", text).strip()
     spelled = "".join(_spelled_out(c) if unicodedata.category(c) in ("Cc", "Zl", "Zp", "Cs") else c for c in composed)
-    return unicodedata.normalize("NFC", spelled)  # an accent may have followed a character that is now a letter
+    return unicodedata.normalize("NFC", spelled)  # an accent may follow a character that is a letter only now
 
 
 def _spelled_out(character: str) -> str:
@@ -39,13 +39,13 @@ def _spelled_out(character: str) -> str:
 
 
 def stored_label(text: str, *, multi_label: bool) -> str:
-    """A clip's label as it is stored; of a clip that may have several all of them, sorted, each once. Empty for none.
+    """Return a clip's label as it is stored. With `multi_label`, all of its labels, sorted, each once. Empty for none.
 
     >>> stored_label("walk | run|walk", multi_label=True)
     'run|walk'
 
     Raises:
-        ValueError: if there is nothing between two separators, or beside one.
+        ValueError: If a part between two separators is empty.
     """
     if not multi_label:
         return clean_label(text)
@@ -58,7 +58,7 @@ def stored_label(text: str, *, multi_label: bool) -> str:
 
 
 def split_labels(stored: str, *, multi_label: bool) -> list[str]:
-    """The classes of a stored label: itself, or in a dataset of several labels a clip its parts.
+    """Return the classes of a stored label: the label itself, or with `multi_label` its parts.
 
     >>> split_labels("run|walk", multi_label=True)
     ['run', 'walk']
@@ -67,16 +67,16 @@ def split_labels(stored: str, *, multi_label: bool) -> list[str]:
 
 
 def label_indices(stored: str, indices: Mapping[str, int], *, multi_label: bool) -> tuple[int, ...]:
-    """Indices of a stored label's classes, in their order.
+    """Return the index of each class of a stored label, in the label's order.
 
     Raises:
-        KeyError: if a class has none.
+        KeyError: If a class has no index.
     """
     return tuple(indices[name] for name in split_labels(stored, multi_label=multi_label))
 
 
 def append_labels(known: Sequence[str], found: Iterable[str]) -> list[str]:
-    """Labels in index order: the known ones unmoved, then the new ones sorted. An index, once given, never changes.
+    """Return all labels in index order: the known ones first, then the new ones sorted. An index never changes.
 
     >>> append_labels(["run", "walk"], {"walk", "jump", "climb"})
     ['run', 'walk', 'climb', 'jump']

@@ -1,4 +1,4 @@
-"""Whether clips, as they are stored, fill the windows that MoViNet was trained on.
+"""How stored clips match the windows of frames that MoViNet was trained on.
 
 Source: Kondratyuk et al., MoViNets (arXiv 2103.11511), and the training settings published with it in TF Model Garden,
 `official/projects/movinet/configs/yaml/movinet_a*_k600_8x8.yaml`: `feature_shape` and `temporal_stride` of
@@ -19,7 +19,7 @@ KINETICS_FRAMES_PER_SECOND = 25
 
 @dataclass(frozen=True, slots=True)
 class ModelWindow:
-    """What a published model was trained on: `num_frames` frames, each `stride` frames of Kinetics after the last."""
+    """What a published model was trained on: `num_frames` frames, one in every `stride` frames of Kinetics."""
 
     model_id: str
     num_frames: int
@@ -28,17 +28,17 @@ class ModelWindow:
 
     @property
     def name(self) -> str:
-        """As the paper calls it."""
+        """Return the model's name in the paper."""
         return f"MoViNet-{self.model_id.upper()}"
 
     @property
     def frames_per_second(self) -> float:
-        """How fast the window's frames follow one another."""
+        """Return the rate of the window's frames."""
         return KINETICS_FRAMES_PER_SECOND / self.stride
 
     @property
     def seconds(self) -> float:
-        """How much of a video a window shows."""
+        """Return how long a part of a video one window shows."""
         return self.num_frames / self.frames_per_second
 
 
@@ -54,7 +54,7 @@ MODEL_WINDOWS = (
 
 @dataclass(frozen=True, slots=True)
 class WindowFit:
-    """How a window lies on clips: `num_looped` are too short for it, `num_cut` longer than it; the others fit."""
+    """How clips match a window: `num_looped` are shorter than it, `num_cut` longer; the others are as long."""
 
     num_clips: int
     num_looped: int
@@ -62,13 +62,13 @@ class WindowFit:
 
     @property
     def is_perfect(self) -> bool:
-        """Whether every clip is exactly as long as the window."""
+        """Return whether every clip is exactly as long as the window."""
         return not self.num_looped and not self.num_cut
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Settings under which clips fit better, and how well. `num_padded` videos have fewer frames than are stored."""
+    """Settings with which clips match a window better. `num_padded` videos have fewer frames than would be stored."""
 
     settings: tuple[tuple[str, object], ...]
     fit: WindowFit
@@ -76,13 +76,13 @@ class Proposal:
 
     @property
     def words(self) -> str:
-        """The settings as `--set` takes them."""
+        """Return the settings as `--set` takes them."""
         return " ".join(f"{name}={value}" for name, value in self.settings)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFit:
-    """How well a dataset fits one model, and what would fit better, the best first."""
+    """How a dataset matches one model's window, and which settings would match better, the best first."""
 
     window: ModelWindow
     fit: WindowFit
@@ -90,10 +90,10 @@ class ModelFit:
 
 
 def window_fit(frames: NDArray[np.int64], num_frames: int, stride: int = 1) -> WindowFit:
-    """How a window of every `stride`-th frame lies on clips of so many stored frames each, (N,) int64.
+    """Return how clips of so many stored frames, (N,) int64, match a window of every `stride`-th frame.
 
-    The window's last frame is the one `(num_frames - 1) * stride` after its first. A clip that has no such frame is
-    begun again by TF Model Garden, without a word (`sample_sequence` takes indices modulo the clip's length).
+    The window's last frame is `(num_frames - 1) * stride` frames after its first. TF Model Garden silently loops a
+    clip that is shorter (`sample_sequence` takes indices modulo the clip's length).
 
     >>> window_fit(np.array([10, 50, 300]), num_frames=50)
     WindowFit(num_clips=3, num_looped=1, num_cut=1)
@@ -109,7 +109,7 @@ def model_fits(
     source_frames: NDArray[np.int64],
     windows: Sequence[ModelWindow] = MODEL_WINDOWS,
 ) -> tuple[ModelFit, ...]:
-    """How each model fits clips of so many stored frames, and what would fit better; all arrays are (N,) int64."""
+    """Return how clips of so many stored frames match each model, and better settings; all arrays are (N,) int64."""
     return tuple(
         ModelFit(window, fit, () if fit.is_perfect else _proposals(window, encoding, durations_us, source_frames))
         for window in windows
@@ -120,7 +120,7 @@ def model_fits(
 def _proposals(
     window: ModelWindow, encoding: Encoding, durations_us: NDArray[np.int64], source_frames: NDArray[np.int64]
 ) -> tuple[Proposal, ...]:
-    """As many frames as the window has of the whole clip; or the model's own rate, where that loops fewer clips."""
+    """Return two proposals: the window's number of frames over the whole clip, and the model's own frame rate."""
     prefix = "plan.encoding."
     whole: list[tuple[str, object]] = [(f"{prefix}num_frames", window.num_frames)]
     if encoding.sampling not in ("uniform", "segments"):
@@ -139,7 +139,7 @@ def _proposals(
 
 
 def nearest_model(resolution: int, windows: Sequence[ModelWindow] = MODEL_WINDOWS) -> ModelWindow:
-    """The smallest model whose frames are nearest to this size.
+    """Return the smallest model whose frames are nearest to this size.
 
     >>> nearest_model(224).name
     'MoViNet-A2'
@@ -148,7 +148,7 @@ def nearest_model(resolution: int, windows: Sequence[ModelWindow] = MODEL_WINDOW
 
 
 def frames_to_read(frames: NDArray[np.int64], window: ModelWindow) -> int:
-    """How many frames to ask Model Garden for: the window's, or fewer where even the longest clip has not as many.
+    """Return how many frames to ask Model Garden for: the window's, or fewer where even the longest clip is shorter.
 
     >>> frames_to_read(np.array([10, 10]), MODEL_WINDOWS[0])
     10

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 NUM_BITS = 864
 SIGNATURE_BYTES = 2 * NUM_BITS // 8
-"""A signature is 864 bits of picture and 864 bits that say which of them mean anything."""
+"""A signature is 864 bits of picture and 864 bits that say which of those are valid."""
 
 MAX_DISTANCE = 0.18
-"""Clips that differ in no more than this part of the bits that both know are near duplicates.
+"""Two clips are near duplicates if at most this part of the bits that are valid in both differ.
 
 Measured on 120 real clips (UCF101, UT-Interaction, fights of surveillance cameras, talking heads) as 10 frames of
 224x224. A clip and its copy: re-encoded at CRF 38 up to 0.08; a third of the size at CRF 32 up to 0.10; cropped by
@@ -31,7 +31,7 @@ _PAIR = np.dtype([("distance", np.float64), ("a", np.intp), ("b", np.intp)])
 
 @dataclass(frozen=True, slots=True, order=True)
 class NearDuplicate:
-    """Two clips that look alike. `distance` is from 0 (the same picture) to about 0.5 (nothing in common)."""
+    """Two clips that look alike. `distance` is from 0 (the same picture) to about 0.5 (unrelated)."""
 
     distance: float
     a: str
@@ -40,7 +40,7 @@ class NearDuplicate:
 
 @dataclass(frozen=True, slots=True)
 class _Signatures:
-    """`picture` and `known` (N, 14) uint64: the bits of N clips; what is not known is 0 in both."""
+    """The bits of N clips: `picture` and `known` (N, 14) uint64. Bits that are not valid are 0 in both."""
 
     names: list[str]
     picture: NDArray[np.uint64]
@@ -53,24 +53,24 @@ def near_duplicates(
     max_distance: float = MAX_DISTANCE,
     max_pairs: int = MAX_PAIRS,
 ) -> list[NearDuplicate]:
-    """The pairs of one clip of each side that look alike, the nearest first; ties by name.
+    """Return the pairs of one clip of each side that look alike, the nearest first; ties by name.
 
-    The distance is the part of the bits that differ, among those that both signatures know. Clips that have
-    less than 96 such bits in common, or less than half of what the poorer of both knows, are not compared: nearly
-    flat pictures would look like one another.
+    The distance is the part of the bits that differ, among those that are valid in both. Clips are not compared if they
+    have fewer than 96 such bits in common, or fewer than half of what the poorer of both has: nearly flat pictures
+    would look like one another.
 
-    Up to 4 million pairs every distance is computed. Beyond that, a sample of 128 bits decides first; it misses
-    a pair right at `max_distance` about three times in 100,000, a nearer one less. 10,000 by 10,000 clips take
+    Up to 4 million pairs every distance is computed. Beyond that, a sample of 128 bits is compared first; it misses
+    a pair right at `max_distance` about three times in 100,000, and nearer ones less often. 10,000 by 10,000 clips take
     1 to 2 seconds, 100,000 by 100,000 about two minutes.
 
     Args:
         signatures_a: Signature by clip; `SIGNATURE_BYTES` each, as `media.signature.clip_signature` gives them.
         signatures_b: The same for the other side.
         max_distance: From 0 to 0.5, inclusive.
-        max_pairs: At most so many pairs are returned, the nearest.
+        max_pairs: How many pairs are returned at most: the nearest.
 
     Raises:
-        ValueError: a signature of another length.
+        ValueError: If a signature has another length.
     """
     a, b = _parse(signatures_a), _parse(signatures_b)
     found = np.zeros(0, _PAIR)
@@ -84,7 +84,7 @@ def near_duplicates(
 
 
 def _parse(signatures: Mapping[str, bytes]) -> _Signatures:
-    names = sorted(signatures)  # so that the result does not depend on the order of the mapping
+    names = sorted(signatures)  # so that the order of the mapping does not matter
     for name in names:
         if len(signatures[name]) != SIGNATURE_BYTES:
             length = len(signatures[name])
@@ -95,12 +95,12 @@ def _parse(signatures: Mapping[str, bytes]) -> _Signatures:
 
 
 def _words(rows: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """(N, bytes) as (N, words), the last word filled with zeros."""
+    """Return rows of bytes (N, bytes) as 64-bit words (N, words), the last one filled with zeros."""
     return np.pad(rows, ((0, 0), (0, -rows.shape[1] % 8))).view(np.uint64)
 
 
 def _candidates(a: _Signatures, b: _Signatures, max_distance: float) -> Iterator[NDArray[np.void]]:
-    """Pairs that may be near, in chunks, ordered by `a` and then `b`; their distances are still to be filled in."""
+    """Yield pairs that may be near, in chunks, ordered by `a` and then `b`; their distances are not filled in yet."""
     exact = len(a.names) * len(b.names) <= _EXACT_PAIRS
     sample_a, sample_b = _sample(a), _sample(b)
     allowed = _allowed_in_sample(max_distance)
@@ -118,7 +118,7 @@ def _candidates(a: _Signatures, b: _Signatures, max_distance: float) -> Iterator
 
 
 def _near_in_sample(a: NDArray[np.uint64], b: NDArray[np.uint64], allowed: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """(rows of a, rows of b): whether the sampled bits leave it open that two clips are near."""
+    """Return (rows of a, rows of b): whether two clips may be near, as far as the sampled bits tell."""
     num_common = num_different = np.zeros((a.shape[2], b.shape[2]), np.uint8)
     for (picture_a, known_a), (picture_b, known_b) in zip(a, b, strict=True):
         common = known_a[:, None] & known_b[None]
@@ -128,7 +128,7 @@ def _near_in_sample(a: NDArray[np.uint64], b: NDArray[np.uint64], allowed: NDArr
 
 
 def _sample(signatures: _Signatures) -> NDArray[np.uint64]:
-    """(words, 2, N): picture and known of 128 bits drawn from all over the picture, the same for every clip."""
+    """Return (words, 2, N): picture and known of 128 bits drawn from the whole picture, the same for every clip."""
     chosen = np.random.default_rng(0).permutation(NUM_BITS)[:_SAMPLE_BITS]
     parts = (signatures.picture, signatures.known)
     bits = [np.unpackbits(part.view(np.uint8), axis=1, count=NUM_BITS)[:, chosen] for part in parts]
@@ -137,13 +137,13 @@ def _sample(signatures: _Signatures) -> NDArray[np.uint64]:
 
 
 def _allowed_in_sample(max_distance: float) -> NDArray[np.uint8]:
-    """How many of n bits in common may differ in the sample of a pair that is near: four deviations above the mean."""
+    """Return how many of n sampled bits may differ in a near pair: the mean and four standard deviations."""
     n = np.arange(_SAMPLE_BITS + 1)
     return np.ceil(max_distance * n + 4 * np.sqrt(max_distance * (1 - max_distance) * n)).astype(np.uint8)
 
 
 def _distances(a: _Signatures, b: _Signatures, pairs: NDArray[np.void]) -> NDArray[np.float64]:
-    """The distance of each pair; 1 where there is too little to compare."""
+    """Return the distance of each pair; 1 where there is too little to compare."""
     known_a, known_b = a.known[pairs["a"]], b.known[pairs["b"]]
     common = known_a & known_b
     num_common = _count(common)

@@ -1,22 +1,22 @@
-"""How far a stage has come, told to whoever listens."""
+"""How far a stage has come, for whoever shows it."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 Counter = Callable[[int, int], None]
-"""Called with the clips and the source bytes that were finished since the last call."""
+"""Called with the numbers of clips and source bytes that were finished since the last call."""
 Progress = Callable[[str, int, int], Counter]
-"""Begins a phase: its name, and how many clips and source bytes there are to do."""
+"""Called when a phase begins: with its name and how many clips and source bytes it has. Returns the phase's counter."""
 
 
 def silent(_phase: str, _num_clips: int, _num_bytes: int) -> Counter:
-    """Tells nobody."""
+    """Report no progress."""
     return lambda _clips, _bytes: None
 
 
-def after_first(begin: Callable[[], None], progress: Progress) -> Progress:
-    """The same, but each phase's first call is also the moment to `begin` something."""
+def after_first(begin: Callable[[], object], progress: Progress) -> Progress:
+    """Return the same progress, which also calls `begin` when the first clip of a phase is finished."""
 
     def begin_phase(phase: str, num_clips: int, num_bytes: int) -> Counter:
         counter = progress(phase, num_clips, num_bytes)
@@ -36,14 +36,14 @@ def after_first(begin: Callable[[], None], progress: Progress) -> Progress:
 
 @dataclass(slots=True)
 class LineProgress:
-    """Says a line at most every few seconds, and one at the end of each phase."""
+    """Reports one line every few seconds at most, and one at the end of each phase."""
 
     say: Callable[[str], None]
     every_seconds: float = 5.0
     clock: Callable[[], float] = field(default=time.monotonic)
 
     def __call__(self, phase: str, num_clips: int, num_bytes: int) -> Counter:
-        """Begins a phase."""
+        """Begin a phase."""
         begun = self.clock()
         num_done, bytes_done, said = 0, 0, begun
 
@@ -62,7 +62,7 @@ class LineProgress:
 def progress_line(
     phase: str, num_done: int, num_clips: int, bytes_done: float, seconds: float, *, num_bytes: float = 0
 ) -> str:
-    """One line about a phase. What is left goes by `num_bytes`, where all are known: videos differ in length.
+    """Return one line about a phase. With `num_bytes`, the time left is estimated from bytes: clips differ in length.
 
     >>> progress_line("encoding", 20, 100, 4e6, 2.0)
     'encoding: 20 of 100 clips, 10.0 clips/s, 2.0 MB/s, 8 s left'
@@ -77,7 +77,7 @@ def progress_line(
 
 
 def duration_words(seconds: float) -> str:
-    """A duration as people say it.
+    """Return a duration for people.
 
     >>> [duration_words(s) for s in (1.25, 42, 600, 7500)]
     ['1.2 s', '42 s', '10 min', '2 h 05 min']

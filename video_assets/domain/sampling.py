@@ -1,4 +1,4 @@
-"""When the frames of a video are shown, and which of them are stored."""
+"""When the frames of a video are displayed, and which of them are stored."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from video_assets.domain.encoding import Encoding, ShortClip
 
 @dataclass(frozen=True, slots=True)
 class KnownTimeline:
-    """What reading all packets of a video told, and was trusted: its frames are shown in [start_us, end_us)."""
+    """A video's time line as its packets gave it and it was trusted: frames are displayed in [start_us, end_us)."""
 
     start_us: int
     end_us: int
@@ -20,11 +20,11 @@ class KnownTimeline:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Timeline:
-    """The frames that a full decode of a video shows, in display order.
+    """The frames that a full decode of a video gives, in display order.
 
     `starts_us` (N,) int64, strictly increasing: when frame i appears, in microseconds on the video's own
     time line, as the container gives it (it may begin below or above zero). `end_us` is when the last frame
-    stops being shown (exclusive): frame i is shown during [starts_us[i], starts_us[i + 1]).
+    ends (exclusive): frame i is displayed during [starts_us[i], starts_us[i + 1]).
     """
 
     starts_us: NDArray[np.int64]
@@ -32,32 +32,32 @@ class Timeline:
 
     @property
     def num_frames(self) -> int:
-        """How many frames there are."""
+        """Return how many frames there are."""
         return len(self.starts_us)
 
     @property
     def start_us(self) -> int:
-        """When the first frame appears."""
+        """Return when the first frame appears."""
         return int(self.starts_us[0])
 
     @property
     def duration_us(self) -> int:
-        """From the first frame's appearance to the last one's end."""
+        """Return the time from the first frame's start to the last one's end."""
         return self.end_us - self.start_us
 
 
 _TIE_US = 2
-"""Times that are rounded to whole microseconds make a tie look uneven by up to this much."""
+"""Rounding to whole microseconds can make the two sides of a tie differ by up to this much."""
 
 
 def span_frames(timeline: Timeline, start_seconds: float | None, end_seconds: float | None) -> tuple[int, int]:
-    """Frames of the span [start, end), as a pair of frame indices [first, stop).
+    """Return the frames of the span [start, end), as a pair of frame indices [first, stop).
 
-    Seconds count from the video's first frame, as a player shows them. An end past the video's is the video's
-    end; a span that falls between two frames is the one frame shown at its start.
+    Seconds count from the video's first frame, as a player shows them. An end past the video's end means the video's
+    end. A span between two frames is the one frame that is displayed at its start.
 
     Raises:
-        VideoLost: `bad_span` where the span is empty, negative, or begins after the video's end.
+        VideoLost: `bad_span` if the span is empty, negative, or begins after the video's end.
     """
     duration_seconds = timeline.duration_us / 1e6
     start = 0.0 if start_seconds is None else start_seconds
@@ -67,7 +67,7 @@ def span_frames(timeline: Timeline, start_seconds: float | None, end_seconds: fl
         raise VideoLost(Loss("bad_span", detail))
     if start_seconds is None and end_seconds is None:
         return 0, timeline.num_frames
-    end = min(end, duration_seconds)  # a table may say 1e305, which is finite in seconds only
+    end = min(end, duration_seconds)  # a table may say 1e305, which is infinite in microseconds
     bounds_us = [timeline.start_us + round(start * 1e6), timeline.start_us + round(end * 1e6)]
     first, stop = (int(i) for i in np.searchsorted(timeline.starts_us, np.array(bounds_us), side="left"))
     if first >= stop:
@@ -77,7 +77,7 @@ def span_frames(timeline: Timeline, start_seconds: float | None, end_seconds: fl
 
 
 def span_us(timeline: Timeline, start_seconds: float | None, end_seconds: float | None) -> tuple[int, int]:
-    """The span [start, end) in microseconds on the video's own time line; what is open reaches to the video's bounds.
+    """Return the span [start, end) in microseconds on the video's own time line; None means the video's start or end.
 
     >>> span_us(Timeline(np.arange(10) * 100_000 + 50_000, 1_050_000), 0.25, 7.0)
     (300000, 1050000)
@@ -95,12 +95,12 @@ def choose_timestamps(
     start_seconds: float | None = None,
     end_seconds: float | None = None,
 ) -> NDArray[np.int64]:
-    """Presentation times (T,) int64, in microseconds, of the frames to store for one clip, in order.
+    """Return the presentation times (T,) int64, in microseconds, of the frames to store for one clip, in order.
 
     Every time is one of the timeline's own. `uniform` takes the frames nearest to num_frames equally spaced
-    times, beginning with the clip's first; `segments` the frames shown in the middle of num_frames equal
+    times, beginning with the clip's first; `segments` the frames displayed in the middle of num_frames equal
     parts; `fps` the frames nearest to times 1/fps apart; `all` each frame. The last two stop at max_frames.
-    For `uniform` and `segments` no frame is taken twice unless the clip has fewer frames than num_frames.
+    With `uniform` and `segments` no frame is taken twice unless the clip has fewer frames than num_frames.
 
     >>> ten = Timeline(np.arange(10) * 100_000, 1_000_000)   # ten frames a second, for one second
     >>> choose_timestamps(ten, Encoding(num_frames=4)) // 100_000   # at 0, 2.5, 5 and 7.5: ties to the even
@@ -109,7 +109,7 @@ def choose_timestamps(
     array([1, 3, 6, 8])
 
     Raises:
-        VideoLost: `bad_span`; `too_short` where the encoding says that short clips are quarantined.
+        VideoLost: `bad_span`; `too_short` if the encoding quarantines short clips.
     """
     first, stop = span_frames(timeline, start_seconds, end_seconds)
     starts = timeline.starts_us[first:stop]
@@ -120,9 +120,9 @@ def choose_timestamps(
 def num_stored_frames(
     encoding: Encoding, durations_us: NDArray[np.int64], source_frames: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Frames (N,) int64 that `choose_timestamps` takes of clips of these durations and numbers of frames.
+    """Return how many frames, (N,) int64, `choose_timestamps` takes of clips of these durations and frame counts.
 
-    Where short clips are quarantined, of those that are not.
+    Where short clips are quarantined, the number holds for the others.
 
     >>> num_stored_frames(Encoding(sampling="fps", fps=5.0), np.array([2_000_000, 90_000_000]), np.array([60, 2700]))
     array([ 10, 300])
@@ -131,7 +131,7 @@ def num_stored_frames(
         case "uniform" | "segments":
             return np.full(len(durations_us), encoding.num_frames, np.int64)
         case "fps":
-            # A last wanted time within a microsecond of the clip's end would be one frame too many.
+            # Without the microsecond less, a clip that ends right at a wanted time would get one frame too many.
             wanted = np.ceil((durations_us - 1) * encoding.fps / 1e6).astype(np.int64)
             return np.clip(wanted, 1, encoding.max_frames)
         case "all":
@@ -157,7 +157,7 @@ def _choose_indices(starts: NDArray[np.int64], end_us: int, encoding: Encoding) 
 
 
 def nearest_frames(starts: NDArray[np.int64], wanted_us: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Index of the frame that starts nearest to each wanted time; a tie goes to the even index, as numpy rounds."""
+    """Return the index of the frame that starts nearest to each wanted time; a tie goes to the even index."""
     after = np.clip(np.searchsorted(starts, wanted_us, side="left"), 1, max(1, len(starts) - 1))
     before = after - 1
     after = np.minimum(after, len(starts) - 1)
@@ -180,7 +180,7 @@ def _short_clip_indices(num_present: int, num_frames: int, short_clip: ShortClip
 
 
 def _distinct(indices: NDArray[np.int64], num_present: int) -> NDArray[np.int64]:
-    """The same indices, moved as little as it takes so that none stands twice (holes in a variable rate)."""
+    """Return the indices moved as little as possible so that none occurs twice (gaps in a variable frame rate)."""
     order = np.arange(len(indices))
     pushed = np.maximum.accumulate(indices - order) + order
     return np.minimum(pushed, num_present - len(indices) + order)

@@ -14,14 +14,14 @@ from video_assets.domain.hashing import seeded_hash
 
 Split = Literal["train", "test", "val"]
 SPLITS: tuple[Split, ...] = get_args(Split)
-"""Every split that there may be. A dataset has `val` only if a fraction or an official list asks for it."""
+"""All possible splits. A dataset has `val` only if a fraction or an official list asks for it."""
 
 
 def split_named(name: str) -> Split:
-    """The split of this name; `validation` is another name of `val`.
+    """Return the split of this name; `validation` is another name of `val`.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: If there is no such split.
     """
     for split in SPLITS:
         if name == split or (split == "val" and name == "validation"):
@@ -31,9 +31,9 @@ def split_named(name: str) -> Split:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Clips that go to one split together: a group, joined with whatever shares its content.
+    """Clips that go to one split together: a group, and all groups that share content with it.
 
-    `clips_by_class` counts its clips; `split` is where it already is, or where an official list puts it.
+    `clips_by_class` counts its clips. `split` is the split that it is in already, or that an official list gives it.
     """
 
     key: str
@@ -43,7 +43,7 @@ class Unit:
 
 @dataclass(slots=True)
 class _Balance:
-    """How many clips of each class there are, and how many of them each held-out split has and should have."""
+    """How many clips each class has, and how many of them each held-out split has and should have."""
 
     fractions: Mapping[Split, float]
     totals: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -54,9 +54,9 @@ class _Balance:
             self.held[name, split] += sign * count
 
     def gain(self, unit: Unit, split: Split, sign: int = 1) -> float:
-        """How much nearer to the target all classes come, in squared relative distance, if the unit enters.
+        """Return how much nearer to their targets all classes come, in squared relative distance, if the unit enters.
 
-        Train has what the others leave, so it has no target of its own.
+        Train gets what the other splits leave, so it has no target of its own.
         """
         if split not in self.fractions:
             return 0.0
@@ -65,12 +65,12 @@ class _Balance:
             total = self.totals[name]
             off = self.held[name, split] - self.fractions[split] * total
             gained.append((off**2 - (off + sign * count) ** 2) / total**2)
-        return math.fsum(gained)  # a plain sum hangs, in its last digit, on the order in which the classes were listed
+        return math.fsum(gained)  # in a plain sum the last digit depends on the order of the classes
 
     def unevenness(self, unit: Unit, split: Split, shares: Mapping[Split, float]) -> float:
-        """How far its classes would be from these shares if it entered, in squared relative distance.
+        """Return how far the unit's classes would be from these shares if it entered, in squared relative distance.
 
-        Shares of what is placed already: 2 of 5 placed clips are right for a split that should have 0.4 of them.
+        Shares count only clips that are placed: 2 of 5 placed clips are right for a split that should have 0.4 of them.
         """
         distances: list[float] = []
         for name, count in unit.clips_by_class.items():
@@ -89,22 +89,22 @@ def assign_splits(
     val_fraction: float = 0.0,
     rarest_first: bool = False,
 ) -> dict[str, Split]:
-    """The split of every unit, by its key.
+    """Assign every unit to a split; return the split by the unit's key.
 
-    Units that have a split keep it. The others are taken in an order that hangs on seed and key alone, and each
-    enters test or val if that brings its classes nearer to `test_fraction` and `val_fraction` of their clips, and
-    the one of both where it brings them nearer; so a class whose groups hold no other class ends within half of its
-    largest group of the targets. Afterwards every class with two groups or more has one in train and one in test,
-    and with three or more one in val, as far as units without a split allow. A class with one group is for
-    training, unless its group is held out already.
+    Units that have a split keep it. The others are taken in an order that depends only on seed and key. Each enters
+    test or val if that brings its classes nearer to `test_fraction` and `val_fraction` of their clips; if both would,
+    it enters the one that gains more. So a class whose groups hold no other class ends within half of its largest group
+    of the targets. Afterwards, as far as units without a split allow, every class with two groups or more has one in
+    train and one in test, and every class with three or more has one in val. A class with one group is for training,
+    unless its group is held out already.
 
-    `rarest_first` is for clips of several labels, where what one class needs the other does not: units of the class
-    with the fewest clips left are taken first, and each enters the split that keeps the shares of all its classes, as
-    far as they are placed, nearest to the targets. Source of the order: Sechidis, Tsoumakas and Vlahavas, On the
-    Stratification of Multi-Label Data (ECML PKDD 2011), algorithm 1, which asks for the rarest class alone.
+    `rarest_first` is for clips of several labels, where what one class needs may harm another. Units of the class
+    with the fewest clips left are taken first. Each enters the split that keeps the shares of all its classes, counting
+    only placed clips, nearest to the targets. Source of the order: Sechidis, Tsoumakas and Vlahavas, On the
+    Stratification of Multi-Label Data (ECML PKDD 2011), algorithm 1, which looks at the rarest class alone.
 
     Raises:
-        ValueError: if two units have the same key, or a fraction is outside [0, 1], or both together are above 1.
+        ValueError: If two units have the same key, a fraction is outside [0, 1], or both together are above 1.
     """
     fractions = _fractions(test_fraction, val_fraction)
     if len({unit.key for unit in units}) != len(units):
@@ -132,7 +132,7 @@ def assign_splits(
 
 
 _RANKED: tuple[Split, ...] = ("test", "train", "val")
-"""Splits in the order in which a class that lacks one gets it; a class of two groups gets the first two."""
+"""The order in which splits get a class that they lack; a class of two groups gets the first two."""
 
 
 def _fractions(test_fraction: float, val_fraction: float) -> dict[Split, float]:
@@ -148,7 +148,7 @@ def _fractions(test_fraction: float, val_fraction: float) -> dict[Split, float]:
 
 
 def _rarest_first(units: Sequence[Unit]) -> Iterator[Unit]:
-    """The units of the class with the fewest clips left, in their order; then those of the next, counted anew."""
+    """Yield the units of the class with the fewest clips left, in their order; then count again for the next class."""
     waiting: dict[str, dict[str, Unit]] = defaultdict(dict)
     left: dict[str, int] = defaultdict(int)
     for unit in units:
@@ -160,7 +160,7 @@ def _rarest_first(units: Sequence[Unit]) -> Iterator[Unit]:
     while queue:
         count, rarest = heapq.heappop(queue)
         if count != left[rarest]:
-            continue  # it is in the queue again, with fewer
+            continue  # the class was put back with fewer clips
         for unit in list(waiting[rarest].values()):
             yield unit
             for name, taken in unit.clips_by_class.items():
@@ -171,10 +171,10 @@ def _rarest_first(units: Sequence[Unit]) -> Iterator[Unit]:
 
 
 def _allowed(unit: Unit, units_of: Mapping[str, Sequence[Unit]], covered: Sequence[Split]) -> list[Split]:
-    """The splits that a unit may enter.
+    """Return the splits that a unit may enter.
 
-    A unit that is all there is of one of its classes stays in train: nothing could be learned of that class. Nor does
-    val take what train and test need.
+    A unit that is the only one of a class stays in train: nothing could be learned of that class otherwise. And val
+    does not take what train and test need.
     """
     num_units = min((len(units_of[name]) for name in unit.clips_by_class), default=0)
     allowed: list[Split] = ["train"]
@@ -186,13 +186,13 @@ def _allowed(unit: Unit, units_of: Mapping[str, Sequence[Unit]], covered: Sequen
 
 
 def _most_even(unit: Unit, allowed: Sequence[Split], balance: _Balance, shares: Mapping[Split, float]) -> Split:
-    """The split in which the unit leaves its classes nearest to their shares."""
+    """Return the split in which the unit leaves its classes nearest to their shares."""
     unevenness: dict[Split, float] = {split: balance.unevenness(unit, split, shares) for split in allowed}
     return min(unevenness, key=lambda split: unevenness[split])
 
 
 def _nearest(unit: Unit, allowed: Sequence[Split], balance: _Balance) -> Split:
-    """The held-out split that gains most by the unit, or train if none gains."""
+    """Return the held-out split that gains most by the unit, or train if none gains."""
     gains: dict[Split, float] = {split: balance.gain(unit, split) for split in allowed if split != "train"}
     best = max(gains, key=lambda split: gains[split], default=None)
     return best if best is not None and gains[best] > 0 else "train"
@@ -205,7 +205,7 @@ def _cover_classes(
     balance: _Balance,
     covered: Sequence[Split],
 ) -> None:
-    """Moves free units so that each class has one in every split, as far as it has units, at least cost in balance."""
+    """Move free units so that each class has one in every split, as far as it has units, at least cost in balance."""
     is_free = {unit.key for unit in free}
     num_in: dict[tuple[str, Split], int] = defaultdict(int)
     for name, members in units_of.items():
@@ -241,7 +241,7 @@ def _move(
 
 
 def join_components(groups: Sequence[str | None], content_hashes: Sequence[str]) -> NDArray[np.int64]:
-    """Component (N,) int64 of each clip: clips that share a group or a content, also through others, share it.
+    """Return the component (N,) int64 of each clip; clips that share a group or content, also indirectly, are in one.
 
     Components are numbered by the first clip that belongs to each, from 0.
 
@@ -273,7 +273,7 @@ def join_components(groups: Sequence[str | None], content_hashes: Sequence[str])
 def component_keys(
     components: NDArray[np.int64], groups: Sequence[str | None], content_hashes: Sequence[str]
 ) -> list[str]:
-    """A name for each component that depends on its members only: its least group, or else its least content hash."""
+    """Return a name for each component that depends only on its members: its least group, or its least content hash."""
     keys: list[str] = [""] * (int(components.max()) + 1 if len(components) else 0)
     for component, group, content_hash in zip(components.tolist(), groups, content_hashes, strict=True):
         candidate = f"0{group}" if group is not None else f"1{content_hash}"

@@ -1,11 +1,11 @@
-"""Words for people, and secrets kept out of them."""
+"""Lists of names for sentences, and removal of secrets from texts."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
 
 def sequence_of(names: Sequence[str]) -> str:
-    """Names for a sentence: the first five, and how many more.
+    """Return names for a sentence: the first five, and how many more there are.
 
     >>> sequence_of(["a", "b", "c", "d", "e", "f", "g"])
     'a, b, c, d, e and 2 more'
@@ -24,11 +24,11 @@ _PARAMETER = re.compile(rf"([?&;](?:{_SIGNED})=)[^&;\s\"'<>]+", re.IGNORECASE)
 _AWS_KEY = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")
 _SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_KEY", re.IGNORECASE)
 _SHORTEST = 8
-"""Characters of a secret that is looked for: a shorter one would hide ordinary words."""
+"""Shorter secrets are not searched for: they would hide ordinary words."""
 
 
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:
-    """The text without users and passwords of addresses, signatures in them, AWS keys, and the secrets that are given.
+    """Return the text without users, passwords and signatures in addresses, AWS keys, and the given secrets.
 
     >>> redacted("cannot open https://me:pw@host/x?sig=abc&v=1")
     'cannot open https://***@host/x?sig=***&v=1'
@@ -40,7 +40,7 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def secrets_of(environment: Mapping[str, str]) -> list[str]:
-    """Values of variables whose names say that they are secret; paths to credentials are none.
+    """Return the values of variables whose names say that they are secret, but not paths to credential files.
 
     >>> secrets_of({"DB_PASSWORD": "correct horse", "HOME": "/root", "APP_CREDENTIALS": "/etc/app.json"})
     ['correct horse']

@@ -17,10 +17,16 @@ from video_assets.domain.limits import Limits
 from video_assets.domain.progress import Progress, after_first, silent
 from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
-from video_assets.pipeline.checks.recorded import record_dataset_checks, record_shard_checks, unchecked_shards
+from video_assets.pipeline.checks.recorded import (
+    record_dataset_checks,
+    record_shard_checks,
+    unchecked_shards,
+    was_checked,
+)
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.commit.stage import CommitReport, commit_dataset
 from video_assets.pipeline.manifest.stage import ManifestReport, build_manifest, manifest_settings
+from video_assets.pipeline.plan.last_build import expect_build, read_last_build
 from video_assets.pipeline.plan.stage import PlanReport, build_plan
 from video_assets.pipeline.plan.table import ReadPlan, read_plan
 from video_assets.pipeline.shards.pending import shards_to_build
@@ -30,7 +36,6 @@ from video_assets.pipeline.write_locks import writing_shards, writing_tables
 from video_assets.settings import DatasetSettings, ManifestSettings, PlanSettings, Settings, SplitSettings
 from video_assets.storage.files import file_sha256
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
-
 
 PoolsFor = Callable[[Limits], PoolMaker]
 """Gives, for the limits of one clip, what opens a pool of decoding processes."""
@@ -65,7 +70,10 @@ class Steps:
     def plan(self, settings: PlanSettings) -> PlanReport:
         """Assign clips to shards; see `build_plan`."""
         with writing_tables(self.paths, "plan", within_build=self.within_build):
-            return build_plan(self.paths, settings)
+            last_build = read_last_build(self.paths)
+            report = build_plan(self.paths, settings)
+        report.expected = expect_build(self.paths, report, last_build)
+        return report
 
     def shards(self, plan: ReadPlan, keys: Sequence[str]) -> Iterator[ShardReport]:
         """Write these shards, and give each one's report as soon as it is whole; see `build_shards`."""
@@ -136,8 +144,8 @@ class BuildListener(Protocol):
     def shard(self, report: ShardReport, clips_per_second: float) -> None:
         """Take the report of a shard that is whole on disk, and the rate of the build so far."""
 
-    def shard_checked(self, key: str, outcomes: Sequence[CheckOutcome]) -> None:
-        """Take the outcomes of a shard's checks."""
+    def shard_checked(self, key: str, outcomes: Sequence[CheckOutcome], *, again: bool) -> None:
+        """Take the outcomes of a shard's checks; `again` says that a shard of this key was checked before."""
 
     def committed(self, report: CommitReport) -> None:
         """Take the report of the commit, with the outcomes of the dataset's checks."""
@@ -219,13 +227,14 @@ class Rate:
 
 
 def _check_shards(checker: ShardChecker, report: BuildReport, listeners: Sequence[BuildListener]) -> None:
-    """Check what this build wrote, and what nobody checked: shards of an interrupted build, or of an earlier version."""
+    """Check what this build wrote, and what was never checked: shards of a build that was interrupted, for one."""
     unchecked = unchecked_shards(checker.paths, checker.plan.pinned.version, checker.fingerprints)
     for key in checker.fingerprints:
         if key in report.shards or key in unchecked:
+            again = was_checked(checker.paths, key)
             outcomes = checker.check(key)
             for listener in listeners:
-                listener.shard_checked(key, outcomes)
+                listener.shard_checked(key, outcomes, again=again)
 
 
 def _once(listeners: Sequence[BuildListener]) -> Callable[[], None]:

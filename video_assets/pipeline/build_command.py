@@ -51,6 +51,12 @@ class BuildResult:
         is_invalid = any(check.makes_invalid for check in self.checks)
         return EXIT_FAILED if self.refused or is_invalid else EXIT_OK
 
+    def refuse(self, error: VideoAssetsError | OSError) -> None:
+        """Note why there is no new dataset, or why Dagster does not know of it."""
+        sentence = str(error) if isinstance(error, VideoAssetsError) else failure_sentence(error, doing="opened")
+        self.refused = "; ".join(filter(None, (self.refused, shown(sentence))))
+        self.is_usage_error |= isinstance(error, SettingsError)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON object of `--json`."""
         manifest, splits, plan = self.report.manifest, self.report.splits, self.report.plan
@@ -106,13 +112,14 @@ def run_build(
         with building(paths, "video-assets build") as killed, SharedPools(num_workers) as pools:
             result.interrupted = str(killed or "")
             steps = Steps(paths=paths, pools_for=pools, progress=progress, engine=engine, within_build=True)
-            build(steps, source, settings, result.report, listeners)
+            try:
+                build(steps, source, settings, result.report, listeners)
+            except (VideoAssetsError, OSError) as error:
+                result.refuse(error)
             for listener in listeners:
                 listener.finish()
     except (VideoAssetsError, OSError) as error:
-        sentence = str(error) if isinstance(error, VideoAssetsError) else failure_sentence(error, doing="opened")
-        result.refused = shown(sentence)
-        result.is_usage_error = isinstance(error, SettingsError)
+        result.refuse(error)
     if paths.plan.exists():
         plan = read_plan(paths, FINGERPRINT_COLUMNS)
         result.checks = check_statuses(paths, plan.pinned.version, plan.fingerprints())

@@ -1,12 +1,19 @@
-"""Which features of a stored record are read, and under which names; one table for all ways of reading them."""
+"""Read stored records with TensorFlow: one table of features per layout, for the checks and for training.
 
-from collections.abc import Iterable
+TensorFlow is imported by the first call, not with this module: orchestration imports the checks but never runs them.
+"""
+
+import re
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, Literal
 
-import tensorflow as tf
+import numpy as np
+from numpy.typing import NDArray
 
-from video_assets.domain.encoding import Layout
+from video_assets.domain.encoding import Compression, Layout
 from video_assets.domain.errors import SettingsError
 
 
@@ -69,11 +76,21 @@ _CONTRACTS: Final[dict[str, RecordContract]] = {
 }
 
 
+def load_tensorflow() -> ModuleType:
+    """Import TensorFlow and return it. The first call takes three to six seconds of one core.
+
+    A build may make that call in a thread while it waits for decoding processes.
+    """
+    import tensorflow as tf
+
+    return tf
+
+
 def record_contract(layout: Layout, *, multi_label: bool = False) -> RecordContract:
-    """The contract of a layout; with `multi_label` its label is a list.
+    """Return the contract of a layout; with `multi_label` its label is a list.
 
     Raises:
-        SettingsError: if the layout is not known.
+        SettingsError: If the layout is not known.
     """
     if layout not in _CONTRACTS:
         raise SettingsError(f"the layout {layout!r} cannot be read by this version")
@@ -85,14 +102,15 @@ def record_contract(layout: Layout, *, multi_label: bool = False) -> RecordContr
 
 
 def parse_record(layout: Layout, record: Any, *, multi_label: bool = False, with_audio: bool = False) -> dict[str, Any]:
-    """Tensors of one serialized record.
+    """Return the tensors of one serialized record.
 
     `images` string [T], or for a layout that stores pixels float32 [T, H, W, 3]; `label` int64 [], `id` and `source`
     string [], `timestamps_us` int64 [T]. With `multi_label`, `label` is int64 [N]; `with_audio`, `audio` float32 [N].
 
     Raises:
-        SettingsError: if the layout is not known.
+        SettingsError: If the layout is not known.
     """
+    tf = load_tensorflow()
     contract = record_contract(layout, multi_label=multi_label)
     sound = contract.audio if with_audio else None
     features = _features((*contract.features, *contract.shape))
@@ -117,6 +135,7 @@ def parse_record(layout: Layout, record: Any, *, multi_label: bool = False, with
 
 
 def _features(features: Iterable[ReadFeature]) -> dict[str, Any]:
+    tf = load_tensorflow()
     return {
         feature.key: tf.io.RaggedFeature(tf.as_dtype(feature.dtype))
         if feature.is_list
@@ -126,7 +145,8 @@ def _features(features: Iterable[ReadFeature]) -> dict[str, Any]:
 
 
 def decode_images(images: Any) -> Any:
-    """Frames uint8 [T, H, W, 3]: of T encoded JPEG or PNG images of one size, or of pixels 0..255 as float32."""
+    """Return frames uint8 [T, H, W, 3] from T encoded images of one size, or from pixels float32 0..255."""
+    tf = load_tensorflow()
     images = tf.convert_to_tensor(images)
     if images.dtype == tf.float32:
         return tf.cast(tf.clip_by_value(tf.round(images), 0.0, 255.0), tf.uint8)
@@ -138,5 +158,69 @@ def decode_images(images: Any) -> Any:
 
 
 def multi_hot(labels: Any, num_classes: int) -> Any:
-    """Indices int64 [N] as a vector float32 [num_classes]: 1 at each of them, 0 elsewhere."""
+    """Return indices int64 [N] as a vector float32 [num_classes]: 1 at each of them, 0 elsewhere."""
+    tf = load_tensorflow()
     return tf.minimum(tf.reduce_sum(tf.one_hot(labels, num_classes), axis=0), 1.0)
+
+
+class ReadingError(Exception):
+    """TensorFlow cannot read a file, a record or an image. The message is TensorFlow's, without names of operations.
+
+    `record_index` is the record's place in its file, where a record is meant.
+    """
+
+    def __init__(self, message: str, record_index: int | None = None) -> None:
+        super().__init__(message)
+        self.record_index = record_index
+
+
+def read_records(
+    file: Path,
+    layout: Layout,
+    compression: Compression = "",
+    *,
+    multi_label: bool = False,
+    chosen: Container[int] | None = None,
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the index and the values of each record of a local TFRecord file, or only of the `chosen` ones.
+
+    The values are those of `parse_record` as numpy arrays, texts as bytes. The whole file is read and the checksums of
+    all records are compared, whichever are chosen.
+
+    Raises:
+        SettingsError: If the layout is not known.
+        ReadingError: If a record is damaged or cut off, or is not a record of this layout.
+    """
+    tf = load_tensorflow()
+    index = 0
+    try:
+        for record in tf.data.TFRecordDataset(str(file), compression):
+            if chosen is None or index in chosen:
+                # Not by `map`: to trace a function for each file costs as much as to parse 50 records one by one.
+                parsed = parse_record(layout, record, multi_label=multi_label)
+                yield index, {name: tensor.numpy() for name, tensor in parsed.items()}
+            index += 1
+    except (tf.errors.OpError, UnicodeDecodeError) as error:
+        raise ReadingError(_reason(error), index) from error
+
+
+def decode_frames(images: Any) -> NDArray[np.uint8]:
+    """Return `decode_images` as a numpy array.
+
+    Raises:
+        ReadingError: If an image cannot be decoded, there is none, or they have several sizes.
+    """
+    if not len(images):
+        raise ReadingError("there are no frames")
+    try:
+        return decode_images(images).numpy()
+    except (load_tensorflow().errors.OpError, ValueError) as error:  # ValueError: several sizes
+        raise ReadingError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what TensorFlow found wrong, without the names of its operations."""
+    if isinstance(error, UnicodeDecodeError):  # TensorFlow quotes the bytes that it cannot parse
+        return "it is not a serialized record"
+    text = str(getattr(error, "message", error))
+    return re.sub(r"\{\{.*?\}\}\s*|\s*\[Op:.*|\s*\[\[.*|in user code:.*Error: ", "", text, flags=re.DOTALL)

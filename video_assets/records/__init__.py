@@ -1,1 +1,1 @@
-"""Bytes of a record: TFRecord framing, and one module a layout."""
+"""The bytes of a record: TFRecord framing, and one module per layout."""

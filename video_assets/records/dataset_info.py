@@ -1,4 +1,4 @@
-"""`dataset_info.json`: what a commit says, for tensorflow-datasets and for us.
+"""`dataset_info.json`: what a commit says, for tensorflow-datasets and for this package.
 
 Source: tensorflow-datasets 4.9, `core/dataset_info.py` and `core/splits.py`.
 """
@@ -29,13 +29,14 @@ def dataset_info_json(
     has_captions: bool = False,
     num_label_classes: int = 0,
 ) -> str:
-    """`dataset_info.json`: the shards that there are, by split, and how many records each holds (0: retired).
+    """Return the text of `dataset_info.json`, given the number of records of each shard by split (0: retired).
 
-    `licence` stands where tensorflow-datasets has it: `builder.info.redistribution_info.license`. The pair that it
-    gives with `as_supervised=True` is video and label.
-    The encoding, the digest of the committed plan and what the commit says of itself (`notes`) go along as JSON in
-    `configDescription`, so that all that a reader needs changes in one step; of a dataset of several labels a clip also
-    the length of a label as a vector, `num_label_classes`.
+    `licence` becomes tensorflow-datasets' `builder.info.redistribution_info.license`. With `as_supervised=True` it
+    gives pairs of video and label.
+
+    The encoding, the digest of the committed plan and the commit's own `notes` are stored as JSON in
+    `configDescription`, so that everything that a reader needs changes in one step. A dataset of several labels per
+    clip also stores the length of a label vector, `num_label_classes`.
     """
     splits = [
         {
@@ -68,8 +69,8 @@ def dataset_info_json(
 class DatasetInfo:
     """What a commit said.
 
-    `lengths` has the records of each shard by split, 0 for a retired one. `plan_digest` is empty, and `notes` is None,
-    where an earlier version of this package did not write them; `num_label_classes` is 0 where a clip has one label.
+    `lengths` has the number of records of each shard by split, 0 for a retired one. `plan_digest` is empty and `notes`
+    is None in files of versions that did not write them; `num_label_classes` is 0 where a clip has one label.
     """
 
     name: str
@@ -83,10 +84,10 @@ class DatasetInfo:
 
 
 def parse_dataset_info(data: bytes, file: object) -> DatasetInfo:
-    """The inverse of `dataset_info_json`; `file` is where it was read, for the sentence.
+    """Return what `dataset_info_json` was given; `file` is named in the error.
 
     Raises:
-        FileDamaged: if it is not what a commit writes.
+        FileDamaged: If a commit would not write this.
     """
     try:
         info = _INFO.validate_json(data, strict=True, extra="ignore")

@@ -1,8 +1,7 @@
 """The TFRecord file format: each record with its length and two checksums.
 
-Source: TensorFlow, `tensorflow/core/lib/io/record_writer.h`: little-endian uint64 length, masked CRC-32C of
-the length, the data, masked CRC-32C of the data; a CRC is masked by rotating it right by 15 bits and adding a
-constant.
+Source: TensorFlow, `tensorflow/core/lib/io/record_writer.h`: little-endian uint64 length, masked CRC-32C of the length,
+the data, masked CRC-32C of the data; a CRC is masked by rotating it right by 15 bits and adding a constant.
 
 In a compressed file each record is a GZIP member of its own (RFC 1952, section 2.2: members follow one another and read
 as one stream), so that any record can be read by its offset and length alone. TensorFlow, gzip and Python read it.
@@ -24,19 +23,20 @@ FOOTER_BYTES = 4
 _MASK_DELTA = 0xA282EAD8
 _MAX_RECORD_BYTES = 1 << 31
 _READ_BYTES = 1 << 20
-_GZIP_WINDOW = 31  # zlib's word for the largest window, in GZIP's format
+_GZIP_WINDOW = 31  # zlib's code for the largest window and the GZIP format
 _GZIP_LEVEL = 3
-"""Of ten float32 frames of 224², whose values are whole numbers: 1.41 MB in 0.14 s; level 1 gives 1.74 MB in 0.09 s,
-level 6, zlib's default, 1.25 MB in 0.43 s, and level 9 1.14 MB in 3.8 s (mean of six camera clips)."""
+"""Ten float32 frames of 224² that hold whole numbers take 1.41 MB and 0.14 s; at level 1 1.74 MB and 0.09 s, at level
+6, zlib's default, 1.25 MB and 0.43 s, at level 9 1.14 MB and 3.8 s (mean of six camera clips).
+"""
 
 
 class FramingError(ValueError):
-    """A TFRecord file is not whole; the message names the record and the byte."""
+    """A TFRecord file is damaged; the message names the record and the byte."""
 
 
 @dataclass(frozen=True, slots=True)
 class FramedRecord:
-    """A record's data and where it lies in the file: [offset, offset + length), header and footer included."""
+    """A record's data and its place in the file: [offset, offset + length), header and footer included."""
 
     data: bytes
     offset: int
@@ -49,14 +49,14 @@ def _masked_crc(data: bytes) -> int:
 
 
 def frame_record(data: bytes, compression: Compression = "") -> bytes:
-    """The bytes that stand in a file for one record."""
+    """Return the bytes that a file holds for one record."""
     header = struct.pack("<Q", len(data))
     framed = b"".join((header, struct.pack("<I", _masked_crc(header)), data, struct.pack("<I", _masked_crc(data))))
     return compress(framed) if compression == "GZIP" else framed
 
 
 def is_whole_frame(frame: bytes) -> bool:
-    """Whether these are the bytes of one record, compressed or not, checksums checked."""
+    """Return whether these bytes are exactly one record, compressed or not; compares the checksums."""
     return any(_holds_one_record(frame, compression) for compression in get_args(Compression))
 
 
@@ -68,16 +68,16 @@ def _holds_one_record(frame: bytes, compression: Compression) -> bool:
 
 
 def compress(content: bytes) -> bytes:
-    """One GZIP member, without a name or a time: the same content and the same zlib give the same bytes."""
+    """Return one GZIP member without name or time: the same content and the same zlib give the same bytes."""
     deflater = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
     return deflater.compress(content) + deflater.flush()
 
 
 def read_records(file: BinaryIO, compression: Compression = "") -> Iterator[FramedRecord]:
-    """Records of a TFRecord file in order, checksums checked.
+    """Yield the records of a TFRecord file in order; compares the checksums.
 
     Raises:
-        FramingError: at the first record that is cut short or too long, or whose checksum is wrong; in a compressed
+        FramingError: At the first record that is cut short or too long, or whose checksum is wrong; in a compressed
             file also at the first GZIP member that does not hold exactly one record.
     """
     if compression == "GZIP":
@@ -94,7 +94,7 @@ def read_records(file: BinaryIO, compression: Compression = "") -> Iterator[Fram
 
 
 def _read_frame(file: BinaryIO, place: str) -> bytes | None:
-    """The data of the record that begins here, or None at the end of the file."""
+    """Return the data of the record that begins here, or None at the end of the file."""
     header = file.read(HEADER_BYTES)
     if not header:
         return None
@@ -103,7 +103,7 @@ def _read_frame(file: BinaryIO, place: str) -> bytes | None:
     size, size_crc = struct.unpack("<QI", header)
     if size_crc != _masked_crc(header[:8]):
         raise FramingError(f"{place}: the checksum of the record's length is wrong")
-    if size > _MAX_RECORD_BYTES:  # as its writer meant it; nothing of that size is asked of memory
+    if size > _MAX_RECORD_BYTES:  # the length's checksum is right, but no writer stores so much: do not allocate it
         raise FramingError(f"{place}: the record has {size} bytes, {_MAX_RECORD_BYTES} are allowed")
     body = file.read(size + FOOTER_BYTES)
     if len(body) < size + FOOTER_BYTES:
@@ -130,7 +130,7 @@ def _read_members(file: BinaryIO) -> Iterator[FramedRecord]:
 
 
 def _inflate_member(file: BinaryIO, ahead: bytes, place: str) -> tuple[bytes, int, bytes]:
-    """The content of the member that begins with `ahead`, its length in the file, and what was read behind it."""
+    """Return the content of the GZIP member that begins with `ahead`, its length in the file, and what was read beyond."""
     inflater, parts, length = zlib.decompressobj(_GZIP_WINDOW), list[bytes](), 0
     while not inflater.eof:
         if not ahead:

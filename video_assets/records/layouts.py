@@ -1,4 +1,4 @@
-"""The layouts there are, by name."""
+"""All layouts by name."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from video_assets.domain.encoding import Layout
 from video_assets.domain.errors import SettingsError
 from video_assets.records import movinets_helper, sequence_example, tfds
-from video_assets.records.values import ClipRecord
+from video_assets.records.clip_record import ClipRecord
 
 
 @dataclass(frozen=True, slots=True)
 class LayoutCodec:
-    """How one layout's records become bytes, and clips again."""
+    """How one layout encodes a clip as a record, and decodes it."""
 
     encode_record: Callable[[ClipRecord], bytes]
     decode_record: Callable[[bytes, Sequence[str]], ClipRecord]
@@ -25,10 +25,10 @@ _CODECS: dict[Layout, LayoutCodec] = {
 
 
 def layout_codec(layout: Layout) -> LayoutCodec:
-    """The codec of a layout.
+    """Return the codec of a layout.
 
     Raises:
-        SettingsError: if there is none.
+        SettingsError: If there is no such layout.
     """
     codec = _CODECS.get(layout)
     if codec is None:

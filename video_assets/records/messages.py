@@ -1,7 +1,7 @@
 """TensorFlow's Example and Tensor messages, without TensorFlow.
 
 Built from field numbers (source: `feature.proto` and `example.proto` of `tensorflow/core/example`, `tensor.proto` and
-`tensor_shape.proto` of `tensorflow/core/framework`) in a descriptor pool of our own, so that they do not meet
+`tensor_shape.proto` of `tensorflow/core/framework`) in a descriptor pool of our own, so that they do not clash with
 TensorFlow's when both are loaded into one process.
 """
 
@@ -14,7 +14,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from video_assets.records.values import FeatureValue
+from video_assets.records.clip_record import FeatureValue
 
 _PACKAGE = "tensorflow"
 _Field = descriptor_pb2.FieldDescriptorProto
@@ -32,7 +32,7 @@ def _add_message(
 
 
 def _add_map(file: descriptor_pb2.FileDescriptorProto, name: str, field_name: str, value_type: str) -> None:
-    """A message whose one field is a map from string to `value_type`, spelled as protobuf spells maps."""
+    """Add a message whose only field is a map from string to `value_type`, written as protobuf expects maps."""
     entry_name = "".join(part.capitalize() for part in field_name.split("_")) + "Entry"
     entry_fields = [(field_name, 1, _Field.LABEL_REPEATED, _Field.TYPE_MESSAGE, f"{name}.{entry_name}")]
     message = _add_message(file, name, entry_fields)
@@ -66,7 +66,7 @@ def _describe() -> descriptor_pb2.FileDescriptorProto:
     _add_message(file, "Dim", [("size", 1, one, _Field.TYPE_INT64, "")])
     _add_message(file, "TensorShape", [("dim", 2, many, _Field.TYPE_MESSAGE, "Dim")])
     tensor = [
-        ("dtype", 1, one, _Field.TYPE_INT32, ""),  # an enumeration, which is the same on the wire
+        ("dtype", 1, one, _Field.TYPE_INT32, ""),  # an enumeration, which has the same bytes
         ("tensor_shape", 2, one, _Field.TYPE_MESSAGE, "TensorShape"),
         ("tensor_content", 4, one, _Field.TYPE_BYTES, ""),
     ]
@@ -101,7 +101,7 @@ def _set_feature(feature: Any, value: FeatureValue) -> None:
 
 
 def serialize_example(features: Mapping[str, FeatureValue]) -> bytes:
-    """A serialized `tf.train.Example`; the same features give the same bytes, whatever their order."""
+    """Return a serialized `tf.train.Example`; the order in which features are given does not change the bytes."""
     example = _EXAMPLE()
     for name in sorted(features):
         _set_feature(example.features.feature[name], features[name])
@@ -111,7 +111,7 @@ def serialize_example(features: Mapping[str, FeatureValue]) -> bytes:
 def serialize_sequence_example(
     context: Mapping[str, FeatureValue], feature_lists: Mapping[str, Iterable[FeatureValue]]
 ) -> bytes:
-    """A serialized `tf.train.SequenceExample`: one feature a step in every list; the same values, the same bytes."""
+    """Return a serialized `tf.train.SequenceExample`, one feature per step in lists; the same values, the same bytes."""
     example = _SEQUENCE_EXAMPLE()
     for name in sorted(context):
         _set_feature(example.context.feature[name], context[name])
@@ -123,19 +123,19 @@ def serialize_sequence_example(
 
 
 def serialize_tensor(values: NDArray[np.float32]) -> bytes:
-    """What `tf.io.serialize_tensor` gives for float32 values of any shape: the same bytes."""
+    """Return the bytes that `tf.io.serialize_tensor` gives for float32 values of any shape."""
     tensor = _TENSOR(dtype=_DT_FLOAT, tensor_content=np.ascontiguousarray(values, "<f4").tobytes())
-    tensor.tensor_shape.SetInParent()  # of a scalar too, which has no dimension
+    tensor.tensor_shape.SetInParent()  # a scalar has a shape too, without dimensions
     for size in values.shape:
         tensor.tensor_shape.dim.add(size=size)
     return tensor.SerializeToString(deterministic=True)
 
 
 def parse_tensor(data: bytes) -> NDArray[np.float32]:
-    """The values of a serialized float32 tensor, which cannot be written to.
+    """Return the values of a serialized float32 tensor, read-only.
 
     Raises:
-        ValueError: if the bytes are not one, or its shape asks for another number of values.
+        ValueError: If the bytes are not such a tensor, or its shape asks for another number of values.
     """
     try:
         tensor = _TENSOR.FromString(data)
@@ -150,19 +150,19 @@ def parse_tensor(data: bytes) -> NDArray[np.float32]:
 
 
 def parse_example(data: bytes) -> ParsedFeatures:
-    """Features of a serialized `tf.train.Example`.
+    """Return the features of a serialized `tf.train.Example`.
 
     Raises:
-        ValueError: if the bytes are not one.
+        ValueError: If the bytes are not such a message.
     """
     return _parse_features(_parsed(_EXAMPLE, data).features)
 
 
 def parse_sequence_example(data: bytes) -> tuple[ParsedFeatures, dict[str, list[bytes] | NDArray[Any]]]:
-    """Context and feature lists of a serialized `tf.train.SequenceExample`; values of a list's steps one after another.
+    """Return context and lists of a serialized `tf.train.SequenceExample`; a list's steps are joined into one value.
 
     Raises:
-        ValueError: if the bytes are not one.
+        ValueError: If the bytes are not such a message.
     """
     example = _parsed(_SEQUENCE_EXAMPLE, data)
     lists: dict[str, list[bytes] | NDArray[Any]] = {}

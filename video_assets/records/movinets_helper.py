@@ -1,7 +1,7 @@
 """The `movinets_helper` layout: records whose video is one float32 tensor, in GZIP files.
 
 Source: plaguss/movinets_helper, `writer.py` (`serialize_example`) and its reader: the features and their types. There
-`width` is the tensor's second dimension and `height` its third, so that `width` holds the height of a frame.
+`width` is the tensor's second dimension and `height` its third, so `width` holds the height of a frame.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video_assets.domain.clips import Loss, VideoLost
+from video_assets.records.clip_record import (
+    ClipRecord,
+    FeatureValue,
+    read_images,
+    read_integer,
+    read_integers,
+    read_text,
+)
 from video_assets.records.messages import (
     ParsedFeatures,
     parse_example,
@@ -17,17 +25,16 @@ from video_assets.records.messages import (
     serialize_example,
     serialize_tensor,
 )
-from video_assets.records.values import ClipRecord, FeatureValue, read_images, read_integer, read_integers, read_text
 
 _MAX_TENSOR_BYTES = (1 << 31) - (1 << 20)
 """A protobuf message, and so a record, is smaller than 2 GiB; the rest is for the other features."""
 
 
 def video_features(label_index: int, video: NDArray[np.float32]) -> dict[str, FeatureValue]:
-    """The features that the layout's own reader asks for, of a video (T, H, W, C) float32.
+    """Return the features that the layout's own reader needs, for a video (T, H, W, C) float32.
 
     Raises:
-        ValueError: if the video has another number of dimensions or no frame.
+        ValueError: If the video has another number of dimensions or no frame.
     """
     if video.ndim != 4 or 0 in video.shape:
         raise ValueError(f"a video is (T, H, W, C), this one is {video.shape}")
@@ -43,15 +50,15 @@ def video_features(label_index: int, video: NDArray[np.float32]) -> dict[str, Fe
 
 
 def encode_record(clip: ClipRecord) -> bytes:
-    """The serialized `tf.train.Example` of one clip, not yet compressed.
+    """Return the serialized `tf.train.Example` of one clip, not compressed yet.
 
     `label`, `n_frames`, `width` (the height), `height` (the width) and `n_channels` int64[1]; `video` bytes[1], a
-    serialized float32 tensor (T, H, W, 3), RGB 0..255; `id`, `source` bytes[1], `timestamps_us` int64[T] and `note`
-    as in the layout tfds; the layout's own reader takes no notice of these.
+    serialized float32 tensor (T, H, W, 3), RGB 0..255; `id`, `source` bytes[1], `timestamps_us` int64[T] and `note` as
+    in the layout tfds, which the layout's own reader ignores.
 
     Raises:
-        ValueError: if the clip carries no frames.
-        VideoLost: `too_large`, if the frames are more than a record can hold.
+        ValueError: If the clip has no frames.
+        VideoLost: `too_large` if the frames exceed what a record can hold.
     """
     if clip.frames is None:
         raise ValueError(f"{clip.clip_id} carries images; this layout stores frames")
@@ -72,10 +79,10 @@ def encode_record(clip: ClipRecord) -> bytes:
 
 
 def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
-    """The inverse of `encode_record`; `label` is empty where `labels` has no name for the stored index.
+    """Return the clip of a record. Its label is empty if `labels` has no name for the stored index.
 
     Raises:
-        ValueError: if a feature is missing or of another kind, or a pixel is not a whole number from 0 to 255.
+        ValueError: If a feature is missing or has another type, or a pixel is not a whole number from 0 to 255.
     """
     features = parse_example(data)
     try:
@@ -102,7 +109,7 @@ def _read_frames(features: ParsedFeatures) -> NDArray[np.uint8]:
     shape = tuple(read_integer(features, name) for name in ("n_frames", "width", "height", "n_channels"))
     if values.shape != shape:
         raise TypeError(f"video is {values.shape}; n_frames, width, height and n_channels say {shape}")
-    with np.errstate(invalid="ignore"):  # what is no number is not equal to any
+    with np.errstate(invalid="ignore"):  # NaN is refused below: it equals nothing
         frames = np.clip(values, 0, 255).astype(np.uint8)
     if not np.array_equal(frames, values):
         raise TypeError("video holds pixels that are not whole numbers from 0 to 255")

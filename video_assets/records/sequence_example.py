@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from video_assets.records.messages import parse_sequence_example, serialize_sequence_example
-from video_assets.records.values import (
+from video_assets.records.clip_record import (
     ClipRecord,
     FeatureValue,
     read_floats,
@@ -22,20 +21,21 @@ from video_assets.records.values import (
     read_labels,
     read_text,
 )
+from video_assets.records.messages import parse_sequence_example, serialize_sequence_example
 
 _PNG_MAGIC = b"\x89PNG"
 
 
 def encode_record(clip: ClipRecord) -> bytes:
-    """The serialized `tf.train.SequenceExample` of one clip.
+    """Return the serialized `tf.train.SequenceExample` of one clip.
 
-    `image/encoded` and `image/timestamp` have a step a frame. Readers want times that only grow, so a frame that
-    stands again (a short clip) is a microsecond later there; `timestamps_us`, in the context, holds the true times.
-    `clip/label/index`, `clip/label/text` and `clip/label/string` hold a value a label, in one order. Sound begins with
-    the clip's span, which may be before its first stored frame: `WAVEFORM/feature/timestamp` says when.
+    `image/encoded` and `image/timestamp` have one step per frame. Readers want increasing times, so a repeated frame of
+    a short clip is a microsecond later there; `timestamps_us`, in the context, has the true times. `clip/label/index`,
+    `clip/label/text` and `clip/label/string` have one value per label, in the same order. Sound begins with the clip's
+    span, which may be before its first stored frame: `WAVEFORM/feature/timestamp` says when.
 
     Raises:
-        ValueError: if the clip has no frame.
+        ValueError: If the clip has no frame.
     """
     if not len(clip.images):
         raise ValueError(f"{clip.clip_id} has no frame; a sequence needs one at least")
@@ -65,7 +65,7 @@ def encode_record(clip: ClipRecord) -> bytes:
         "image/encoded": list(clip.images),
         "image/timestamp": [int(time) for time in steps_us],
     }
-    if clip.audio is not None:  # all of it in one step, as DMVR wants it; none of a silent video
+    if clip.audio is not None:  # one step, as DMVR expects it; empty for a silent video
         context["WAVEFORM/feature/sample_rate"] = float(clip.audio_sample_rate)
         context["WAVEFORM/feature/num_channels"] = 1
         context["WAVEFORM/feature/num_samples"] = len(clip.audio)
@@ -75,7 +75,7 @@ def encode_record(clip: ClipRecord) -> bytes:
 
 
 def increasing_times(times_us: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The times, each at least a microsecond after the one before.
+    """Return the times, each at least a microsecond after the one before.
 
     >>> increasing_times(np.array([0, 40, 40, 40]))
     array([ 0, 40, 41, 42])
@@ -85,7 +85,7 @@ def increasing_times(times_us: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def frame_rate(times_us: NDArray[np.int64]) -> float:
-    """Stored frames a second, over the whole clip; 0 for a single frame.
+    """Return the stored frames per second over the whole clip; 0 for a single frame.
 
     >>> frame_rate(np.array([0, 100_000, 200_000]))
     10.0
@@ -102,14 +102,14 @@ def _rate(context: Mapping[str, object]) -> int:
 
 def _audio_start(lists: Mapping[str, object]) -> int:
     key = "WAVEFORM/feature/timestamp"
-    return read_integer(lists, key) if key in lists else 0  # records of before have none
+    return read_integer(lists, key) if key in lists else 0  # records of earlier versions have none
 
 
 def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
-    """The inverse of `encode_record`; `label` is empty where `labels` has no name for the stored index.
+    """Return the clip of a record. Its label is empty if `labels` has no name for a stored index.
 
     Raises:
-        ValueError: if a feature is missing or of another kind.
+        ValueError: If a feature is missing or has another type.
     """
     context, lists = parse_sequence_example(data)
     try:

@@ -6,17 +6,24 @@ Source: tensorflow-datasets 4.9, `core/features/video_feature.py` (a `Video` is 
 import json
 from collections.abc import Mapping, Sequence
 
+from video_assets.records.clip_record import (
+    ClipRecord,
+    FeatureValue,
+    read_images,
+    read_integers,
+    read_labels,
+    read_text,
+)
 from video_assets.records.messages import parse_example, serialize_example
-from video_assets.records.values import ClipRecord, FeatureValue, read_images, read_integers, read_labels, read_text
 
 _FEATURES = "tensorflow_datasets.core.features"
 
 
 def encode_record(clip: ClipRecord) -> bytes:
-    """The serialized `tf.train.Example` of one clip.
+    """Return the serialized `tf.train.Example` of one clip.
 
-    `video` one encoded image a frame, `label` int64[1], or of a clip of several labels int64[N], `id` and `source`
-    bytes[1], `timestamps_us` int64[T], and `caption` and `note` bytes[1] where there is one.
+    `video` has one encoded image per frame; `label` is int64[1], or int64[N] for a clip of several labels; `id` and
+    `source` are bytes[1], `timestamps_us` is int64[T]; `caption` and `note` are bytes[1] where the clip has them.
     """
     features: dict[str, FeatureValue] = {
         "video": list(clip.images),
@@ -33,10 +40,10 @@ def encode_record(clip: ClipRecord) -> bytes:
 
 
 def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
-    """The inverse of `encode_record`; `label` is empty where `labels` has no name for the stored index.
+    """Return the clip of a record. Its label is empty if `labels` has no name for a stored index.
 
     Raises:
-        ValueError: if a feature is missing or of another kind.
+        ValueError: If a feature is missing or has another type.
     """
     features = parse_example(data)
     try:
@@ -57,10 +64,10 @@ def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
 
 
 def features_json(*, image_format: str, num_classes: int, has_captions: bool = False, multi_label: bool = False) -> str:
-    """`features.json`: types of the features that tensorflow-datasets decodes; it ignores the others in a record.
+    """Return `features.json`: the types of the features that tensorflow-datasets decodes. It ignores a record's others.
 
-    `caption` is a sequence of texts, of one or none: a text alone has to be in every record. With `multi_label` the
-    label is a sequence of classes, whose names lie in the same file.
+    `caption` is a sequence of at most one text, because a feature that is not a sequence must be in every record. With
+    `multi_label` the label is a sequence of classes; their names are in the same file.
     """
     video = {"dtype": "uint8", "encodingFormat": image_format, "shape": {"dimensions": ["-1", "-1", "-1", "3"]}}
     text = {"pythonClassName": f"{_FEATURES}.text_feature.Text", "text": {}}

@@ -107,15 +107,18 @@ def plan_screen(result: Result) -> Screen:
 
 
 def _estimate(result: Result) -> list[RenderableType]:
-    rows = [("as set", size_words(result["estimated_bytes"]), _minutes(result))]
+    size = f"{size_words(result['estimated_bytes'])} ± {100 * result['estimated_bytes_error']:.0f} %"
+    rows = [("as set", size, _minutes(result))]
     rows += [(item["name"], size_words(item["estimated_bytes"]), _minutes(item)) for item in result["alternatives"]]
     settings = [" ".join(f"--set {assignment}" for assignment in item["set"]) for item in result["alternatives"]]
     tried = (
         f"From encoding {counted(result['clips_tried'], 'clip')} in {duration_words(result['trial_seconds'])}; "
         f"{result['workers']} decoding processes."
     )
+    errors = "± is the standard error. Times may be off by a third, and more while the machine is busy."
     names = " and ".join(item["name"] for item in result["alternatives"])
-    return [table(("", "size", "time"), rows), words(tried, "dim"), words(f"For {names}:"), copyable(settings)]
+    notes = (words(tried, "dim"), words(errors, "dim"))
+    return [table(("", "size", "time"), rows), *notes, words(f"For {names}:"), copyable(settings)]
 
 
 def _minutes(result: Result) -> str:

@@ -154,7 +154,7 @@ class TerminalProgress:
         """Begins a phase."""
         if not self.stream.isatty():
             return LineProgress(self._say, self.every_seconds)(phase, num_clips, num_bytes)
-        bar = _Bar(self.stream, phase, num_clips, num_bytes)
+        bar = ProgressBar(self.stream, phase, num_clips, num_bytes)
         bar.draw()
         return bar.count
 
@@ -164,7 +164,7 @@ class TerminalProgress:
 
 
 @dataclass(slots=True)
-class _Bar:
+class ProgressBar:
     """One line that is drawn over itself. Not rich's: its thread would go on when a stage ends by an exception."""
 
     stream: Terminal

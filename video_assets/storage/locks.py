@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from video_assets.storage.addresses import is_remote
 from video_assets.storage.failures import named_failures
 
 _POLL_SECONDS = 0.2
-_held: ContextVar[frozenset[Path]] = ContextVar("locks that this context holds", default=frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,36 +56,28 @@ class LockHeld(BuildRefused):
 
 @contextmanager
 def hold_lock(path: Path, what: str, *, shared: bool = False, wait_seconds: float = 0.0) -> Generator[Holder | None]:
-    """Holds a lock, alone or together with others that share it; gives who held it last and died with it, if one did.
+    """Hold a lock, alone or together with others that share it.
 
-    Within a context that holds it already it changes nothing.
+    Gives the holder before, if it died while it held the lock alone. A process that asks for a lock again which it
+    holds is refused as any other: callers that work under a lock are told so by an argument.
 
     Raises:
-        LockHeld: if somebody else still holds it after `wait_seconds`.
-        StorageFailed: if the lock's file cannot be made, or its file system knows no locks.
+        LockHeld: If somebody else still holds it after `wait_seconds`.
+        StorageFailed: If the lock's file cannot be made, or its file system knows no locks.
     """
-    if path in _held.get():
-        yield None
-        return
     if is_remote(path):
         from video_assets.storage.object_locks import hold_object_lock
 
-        with hold_object_lock(path, what, shared=shared, wait_seconds=wait_seconds) as left:
-            token = _held.set(_held.get() | {path})
-            try:
-                yield left
-            finally:
-                _held.reset(token)
+        with hold_object_lock(path, what, shared=shared, wait_seconds=wait_seconds) as killed:
+            yield killed
         return
     with _opened(path) as descriptor:
         _acquire(descriptor, path, what, shared=shared, wait_seconds=wait_seconds)
-        before = [holder for holder in _holders(descriptor) if not holder.may_live]
+        dead = [holder for holder in _holders(descriptor) if not holder.may_live]
         _sign(descriptor, what, shared=shared)
-        token = _held.set(_held.get() | {path})
         try:
-            yield before[-1] if before and not shared else None
+            yield dead[-1] if dead and not shared else None
         finally:
-            _held.reset(token)
             _unsign(descriptor)
 
 

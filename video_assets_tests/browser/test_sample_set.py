@@ -1,86 +1,62 @@
-"""The sample set through the UI: planned from the launchpad, shards materialized by clicks, a check that fails."""
+"""What a user does with the sample set: plan it, materialize its shards, commit it. Each test has a root of its own."""
 
-from collections.abc import Generator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("selenium", reason="selenium is not installed")
 
-from video_assets.media.sample import write_sample
-from video_assets.storage.paths import DatasetPaths
-from video_assets_tests.browser.browsing import LAUNCHPAD, Page, Ui, browse, browser_programs, serve
-from video_assets_tests.datasets import Built
-from video_assets_tests.pipeline.damage import rewrite_shard, with_frames_turned_round
+from video_assets_tests.browser.browsing import LAUNCHPAD, Page
+from video_assets_tests.browser.serving import Ui
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(browser_programs() is None, reason="chromium and chromedriver are not installed"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 SETTINGS = "ops: {plan: {config: {clips_per_shard: 24, encoding: {num_frames: 4, resolution: 64}}}}"
+RUN_CONFIG = {"ops": {"plan": {"config": {"clips_per_shard": 24, "encoding": {"num_frames": 4, "resolution": 64}}}}}
+TRAIN_SHARDS = [f"train-0000{index}" for index in range(4)]
+SHARD_CHECKS = ("shard_decodes", "shard_is_complete", "shard_matches_source")
 
 
-@dataclass(frozen=True)
-class Desk:
-    """One user's screen, and where the dataset lies."""
-
-    ui: Ui
-    page: Page
-    root: Path
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Generator[Desk]:
-    place = tmp_path_factory.mktemp("sample")
-    write_sample(place / "videos")
-    with browse(place / "profile") as page, serve(place / "videos", place / "root", place / "server.log") as ui:
-        ui.wait_until_loaded()
-        yield Desk(ui, page, place / "root")
-
-
-def test_the_launchpad_plans_the_sample_with_changed_settings(desk: Desk) -> None:
-    page = desk.page
-    page.open(LAUNCHPAD.format(ui=desk.ui.url), "Launch Run")
+def test_the_launchpad_plans_the_sample_with_changed_settings(new_ui: Ui, page: Page) -> None:
+    page.open(LAUNCHPAD.format(ui=new_ui.url), "Launch Run")
     page.write_config(SETTINGS)
     page.wait_for("No errors")
 
-    page.click_button("Launch Run")
+    known = new_ui.run_ids()
+    run = page.click_button_until("Launch Run", lambda: new_ui.new_run(known))
 
-    [run] = desk.ui.wait_for_runs(1)
-    assert run["status"] == "SUCCESS", desk.ui.failures(run["runId"])
-    page.open(f"{desk.ui.url}/assets/plan?view=events", '"resolution": 64', "train-00003", "test-00000")
-
-
-def test_its_partitions_turn_green(desk: Desk) -> None:
-    page = desk.page
-    page.open(f"{desk.ui.url}/assets/train_shards?view=partitions", "Missing (4)", "Materialized (0)")
-    page.click_button("Materialize…")
-    page.click("//button[normalize-space(.)='All']")
-    page.click_until_gone("Launch backfill")
-    test_run = desk.ui.launch(["test_shards"], {}, {"dagster/partition": "test-00000"})
-    assert desk.ui.wait_for_run(test_run) == "SUCCESS"
-
-    runs = desk.ui.wait_for_runs(3)
-
-    assert [run["status"] for run in runs] == ["SUCCESS"] * 3
-    page.open(f"{desk.ui.url}/assets/train_shards?view=partitions", "Missing (0)", "Materialized (4)", "Failed (0)")
-    page.open(f"{desk.ui.url}/assets/test_shards?view=partitions", "Missing (0)", "Materialized (1)", "Failed (0)")
-    assert desk.ui.wait_for_run(desk.ui.launch(["dataset"], {})) == "SUCCESS"
-    page.open((desk.root / "clips" / "1.0.0" / "card.html").as_uri(), "96", "MoveLeft", "TurnRight", "v_TurnRight_g06")
+    new_ui.expect_success(run)
+    assert new_ui.latest_run_of("plan") == run
+    assert new_ui.partitions("train_shards") == TRAIN_SHARDS
+    page.open(f"{new_ui.url}/assets/plan?view=events", '"resolution": 64', TRAIN_SHARDS[-1], "test-00000")
 
 
-def test_a_check_that_fails_tells_its_reason_and_shows_both_frames(desk: Desk) -> None:
-    rewrite_shard(Built(desk.root, DatasetPaths(desk.root, "clips")), "train-00002", with_frames_turned_round)
-    page = desk.page
-    address = f"{desk.ui.url}/assets/train_shards?view=checks&checkDetail=shard_matches_source"
-    page.open(address, "Execute all")
-    num_runs = len(desk.ui.runs())
-    page.click_button("Execute all")
-    desk.ui.wait_for_runs(num_runs + 1)
+def test_partitions_turn_green_with_their_checks_passed_and_the_dataset_commits(
+    new_ui: Ui, root: Path, page: Page
+) -> None:
+    new_ui.run_to_success(["manifest", "train_split", "test_split", "plan"], RUN_CONFIG)
+    page.open(f"{new_ui.url}/assets/train_shards?view=partitions", "Missing (4)", "Materialized (0)")
+    page.materialize_all_partitions()
+    page.click_button_until("Launch backfill", new_ui.num_backfills)
+    # While the backfill waits for the daemon's next tick.
+    new_ui.run_to_success(["test_shards"], {}, {"dagster/partition": "test-00000"})
+    assert_green(new_ui, page, "test_shards", ["test-00000"])
+    page.click_last("test-00000", "Target materialization", "are the planned clips, in order")
 
-    page.open_check(address, "train-00002", "Failed (1)", "Passed (3)")
-    page.wait_for("what_was_found", "dB from its source", "[Show Markdown]")
-    page.open_picture()
+    new_ui.wait_until_materialized("train_shards")
+    assert_green(new_ui, page, "train_shards", TRAIN_SHARDS)
+
+    new_ui.run_to_success(["dataset"], {})
+    page.open((root / "clips" / "1.0.0" / "card.html").as_uri(), "96", "MoveLeft", "TurnRight", "v_TurnRight_g06")
+
+
+def assert_green(ui: Ui, page: Page, asset: str, keys: list[str]) -> None:
+    """Assert that the API and the pages say so; the last page shows the check `shard_is_complete`, by partition."""
+    for check in SHARD_CHECKS:
+        ui.wait_for_check(asset, check, dict.fromkeys(keys, "SUCCEEDED"))
+    counts = (f"Materialized ({len(keys)})", "Missing (0)", "Failed (0)")
+    page.open(f"{ui.url}/assets/{asset}?view=partitions", *keys, *counts)
+    for check in sorted(SHARD_CHECKS, key="shard_is_complete".__eq__):
+        page.open(f"{ui.url}/assets/{asset}?view=checks&checkDetail={check}", "Evaluation result", "Passed")
+        others = [f"{other} (0)" for other in ("Execution Failed", "Failed", "In Progress", "Missing", "Skipped")]
+        page.click_last("Partitions", f"Passed ({len(keys)})", *others)

@@ -1,10 +1,13 @@
-"""The UI as a person uses it: a real server, a real browser, clicks; and hostile names everywhere."""
+"""The UI of a dataset whose names are hostile, as a person looks at it: a real server, a real browser, clicks.
+
+One server shows one built dataset to all tests. They only look, or try what is refused; a test that damages a shard has
+a split for itself and mends the shard afterwards.
+"""
 
 import csv
 import io
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,69 +18,52 @@ pytest.importorskip("selenium", reason="selenium is not installed")
 from selenium.common.exceptions import NoAlertPresentException
 
 from video_assets.storage.paths import DatasetPaths
-from video_assets_tests.browser.browsing import LAUNCHPAD, Page, Ui, browse, browser_programs, serve, wait_until
+from video_assets_tests.browser.browsing import LAUNCHPAD, Page
+from video_assets_tests.browser.serving import Ui, build, serve, wait_until
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline import damage
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(browser_programs() is None, reason="chromium and chromedriver are not installed"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 ASSETS = ("videos", "manifest", "train_split", "test_split", "plan", "train_shards", "test_shards", "dataset")
-SHARD_CHECKS = ("shard_decodes", "shard_is_complete", "shard_matches_source")
 MARKUP, QUOTES, SCRIPT, EMOJI = "<img src=x onerror=alert(1)>", '"it\'s" & co', "<script>alert(2)</script>", "😀 كلب"
 LABELS = (MARKUP, QUOTES, SCRIPT, EMOJI)
 BROKEN = 'broken <b onmouseover=alert(3)>"🎬"\u202egpj.mp4'
-SETTINGS = """\
-ops:
-  manifest: {config: {max_failed_fraction: 0.5}}
-  splits: {config: {test_fraction: 0.4}}
-  plan: {config: {clips_per_shard: 3, encoding: {num_frames: 3, resolution: 32}}}
-"""
+SETTINGS = (
+    "manifest.max_failed_fraction=0.5",
+    "splits.test_fraction=0.4",
+    "plan.clips_per_shard=3",
+    "plan.encoding.num_frames=3",
+    "plan.encoding.resolution=32",
+)
 
 
 @dataclass(frozen=True)
-class Desk:
-    """One user's screen: a server of a dataset whose names are hostile, and a server with nothing built."""
+class Shown:
+    """A built dataset, and a server that shows it."""
 
     ui: Ui
-    fresh: Ui
-    page: Page
-    root: Path
-
-    @property
-    def shards(self) -> Path:
-        return self.root / "clips" / "1.0.0"
+    dataset: Built
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Generator[Desk]:
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Generator[Shown]:
     place = tmp_path_factory.mktemp("ui")
-    source = write_hostile_source(place / "source")
-    root = place / "root"
-    with browse(place / "profile") as page, ended_together(ExitStack(), ExitStack()) as (one, other):
-        fresh = one.enter_context(serve(source, place / "fresh", place / "fresh.log"))
-        ui = other.enter_context(serve(source, root, place / "server.log"))
-        fresh.wait_until_loaded()
-        # Here, for a backfill starts only at the daemon's next tick, half a minute away: the last test looks at it.
-        page.open(f"{fresh.url}/asset-groups/", *ASSETS)
-        page.click_button("Materialize all")
-        page.click_until_gone("Launch backfill")
-        fresh.wait_for_backfills(1)
+    source, root = write_hostile_source(place / "source"), place / "root"
+    build(source, root, *SETTINGS)
+    with serve(source, root, place / "server.log") as ui:
         ui.wait_until_loaded()
-        yield Desk(ui, fresh, page, root)
+        yield Shown(ui, Built(source, DatasetPaths(root, "clips")))
 
 
-@contextmanager
-def ended_together(*stacks: ExitStack) -> Generator[tuple[ExitStack, ...]]:
-    """Each server takes seconds to end."""
-    try:
-        yield stacks
-    finally:
-        with ThreadPoolExecutor() as threads:
-            list(threads.map(ExitStack.close, stacks))
+@pytest.fixture
+def ui(shown: Shown) -> Ui:
+    return shown.ui
+
+
+@pytest.fixture
+def dataset(shown: Shown) -> Built:
+    return shown.dataset
 
 
 def write_hostile_source(directory: Path) -> Path:
@@ -125,113 +111,73 @@ def assert_nothing_ran(page: Page) -> None:
     assert not [tag for tag in page.elements("script") if "alert(" in (tag.get_attribute("textContent") or "")]
 
 
-def test_the_graph_shows_all_assets(desk):
-    page = desk.page
-    page.open(f"{desk.ui.url}/asset-groups/", *ASSETS)
+def test_the_graph_shows_all_assets(ui: Ui, page: Page) -> None:
+    page.open(f"{ui.url}/asset-groups/", *ASSETS)
 
     wait_until("a node for each asset", lambda: len(page.elements("svg foreignObject")) >= len(ASSETS))
 
 
-def test_a_wrong_setting_names_its_field_in_the_launchpad(desk):
-    page = desk.page
-    page.open(LAUNCHPAD.format(ui=desk.ui.url), "Launch Run")
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ("{resolutoin: 5}", ('unexpected config entry "resolutoin" at path root:ops:plan:config:encoding',)),
+        ("{layout: foo}", ("root:ops:plan:config:encoding:layout", "got foo")),
+    ],
+    ids=["name", "value"],
+)
+def test_a_wrong_setting_names_its_field_in_the_launchpad(
+    config: str, said: tuple[str, ...], ui: Ui, page: Page
+) -> None:
+    page.open(LAUNCHPAD.format(ui=ui.url), "Launch Run")
 
-    page.write_config("ops: {plan: {config: {encoding: {resolutoin: 5}}}}")
-    page.wait_for('unexpected config entry "resolutoin" at path root:ops:plan:config:encoding')
+    page.write_config(f"ops: {{plan: {{config: {{encoding: {config}}}}}}}")
 
-    page.write_config("ops: {plan: {config: {encoding: {layout: foo}}}}")
-    page.wait_for("root:ops:plan:config:encoding:layout", "got foo")
+    page.wait_for(*said)
 
 
-def test_a_value_out_of_range_names_its_field_in_the_runs_first_second(desk):
-    page = desk.page
-    page.open(LAUNCHPAD.format(ui=desk.ui.url), "Launch Run")
-
+def test_a_value_out_of_range_names_its_field_in_the_runs_first_second(ui: Ui, page: Page) -> None:
+    page.open(LAUNCHPAD.format(ui=ui.url), "Launch Run")
     page.write_config("ops: {plan: {config: {encoding: {resolution: -5}}}}")
-    page.click_button("Launch Run")
 
-    page.wait_for("plan.encoding.resolution is -5", "greater than or equal to 8")
-    [run] = desk.ui.wait_for_runs(1)
-    assert list(desk.ui.failures(run["runId"])) == ["manifest"]  # the first step: nothing was listed or opened
+    known = ui.run_ids()
+    run = page.click_button_until("Launch Run", lambda: ui.new_run(known))
 
-
-def test_planning_by_clicks_takes_changed_settings(desk):
-    page = desk.page
-    page.open(LAUNCHPAD.format(ui=desk.ui.url), "Launch Run")
-
-    page.write_config(SETTINGS)
-    page.wait_for("No errors")
-    page.click_button("Launch Run")
-
-    run = desk.ui.wait_for_runs(2)[0]
-    assert desk.ui.failures(run["runId"]) == {}
-    assert run["status"] == "SUCCESS"
-    page.open(f"{desk.ui.url}/assets/plan?view=events", '"resolution": 32', '"num_frames": 3')
+    assert ui.wait_for_run(run) == "FAILURE"
+    assert list(ui.failures(run)) == ["manifest"]  # the first step: nothing was listed or opened
+    page.open(f"{ui.url}/runs/{run}", "plan.encoding.resolution is -5", "greater than or equal to 8")
 
 
-def test_names_are_shown_as_they_are_and_never_run(desk):
-    page = desk.page
-    for view in ("overview", "events"):
-        # The page draws right-to-left overrides and newlines its own way; the rest is to be there letter by letter.
-        text = page.open(f"{desk.ui.url}/assets/manifest?view={view}", "clips_by_class", *LABELS)
-        assert "broken <b onmouseover=alert(3)>" in text
-        assert_nothing_ran(page)
-    page.open(f"{desk.ui.url}/assets/train_split?view=events", "balance", *LABELS)
+@pytest.mark.parametrize(
+    ("asset", "view", "title"),
+    [
+        ("manifest", "overview", "clips_by_class"),
+        ("manifest", "events", "clips_by_class"),
+        ("train_split", "events", "balance"),
+    ],
+)
+def test_names_are_shown_as_they_are_and_never_run(asset: str, view: str, title: str, ui: Ui, page: Page) -> None:
+    assert ui.latest_run_of(asset)
+
+    text = page.open(f"{ui.url}/assets/{asset}?view={view}", title, *LABELS)
+
+    # The page draws right-to-left overrides and newlines its own way; the rest is to be there letter by letter.
+    assert asset != "manifest" or "broken <b onmouseover=alert(3)>" in text
     assert_nothing_ran(page)
 
 
-def test_shards_turn_green_with_their_checks_passed_in_a_run_of_one_and_in_backfills(desk):
-    page = desk.page
-    single = desk.ui.launch(["test_shards"], {}, {"dagster/partition": "test-00000"})
-    for number, (split, key) in enumerate((("train", "train-00000"), ("test", "test-00000")), start=1):
-        page.open(f"{desk.ui.url}/assets/{split}_shards?view=partitions", key)
-        page.click_button("Materialize…")
-        page.click("//button[normalize-space(.)='All']")
-        page.click_until_gone("Launch backfill")
-        desk.ui.wait_for_backfills(number)
-    # While the backfills wait for the daemon's next tick.
-    assert desk.ui.wait_for_run(single) == "SUCCESS"
-    page.open(f"{desk.ui.url}/assets/test_shards?view=checks&checkDetail=shard_is_complete", "Passed")
-    page.click_last("Partitions")
-    page.wait_for("Passed (", "Skipped (0)")
-    page.click_last("test-00000")
-    page.wait_for("Target materialization", "are the planned clips, in order")
+def test_the_committed_dataset_is_shown_with_its_checks(ui: Ui, page: Page) -> None:
+    for check in ("no_leakage", "nothing_lost"):
+        ui.wait_for_check("dataset", check, {None: "SUCCEEDED"})
 
-    runs = desk.ui.wait_for_runs(5)
-    assert [run["status"] for run in runs[:3]] == ["SUCCESS"] * 3
-    for split in ("train", "test"):
-        text = page.open(f"{desk.ui.url}/assets/{split}_shards?view=partitions", "Missing (0)", "Failed (0)")
-        count = text.count(f"{split}-0")
-        assert count >= 2
-        assert f"Materialized ({count})" in text
-        for check in SHARD_CHECKS:
-            assert_all_passed(desk, split, check, count)
+    text = page.open(f"{ui.url}/assets/dataset?view=checks", "no_leakage", "nothing_lost", "Evaluation result")
 
-
-def assert_all_passed(desk, split, check, count):
-    page = desk.page
-    page.open(f"{desk.ui.url}/assets/{split}_shards?view=checks&checkDetail={check}", "Evaluation result", "Passed")
-    page.click_last("Partitions")
-    text = page.wait_for(f"Passed ({count})")
-    for other in ("Execution Failed", "Failed", "In Progress", "Missing", "Skipped"):
-        assert f"{other} (0)" in text
-
-
-def test_the_dataset_commits_with_its_checks(desk):
-    run_id = desk.ui.launch(["dataset"], {})
-    assert desk.ui.wait_for_run(run_id) == "SUCCESS", desk.ui.failures(run_id)
-
-    page = desk.page
-    text = page.open(f"{desk.ui.url}/assets/dataset?view=checks", "no_leakage", "nothing_lost", "Evaluation result")
     assert text.count("Succeeded") == 4
-    page.open(f"{desk.ui.url}/assets/dataset?view=overview", "version_dir")
+    page.open(f"{ui.url}/assets/dataset?view=overview", "version_dir")
     assert_nothing_ran(page)
 
 
-def test_the_card_of_a_dataset_shows_hostile_names_as_text(desk):
-    page = desk.page
-
-    text = page.open((desk.shards / "card.html").as_uri(), *LABELS)
+def test_the_card_of_a_dataset_shows_hostile_names_as_text(dataset: Built, page: Page) -> None:
+    text = page.open((dataset.version.directory / "card.html").as_uri(), *LABELS)
 
     assert "broken <b onmouseover=alert(3)>" in text
     assert_nothing_ran(page)
@@ -239,45 +185,49 @@ def test_the_card_of_a_dataset_shows_hostile_names_as_text(desk):
     assert page.elements("img[alt], svg")
 
 
-def test_a_failed_check_shows_its_reason_and_the_two_frames(desk):
-    dataset = Built(desk.root, DatasetPaths(desk.root, "clips"))
-    damage.rewrite_shard(dataset, "test-00000", damage.with_frames_turned_round)
+def test_a_failed_check_shows_its_reason_and_the_two_frames(ui: Ui, dataset: Built, page: Page) -> None:
+    with mended_afterwards(dataset, "test-00000"):
+        damage.rewrite_shard(dataset, "test-00000", damage.with_frames_turned_round)
 
-    page = desk.page
-    address = f"{desk.ui.url}/assets/test_shards?view=checks&checkDetail=shard_matches_source"
-    page.open(address, "Execute all")
-    num_runs = len(desk.ui.runs())
-    page.click_button("Execute all")
-    desk.ui.wait_for_runs(num_runs + 1)
+        address = execute_checks(ui, page, "test_shards", "shard_matches_source", fails="test-00000")
 
     page.open_check(address, "test-00000", "Failed (1)", "Execution Failed (0)")
-    page.wait_for("what_was_found", "[Show Markdown]")
+    page.wait_for("what_was_found", "dB from its source", "[Show Markdown]")
     page.open_picture()
     assert_nothing_ran(page)
 
 
-def test_a_damaged_shard_is_found_with_its_reason(desk):
-    shard = desk.shards / "clips-train-00000.tfrecord"
-    content = bytearray(shard.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    shard.write_bytes(content)
+def test_a_damaged_shard_is_found_with_its_reason(ui: Ui, dataset: Built, page: Page) -> None:
+    with mended_afterwards(dataset, "train-00000"):
+        shard = dataset.shard("train-00000")
+        content = bytearray(shard.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        shard.write_bytes(content)
 
-    page = desk.page
-    address = f"{desk.ui.url}/assets/train_shards?view=checks&checkDetail=shard_is_complete"
-    page.open(address, "Execute all")
-    num_runs = len(desk.ui.runs())
-    page.click_button("Execute all")
-    desk.ui.wait_for_runs(num_runs + 1)
+        address = execute_checks(ui, page, "train_shards", "shard_is_complete", fails="train-00000")
 
     page.open_check(address, "train-00000", "Failed (1)", "Execution Failed (0)")
     page.wait_for("what_was_found", "of clips-train-00000.tfrecord cannot be read")
 
 
-def test_materialize_all_on_a_fresh_instance_fails_by_name(desk):
-    [run] = desk.fresh.wait_for_runs(1)
+@contextmanager
+def mended_afterwards(dataset: Built, key: str) -> Generator[None]:
+    """A shard and its sidecar are put back as they were."""
+    contents = {path: path.read_bytes() for path in (dataset.shard(key), dataset.sidecar(key))}
+    try:
+        yield
+    finally:
+        for path, content in contents.items():
+            path.write_bytes(content)
 
-    assert run["status"] == "FAILURE"
-    failures = desk.fresh.failures(run["runId"])
-    assert list(failures) == ["dataset"]
-    assert "materialize" in failures["dataset"]
-    desk.page.open(f"{desk.fresh.url}/runs/{run['runId']}", failures["dataset"])
+
+def execute_checks(ui: Ui, page: Page, asset: str, check: str, *, fails: str) -> str:
+    """Click that all checks of a split be executed, and wait until one has failed; return the address of its page."""
+    address = f"{ui.url}/assets/{asset}?view=checks&checkDetail={check}"
+    page.open(address, "Execute all")
+    known = ui.run_ids()
+    run = page.click_button_until("Execute all", lambda: ui.new_run(known))
+    ui.wait_for_run(run)
+    statuses = dict.fromkeys(ui.partitions(asset), "SUCCEEDED")
+    ui.wait_for_check(asset, check, {**statuses, fails: "FAILED"})
+    return address

@@ -7,16 +7,18 @@ import dagster as dg
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-
 from video_assets.defs.build import runs_of_shards
 from video_assets.defs.build_result import BuildResult, tell_planned
+
 from video_assets.defs.partitions import shard_partitions
+from video_assets.domain.forecast import usual_record_bytes
 from video_assets.pipeline.manifest.stage import manifest_settings
 from video_assets.pipeline.plan.table import read_plan
 from video_assets.storage.files import AtomicFile
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import RUN_CONFIG, TEST_SHARDS, TRAIN_SHARDS
 from video_assets_tests.defs.location import PLANNING, RANGE_END, RANGE_START, Location, failures, open_location
+from video_assets_tests.pipeline.stages import ENCODING
 from video_assets_tests.pipeline.videos import write_class, write_video
 
 KEYS = [*TRAIN_SHARDS, *TEST_SHARDS]
@@ -77,6 +79,16 @@ def test_the_manifest_reports_what_a_person_wants_to_see(planned: Location) -> N
     by_size = metadata["clips_by_size"]
     assert isinstance(by_size, dg.TableMetadataValue)
     assert [record.data["width x height"] for record in by_size.records] == ["64x48"]
+
+
+def test_the_first_plan_expects_bytes_by_rule_of_thumb_and_gives_no_time(planned: Location) -> None:
+    event = planned.instance.get_latest_materialization_event(dg.AssetKey("plan"))
+    assert event is not None
+    assert event.asset_materialization is not None
+    metadata = event.asset_materialization.metadata
+    assert metadata["estimated_from"].value == "rule of thumb"
+    assert metadata["estimated_megabytes"].value == round(24 * usual_record_bytes(ENCODING) / 1e6, 3)
+    assert "estimated_minutes" not in metadata
 
 
 def test_tables_tell_their_rows_and_the_columns_that_their_files_have(planned: Location) -> None:

@@ -10,15 +10,15 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from video_assets.defs.calm_sqlite import calm_sqlite
+from video_assets.defs.runs import BUILD_TAG
 
 from video_assets.defs import automation, jobs, requests
-from video_assets.defs.calm_sqlite import calm_sqlite
 from video_assets.defs.instance import dagster_home, open_instance
 from video_assets.defs.jobs import VERIFY_OP, dataset_jobs
 from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG, register_shards, shard_partitions
 from video_assets.defs.requests import MAX_ATTEMPTS
 from video_assets.defs.resources import Dataset, VideoSource
-from video_assets.defs.runs import BUILD_TAG
 from video_assets.domain.splits import Split
 from video_assets.pipeline.checks.shard import ShardAudit
 from video_assets.pipeline.write_locks import building
@@ -303,8 +303,9 @@ def test_the_nightly_verification_names_the_day_in_its_config() -> None:
 def test_the_nightly_verification_finds_a_damaged_shard_and_shows_it_on_its_partition(
     instance: dg.DagsterInstance, built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from video_assets.defs.location import build_definitions
     from video_assets.defs.status import check_statuses
+
+    from video_assets.defs.location import build_definitions
 
     monkeypatch.setenv("VIDEO_ASSETS_SOURCE", str(built.source))
     monkeypatch.setenv("VIDEO_ASSETS_ROOT", str(built.paths.root))

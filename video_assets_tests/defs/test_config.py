@@ -4,11 +4,11 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
+from video_assets.defs.status import dataset_status
 
 from video_assets.defs.automation import pinned_run_config
 from video_assets.defs.config import DatasetConfig, EncodingConfig, PlanConfig, SourceConfig, SplitConfig
 from video_assets.defs.run_config import CONFIG_BY_OP, check_run_config
-from video_assets.defs.status import dataset_status
 from video_assets.domain.encoding import Encoding
 from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
 from video_assets_tests.datasets import Built

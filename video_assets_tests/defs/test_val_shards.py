@@ -1,12 +1,12 @@
 """The third split in Dagster: assets that are always in the graph, with partitions only where val was asked for."""
 
 import dagster as dg
+from video_assets.defs.status import check_statuses
 
 from video_assets.defs import automation
 from video_assets.defs.jobs import dataset_jobs
 from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG, shard_partitions
 from video_assets.defs.resources import Dataset
-from video_assets.defs.status import check_statuses
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.pipeline.dataset_state import committed_counts
 from video_assets_tests.datasets import NAME, RUN_CONFIG, TRAIN_SHARDS

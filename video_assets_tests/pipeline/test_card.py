@@ -19,7 +19,7 @@ from video_assets.pipeline.commit.card import motion_of, read_stored, sampled_cl
 from video_assets.pipeline.commit.changes import committed_licence
 from video_assets.pipeline.plan.table import read_plan
 from video_assets.pipeline.upkeep.repair import repair_dataset
-from video_assets.records.values import ClipRecord
+from video_assets.records.clip_record import ClipRecord
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline import damage
 from video_assets_tests.pipeline.stages import LIMITS, InThisProcess, Stages, copied_source

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from video_assets_tests.pipeline.mutations import FAULT_OF_OURS, mp4_boxes, muta
 from video_assets_tests.pipeline.stages import ENCODING, SHARDING, Stages
 from video_assets_tests.pipeline.videos import clip_path, write_class, write_video
 
-NUM_MUTANTS = 500
+NUM_MUTANTS = 250
 SEED = 20
 LIMITS = Limits(clip_seconds=20.0, max_pixels=1_000_000, max_frames=20_000, memory_bytes=512 * 2**20)
 MEBIBYTE = 2**20
@@ -76,9 +76,9 @@ def decoding_processes() -> Iterator[psutil.Process]:
             yield process
 
 
-def small_good_files() -> dict[str, bytes]:
-    """A container and a codec each, a few kB; and the smallest of the corpus where there is one."""
-    made = {
+def small_files() -> dict[str, bytes]:
+    """A container and a codec each, a few kB."""
+    return {
         "plain.mp4": numbered_video(12, options={"g": "6"}),
         "fragments.mp4": numbered_video(12, container_options={"movflags": "frag_keyframe+empty_moov"}),
         "hevc.mp4": numbered_video(8, codec="libx265", options={"x265-params": "log-level=none"}),
@@ -88,11 +88,13 @@ def small_good_files() -> dict[str, bytes]:
         "stream.ts": numbered_video(12, container="mpegts"),
         "motion.mov": numbered_video(6, codec="mjpeg", container="mov", pix_fmt="yuvj420p"),
     }
+
+
+def small_files_of_the_corpus() -> dict[str, bytes]:
+    """Sixteen of the smallest."""
     rows = [row for row in corpus_rows("formats/") if row["decode"] == "ok" and int(row["size"]) < 40_000]
-    for row in sorted(rows, key=lambda row: row["path"])[:16]:
-        path = require_corpus() / row["path"]
-        made[f"corpus_{path.name}"] = path.read_bytes()
-    return made
+    paths = sorted(require_corpus() / row["path"] for row in rows)[:16]
+    return {f"corpus_{path.name}": path.read_bytes() for path in paths}
 
 
 def test_the_same_seed_breaks_files_in_the_same_way() -> None:
@@ -112,12 +114,17 @@ def test_boxes_are_found_with_their_parents() -> None:
 
 
 @pytest.mark.slow
-def test_hundreds_of_broken_files_change_no_good_clip(stages: Stages) -> None:
+@pytest.mark.parametrize(
+    "originals", [small_files, pytest.param(small_files_of_the_corpus, marks=pytest.mark.corpus)], ids=["made", "real"]
+)
+def test_hundreds_of_broken_files_change_no_good_clip(
+    originals: Callable[[], dict[str, bytes]], stages: Stages
+) -> None:
     alone = stored_records(stages, build_with_pool(stages))
     assert len(alone) == 12
     together = Stages(stages.source, type(stages.paths)(stages.source.parent / "together", "clips"))
     names = set[str]()
-    for number, mutant in enumerate(mutate(small_good_files(), NUM_MUTANTS, SEED)):
+    for number, mutant in enumerate(mutate(originals(), NUM_MUTANTS, SEED)):
         name = f"{('jump', 'walk')[number % 2]}/{mutant.name}"
         (stages.source / name).write_bytes(mutant.data)
         names.add(name)
@@ -209,7 +216,7 @@ def test_a_pipe_in_the_place_of_a_planned_video_is_not_waited_for(stages: Stages
 @pytest.mark.corpus
 @pytest.mark.slow
 def test_a_worker_stays_small_however_long_the_video() -> None:
-    from video_assets_tests.benchmarks.bench_build import clip_jobs
+    from tools.benchmarks.bench_build import clip_jobs
 
     videos = [require_corpus() / row["path"] for row in corpus_rows("long/")]
     assert any("1080p" in video.name for video in videos)

@@ -11,9 +11,9 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.plan import PlannedClip
 from video_assets.media.images import decode_image
 from video_assets.pipeline.shards.encode import ClipJob, encode_clip, encode_spans
+from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
-from video_assets.records.values import ClipRecord
 from video_assets_tests.pipeline.stages import LIMITS
 from video_assets_tests.pipeline.videos import frame_number, write_video
 

@@ -4,13 +4,13 @@ import shutil
 
 import pytest
 
+from tools.reliability.flips import choose_flips, files_at_risk, flip_campaign
 from video_assets.pipeline.upkeep.integrity import CHECK, find_damage, integrity_outcomes
 from video_assets.storage.sidecars import Checksums, read_checksums
 from video_assets_tests.datasets import TRAIN_SHARDS, Built
 from video_assets_tests.pipeline import damage
 from video_assets_tests.pipeline.stages import Stages
 from video_assets_tests.pipeline.videos import write_class
-from video_assets_tests.reliability.flips import choose_flips, files_at_risk, flip_campaign
 
 
 def test_an_untouched_dataset_has_no_damage(built_once: Built) -> None:

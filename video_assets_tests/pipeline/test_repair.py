@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tools.reliability.flips import choose_flips, files_at_risk
 from video_assets.domain.errors import StorageFailed
 from video_assets.pipeline.upkeep.integrity import find_damage
 from video_assets.pipeline.upkeep.repair import RepairReport, repair_dataset
@@ -14,7 +15,6 @@ from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS, Built
 from video_assets_tests.pipeline import damage
 from video_assets_tests.pipeline.stages import InThisProcess, Stages
 from video_assets_tests.pipeline.videos import write_class, write_video
-from video_assets_tests.reliability.flips import choose_flips, files_at_risk
 
 
 def repair(built: Built, source: Path | None = None, pool: InThisProcess | None = None) -> RepairReport:

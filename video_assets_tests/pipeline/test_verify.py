@@ -12,7 +12,7 @@ import pytest
 from video_assets.domain.checks import CheckOutcome
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.plan.table import read_plan
-from video_assets.records.values import ClipRecord
+from video_assets.records.clip_record import ClipRecord
 from video_assets.storage.schemas import PLAN
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline import damage

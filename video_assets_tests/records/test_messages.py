@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from video_assets.records.clip_record import FeatureValue
 from video_assets.records.messages import parse_example, parse_tensor, serialize_example, serialize_tensor
-from video_assets.records.values import FeatureValue
 
 int64s = st.integers(-(2**63), 2**63 - 1)
 values: st.SearchStrategy[FeatureValue] = st.one_of(

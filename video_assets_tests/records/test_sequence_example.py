@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from video_assets.records.clip_record import ClipRecord
 from video_assets.records.messages import parse_sequence_example, serialize_sequence_example
 from video_assets.records.sequence_example import decode_record, encode_record, increasing_times
-from video_assets.records.values import ClipRecord
 
 LABELS = ["jump", "run"]
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.splits import Split
+from video_assets.records.clip_record import ClipRecord
 from video_assets.records.dataset_info import dataset_info_json
 from video_assets.records.framing import frame_record
 from video_assets.records.messages import parse_example, serialize_example
 from video_assets.records.tfds import decode_record, encode_record, features_json
-from video_assets.records.values import ClipRecord
 from video_assets.storage.paths import FILEPATH_TEMPLATE, DatasetPaths, VersionPaths
 
 LABELS = ["run", "walk, slowly"]

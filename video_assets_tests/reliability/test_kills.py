@@ -1,4 +1,4 @@
-"""Builds that are killed and go on: a sample of what `python -m video_assets_tests.reliability` does at full length."""
+"""Builds that are killed and go on: a sample of what `python -m tools.reliability` does at full length."""
 
 import errno
 import random
@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from video_assets_tests.reliability.builds import run_build
-from video_assets_tests.reliability.campaign import Outcome, kill_at_operations, kill_at_times
-from video_assets_tests.reliability.children import RAISED, Child
-from video_assets_tests.reliability.faults import Fault, noted
-from video_assets_tests.reliability.invariants import differences, seen_by_readers
-from video_assets_tests.reliability.scenarios import KINDS, Kind, Scenario, prepare
+from tools.reliability.builds import run_build
+from tools.reliability.campaign import Outcome, kill_at_operations, kill_at_times
+from tools.reliability.children import RAISED, Child
+from tools.reliability.faults import Fault, noted
+from tools.reliability.invariants import differences, seen_by_readers
+from tools.reliability.scenarios import KINDS, Kind, Scenario, prepare
 
 pytestmark = pytest.mark.slow
 SEED = 20

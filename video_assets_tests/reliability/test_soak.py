@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from video_assets_tests.reliability.builds import run_stages
-from video_assets_tests.reliability.promises import Promises
-from video_assets_tests.reliability.soak import Soak
-from video_assets_tests.reliability.soak_source import ChangingSource
+from tools.reliability.builds import run_stages
+from tools.reliability.promises import Promises
+from tools.reliability.soak import Soak
+from tools.reliability.soak_source import ChangingSource
 
 NUM_COMMITS = 8
 

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from tools.reliability.children import Child
+from tools.reliability.invariants import differences, files_of, seen_by_readers
+from tools.reliability.scenarios import grow_source, write_first_source
+from tools.reliability.starving import SETTINGS, Want, command
 from video_assets.pipeline.upkeep.integrity import find_damage
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import read_quarantine
 from video_assets_tests.pipeline.videos import write_video
-from video_assets_tests.reliability.children import Child
-from video_assets_tests.reliability.invariants import differences, files_of, seen_by_readers
-from video_assets_tests.reliability.scenarios import grow_source, write_first_source
-from video_assets_tests.reliability.starving import SETTINGS, Want, command
 from video_assets_tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow

@@ -167,6 +167,7 @@ PLAN: dict[str, Any] = {
     "version_dir": "/r/clips/1.0.0",
     "splits": BUILT["splits"],
     "estimated_bytes": 12_345_678,
+    "estimated_bytes_error": 0.034,
     "estimated_minutes": 2.5,
     "estimated_core_minutes": 1.5,
     "clips_tried": 64,
@@ -193,10 +194,12 @@ def test_a_plan_says_what_would_be_done_and_what_else_could_be() -> None:
     assert parts[0] == "Would build /r/clips/1.0.0"
     assert parts[2] == "3 shards to write, 20 clips a shard; 1 shard superseded."
     lines = parts[3].split("\n")
-    assert lines[2].split() == ["as", "set", "12.3", "MB", "2", "min"]
+    assert lines[2].split() == ["as", "set", "12.3", "MB", "±", "3", "%", "2", "min"]
     assert lines[3:] == [
-        "  lower quality  8.0 MB   2 min",
+        "  lower quality  8.0 MB         2 min",
         "  From encoding 64 clips in 3.2 s; 2 decoding processes.",
+        "  ± is the standard error. Times may be off by a third, and more while the",
+        "  machine is busy.",
         "  For lower quality:",
         "    --set plan.encoding.jpeg_quality=85 --set plan.new_version=true",
     ]

@@ -11,8 +11,8 @@ from rich.cells import cell_len
 
 from video_assets.report.terminal import (
     WIDTH,
+    ProgressBar,
     TerminalProgress,
-    _Bar,
     as_text,
     copyable,
     paragraph,
@@ -118,7 +118,7 @@ def test_a_terminal_gets_a_bar_that_ends_full_on_its_own_line(monkeypatch: pytes
 def test_a_bar_leaves_room_for_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch, num_clips: int, bar: str) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     terminal = Terminal()
-    _Bar(terminal, "encoding", num_clips, 10**9, begun=time.monotonic() - 20).count(num_clips // 100, 10**7)
+    ProgressBar(terminal, "encoding", num_clips, 10**9, begun=time.monotonic() - 20).count(num_clips // 100, 10**7)
     drawn = terminal.getvalue().removeprefix("\r\x1b[K")
     assert drawn.startswith(bar)
     assert re.search(r" clips/s, 0\.\d MB/s, \d+ min left$", drawn)

@@ -3,8 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from video_assets.domain.build_time import Workers
-from video_assets.pipeline.plan.forecast import TrialSettings, try_build
+from video_assets.pipeline.plan.trial import trial_jobs, try_clips
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.stages import LIMITS, InThisProcess, Stages
 from video_assets_tests.pipeline.test_captions_and_sound import SEQUENCES, sounding_source
@@ -37,16 +36,11 @@ def test_sound_of_videos_in_a_store_gives_the_records_of_a_local_build(bucket: B
         assert bucket.at(f"root/clips/1.0.0/{shard.name}").read_bytes() == shard.read_bytes()
 
 
-def test_a_trial_of_videos_in_a_store_fetches_each_once_and_also_times_a_plain_decode(
-    bucket: Bucket, tmp_path: Path
-) -> None:
+def test_a_trial_of_videos_in_a_store_fetches_each_once(bucket: Bucket, tmp_path: Path) -> None:
     _, stored = stages_with_sound(bucket, tmp_path)
     report = stored.plan(WITH_SOUND)
-    encodings = [WITH_SOUND, replace(WITH_SOUND, resolution=16)]
+    jobs = trial_jobs(stored.paths, report, [WITH_SOUND, replace(WITH_SOUND, resolution=16)], LIMITS)
     before = len(bucket.proxy.log)
-    settings = TrialSettings(max_clips=10, max_seconds=60.0, workers=Workers(2, 2))
-    trial = try_build(stored.paths, report, report.rows, encodings, LIMITS, InThisProcess(), settings)
-    assert trial.num_tried == 3
-    assert any(result.plain_frame is not None for result in trial.tried.results)
+    assert try_clips(jobs, InThisProcess(), num_processes=2).num_stored == 3
     fetched = [request.path for request in bucket.proxy.log[before:] if request.method == "GET"]
     assert sum(path.endswith(".mp4") for path in fetched) == 3

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import av
 import av.audio.frame
 import av.audio.resampler
 import av.audio.stream

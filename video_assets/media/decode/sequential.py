@@ -1,6 +1,5 @@
 """The straightforward way: decode every frame from the first to the last, with no index, no seek and no skip."""
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -134,22 +133,12 @@ def _frames_while_few(frames: Iterable[VideoFrame]) -> list[VideoFrame] | None:
     return kept
 
 
-def is_decoded_twice(num_frames: NDArray[np.float64], num_pixels: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether videos of so many frames of so many pixels, (N,) each, are too large to keep until they are chosen."""
-    return num_frames * (_FRAME_BYTES + _PIXEL_BYTES * num_pixels) > KEPT_BYTES
-
-
 def plain_timeline(opened: OpenVideo) -> tuple[Timeline, str, int]:
     """The time line from decoding everything, a note on times that had to be made up, the number of keyframes."""
     seen = _Pass()
     for _ in _all_frames(opened, seen):
         pass
     return *_timeline(opened, seen), seen.num_keyframes
-
-
-def all_frames(opened: OpenVideo) -> Iterator[VideoFrame]:
-    """Every frame in display order; packets that do not decode are passed over."""
-    return _all_frames(opened, _Pass())
 
 
 def _all_frames(opened: OpenVideo, seen: _Pass) -> Iterator[VideoFrame]:
@@ -296,19 +285,3 @@ def reference_frames(
         VideoLost: when the video, or a frame that was asked for, cannot be had.
     """
     return decode_plainly(video, lambda _timeline: timestamps_us, frame_size, limits, note="")
-
-
-def decode_beginning(video: VideoSource, max_seconds: float, limits: Limits = DEFAULT_LIMITS) -> int:
-    """Decodes a video from its first frame to its last, or until `max_seconds` have passed; gives the frames that came.
-
-    Raises:
-        VideoLost: when the video, or its first frame, cannot be had.
-    """
-    until = time.monotonic() + max_seconds
-    num_frames = 0
-    with open_video(video, limits) as opened, losses_named("its beginning was decoded"):
-        for _ in all_frames(opened):
-            num_frames += 1
-            if time.monotonic() > until:
-                break
-    return num_frames or lose("no_frames", "Its video stream holds not one frame.")

@@ -73,6 +73,11 @@ def unchecked_shards(paths: DatasetPaths, version: str, fingerprints: Mapping[st
     return [key for key in fingerprints if not noted[key]]
 
 
+def was_checked(paths: DatasetPaths, key: str) -> bool:
+    """Return whether a shard of this key was ever checked, of whichever version and content."""
+    return any(paths.check_record(version, key).exists() for version in paths.versions())
+
+
 def recorded_outcomes(paths: DatasetPaths, version: str, key: str, fingerprint: str) -> list[CheckOutcome]:
     """Return how the checks of one shard ended, without pictures; empty if nobody checked this content."""
     noted = _read(paths.check_record(version, key), fingerprint)
@@ -138,9 +143,7 @@ def _write(file: Path, fingerprint: str, outcomes: Sequence[CheckOutcome]) -> No
     write_text(file, json_text({"fingerprint": fingerprint, "checks": checks}))
 
 
-def _read_all(
-    paths: DatasetPaths, version: str, fingerprints: Mapping[str, str]
-) -> dict[str, Mapping[str, _Noted]]:
+def _read_all(paths: DatasetPaths, version: str, fingerprints: Mapping[str, str]) -> dict[str, Mapping[str, _Noted]]:
     def read(item: tuple[str, str]) -> Mapping[str, _Noted]:
         return _read(paths.check_record(version, item[0]), item[1])
 

@@ -27,7 +27,7 @@ from video_assets.domain.limits import Limits
 from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.plan.table import ReadPlan
-from video_assets.reader.kernels import ReadingError, decode_images, parse_record, read_records
+from video_assets.reader.parsing import ReadingError, decode_frames, read_records
 from video_assets.storage.addresses import is_remote, open_address
 from video_assets.storage.files import file_sha256
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
@@ -132,21 +132,19 @@ class ShardAudit:
         return sidecar
 
     def _records(self, chosen: Container[int] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Number and numpy values by feature of every record, as TensorFlow reads it; or only of those chosen.
+        """Yield the index and the numpy values of every record, as TensorFlow reads it; or only of those chosen.
 
-        All are read, and their checksums compared; taking a record apart costs more than that.
+        The whole file is read and its checksums compared; parsing a record costs more than that.
         """
-        shard = self._local_shard
+        shard, encoding = self._local_shard, self._encoding
         if shard is None:
             raise _Failed(f"{self._shard.name} is not there; materialize {self.key}")
-        number = 0
         try:
-            for raw in read_records(shard, self._encoding.compression):
-                if chosen is None or number in chosen:
-                    yield number, parse_record(self._encoding.layout, raw, multi_label=self._encoding.multi_label)
-                number += 1
+            yield from read_records(
+                shard, encoding.layout, encoding.compression, multi_label=encoding.multi_label, chosen=chosen
+            )
         except ReadingError as error:
-            raise _Failed(f"record {number} of {self._shard.name} cannot be read: {error}") from error
+            raise _Failed(f"record {error.record_index} of {self._shard.name} cannot be read: {error}") from error
 
     @property
     def _encoding(self) -> Encoding:
@@ -211,8 +209,8 @@ class ShardAudit:
         clip_id = record["id"].decode("utf-8", "replace")
         place = f"record {number} of {self._shard.name}, clip {clip_id},"
         try:
-            frames = decode_images(record["images"])
-        except (ReadingError, ValueError) as error:  # ValueError: no frames, or frames of several sizes
+            frames = decode_frames(record["images"])
+        except ReadingError as error:
             raise _Failed(f"{place} does not decode: {error}") from error
         encoding, labels = self._encoding, {clip.clip_id: clip.label_indices for clip in self._planned[0].clips}
         side = encoding.resolution
@@ -264,7 +262,7 @@ class ShardAudit:
         jobs = [
             SourceComparison(
                 directory / paths.get(clip_id := str(record["id"], "utf-8", "replace"), clip_id),
-                tuple(record["images"]) if self._encoding.stores_images else decode_images(record["images"]),
+                tuple(record["images"]) if self._encoding.stores_images else decode_frames(record["images"]),
                 tuple(int(t) for t in record["timestamps_us"]),
                 clip_id in whole,
                 self._encoding,

@@ -26,9 +26,9 @@ from video_assets.pipeline.commit.changes import CommitNotes
 from video_assets.pipeline.label_sets import rows_by_class
 from video_assets.pipeline.plan.model_windows import clip_lengths, fit_report
 from video_assets.pipeline.plan.table import ReadPlan, not_stored_words
+from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
-from video_assets.records.values import ClipRecord
 from video_assets.report.card import (
     MAX_ROWS,
     STRIPS_OF_CLASS,

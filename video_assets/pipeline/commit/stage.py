@@ -10,17 +10,17 @@ from video_assets.domain.errors import BuildRefused
 from video_assets.domain.splits import Split
 from video_assets.domain.text import sequence_of
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
-from video_assets.pipeline.manifest.stage import manifest_settings
-from video_assets.settings import DatasetSettings
 from video_assets.pipeline.commit.card import Committed, card_files, class_rows
 from video_assets.pipeline.commit.changes import commit_notes
 from video_assets.pipeline.commit.publish import copied_tables, publish, remove_retired, text_indexes
 from video_assets.pipeline.dataset_state import committed_lengths, refuse_damaged_labels
 from video_assets.pipeline.label_sets import indices_of_sets
-from video_assets.pipeline.plan.table import ReadPlan, plan_digest
+from video_assets.pipeline.manifest.stage import manifest_settings
+from video_assets.pipeline.plan.table import plan_digest
 from video_assets.pipeline.shards.pending import is_as_planned
 from video_assets.records.dataset_info import dataset_info_json
 from video_assets.records.tfds import features_json
+from video_assets.settings import DatasetSettings
 from video_assets.storage.addresses import ask_each
 from video_assets.storage.files import file_status, remove_temporaries, was_written_after
 from video_assets.storage.paths import (
@@ -59,7 +59,7 @@ def commit_dataset(
 ) -> CommitReport:
     """Commits the plan: its shards become the dataset, under this licence, or that of the commit before.
 
-    Shards that the committed dataset does not hold yet are checked first, by `check` with their keys, whoever wrote them.
+    Shards that the committed dataset does not hold yet are checked first: `check` is called with each key.
     `dataset_info.json` is swapped last; until then readers see the old dataset. Files of retired shards stay
     for a while after the commit that retired them, for readers that opened the dataset before it.
 
@@ -225,7 +225,7 @@ def _metadata(committed: Committed) -> dict[str, bytes]:
     info = dataset_info_json(
         name=paths.name,
         version=plan.pinned.version,
-        description=f"{sum(committed.records.values())} labelled clips of {len(labels)} classes",
+        description=f"{sum(committed.records.clip_record())} labelled clips of {len(labels)} classes",
         encoding=encoding.as_dict(),
         plan_digest=committed.notes.plan,
         filepath_template=FILEPATH_TEMPLATE,

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from video_assets.domain.encoding import Encoding
 from video_assets.domain.model_windows import ModelFit, frames_to_read, model_fits, nearest_model
 from video_assets.domain.sampling import num_stored_frames
 from video_assets.pipeline.plan.stage import PlanReport
@@ -38,10 +39,15 @@ def clip_lengths(paths: DatasetPaths) -> pd.DataFrame:
     return pd.DataFrame(lengths, index=clips.index)
 
 
+def stored_frames(lengths: pd.DataFrame, encoding: Encoding) -> NDArray[np.int64]:
+    """Return how many frames are stored of clips of these `clip_lengths`, (N,) int64."""
+    return num_stored_frames(encoding, *_arrays(lengths))
+
+
 def plan_fit(paths: DatasetPaths, report: PlanReport, root: str = "") -> FitReport:
     """How the planned clips will fit; `root` is where the dataset will lie, if that is another place (a dry run)."""
     lengths = clip_lengths(paths).reindex(report.rows["clip_id"])
-    frames = num_stored_frames(report.pinned.encoding, *_arrays(lengths))
+    frames = stored_frames(lengths, report.pinned.encoding)
     counts = report.rows["split"].value_counts()
     dataset = GardenDataset(
         root=root or str(paths.root),

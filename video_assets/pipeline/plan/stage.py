@@ -1,7 +1,7 @@
 """Stage 3: the plan, the dataset's lock file: which clip goes to which shard, under which encoding."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ import pandas as pd
 from video_assets.domain.clips import PASSING_REASONS
 from video_assets.domain.encoding import ENCODER_VERSION, Encoding, changed_fields, what_cannot_be_stored
 from video_assets.domain.errors import BuildRefused, SettingsError
-from video_assets.domain.estimates import estimated_record_bytes
+from video_assets.domain.forecast import ExpectedBuild, usual_record_bytes
 from video_assets.domain.hashing import json_digest
 from video_assets.domain.plan import assign_shards
 from video_assets.domain.splits import Split
@@ -17,8 +17,8 @@ from video_assets.pipeline.dataset_state import refuse_lost
 from video_assets.pipeline.manifest.stage import manifest_settings
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.plan.table import live_shards, not_stored_words, partition_keys, planned_rows
-from video_assets.settings import PlanSettings
 from video_assets.records.layouts import layout_codec
+from video_assets.settings import PlanSettings
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import (
     FIRST_VERSION,
@@ -44,11 +44,16 @@ class PlanReport:
     added: list[str]
     superseded: list[str]
     encoding_changed: bool = False
+    expected: ExpectedBuild = field(default=ExpectedBuild(0.0, "not known", None))
 
     @property
     def shards(self) -> list[str]:
         """Partition keys of all live shards, in order."""
         return live_shards(self.rows)
+
+    def new_rows(self) -> pd.DataFrame:
+        """Return the rows of the shards that were added."""
+        return self.rows[np.isin(partition_keys(self.rows), self.added)]
 
     @property
     def not_stored(self) -> str:
@@ -214,7 +219,7 @@ def planned_clips_per_shard(sharding: PlanSettings, encoding: Encoding) -> int:
     """Clips of a shard of a new version: as many as are asked for, or as make about `shard_megabytes`."""
     if sharding.clips_per_shard >= 1:
         return sharding.clips_per_shard
-    return max(1, round(sharding.shard_megabytes * 1e6 / estimated_record_bytes(encoding)))
+    return max(1, round(sharding.shard_megabytes * 1e6 / usual_record_bytes(encoding)))
 
 
 def _has_shards(paths: DatasetPaths, version: str) -> bool:

@@ -18,9 +18,9 @@ from video_assets.media.decode.audio import decode_audio
 from video_assets.media.decode.clips import Choose, DecodedFrames, NotTogether, decode_clip, decode_spans
 from video_assets.media.images import KnownImages, clip_signature, encode_images
 from video_assets.media.index.matroska_part import LONG_FRAMES, Part
+from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import frame_record
 from video_assets.records.layouts import layout_codec
-from video_assets.records.values import ClipRecord
 from video_assets.storage.addresses import stat_file
 from video_assets.storage.remote_files import RemoteVideo, locate_video
 

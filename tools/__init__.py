@@ -1,0 +1,1 @@
+"""Programs for developers: benchmarks, reliability campaigns, fuzzers, generators of documents."""

@@ -1,0 +1,42 @@
+"""All benchmarks: tables, and one JSON file of ratios.
+
+make bench ARGS="--json bench/today.json"
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tools.benchmarks import bench_bookkeeping, bench_build, bench_decode, bench_reading, bench_spans
+
+
+def _decoding(folder: Path) -> dict[str, Any]:
+    file = folder / "decode.json"
+    code = bench_decode.main(["--json", str(file)])
+    return json.loads(file.read_text("utf-8"))["groups"] if code == 0 else {}
+
+
+def main() -> int:
+    """Runs them one after another; nothing else should run meanwhile."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--all", action="store_true", help="bookkeeping at 10,000 to 1,000,000 clips as well")
+    parser.add_argument("--json", type=Path, help="the file of ratios; default: bench/<time>.json")
+    bench_build.add_options(parser)
+    options = parser.parse_args()
+    file: Path = options.json or Path("bench") / f"{time.strftime('%Y-%m-%dT%H-%M-%S')}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    report: dict[str, Any] = {"build": bench_build.measure(options), "decode": _decoding(file.parent)}
+    report["spans"] = bench_spans.run([], rounds=3)
+    report["reading"] = bench_reading.run(num_clips=200, rounds=7)
+    if options.all:
+        report["bookkeeping"] = bench_bookkeeping.measure_sizes(bench_bookkeeping.SIZES)
+    file.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    print(f"\nWritten: {file}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""Real builds from manifest to commit, as a child process runs them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tools.reliability.faults import Fault, FaultyDisk, Journal
+from video_assets.cli import main
+from video_assets.domain.encoding import Encoding
+from video_assets.domain.limits import Limits
+from video_assets.media.workers.pool import DecodingPool
+from video_assets.pipeline.commit.stage import commit_dataset
+from video_assets.pipeline.manifest.stage import build_manifest
+from video_assets.pipeline.plan.stage import build_plan
+from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
+from video_assets.pipeline.shards.encode import ClipJob, encode_clip
+from video_assets.pipeline.shards.pending import shards_to_build
+from video_assets.pipeline.shards.stage import build_shards
+from video_assets.pipeline.splits.stage import build_splits
+from video_assets.storage.files import AtomicFile, file_sha256
+from video_assets.storage.paths import DatasetPaths
+from video_assets_tests.pipeline.stages import InThisProcess
+
+NAME = "clips"
+LIMITS = Limits()
+Encoded = Callable[[ClipJob], object]
+"""What is told of a clip that is about to be encoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One build of a source into a root. With no workers, clips are decoded in the building process itself.
+
+    A careless one writes files in place, so that it can be seen that the harness sees it.
+    `by_command` runs `video-assets build`, Dagster and all, which decodes in two processes at least.
+    """
+
+    source: Path
+    root: Path
+    resolution: int = 32
+    new_version: bool = False
+    num_workers: int = 0
+    by_command: bool = False
+    is_careless: bool = False
+
+    @property
+    def paths(self) -> DatasetPaths:
+        """Where the dataset lies."""
+        return DatasetPaths(self.root, NAME)
+
+
+def run_build(build: Build, journal: Path, fault: Fault | None = None) -> None:
+    """Builds; notes every operation, every whole file, and every clip that is given out to be encoded."""
+    notes = Journal(journal)
+    base = build.root
+
+    def renamed(path: Path) -> None:
+        notes.note(f"whole {file_sha256(path)} {path.relative_to(base)}")
+
+    FaultyDisk(base, notes, fault, renamed).install()
+    if build.is_careless:
+        _write_in_place()
+    encoding: Encoded = lambda job: notes.note(f"encode {job.clip.clip_id}")  # noqa: E731
+    if build.by_command:
+        run_command(build, encoding)
+    else:
+        run_stages(build, encoding)
+
+
+def run_command(build: Build, encoding: Encoded = lambda _: None) -> None:
+    """`video-assets build`, in this process.
+
+    Raises:
+        SystemExit: with its exit code, if that is not 0.
+    """
+    _note_clips(encoding)
+    settings = {
+        "manifest.max_failed_fraction": 0.5,
+        "splits.test_fraction": 0.3,
+        "plan.clips_per_shard": 2,
+        "plan.encoding.resolution": build.resolution,
+        "plan.encoding.num_frames": 3,
+        "plan.new_version": str(build.new_version).lower(),
+        "dataset.retired_grace_minutes": 0.0,
+    }
+    arguments = ["build", "--source", str(build.source), "--root", str(build.root), "--workers", str(build.num_workers)]
+    for name, value in settings.items():
+        arguments += ["--set", f"{name}={value}"]
+    code = main(arguments)
+    if code:
+        raise SystemExit(code)
+
+
+def run_stages(build: Build, encoding: Encoded = lambda _: None) -> None:
+    """The stages as the assets call them."""
+    _note_clips(encoding)
+    paths = build.paths
+    make_pool: Any = partial(DecodingPool, build.num_workers, LIMITS) if build.num_workers else NotingHere(encoding)
+    build_manifest(build.source, paths, SourceSettings(max_failed_fraction=0.5), make_pool)
+    build_splits(paths, SplitSettings(test_fraction=0.3))
+    chosen = Encoding(resolution=build.resolution, num_frames=3)
+    build_plan(paths, chosen, ShardingSettings(clips_per_shard=2), new_version=build.new_version)
+    reports = list(build_shards(paths, shards_to_build(paths), LIMITS, make_pool))
+    errors = [report.error for report in reports if report.error]
+    if errors:
+        raise OSError("; ".join(errors))
+    commit_dataset(paths, LIMITS, make_pool, max_failed_fraction=0.5, retired_grace_minutes=0.0)
+
+
+def _note_clips(encoding: Encoded) -> None:
+    """For the rest of this process's life: pools tell of each clip before it is encoded."""
+    real = DecodingPool.map
+
+    def noting(pool: DecodingPool, function: Callable[[Any], Any], jobs: Iterable[Any], **options: Any) -> Any:
+        return real(pool, function, _watched(function, jobs, encoding), **options)
+
+    setattr(DecodingPool, "map", noting)  # noqa: B010  (pyright knows that it is another function)
+
+
+class NotingHere(InThisProcess):
+    """Does the jobs right here, and tells of each clip before."""
+
+    def __init__(self, encoding: Encoded) -> None:
+        super().__init__()
+        self._encoding = encoding
+
+    def map(self, function: Callable[[Any], Any], jobs: Iterable[Any], *, window: int | None = None) -> Iterator[Any]:
+        return super().map(function, _watched(function, jobs, self._encoding), window=window)
+
+
+def _watched(function: Callable[[Any], Any], jobs: Iterable[Any], encoding: Encoded) -> Iterator[Any]:
+    for job in jobs:
+        if function is encode_clip:
+            encoding(job)
+        yield job
+
+
+def _write_in_place() -> None:
+    """For the rest of this process's life: no file is written beside."""
+    real = AtomicFile.__init__
+
+    def careless(file: AtomicFile, path: Path) -> None:
+        real(file, path)
+        path.unlink(missing_ok=True)
+        file.temporary = path
+
+    setattr(AtomicFile, "__init__", careless)  # noqa: B010
+    setattr(AtomicFile, "__exit__", lambda file, *_: file._file.close())  # noqa: B010

@@ -1,0 +1,270 @@
+"""`video-assets plan`: what a build would do, without doing it."""
+
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from video_assets.domain.encoding import Encoding, changed_fields
+from video_assets.domain.errors import BuildRefused, SettingsError
+from video_assets.domain.forecast import (
+    QUALITIES,
+    Forecast,
+    Work,
+    forecast_build,
+    lower_quality,
+    quality_within,
+    size_at_quality,
+    smaller_frames,
+)
+from video_assets.media.workers.pool import num_cores
+from video_assets.pipeline.dataset_state import refuse_lost
+from video_assets.pipeline.manifest.stage import ManifestReport, TooManyLost, build_manifest, kept_settings
+from video_assets.pipeline.plan.model_windows import clip_lengths, plan_fit, stored_frames
+from video_assets.pipeline.plan.stage import PlanReport, build_plan, needs_new_version, planned_clips_per_shard
+from video_assets.pipeline.plan.trial import Trial, trial_jobs, trial_limits, try_clips
+from video_assets.pipeline.pool import open_pool
+from video_assets.pipeline.settings import MAX_NAMED, ShardingSettings, SourceSettings, SplitSettings
+from video_assets.pipeline.splits.stage import SplitReport, build_splits
+from video_assets.report.recipes import fit_rows
+from video_assets.report.screens import size_words
+from video_assets.report.terminal import TerminalProgress
+from video_assets.storage.paths import DatasetPaths, parse_partition_key
+from video_assets.storage.quarantine import quarantined
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRunSettings:
+    """The settings of the stages up to the plan; `given` names those of the source that somebody chose."""
+
+    source: SourceSettings
+    given: Collection[str]
+    splits: SplitSettings
+    encoding: Encoding
+    sharding: ShardingSettings
+    new_version: bool = False
+    retry_lost: bool = False
+
+
+class DryRunRefused(BuildRefused):
+    """A build would be refused; `quarantined` is what `--json` tells of the clips that it is about."""
+
+    def __init__(self, sentence: str, quarantined: Sequence[Mapping[str, str]]) -> None:
+        super().__init__(sentence)
+        self.quarantined = quarantined
+
+
+def run_plan(
+    source: Path,
+    paths: DatasetPaths,
+    settings: DryRunSettings,
+    *,
+    num_workers: int = 0,
+    budget_bytes: float | None = None,
+) -> dict[str, Any]:
+    """Return the JSON object of `plan --json`. Nothing is written into the root.
+
+    The stages run on a copy of the dataset's tables in a temporary folder. Then some clips are encoded.
+
+    Raises:
+        SettingsError, BuildRefused: as the build would; or if no JPEG quality makes the dataset fit the budget.
+    """
+    source_settings = kept_settings(paths, settings.source, settings.given)
+    encoding = replace(settings.encoding, multi_label=source_settings.multi_label)
+    settings = replace(settings, source=source_settings, encoding=encoding)
+    if budget_bytes is not None and encoding.image_format != "jpeg":
+        raise SettingsError("a size budget chooses the JPEG quality; set plan.encoding.image_format=jpeg as well")
+    num_processes, limits = num_workers or num_cores(), source_settings.limits
+    with tempfile.TemporaryDirectory(prefix="video-assets-plan-") as folder:
+        copy = DatasetPaths(Path(folder), paths.name)
+        planned = _plan_on_copy(source.absolute(), paths, copy, settings, num_processes)
+        fit = plan_fit(copy, planned.plan, root=str(paths.root))
+        lost = quarantined(copy.quarantine)
+        lengths = clip_lengths(copy)
+        encodings = _encodings(encoding, with_budget=budget_bytes is not None)
+        jobs = trial_jobs(copy, planned.plan, encodings, limits)
+        trial = try_clips(jobs, partial(open_pool, num_processes, trial_limits(limits)), num_processes)
+    forecasts = _Forecasts(paths, planned, lengths, trial, settings.sharding, num_processes)
+    return {
+        "source": str(source.absolute()),
+        "root": str(paths.root),
+        **_counts(planned, paths),
+        **forecasts.as_planned(),
+        "alternatives": forecasts.alternatives(),
+        "budget": forecasts.within(budget_bytes) if budget_bytes is not None else None,
+        "model_fit": fit_rows(fit.fits),
+        "model_garden": fit.yaml,
+        "quarantined": lost,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """What the stages up to the plan reported, and how long listing and probing took."""
+
+    manifest: ManifestReport
+    splits: SplitReport
+    plan: PlanReport
+    listing_seconds: float
+
+
+def _plan_on_copy(
+    source: Path, paths: DatasetPaths, copy: DatasetPaths, settings: DryRunSettings, num_processes: int
+) -> _Planned:
+    """Run the stages up to the plan on a copy of the dataset's tables."""
+    _copy_tables(paths, copy)
+    make_pool = partial(open_pool, num_processes, settings.source.limits)
+    begun = time.monotonic()
+    try:
+        manifest = build_manifest(source, copy, settings.source, make_pool, TerminalProgress(sys.stderr))
+    except TooManyLost as error:  # the quarantine goes with the temporary folder
+        told = f"{error.found} All are named by --json; {error.remedy}."
+        raise DryRunRefused(told, quarantined(copy.quarantine)) from error
+    listing_seconds = time.monotonic() - begun
+    splits = build_splits(copy, settings.splits)
+    plan = build_plan(
+        copy,
+        settings.encoding,
+        settings.sharding,
+        new_version=settings.new_version,
+        retry_lost=settings.retry_lost,
+        version_source=paths,
+    )
+    return _Planned(manifest, splits, plan, listing_seconds)
+
+
+def _copy_tables(paths: DatasetPaths, copy: DatasetPaths) -> None:
+    for table in (paths.manifest, paths.split_history):  # the stages look for them in the copy, which has no versions
+        if not table.exists():
+            refuse_lost(paths, table)
+    for file in (
+        paths.manifest,
+        paths.quarantine,
+        paths.arrivals,
+        paths.labels,
+        paths.plan,
+        paths.encoding,
+        paths.split_history,
+    ):
+        if file.exists():
+            target = copy.directory / file.relative_to(paths.directory)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.read_bytes())
+
+
+def _counts(planned: _Planned, paths: DatasetPaths) -> dict[str, Any]:
+    """Return what would be built, as JSON values."""
+    manifest, splits, plan = planned.manifest, planned.splits, planned.plan
+    shards = Counter(parse_partition_key(key)[0] for key in plan.shards)
+    records = plan.rows.groupby("split").size().to_dict()
+    return {
+        "version_dir": str(paths.version(plan.pinned.version).directory),
+        "splits": {split: {"records": int(count), "shards": shards[split]} for split, count in records.items()},
+        "shards_to_write": len(plan.added),
+        "shards_superseded": len(plan.superseded),
+        "encoding": plan.pinned.encoding.as_dict(),
+        "clips_per_shard": plan.pinned.clips_per_shard,
+        "not_stored": plan.not_stored,
+        "classes": manifest.labels,
+        "gone": len(manifest.gone),
+        "gone_clips": list(manifest.gone[:MAX_NAMED]),
+        "official_splits_ignored": len(splits.official_ignored),
+        "clips_that_stay": splits.clips_that_stay,
+    }
+
+
+def _encodings(encoding: Encoding, *, with_budget: bool) -> list[Encoding]:
+    """Return the encodings to try: the planned one, its alternatives, and qualities for a budget."""
+    qualities = [replace(encoding, jpeg_quality=quality) for quality in QUALITIES] if with_budget else []
+    return list(dict.fromkeys([encoding, smaller_frames(encoding), lower_quality(encoding), *qualities]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Forecasts:
+    """What a trial says about the plan, its alternatives and a budget, as JSON values."""
+
+    paths: DatasetPaths
+    planned: _Planned
+    lengths: pd.DataFrame
+    trial: Trial
+    sharding: ShardingSettings
+    num_processes: int
+
+    @property
+    def _encoding(self) -> Encoding:
+        return self.planned.plan.pinned.encoding
+
+    def as_planned(self) -> dict[str, Any]:
+        """Return what building the new shards takes."""
+        plan = self.planned.plan
+        rows = plan.new_rows()
+        forecast = self._forecast(rows, len(plan.added), self._encoding)
+        return {
+            **self._numbers(forecast),
+            "estimated_clips": len(rows),
+            "estimated_bytes_error": round(forecast.bytes_error, 4),
+            "clips_tried": self.trial.num_stored,
+            "trial_seconds": round(self.trial.seconds, 3),
+            "workers": self.num_processes,
+        }
+
+    def alternatives(self) -> list[dict[str, Any]]:
+        """Return what all clips take under other settings; of a dataset that exists, as a new version."""
+        other = [("smaller frames", smaller_frames(self._encoding)), ("lower quality", lower_quality(self._encoding))]
+        return [
+            {"name": name, "set": self._assignments(encoding), **self._numbers(self._whole(encoding))}
+            for name, encoding in other
+        ]
+
+    def within(self, budget_bytes: float) -> dict[str, Any]:
+        """Return the highest JPEG quality with which all of the dataset takes no more than the budget.
+
+        Raises:
+            BuildRefused: if even the lowest takes more.
+        """
+        sizes = {quality: self._whole(replace(self._encoding, jpeg_quality=quality)).num_bytes for quality in QUALITIES}
+        quality = quality_within(budget_bytes, sizes)
+        if quality is None:
+            raise BuildRefused(
+                f"no JPEG quality brings the dataset under {size_words(budget_bytes)}: at quality {min(sizes)} it "
+                f"takes {size_words(sizes[min(sizes)])}. Take smaller or fewer frames: plan.encoding.resolution is "
+                f"{self._encoding.resolution}, plan.encoding.num_frames {self._encoding.num_frames}."
+            )
+        return {
+            "bytes": int(budget_bytes),
+            "jpeg_quality": quality,
+            "estimated_bytes": int(size_at_quality(quality, sizes)),
+            "set": self._assignments(replace(self._encoding, jpeg_quality=quality)),
+        }
+
+    def _whole(self, encoding: Encoding) -> Forecast:
+        """Return what a build of all clips takes."""
+        rows = self.planned.plan.rows
+        clips_per_shard = planned_clips_per_shard(self.sharding, encoding)
+        num_shards = sum(-(-int(count) // clips_per_shard) for count in rows["split"].value_counts())
+        return self._forecast(rows, num_shards, encoding)
+
+    def _forecast(self, rows: pd.DataFrame, num_shards: int, encoding: Encoding) -> Forecast:
+        frames = stored_frames(self.lengths.reindex(rows["clip_id"]), encoding)
+        work = Work(num_clips=len(rows), num_frames=int(frames.sum()), num_shards=num_shards)
+        return forecast_build(self.trial.clips.get(encoding, ()), work, encoding, self.num_processes)
+
+    def _numbers(self, forecast: Forecast) -> dict[str, Any]:
+        return {
+            "estimated_bytes": int(forecast.num_bytes),
+            "estimated_minutes": round((forecast.seconds + self.planned.listing_seconds) / 60, 4),
+            "estimated_core_minutes": round((forecast.core_seconds + self.planned.listing_seconds) / 60, 4),
+        }
+
+    def _assignments(self, encoding: Encoding) -> list[str]:
+        """Return what `--set` takes to get from the plan to this encoding."""
+        changed = changed_fields(self._encoding, encoding)
+        assignments = [f"plan.encoding.{name}={new}" for name, (_, new) in changed.items()]
+        return [*assignments, "plan.new_version=true"] if changed and needs_new_version(self.paths) else assignments

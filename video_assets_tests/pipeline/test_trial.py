@@ -1,0 +1,96 @@
+"""A trial encodes a few spread clips, as a build would; what it says of bytes is near the build."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from video_assets.domain.encoding import Encoding
+from video_assets.domain.forecast import Work, forecast_build
+from video_assets.pipeline.plan.stage import PlanReport
+from video_assets.pipeline.plan.trial import Trial, trial_jobs, try_clips
+from video_assets.storage.paths import DatasetPaths
+from video_assets_tests.pipeline.stages import ENCODING, LIMITS, InThisProcess, Stages, copied_source
+from video_assets_tests.pipeline.videos import NUM_CLIPS, clip_path, write_video
+
+
+@pytest.fixture
+def planned(videos: Path, tmp_path: Path) -> tuple[Stages, PlanReport]:
+    """A dataset without shards, and its plan."""
+    stages = Stages(copied_source(videos, tmp_path), DatasetPaths(tmp_path / "root", "clips"))
+    return stages, stages.up_to_plan()
+
+
+def tried(stages: Stages, report: PlanReport, *others: Encoding, max_clips: int = 64) -> Trial:
+    jobs = trial_jobs(stages.paths, report, [ENCODING, *others], LIMITS, max_clips)
+    return try_clips(jobs, InThisProcess(), num_processes=1)
+
+
+def expected_bytes(trial: Trial, report: PlanReport, encoding: Encoding = ENCODING) -> tuple[float, float]:
+    """The forecast's bytes and their error for the whole plan, whose clips all have as many frames."""
+    num_clips = len(report.rows)
+    work = Work(num_clips=num_clips, num_frames=num_clips * encoding.num_frames, num_shards=len(report.shards))
+    found = forecast_build(trial.clips[encoding], work, encoding, 1)
+    return found.num_bytes, found.bytes_error
+
+
+def num_bytes(paths: DatasetPaths) -> int:
+    return sum(path.stat().st_size for path in paths.version("1.0.0").directory.glob("*.tfrecord"))
+
+
+def test_when_every_clip_was_tried_the_bytes_are_those_of_the_build(planned: tuple[Stages, PlanReport]) -> None:
+    stages, report = planned
+    trial = tried(stages, report)
+    assert trial.num_stored == NUM_CLIPS
+    stages.shards()
+    expected, error = expected_bytes(trial, report)
+    assert round(expected) == num_bytes(stages.paths)
+    assert error == 0
+
+
+def test_a_third_of_the_clips_tells_the_bytes_of_all_within_a_tenth(planned: tuple[Stages, PlanReport]) -> None:
+    stages, report = planned
+    trial = tried(stages, report, max_clips=NUM_CLIPS // 3)
+    stages.shards()
+    expected, error = expected_bytes(trial, report)
+    assert trial.num_stored == NUM_CLIPS // 3
+    assert expected == pytest.approx(num_bytes(stages.paths), rel=0.1)
+    assert 0 < error < 0.1
+
+
+def test_other_encodings_are_tried_on_the_same_clips(planned: tuple[Stages, PlanReport]) -> None:
+    stages, report = planned
+    encodings = [ENCODING, replace(ENCODING, resolution=16), replace(ENCODING, jpeg_quality=20)]
+    pool = InThisProcess()
+    trial = try_clips(trial_jobs(stages.paths, report, encodings, LIMITS), pool, num_processes=1)
+    assert len(pool.jobs) == NUM_CLIPS
+    as_is, smaller, coarser = (expected_bytes(trial, report, encoding)[0] for encoding in encodings)
+    assert smaller < as_is
+    assert coarser < as_is
+
+
+def test_the_clips_of_a_growing_dataset_that_are_tried_are_the_new_ones(planned: tuple[Stages, PlanReport]) -> None:
+    stages, _ = planned
+    stages.shards()
+    stages.commit()
+    for number in (7, 8):
+        write_video(stages.source / clip_path("run", 9, number), seed=number)
+    report = stages.up_to_plan()
+    new = set(report.new_rows()["clip_id"])
+    assert 2 <= len(new) < NUM_CLIPS
+    assert {job.clip.clip.clip_id for job in trial_jobs(stages.paths, report, [ENCODING], LIMITS)} == new
+
+
+def test_a_clip_that_is_gone_is_passed_over(planned: tuple[Stages, PlanReport]) -> None:
+    stages, report = planned
+    (stages.source / clip_path("run", 1, 1)).unlink()
+    trial = tried(stages, report)
+    assert trial.num_stored == NUM_CLIPS - 1
+    assert len(trial.clips[ENCODING]) == NUM_CLIPS
+    assert expected_bytes(trial, report)[0] > 0
+
+
+def test_a_trial_ends_when_its_time_is_up_but_has_tried_one_clip(planned: tuple[Stages, PlanReport]) -> None:
+    stages, report = planned
+    jobs = trial_jobs(stages.paths, report, [ENCODING], LIMITS)
+    assert try_clips(jobs, InThisProcess(), num_processes=1, max_seconds=-1.0).num_stored == 1
