@@ -233,9 +233,9 @@ def of_dataset(report: CommitReport) -> Metadata:
         for split in report.records
     ]
     return {
-        "dagster/row_count": sum(report.records.clip_record()),
+        "dagster/row_count": sum(report.records.values()),
         "dagster/column_schema": _columns(INDEX),
-        "records": sum(report.records.clip_record()),
+        "records": sum(report.records.values()),
         "shards": sum(report.shards.values()),
         "megabytes": round(sum(report.num_bytes.values()) / 1e6, 3),
         "splits": _table(rows),

@@ -225,7 +225,7 @@ def _metadata(committed: Committed) -> dict[str, bytes]:
     info = dataset_info_json(
         name=paths.name,
         version=plan.pinned.version,
-        description=f"{sum(committed.records.clip_record())} labelled clips of {len(labels)} classes",
+        description=f"{sum(committed.records.values())} labelled clips of {len(labels)} classes",
         encoding=encoding.as_dict(),
         plan_digest=committed.notes.plan,
         filepath_template=FILEPATH_TEMPLATE,
