@@ -2,14 +2,14 @@
 
 PYTHON ?= python3
 
-# What to build. Given on the command line (make build SOURCE=…), not taken from the environment, where names as common
-# as these may be set to anything.
+# What to build. It is given on the command line (make build SOURCE=…) and not taken from the environment, where names as
+# common as these may have any value.
 SOURCE = data/sample
 ROOT = data/datasets
 NAME = clips
 CONFIG =
 ARGS =
-# A file's tests stay in one process: they share what was dear to make. Each process takes up to 1.5 GB.
+# A file's tests stay in one process: they share what was expensive to make. Each process takes up to 1.5 GB.
 TEST_PROCESSES = 2
 PORT = 3000
 TEST_TOOLS = yes
@@ -27,24 +27,24 @@ IS_SAMPLE = $(if $(filter file,$(origin SOURCE)),yes,no)
 .PHONY: help setup sample build ui test test-tools check check-lint check-format check-types check-rooms format bench fuzz reliability soak audit constraints
 
 help:
-	@echo 'make setup                        .venv with everything, each file checked against its hash'
-	@echo 'make build                        the sample dataset, end to end (writes to data/)'
+	@echo 'make setup                        make .venv with everything; each file is checked against its hash'
+	@echo 'make build                        build the sample dataset, end to end (writes to data/)'
 	@echo 'make build SOURCE=DIR ROOT=DIR    the same on your videos; also NAME=clips CONFIG=run.yaml ARGS="--workers 4"'
-	@echo 'make ui [SOURCE=DIR ROOT=DIR]     the Dagster UI and its automation on 127.0.0.1, PORT=3000'
-	@echo 'make test [ARGS="-k splits"]      all tests; TEST_TOOLS=no: without apt-get; TEST_PROCESSES=0: in one, for --pdb'
-	@echo 'make check                        lint, format, types, rooms (make -k check: all four whatever fails)'
-	@echo 'make format                       put imports and layout right'
-	@echo 'make bench [ARGS=…]               the benchmarks'
-	@echo 'make fuzz [ARGS="--seconds 1800"] fuzz what reads other people'"'"'s bytes (Linux on x86-64)'
-	@echo 'make reliability [ARGS=…]         builds killed at every operation, bits flipped; docs/RELIABILITY.md'
-	@echo 'make soak [ARGS="--commits 300"]  hundreds of small commits with faults; every promise after each'
-	@echo 'make audit                        known weaknesses of what is installed (needs a network)'
+	@echo 'make ui [SOURCE=DIR ROOT=DIR]     serve the Dagster UI and its automation on 127.0.0.1; PORT=3000'
+	@echo 'make test [ARGS="-k splits"]      run all tests; TEST_TOOLS=no: without apt-get; TEST_PROCESSES=0: in one process, for --pdb'
+	@echo 'make check                        check lint, format, types and rooms (make -k check: all four, even if one fails)'
+	@echo 'make format                       sort imports and format the code'
+	@echo 'make bench [ARGS=…]               run the benchmarks'
+	@echo 'make fuzz [ARGS="--seconds 1800"] fuzz the code that reads files of others (Linux on x86-64)'
+	@echo 'make reliability [ARGS=…]         kill builds at every operation, flip bits; docs/RELIABILITY.md'
+	@echo 'make soak [ARGS="--commits 300"]  make hundreds of small commits with faults; check every promise after each'
+	@echo 'make audit                        look up known weaknesses of what is installed (needs a network)'
 	@echo 'make constraints                  choose new versions and write constraints.txt and constraints-readers.txt'
-	@echo 'PYTHON=python3.12                 the interpreter that .venv is made with'
+	@echo 'PYTHON=python3.12                 name the interpreter that .venv is made with'
 
 setup: $(SET_UP)
 
-# One stamp for all of it, written last: whatever interrupts this, the next call takes it up again.
+# One stamp for all of it, written last: after an interruption the next call starts it again.
 $(SET_UP): constraints.txt constraints-readers.txt pyproject.toml
 	@command -v "$$PYTHON" >/dev/null || { \
 	  echo "make setup: there is no $$PYTHON. Install Python 3.11, 3.12 or 3.13, or name one: make setup PYTHON=…" >&2; exit 1; }
@@ -54,7 +54,7 @@ $(SET_UP): constraints.txt constraints-readers.txt pyproject.toml
 	@"$$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "make setup: $$PYTHON has no venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Setting up $(VENV): about 700 MB to download, one to two minutes"
-	@# An environment whose interpreter is gone, or is of another age, cannot be mended.
+	@# An environment whose interpreter was removed, or has another version, cannot be repaired.
 	@$(RUN) -c 'import pip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	  || "$$PYTHON" -m venv --clear $(VENV)
 	@# The tools that install and build the rest come first, so that nothing unchecked is fetched to build a package.
@@ -68,15 +68,15 @@ $(SET_UP): constraints.txt constraints-readers.txt pyproject.toml
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(SET_UP)
 
-# Only when it is not there, so that a sample to which videos were added or taken from stays as it was left; and to the
-# end, when this was killed half-way.
+# Only if it is not there, so that a sample that somebody changed stays as it is; or if the program was killed before it
+# was complete.
 sample: setup
 	@if [ "$(IS_SAMPLE)" = yes ] && { [ ! -e "$$SOURCE" ] || [ -e data/.unfinished-sample ]; }; then \
 	  mkdir -p data && : > data/.unfinished-sample && $(VENV)/bin/video-assets sample "$$SOURCE" \
 	    && rm data/.unfinished-sample; fi
 
 build: sample
-	@# Other people's videos must not land in the sample's dataset by an oversight.
+	@# Other videos must not get into the sample's dataset by mistake.
 	@if [ "$(IS_SAMPLE)" != yes ] && [ "$(origin ROOT)" = file ]; then \
 	  echo "make build: SOURCE is given, so say where to build too: ROOT=DIR" >&2; exit 2; fi
 	@set -- --source "$$SOURCE" --root "$$ROOT" --name "$$NAME"; \
@@ -90,11 +90,11 @@ ui: sample
 test: setup test-tools
 	@$(RUN) -m pytest -n "$$TEST_PROCESSES" --dist loadfile --no-loadscope-reorder $(ARGS)
 
-# What some tests use if it is there. It never fails: those tests are then skipped, each saying so.
+# Programs that some tests use if they are there. It never fails: without them those tests are skipped, by name.
 test-tools:
 	@if [ "$$TEST_TOOLS" = yes ]; then sh .ci/test-tools; fi
 
-# Four targets, so that `make -k check` tells everything at once.
+# Four targets, so that `make -k check` reports everything at once.
 check: check-lint check-format check-types check-rooms
 check-lint: setup
 	$(RUN) -m ruff check .

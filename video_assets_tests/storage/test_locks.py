@@ -115,6 +115,6 @@ def test_where_no_lock_can_be_made_it_says_so(tmp_path: Path) -> None:
     (tmp_path / "clips").touch()
     with pytest.raises(
         StorageFailed,
-        match=r"clips/\.lock/build cannot be written: (Not a directory|File exists); fix that; then run the build again",
+        match=r"clips/\.lock/build cannot be written: (Not a directory|File exists); fix that; then run",
     ):
         take(tmp_path / "clips" / ".lock" / "build")
