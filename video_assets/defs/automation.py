@@ -31,10 +31,10 @@ from video_assets.pipeline.settings import SourceSettings
 from video_assets.pipeline.shard_runs import SHARDS_PER_RUN
 from video_assets.pipeline.splits import split_settings
 from video_assets.pipeline.writing import writing_shards
+from video_assets.sources.by_keywords import list_source
 from video_assets.storage.addresses import place_digest
 from video_assets.storage.locks import current_holder
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.sources import list_source
 
 
 def pinned_run_config(paths: DatasetPaths, *, only_settled: bool) -> dict[str, Any]:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 LossReason = Literal[
-    "missing_file",  # named by a table, not there
+    "missing_file",  # it was listed, and is not there any more
+    "not_found",  # a row names no file of the source
+    "ambiguous_file",  # what a row names matches two files
     "outside_source",  # a table's path leaves the source
     "empty_file",  # zero bytes
     "read_failed",  # the system would not let it be read: a right, a disk, a lost mount

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.findings import Finding, ok, problem, warning
+from video_assets.sources.by_keywords import read_source
+from video_assets.sources.opening import is_table
 from video_assets.storage.failures import failure_sentence
-from video_assets.storage.sources import is_table, read_source
 
 MIN_FREE_BYTES, GOOD_FREE_BYTES = 500e6, 5e9
 _MAX_SKEW_SECONDS = 2.0

@@ -31,10 +31,10 @@ from video_assets.pipeline.plan import PlanReport
 from video_assets.pipeline.read_plan import partition_keys
 from video_assets.pipeline.shard_runs import compared_clips, shard_runs, shards_of
 from video_assets.pipeline.trial_clips import TrialSettings, Tried, trial_jobs, try_clips
+from video_assets.sources.opening import source_directory
 from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import MANIFEST
-from video_assets.storage.sources import source_directory
 from video_assets.storage.tables import read_table
 
 _CANDIDATES = 20_000

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from video_assets.domain.errors import BuildRefused
-from video_assets.storage.sources import SourceClips
+from video_assets.sources.found import SourceClips
 
 _WHOLE = {"start_seconds": -1.0, "end_seconds": -1.0}
 

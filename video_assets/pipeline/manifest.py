@@ -24,12 +24,14 @@ from video_assets.pipeline.lost_tables import refuse_lost
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.remembered_losses import decoder_notes, remembered_losses
 from video_assets.pipeline.settings import SourceSettings
+from video_assets.sources.by_keywords import read_source
+from video_assets.sources.found import SourceClips
+from video_assets.sources.listing import NOT_LISTED, NOT_SEEN
+from video_assets.sources.opening import is_table
 from video_assets.storage.files import remove_temporaries, write_if_changed
-from video_assets.storage.listing import NOT_LISTED, NOT_SEEN
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
 from video_assets.storage.schemas import FACTS_FIELDS, LEFT_OUT, MANIFEST
-from video_assets.storage.sources import SourceClips, is_table, read_source
 from video_assets.storage.tables import read_noted_table, read_notes, write_table
 
 if TYPE_CHECKING:

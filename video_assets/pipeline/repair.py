@@ -15,11 +15,11 @@ from video_assets.pipeline.read_plan import ReadPlan, plan_digest, read_plan
 from video_assets.pipeline.second_copies import encoding_by_plan, labels_by_manifest, table_copies
 from video_assets.pipeline.settings import SourceSettings
 from video_assets.pipeline.shards import ShardReport, build_shards
+from video_assets.sources.opening import source_directory
 from video_assets.storage.addresses import open_address
 from video_assets.storage.files import remove_tree, write_bytes
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 from video_assets.storage.remote_videos import has_content
-from video_assets.storage.sources import source_directory
 
 PoolsFor = Callable[[SourceSettings], PoolMaker]
 """Makes pools under the limits of the manifest's settings, which may have to be repaired first."""

@@ -22,11 +22,11 @@ from video_assets.pipeline.known_timelines import KnownVideos, known_timelines
 from video_assets.pipeline.read_plan import ReadPlan, read_plan
 from video_assets.records.framing import FramingError, read_records
 from video_assets.records.layouts import layout_codec
+from video_assets.sources.opening import source_directory
 from video_assets.storage.addresses import open_address
 from video_assets.storage.files import AtomicFile, remove_temporaries
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.sidecars import LostClip, Sidecar, StoredClip
-from video_assets.storage.sources import source_directory
 
 if TYPE_CHECKING:
     from video_assets.pipeline.encode import ClipJob, EncodedClip

@@ -23,12 +23,12 @@ from video_assets.media.pool import PoolMaker
 from video_assets.pipeline.compared import compare_all
 from video_assets.pipeline.read_plan import ReadPlan
 from video_assets.reader.kernels import ReadingError, decode_images, parse_record, read_records
+from video_assets.sources.opening import source_directory
 from video_assets.storage.addresses import is_remote, open_address
 from video_assets.storage.files import file_sha256
 from video_assets.storage.local_copies import local_copy
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.sidecars import Sidecar, read_sidecar
-from video_assets.storage.sources import source_directory
 
 if TYPE_CHECKING:
     from video_assets.pipeline.comparison import ComparisonResult

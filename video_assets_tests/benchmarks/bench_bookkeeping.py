@@ -35,8 +35,8 @@ from video_assets.pipeline.manifest import update_manifest
 from video_assets.pipeline.plan import build_plan
 from video_assets.pipeline.settings import ShardingSettings, SourceSettings, SplitSettings
 from video_assets.pipeline.splits import build_splits
+from video_assets.sources.found import SourceClips
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.sources import SourceClips
 from video_assets_tests.benchmarks import invented_datasets
 from video_assets_tests.invented import InventedPool, invented_clip
 

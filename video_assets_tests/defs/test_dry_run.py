@@ -4,7 +4,7 @@ from typing import Any
 
 from video_assets.defs.dry_run import run_plan
 from video_assets.pipeline.arrivals import LookCursor, look
-from video_assets.storage.sources import list_source
+from video_assets.sources.by_keywords import list_source
 from video_assets_tests.datasets import RUN_CONFIG, Built
 
 
