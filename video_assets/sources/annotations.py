@@ -52,25 +52,14 @@ class ClipRules:
     names: ClassNames | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a clip stands first."""
-
-    table: str
-    word: str
-    number: int
-    position: int
-
-    def seen_from(self, table: str) -> str:
-        """Return how a row of this table calls it."""
-        return f"{self.word} {self.number}" + ("" if table == self.table else f" of {self.table}")
-
-
 @dataclass(slots=True)
 class _Gathering:
     rules: ClipRules
     annotated: AnnotatedClips = field(default_factory=AnnotatedClips)
-    seen: dict[tuple[str, str], _Place] = field(default_factory=dict[tuple[str, str], _Place])
+    seen: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+    numbers: list[int] = field(default_factory=list[int])
+    of_table: list[int] = field(default_factory=list[int])
+    tables: list[RowTable] = field(default_factory=list[RowTable])
     contradicted: set[int] = field(default_factory=set[int])
 
 
@@ -87,6 +76,7 @@ def clips_of_rows(tables: Iterable[RowTable], rules: ClipRules) -> AnnotatedClip
     gathering = _Gathering(rules)
     annotated = gathering.annotated
     for table in tables:
+        gathering.tables.append(table)
         for number, row in enumerate(table.rows, start=1):
             try:
                 clip = _parse_row(row, table, rules)
@@ -103,21 +93,23 @@ def clips_of_rows(tables: Iterable[RowTable], rules: ClipRules) -> AnnotatedClip
 
 def _add(clip: WantedClip, table: RowTable, number: int, gathering: _Gathering) -> None:
     annotated = gathering.annotated
-    key = (clip.clip_id, clip.label)
-    first = gathering.seen.get(key)
-    if first is None:
-        gathering.seen[key] = _Place(table.name, table.word, number, len(annotated.clips))
+    place = gathering.seen.setdefault((clip.clip_id, clip.label), len(annotated.clips))
+    if place == len(annotated.clips):
+        gathering.numbers.append(number)
+        gathering.of_table.append(len(gathering.tables) - 1)
         annotated.clips.append(clip)
         return
-    earlier = annotated.clips[first.position]
-    here, there = f"{table.word} {number}", first.seen_from(table.name)
+    earlier, first = annotated.clips[place], gathering.tables[gathering.of_table[place]]
+    here = f"{table.word} {number}"
+    there = f"{first.word} {gathering.numbers[place]}" + ("" if first is table else f" of {first.name}")
     words = _contradiction(earlier, clip, there, here)
-    if words and first.position not in gathering.contradicted:
-        gathering.contradicted.add(first.position)
+    if words and place not in gathering.contradicted:
+        gathering.contradicted.add(place)
         loss = Loss("split_conflict", f"{words} ({table.word}s of {table.name}); correct the table")
         annotated.lost.append(LostSource(clip.clip_id, loss, clip.label))
     elif words:
-        annotated.left_out.append(LeftOut(clip.clip_id, f"{here} contradicts {there}, as a {table.word} before it did"))
+        detail = f"{here} contradicts {there}, as a {table.word} before it did"
+        annotated.left_out.append(LeftOut(clip.clip_id, detail))
     else:
         annotated.left_out.append(LeftOut(clip.clip_id, _repetition(earlier, clip, there, here)))
 
@@ -163,7 +155,7 @@ def _parse_row(row: Row, table: RowTable, rules: ClipRules) -> WantedClip:
         raise VideoLost(loss)
     path = _text(row, "path")
     label = _label(row, rules)
-    split = _split(row) or table.split
+    split = (_split(row) if "split" in row else None) or table.split
     start, end = _seconds(row, "start"), _seconds(row, "end")
     first, last = None, None
     if start is None and end is None:

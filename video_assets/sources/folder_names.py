@@ -19,7 +19,7 @@ def split_of_folder(name: str) -> Split | None:
     ('val', 'train', 'test', None)
     """
     words = _WORDS.findall(name)
-    splits = {split for word in words if (split := split_of_word(word))}
+    splits: set[Split] = {split for word in words if (split := split_of_word(word))}
     others = [word for word in words if not split_of_word(word) and not word.isdigit()]
     is_named = len(splits) == 1 and all(word.lower() in _FILLERS for word in others)
     return splits.pop() if is_named else None

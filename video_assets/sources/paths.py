@@ -47,8 +47,11 @@ class PathFinder:
         paths = list(dict.fromkeys(self._readings(text)))
         for path in paths:
             for base in self._bases:
+                place = os.path.normpath(f"{base}{path}")
+                if not self._videos.may_be(place):
+                    continue
                 try:
-                    return self._videos.exact(os.path.normpath(f"{base}{path}"))
+                    return self._videos.exact(place)
                 except VideoLost as miss:
                     if miss.loss.reason != "not_found":
                         raise
@@ -59,7 +62,7 @@ class PathFinder:
                     return one_of(found, text, split)
             if self.anywhere and (found := self._videos.below(path)):
                 return one_of(found, text, split)
-        raise first_miss or lost("not_found", f"{text} cannot be found")
+        raise first_miss or lost("not_found", f"{paths[0]} cannot be found: No such file or directory")
 
     def _readings(self, text: str) -> list[str]:
         """What a path can be: as it is written, with Windows' separators, without blanks around it."""

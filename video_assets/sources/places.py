@@ -23,8 +23,12 @@ _FORMS: Final[Sequence[Callable[[str], str]]] = (
     lambda name: unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()),
 )
 """How names are compared, the strictest first: as bytes, as text, without regard to case."""
-_LOOSEST: Final = _FORMS[-1]
 _QUESTIONS_BEFORE_LISTING: Final = 64
+
+
+def _loosest(name: str) -> str:
+    """The last of these forms; small letters are all that ASCII needs."""
+    return name.lower() if name.isascii() else _FORMS[-1](name)
 
 
 def lost(reason: LossReason, detail: str) -> VideoLost:
@@ -65,6 +69,7 @@ class Videos:
         self._folders: dict[str, _Folder | None] = {}
         self._stems: dict[str, list[ListedFile]] | None = None
         self._questions: dict[str, int] = defaultdict(int)
+        self._left_out: set[str] = set()
         if known is None and is_remote(directory):
             self.listing()
         elif known is not None:
@@ -85,6 +90,7 @@ class Videos:
 
     def _know(self, listing: Listing) -> None:
         self.by_path.update((file.path, file) for file in listing.files)
+        self._left_out.update(item.source.rstrip("/") for item in listing.left_out)
 
     # --- exact ---
 
@@ -94,13 +100,28 @@ class Videos:
         Raises:
             VideoLost: if there is none, or it lies elsewhere.
         """
+        found = self.get(path)
+        if found is None:
+            found = self.by_path[path] = self._stat(path)
+        return found
+
+    def get(self, path: str) -> ListedFile | None:
+        """Return the file of this very path, if it was listed."""
         found = self.by_path.get(path)
         if found is None and self._listing is None:
             self._list_if_often_asked(path.rpartition("/")[0])
             found = self.by_path.get(path)
-        if found is None:
-            found = self.by_path[path] = self._stat(path)
         return found
+
+    def may_be(self, path: str) -> bool:
+        """Return whether there may be a file of this very path: not where a listing says that there is none."""
+        if self._listing is None or path in self.by_path:
+            return True
+        while path:
+            if path in self._left_out:
+                return True
+            path = path.rpartition("/")[0]
+        return False
 
     def _list_if_often_asked(self, folder: str) -> None:
         """Many questions about one folder are cheaper as one listing of it."""
@@ -136,12 +157,14 @@ class Videos:
         Of these the ones that match most strictly; more than one if several match alike.
         """
         folder, _, name = path.rpartition("/")
+        key = _loosest(name)
         found: list[ListedFile] = []
         for place in self._folders_like(folder):
             contents = self._folder(place)
             if contents is not None:
-                found += _candidates(name, contents.files, contents.stems)
-        return _strictest(path, found)
+                found += contents.files.get(key, ())
+                found += contents.stems.get(key, ())
+        return found if len(found) < 2 else _strictest(path, found)
 
     def _folders_like(self, path: str) -> list[str]:
         if self._folder(path) is not None:
@@ -153,7 +176,7 @@ class Videos:
         for place in self._folders_like(parent):
             contents = self._folder(place)
             if contents is not None:
-                found += [f"{place}/{other}" if place else other for other in contents.folders.get(_LOOSEST(name), ())]
+                found += [f"{place}/{other}" if place else other for other in contents.folders.get(_loosest(name), ())]
         return found
 
     def _folder(self, path: str) -> _Folder | None:
@@ -179,7 +202,7 @@ class Videos:
         return contents
 
     def _note(self, entry: "os.DirEntry[str]", folder: str, contents: _Folder) -> None:
-        key = _LOOSEST(entry.name)
+        key = _loosest(entry.name)
         if entry.is_dir():
             contents.folders[key].append(entry.name)
         elif entry.is_file() and suffix_of(entry.name) in VIDEO_SUFFIXES:
@@ -194,14 +217,14 @@ class Videos:
                 file = ListedFile(path, status.st_size, status.st_mtime_ns)
             self.by_path[path] = file
             contents.files[key].append(file)
-            contents.stems[_LOOSEST(without_suffix(entry.name))].append(file)
+            contents.stems[_loosest(without_suffix(entry.name))].append(file)
 
     def below(self, path: str) -> list[ListedFile]:
         """Return the files anywhere below whose paths end with this one, matched as `like` matches."""
         name = path.rpartition("/")[2]
         stems = self._by_stem()
-        found = list(stems.get(_LOOSEST(without_suffix(name)), ()))
-        found += [file for file in stems.get(_LOOSEST(name), ()) if without_suffix(name) != name]
+        found = list(stems.get(_loosest(without_suffix(name)), ()))
+        found += [file for file in stems.get(_loosest(name), ()) if without_suffix(name) != name]
         return _strictest(path, found, anywhere=True)
 
     def named(self, stem: str) -> list[ListedFile]:
@@ -211,7 +234,7 @@ class Videos:
         """
         return [
             file
-            for file in self._by_stem().get(_LOOSEST(stem), ())
+            for file in self._by_stem().get(_loosest(stem), ())
             if _stem(file.path) == stem or _FORMS[1](_stem(file.path)) == _FORMS[1](stem)
         ]
 
@@ -219,7 +242,7 @@ class Videos:
         if self._stems is None:
             self._stems = defaultdict(list)
             for file in self.listing().files:
-                self._stems[_LOOSEST(_stem(file.path))].append(file)
+                self._stems[_loosest(_stem(file.path))].append(file)
         return self._stems
 
 
@@ -236,8 +259,8 @@ def _folders_of(files: Iterable[ListedFile]) -> dict[str, _Folder]:
         if contents is None:
             contents = folders[folder] = _Folder()
             _note_folder(folder, folders)
-        contents.files[_LOOSEST(name)].append(file)
-        contents.stems[_LOOSEST(without_suffix(name))].append(file)
+        contents.files[_loosest(name)].append(file)
+        contents.stems[_loosest(without_suffix(name))].append(file)
     return folders
 
 
@@ -245,17 +268,12 @@ def _note_folder(path: str, folders: dict[str, _Folder]) -> None:
     while path:
         parent, _, name = path.rpartition("/")
         is_new = parent not in folders
-        names = folders.setdefault(parent, _Folder()).folders[_LOOSEST(name)]
+        names = folders.setdefault(parent, _Folder()).folders[_loosest(name)]
         if name not in names:
             names.append(name)
         if not is_new:
             return
         path = parent
-
-
-def _candidates(name: str, files: dict[str, list[ListedFile]], stems: dict[str, list[ListedFile]]) -> list[ListedFile]:
-    key = _LOOSEST(name)
-    return [*files.get(key, ()), *(file for file in stems.get(key, ()))]
 
 
 def _strictest(path: str, files: Iterable[ListedFile], *, anywhere: bool = False) -> list[ListedFile]:

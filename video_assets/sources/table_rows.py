@@ -83,7 +83,8 @@ class _Reading:
         """
         self.num_rows += num_rows
         self.num_bytes += num_bytes
-        self.check(self.num_rows, self.num_bytes)
+        if self.num_rows > self.limits.max_rows or self.num_bytes > self.limits.max_bytes:
+            self.check(self.num_rows, self.num_bytes)
 
     def check(self, num_rows: int, num_bytes: int) -> None:
         """Compares with the limits.

@@ -235,5 +235,7 @@ def splits_of_names(names: Sequence[str]) -> dict[str, Split | None]:
     >>> splits_of_names(["train.csv"])
     {'train.csv': None}
     """
-    found = {name: split_in_name(name) for name in names}
-    return found if len({split for split in found.values() if split}) > 1 else dict.fromkeys(names)
+    found: dict[str, Split | None] = {name: split_in_name(name) for name in names}
+    if len({split for split in found.values() if split}) < 2:
+        found = dict.fromkeys(names)
+    return found
