@@ -50,6 +50,7 @@ class ClipRules:
     group_pattern: str = ""
     multi_label: bool = False
     names: ClassNames | None = None
+    known_labels: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(slots=True)
@@ -154,7 +155,7 @@ def _parse_row(row: Row, table: RowTable, rules: ClipRules) -> WantedClip:
     if isinstance(loss, Loss):
         raise VideoLost(loss)
     path = _text(row, "path")
-    label = _label(row, rules)
+    label = _known_label(row, rules)
     split = (_split(row) if "split" in row else None) or table.split
     start, end = _seconds(row, "start"), _seconds(row, "end")
     first, last = None, None
@@ -168,7 +169,7 @@ def _parse_row(row: Row, table: RowTable, rules: ClipRules) -> WantedClip:
         label=label,
         group=_text(row, "group").strip() or group_from_path(file.path, rules.group_pattern),
         official_split=split,
-        caption=_text(row, "caption") or None,
+        caption=(_text(row, "caption") or None) if "caption" in row else None,
         start_seconds=start,
         end_seconds=end,
         start_frame=first,
@@ -179,6 +180,17 @@ def _parse_row(row: Row, table: RowTable, rules: ClipRules) -> WantedClip:
 def _check_span(start: float | None, end: float | None, unit: str) -> None:
     if start is not None and end is not None and end <= start:
         raise lost("bad_span", f"the span ends at {end:g} {unit}, which is not after its start at {start:g} {unit}")
+
+
+def _known_label(row: Row, rules: ClipRules) -> str:
+    """The label of a row; a text that was understood before is not looked at again."""
+    text = row.get("label")
+    if not isinstance(text, str):
+        return _label(row, rules)
+    label = rules.known_labels.get(text)
+    if label is None:
+        label = rules.known_labels[text] = _label(row, rules)
+    return label
 
 
 def _label(row: Row, rules: ClipRules) -> str:

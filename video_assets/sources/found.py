@@ -10,6 +10,9 @@ from video_assets.sources.options import SourceFormat
 MISSING_REASON = "not_found"
 """The reason of rows without a file, which have a budget of their own."""
 
+WITHOUT_ROW = "no row names it"
+"""Why a video of a folder with annotations is left out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Doubt:

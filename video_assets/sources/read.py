@@ -8,7 +8,7 @@ from video_assets.sources.annotations import official_splits
 from video_assets.sources.class_names import ClassNames
 from video_assets.sources.dialects.folders import FILE_NAMES, FolderReading, choose_folders
 from video_assets.sources.doubts import num_missing, refuse_ambiguous
-from video_assets.sources.found import AnnotatedClips, Reading, SourceClips
+from video_assets.sources.found import WITHOUT_ROW, AnnotatedClips, Reading, SourceClips
 from video_assets.sources.opening import class_names_of, is_table, open_tree
 from video_assets.sources.options import ReadingOptions, SourceFormat
 from video_assets.sources.recognise import Annotated, read_annotated
@@ -78,7 +78,7 @@ def _of_annotations(tree: SourceTree, annotated: Annotated, names: ClassNames | 
     if tree.listing is not None:
         told = {*files, *annotated.match.beside, *(item.source for item in tree.left_out)}
         result.left_out += [item for item in tree.listing.left_out if item.source not in told]
-        result.left_out += [LeftOut(path, "no row names it") for path in unlisted if path not in told]
+        result.left_out += [LeftOut(path, WITHOUT_ROW) for path in unlisted if path not in told]
     result.warnings = [
         *tree.notes,
         *warnings_of_rows(found, where),
