@@ -71,16 +71,17 @@ def _of_official_split(names: Sequence[str], wanted: int) -> list[str]:
 
 
 def _without_copies(tree: SourceTree, names: Sequence[str]) -> list[str]:
+    """The lists without one for testing that says the same as the one for validation."""
     splits = splits_of_names(names)
-    seen: dict[str, str] = {}
+    val = {tree.text(name): name for name in names if splits[name] == "val"}
     kept: list[str] = []
-    for name in sorted(names, key=lambda name: splits[name] == "test"):  # the copy is called test
-        first = seen.setdefault(tree.text(name), name)
-        if first == name:
+    for name in names:
+        first = val.get(tree.text(name)) if splits[name] == "test" else None
+        if first is None:
             kept.append(name)
         else:
             tree.left_out.append(LeftOut(name, f"it says the same as {first}"))
-    return sorted(kept)
+    return kept
 
 
 def tables(tree: SourceTree, match: Match) -> list[RowTable]:
