@@ -62,6 +62,7 @@ class Videos:
     ) -> None:
         self.directory = directory
         self.follow_links = follow_links
+        self.num_followed_links = 0
         self.real_directory = directory if is_remote(directory) else directory.resolve()
         self.by_path: dict[str, ListedFile] = {}
         self._list_all = list_all
@@ -142,9 +143,11 @@ class Videos:
         except (OSError, RuntimeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "a circle of links"
             raise lost("not_found", f"{path} cannot be found: {reason}") from None
-        if not self.follow_links and not real.is_relative_to(self.real_directory):
-            detail = f"{path} is a symbolic link out of the table's folder"
-            raise lost("outside_source", f"{detail}; manifest.follow_links: true takes such files")
+        if not real.is_relative_to(self.real_directory):
+            if not self.follow_links:
+                detail = f"{path} is a symbolic link out of the table's folder"
+                raise lost("outside_source", f"{detail}; manifest.follow_links: true takes such files")
+            self.num_followed_links += 1
         if not real.is_file():
             raise lost("not_found", f"{path} is not a file")
         return ListedFile(path, status.st_size, status.st_mtime_ns)
@@ -306,7 +309,7 @@ def one_of(found: Sequence[ListedFile], name: str, split: Split | None) -> Liste
         within = [file for file in found if split in map(split_of_folder, file.path.split("/")[:-1])]
         found = within if len(within) == 1 else found
     if len(found) > 1:
-        named = sequence_of([file.path for file in found])
+        named = sequence_of(sorted(file.path for file in found))
         raise lost("ambiguous_file", f"{name} matches {len(found)} files: {named}; write the whole path")
     if not found:
         raise lost("not_found", f"{name} cannot be found: no video of the source has this name")

@@ -9,6 +9,7 @@ from video_assets.sources.class_names import ClassNames
 from video_assets.sources.dialects.folders import FILE_NAMES, FolderReading, choose_folders
 from video_assets.sources.doubts import num_missing, refuse_ambiguous
 from video_assets.sources.found import WITHOUT_ROW, AnnotatedClips, Reading, SourceClips
+from video_assets.sources.listing import LINK_OUT, Listing
 from video_assets.sources.opening import class_names_of, is_table, open_tree
 from video_assets.sources.options import ReadingOptions, SourceFormat
 from video_assets.sources.recognise import Annotated, read_annotated
@@ -115,8 +116,11 @@ def _source_clips(tree: SourceTree, found: AnnotatedClips, names: ClassNames | N
     listing = tree.listing if tree.videos.directory == tree.folder else None
     if listing is None and tree.videos.is_listed:
         listing = tree.videos.listing()
-    if listing is not None:
-        warnings = [*warnings_of_links(listing, str(tree.source)), *warnings]
+    if listing is None:
+        listing = Listing(num_followed_links=tree.videos.num_followed_links)
+    if not clips and not found.lost:
+        _refuse_links(listing, tree)
+    warnings = [*warnings_of_links(listing, str(tree.source)), *warnings]
     return SourceClips(
         tree.videos.directory,
         clips,
@@ -126,6 +130,16 @@ def _source_clips(tree: SourceTree, found: AnnotatedClips, names: ClassNames | N
         doubts=found.doubts,
         class_order=order,
     )
+
+
+def _refuse_links(listing: Listing, tree: SourceTree) -> None:
+    """Say why there is nothing where all files are links that are not followed."""
+    links = [item.source for item in listing.left_out if item.reason == LINK_OUT]
+    if links:
+        raise SettingsError(
+            f"{tree.source} holds no video but {len(links)} symbolic links that lead out of it, such as {links[0]} (a "
+            "cache of Hugging Face, DVC or git-annex looks so); manifest.follow_links: true takes what they lead to"
+        )
 
 
 def _not_understood(tree: SourceTree) -> str:

@@ -24,19 +24,28 @@ def recognise(tree: SourceTree) -> Match | None:
     if tree.is_one_file:
         found = tree.with_suffix(*TABLE_SUFFIXES)  # whatever its rows name: it was pointed at
         return Match(tuple(found), _because(tree, found)) if found else None
-    is_asked_for = tree.options.source_format == "table"
-    found = [name for name in tree.with_suffix(*TABLE_SUFFIXES) if _names_videos(tree, name, must_read=is_asked_for)]
+    found, unreadable = _tables_of(tree)
+    if not found and unreadable and tree.options.source_format == "table":
+        raise unreadable[0]
     return Match(tuple(found), _because(tree, found)) if found else None
 
 
-def _names_videos(tree: SourceTree, name: str, *, must_read: bool) -> bool:
-    """Whether a table's first rows name videos. One that cannot be read is none, unless tables were asked for."""
-    try:
-        paths = [str(row.get("path") or "") for row in islice(tree.rows(name, _columns(tree)), _FIRST)]
-    except SettingsError as error:
-        if must_read and "has no column" not in str(error):
-            raise
-        return False
+def _tables_of(tree: SourceTree) -> tuple[list[str], list[SettingsError]]:
+    """Tables that name videos, and why others could not be read."""
+    found: list[str] = []
+    unreadable: list[SettingsError] = []
+    for name in tree.with_suffix(*TABLE_SUFFIXES):
+        try:
+            if _names_videos(tree, name):
+                found.append(name)
+        except SettingsError as error:  # notes and lists of other programs are no tables
+            unreadable.append(error)
+    return found, unreadable
+
+
+def _names_videos(tree: SourceTree, name: str) -> bool:
+    """Whether a table's first rows name videos."""
+    paths = [str(row.get("path") or "") for row in islice(tree.rows(name, _columns(tree)), _FIRST)]
     finder = tree.finder(name, paths)
     for path in paths:
         try:
