@@ -75,24 +75,46 @@ def read_annotated(tree: SourceTree, names: ClassNames | None) -> Annotated | No
 
 
 def _matches(tree: SourceTree) -> list[tuple[Dialect, Match]]:
+    """Dialects that know files of the source. Of files that one knows no later one is asked.
+
+    Where the settings name a dialect, it alone counts; it is asked of what the surer ones leave, and of everything if
+    it knows none of that.
+    """
     wanted = tree.options.source_format
-    found: list[tuple[Dialect, Match]] = []
     all_names = tree.annotations
+    found = _matches_of(tree, all_names)
+    if wanted == "auto":
+        return found
+    chosen = [(dialect, match) for dialect, match in found if dialect.name == wanted]
+    tree.notes.clear()
+    tree.left_out.clear()
+    dialect = next(dialect for dialect in DIALECTS if dialect.name == wanted)
+    tree.annotations = chosen[0][1].files if chosen else all_names
+    match = dialect.recognise(tree)
+    tree.annotations = all_names
+    if match is None:
+        has = sequence_of(list(all_names)) or "no annotation file"
+        raise SettingsError(
+            f"manifest.source_format is {wanted}, but {tree.source} is not known as {dialect.title}; it holds {has}"
+        )
+    return [(dialect, match)]
+
+
+def _matches_of(tree: SourceTree, names: Sequence[str]) -> list[tuple[Dialect, Match]]:
+    is_asked_of_all = tree.options.source_format == "auto"
+    found: list[tuple[Dialect, Match]] = []
     for dialect in DIALECTS:
-        if wanted not in ("auto", dialect.name):
-            continue
         claimed = {name for _, match in found for name in (*match.files, *match.beside)}
-        tree.annotations = [name for name in all_names if name not in claimed]
-        match = dialect.recognise(tree)
+        tree.annotations = [name for name in names if name not in claimed]
+        try:
+            match = dialect.recognise(tree)
+        except SettingsError:
+            if is_asked_of_all:
+                raise
+            match = None  # another one is wanted: what keeps this one from reading does not matter
         if match is not None:
             found.append((dialect, match))
-    tree.annotations = all_names
-    if wanted != "auto" and not found:
-        has = sequence_of(list(all_names)) or "no annotation file"
-        title = next(dialect.title for dialect in DIALECTS if dialect.name == wanted)
-        raise SettingsError(
-            f"manifest.source_format is {wanted}, but {tree.source} is not known as {title}; it holds {has}"
-        )
+    tree.annotations = names
     return found
 
 
