@@ -89,7 +89,7 @@ def _matches(tree: SourceTree) -> list[tuple[Dialect, Match]]:
     tree.notes.clear()
     tree.left_out.clear()
     dialect = next(dialect for dialect in DIALECTS if dialect.name == wanted)
-    tree.annotations = chosen[0][1].files if chosen else all_names
+    tree.annotations = [*chosen[0][1].files, *chosen[0][1].beside] if chosen else all_names
     match = dialect.recognise(tree)
     tree.annotations = all_names
     if match is None:
