@@ -6,7 +6,6 @@ the sets' own read-me (ActivityNet's Crawler/Kinetics), names of files by MMActi
 and torchvision's `datasets/kinetics.py`. Lists of test clips may come without labels.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -68,14 +67,3 @@ def _times(row: Row) -> list[str]:
 
 
 KINETICS: Final = Dialect("kinetics", "Kinetics annotations", recognise, tables)
-
-_TRIMMED: Final = re.compile(r"(?P<id>.{11})_(?P<start>\d{6})_(?P<end>\d{6})")
-
-
-def is_trimmed_name(stem: str) -> bool:
-    """Return whether a file is called as a trimmed clip of Kinetics.
-
-    >>> is_trimmed_name("aB3_dE-f000_000003_000013")
-    True
-    """
-    return _TRIMMED.fullmatch(stem) is not None
