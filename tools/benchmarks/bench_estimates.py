@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from video_assets.media.sample import write_sample
 from video_assets_tests.benchmarks.watching import Watched, run_watched
 
-from video_assets.media.sample import write_sample
 from video_assets_tests.corpus import corpus_path
 
 SETTINGS: Mapping[str, Sequence[str]] = {

@@ -26,7 +26,6 @@ from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import FramingError, frame_record, read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.settings import DEFAULT_LIMITS, TableLimits
-from video_assets.storage.annotations import read_annotations
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import (
     parse_partition_key,
@@ -36,6 +35,7 @@ from video_assets.storage.paths import (
     shard_file_name,
 )
 from video_assets.storage.sidecars import LostClip, Sidecar, StoredClip, read_sidecar
+from video_assets_tests.sources.tables import read_annotations
 
 Target = Callable[[bytes], None]
 TABLE_LIMITS = TableLimits(max_rows=2000, max_bytes=1_000_000)

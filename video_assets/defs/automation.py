@@ -26,10 +26,10 @@ from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.shards.pending import chunk_shards, read_backlog
 from video_assets.run_config import as_run_config
 from video_assets.settings import ManifestSettings, PlanSettings, Settings
+from video_assets.sources.by_keywords import list_source
 from video_assets.storage.addresses import place_digest
 from video_assets.storage.locks import current_holder
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.sources import list_source
 
 
 def pinned_run_config(paths: DatasetPaths, *, only_settled: bool) -> dict[str, Any]:

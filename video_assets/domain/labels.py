@@ -3,11 +3,10 @@
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
+from video_assets.domain.splits import split_of_word
+
 LABEL_SEPARATOR = "|"
 """Separates the labels of one clip, in a table's cell and wherever they are stored as one text."""
-
-
-_NAMES_OF_SPLITS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"})
 
 
 def are_names_of_splits(labels: Sequence[str]) -> bool:
@@ -16,7 +15,7 @@ def are_names_of_splits(labels: Sequence[str]) -> bool:
     >>> are_names_of_splits(["Test", "train"]), are_names_of_splits(["test", "walk"])
     (True, False)
     """
-    return len(labels) > 1 and _NAMES_OF_SPLITS.issuperset(label.lower() for label in labels)
+    return len(labels) > 1 and all(split_of_word(label) for label in labels)
 
 
 def clean_label(text: str) -> str:

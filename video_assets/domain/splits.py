@@ -29,6 +29,22 @@ def split_named(name: str) -> Split:
     raise ValueError(f"the split is {name!r}; it must be one of {', '.join(SPLITS)}")
 
 
+_SPLIT_WORDS: Mapping[str, Split] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validate", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+}
+
+
+def split_of_word(word: str) -> Split | None:
+    """Return the split that a word of somebody's files or folders means, in any case; None if it means none.
+
+    >>> split_of_word("Validate"), split_of_word("both")
+    ('val', None)
+    """
+    return _SPLIT_WORDS.get(word.strip().lower())
+
+
 @dataclass(frozen=True, slots=True)
 class Unit:
     """Clips that go to one split together: a group, and all groups that share content with it.

@@ -17,10 +17,10 @@ from video_assets.pipeline.plan.stage import PlanReport, build_plan
 from video_assets.pipeline.plan.table import partition_keys
 from video_assets.pipeline.splits.stage import build_splits
 from video_assets.settings import ManifestSettings, PlanSettings, SplitSettings
+from video_assets.sources.found import SourceClips
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, read_quarantine, replace_stage
-from video_assets.storage.sources import SourceClips
 from video_assets_tests.invented import InventedPool, invented_clip
 
 CLIPS_PER_SHARD = 3

@@ -86,7 +86,7 @@ def test_every_clip_is_stored_or_named_with_a_reason(stages: Stages) -> None:
     assert set(index["label"]) == {clean_label(text) for text in HOSTILE}
     assert set(index["clip_id"]) == {f"{clip}/{file_name(text)}" for text in HOSTILE for clip in range(2)}
     reasons = {source: reason for source, (reason, _) in stages.quarantined().items()}
-    assert reasons == {f"gone {HOSTILE[0]}": "missing_file", f"../{HOSTILE[10]}": "outside_source"}
+    assert reasons == {f"gone {HOSTILE[0]}": "not_found", f"../{HOSTILE[10]}": "outside_source"}
 
 
 def test_no_name_on_disk_is_made_of_a_label(stages: Stages) -> None:

@@ -63,7 +63,7 @@ def touch(path: Path, seconds: int = 10) -> None:
 
 
 def test_a_first_table_of_which_no_row_can_be_used_is_refused_with_its_first_reason(stages: Stages) -> None:
-    path = stages.source / FIRST
+    path = Path("/elsewhere") / FIRST
     table = write_csv(stages.source / "labels.csv", {"path": str(path), "label": "jump"})
     with pytest.raises(BuildRefused, match=r"^1 of 1 clips \(100.0%\) cannot be used \(outside_source 1\)"):
         Stages(table, stages.paths).manifest()
@@ -523,7 +523,7 @@ def test_rows_of_a_table_that_cannot_be_used_are_lost_by_their_number(stages: St
     stages.source = table
     stages.manifest(max_failed_fraction=0.9)
     found = stages.quarantined()
-    assert found["nowhere.mp4"][0] == "missing_file"
+    assert found["nowhere.mp4"][0] == "not_found"
     assert found["nowhere.mp4"][1].startswith("row 2 of clips.csv: ")
     assert found["../outside.mp4"][0] == "outside_source"
     assert found[FIRST] == ("bad_row", "row 4 of clips.csv: the label is empty")

@@ -19,7 +19,7 @@ try:
     objects._OPTIONS["gs"]["token"] = "anon"  # the emulator asks for no credentials
     from video_assets.storage.addresses import open_address
     from video_assets.storage.files import AtomicFile, read_part, write_if_changed
-    from video_assets.storage.listing import list_videos
+    from video_assets.sources.listing import list_videos
     from video_assets.storage.locks import current_holder, hold_lock
     root = open_address("gs://bucket/root")
     video = root / "run" / "a.mp4"

@@ -15,11 +15,11 @@ from video_assets.media.decode.clips import decode_clip
 from video_assets.media.probe import probe_video
 from video_assets.pipeline.manifest.probing import ProbeJob, probe_file
 from video_assets.settings import DEFAULT_LIMITS
+from video_assets.sources.listing import list_videos
 from video_assets.storage import object_requests as object_listing
 from video_assets.storage import objects
 from video_assets.storage.addresses import stat_file
 from video_assets.storage.files import read_lines, read_part
-from video_assets.storage.listing import list_videos
 from video_assets.storage.remote_files import WHOLE_BYTES, content_identity, locate_video
 from video_assets_tests.pipeline.videos import write_video
 from video_assets_tests.stores.conftest import Bucket

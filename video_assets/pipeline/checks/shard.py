@@ -28,12 +28,12 @@ from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.plan.table import ReadPlan
 from video_assets.reader.parsing import ReadingError, decode_frames, read_records
 from video_assets.settings import Limits
+from video_assets.sources.opening import source_directory
 from video_assets.storage.addresses import is_remote, open_address
 from video_assets.storage.files import file_sha256
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.remote_files import local_copy
 from video_assets.storage.sidecars import Sidecar, read_sidecar
-from video_assets.storage.sources import source_directory
 
 if TYPE_CHECKING:
     from video_assets.pipeline.checks.comparison import ComparisonResult, SourceComparison

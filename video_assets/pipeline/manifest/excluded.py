@@ -9,8 +9,8 @@ import pandas as pd
 
 from video_assets.domain.clips import DECODER_REASONS, REMEMBERED_REASONS, Loss, LostSource
 from video_assets.domain.errors import BuildRefused
+from video_assets.sources.found import SourceClips
 from video_assets.storage.schemas import QUARANTINE
-from video_assets.storage.sources import SourceClips
 from video_assets.storage.tables import read_noted_table
 
 _WHOLE = {"start_seconds": -1.0, "end_seconds": -1.0}

@@ -28,12 +28,14 @@ from video_assets.pipeline.manifest.new_files import settled_files
 from video_assets.pipeline.noted_settings import settings_note
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.settings import Limits, ManifestSettings
+from video_assets.sources.by_keywords import read_source
+from video_assets.sources.found import SourceClips
+from video_assets.sources.listing import NOT_LISTED, NOT_SEEN
+from video_assets.sources.opening import is_table
 from video_assets.storage.files import remove_temporaries, write_if_changed
-from video_assets.storage.listing import NOT_LISTED, NOT_SEEN
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
 from video_assets.storage.schemas import FACTS_FIELDS, LEFT_OUT, MANIFEST
-from video_assets.storage.sources import SourceClips, is_table, read_source
 from video_assets.storage.tables import read_noted_table, rows_digest, write_table
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from video_assets.pipeline.plan.table import planned_clips
 from video_assets.pipeline.shards.encode import ClipJob, decode_job, encode_decoded, unchanged_video
 from video_assets.pipeline.shards.stage import known_timelines
 from video_assets.settings import Limits
+from video_assets.sources.opening import source_directory
 from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import MANIFEST
-from video_assets.storage.sources import source_directory
 from video_assets.storage.tables import read_table
 
 MAX_CLIPS = 64

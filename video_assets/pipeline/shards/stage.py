@@ -22,12 +22,12 @@ from video_assets.pipeline.shards.pending import is_current
 from video_assets.records.framing import FramingError, read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.settings import Limits
+from video_assets.sources.opening import source_directory
 from video_assets.storage.addresses import open_address
 from video_assets.storage.files import AtomicFile, remove_temporaries
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.schemas import MANIFEST
 from video_assets.storage.sidecars import LostClip, Sidecar, StoredClip, read_sidecar
-from video_assets.storage.sources import source_directory
 from video_assets.storage.tables import read_table
 
 if TYPE_CHECKING:

@@ -14,11 +14,12 @@ from typing import cast
 
 from video_assets.domain.checks import Finding, ok, problem, warning
 from video_assets.domain.errors import SettingsError, StorageFailed
+from video_assets.sources.by_keywords import read_source
+from video_assets.sources.opening import is_table
 from video_assets.storage.failures import failure_sentence
 from video_assets.storage.files import read_part
 from video_assets.storage.object_requests import WrittenMeanwhile, list_objects, publish_object
 from video_assets.storage.objects import ObjectPath
-from video_assets.storage.sources import is_table, read_source
 
 MIN_FREE_BYTES, GOOD_FREE_BYTES = 500e6, 5e9
 _MAX_SKEW_SECONDS = 2.0

@@ -23,11 +23,11 @@ from video_assets.pipeline.upkeep.integrity import (
 )
 from video_assets.pipeline.write_locks import building
 from video_assets.settings import DatasetSettings
+from video_assets.sources.opening import source_directory
 from video_assets.storage.addresses import open_address
 from video_assets.storage.files import remove_tree, write_bytes
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 from video_assets.storage.remote_files import has_content
-from video_assets.storage.sources import source_directory
 
 Reasons = dict[Path, str]
 """Files that could not be repaired, each with what to do."""

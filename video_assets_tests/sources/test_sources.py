@@ -6,8 +6,10 @@ import pytest
 
 from video_assets.domain.errors import SettingsError
 from video_assets.settings import UCF101_GROUP_PATTERN
-from video_assets.storage.sources import SourceClips, is_table, read_source, source_directory
-from video_assets_tests.storage.test_listing import put
+from video_assets.sources.by_keywords import read_source
+from video_assets.sources.found import SourceClips
+from video_assets.sources.opening import is_table, source_directory
+from video_assets_tests.sources.test_listing import put
 
 
 def clips(found: SourceClips) -> dict[str, str]:
@@ -78,7 +80,10 @@ def test_ucf101_names_give_groups(tmp_path: Path) -> None:
 
 
 def test_an_empty_source_asks_for_nothing(tmp_path: Path) -> None:
-    assert read_source(tmp_path) == SourceClips(tmp_path, [])
+    found = read_source(tmp_path)
+    assert (found.directory, found.clips, found.lost, found.left_out) == (tmp_path, [], [], [])
+    assert found.reading is not None
+    assert found.reading.sentence == "Read as: a folder per class, 0 classes"
 
 
 def test_a_table_asks_for_its_rows_in_the_order_of_their_names(tmp_path: Path) -> None:
@@ -92,7 +97,7 @@ def test_a_table_asks_for_its_rows_in_the_order_of_their_names(tmp_path: Path) -
 
 def test_a_file_that_is_no_table_is_an_error(tmp_path: Path) -> None:
     put(tmp_path, "clips.xlsx")
-    message = rf"^the source {tmp_path}/clips\.xlsx is a file, but none of \.csv, \.parquet, \.jsonl$"
+    message = rf"^the source {tmp_path}/clips\.xlsx is a file, but none of \.csv, \.tsv, \.txt, "
     with pytest.raises(SettingsError, match=message):
         read_source(tmp_path / "clips.xlsx")
 

@@ -1,48 +1,47 @@
-"""List a folder of videos: what is there, and what is left out by rule."""
+"""List a folder: the videos and annotation files that are there, and what is left out by rule."""
 
 import errno
 import fnmatch
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from video_assets.domain.clips import LeftOut, ListedFile, Loss, LostSource
 from video_assets.domain.errors import SettingsError, StorageFailed
+from video_assets.sources.suffixes import ANNOTATION_SUFFIXES, VIDEO_SUFFIXES, suffix_of
 from video_assets.storage.addresses import is_remote
 from video_assets.storage.failures import TOO_MANY_FILES, failure_sentence
-
-# fmt: off
-VIDEO_SUFFIXES = frozenset((
-    ".3g2", ".3gp", ".264", ".265", ".asf", ".av1", ".avi", ".cine", ".divx", ".dv", ".f4v", ".flv", ".gif",
-    ".h264", ".h265", ".hevc", ".ivf", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv",
-    ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".obu", ".ogm", ".ogv", ".qt",
-    ".rm", ".rmvb", ".ts", ".vob", ".webm", ".webp", ".wmv", ".y4m",
-))
-# fmt: on
-"""Names that are taken for videos, whatever the case of their letters."""
-
 
 NOT_LISTED = "the folder cannot be listed"
 NOT_SEEN = "it cannot be looked at"
 _TO_NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
+LINK_OUT = "a symbolic link out of the source"
+
+
 @dataclass(slots=True)
 class Listing:
-    """Files of a source in the order of their paths, what was left out, and names that cannot be stored."""
+    """What is in a folder, each in the order of its paths.
 
-    files: list[ListedFile] = field(default_factory=list)
-    left_out: list[LeftOut] = field(default_factory=list)
-    lost: list[LostSource] = field(default_factory=list)
+    `files` are the videos. `annotations` may tell of them, by their names; they are `left_out` as well. `lost` are
+    videos whose names cannot be stored.
+    """
+
+    files: list[ListedFile] = field(default_factory=list[ListedFile])
+    annotations: list[ListedFile] = field(default_factory=list[ListedFile])
+    left_out: list[LeftOut] = field(default_factory=list[LeftOut])
+    lost: list[LostSource] = field(default_factory=list[LostSource])
+    num_followed_links: int = 0
 
 
-def list_videos(source: Path, include: Sequence[str] = ()) -> Listing:
+def list_videos(source: Path, include: Sequence[str] = (), *, follow_links: bool = False) -> Listing:
     """All videos below a folder, at any depth.
 
     Left out, by name: hidden files and folders, files whose suffix is none of a video's, files that match
-    none of the `include` patterns (if any), and symbolic links that lead out of the source, in a circle, or
-    nowhere.
+    none of the `include` patterns (if any), and symbolic links in a circle, or to nothing. Links that lead out of the
+    source are left out too, unless they are to be followed.
 
     Raises:
         SettingsError: if the source is no folder or cannot be read. An unreadable source is not an empty one.
@@ -53,16 +52,36 @@ def list_videos(source: Path, include: Sequence[str] = ()) -> Listing:
     if not source.is_dir():
         raise SettingsError(f"the source {source} is not a folder; name a folder of videos or an annotation table")
     listing = Listing()
-    real_source = source.resolve()
-    for entry, relative in _walk(source, real_source, listing):
-        _take(entry, relative, real_source, include, listing)
-    listing.files.sort(key=lambda file: file.path)
-    listing.left_out.sort(key=lambda item: item.source)
+    rules = _Rules(str(source.resolve()), include, follow_links=follow_links)
+    for entry, relative in _walk(source, rules, listing):
+        _take(entry, relative, rules, listing)
+    _sort(listing)
     return listing
 
 
-def _walk(source: Path, real_source: Path, listing: Listing) -> Iterator[tuple[os.DirEntry[str], str]]:
-    pending: list[tuple[str, str, frozenset[str]]] = [(str(source), "", frozenset({str(real_source)}))]
+def _sort(listing: Listing) -> None:
+    listing.files.sort(key=lambda file: file.path)
+    listing.annotations.sort(key=lambda file: file.path)
+    listing.left_out.sort(key=lambda item: item.source)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    real_source: str
+    include: Sequence[str]
+    follow_links: bool
+
+    def allows(self, real: str) -> bool:
+        """Whether what a link leads to may be taken."""
+        return self.follow_links or self.is_within(real)
+
+    def is_within(self, real: str) -> bool:
+        """Whether a real path lies in the source."""
+        return Path(real).is_relative_to(self.real_source)
+
+
+def _walk(source: Path, rules: _Rules, listing: Listing) -> Iterator[tuple[os.DirEntry[str], str]]:
+    pending: list[tuple[str, str, frozenset[str]]] = [(str(source), "", frozenset({rules.real_source}))]
     while pending:
         directory, prefix, ancestors = pending.pop()
         try:
@@ -81,7 +100,7 @@ def _walk(source: Path, real_source: Path, listing: Listing) -> Iterator[tuple[o
                 listing.left_out.append(LeftOut(printable(relative), "hidden"))
             elif not _is_folder(entry):
                 yield entry, relative
-            elif (real := _real_folder(entry, relative, real_source, ancestors, listing)) is not None:
+            elif (real := _real_folder(entry, relative, rules, ancestors, listing)) is not None:
                 pending.append((entry.path, f"{relative}/", ancestors | {real}))
 
 
@@ -93,25 +112,27 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _real_folder(
-    entry: os.DirEntry[str], relative: str, real_source: Path, ancestors: frozenset[str], listing: Listing
+    entry: os.DirEntry[str], relative: str, rules: _Rules, ancestors: frozenset[str], listing: Listing
 ) -> str | None:
     """Where a folder really is, or None if a link makes it lead out of the source or in a circle."""
-    if not entry.is_symlink():
-        return os.path.realpath(entry.path)
     real = os.path.realpath(entry.path)
-    if not Path(real).is_relative_to(real_source):
-        listing.left_out.append(LeftOut(printable(relative), "a symbolic link out of the source"))
+    if not entry.is_symlink():
+        return real
+    if not rules.allows(real):
+        listing.left_out.append(LeftOut(printable(relative), LINK_OUT))
         return None
     if real in ancestors:
         listing.left_out.append(LeftOut(printable(relative), "a symbolic link to a folder that holds it"))
         return None
+    listing.num_followed_links += not rules.is_within(real)
     return real
 
 
-def _take(entry: os.DirEntry[str], relative: str, real_source: Path, include: Sequence[str], listing: Listing) -> None:
+def _take(entry: os.DirEntry[str], relative: str, rules: _Rules, listing: Listing) -> None:
     name = printable(relative)
-    if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(real_source):
-        listing.left_out.append(LeftOut(name, "a symbolic link out of the source"))
+    is_out = entry.is_symlink() and not rules.is_within(os.path.realpath(entry.path))
+    if is_out and not rules.follow_links:
+        listing.left_out.append(LeftOut(name, LINK_OUT))
         return
     try:
         status = entry.stat()
@@ -122,18 +143,23 @@ def _take(entry: os.DirEntry[str], relative: str, real_source: Path, include: Se
         return
     if not is_file:
         listing.left_out.append(LeftOut(name, "not a file"))
-    elif refusal := _refusal(relative, include):
+        return
+    suffix = suffix_of(relative)
+    if name == relative and suffix in ANNOTATION_SUFFIXES:
+        listing.annotations.append(ListedFile(relative, status.st_size, status.st_mtime_ns))
+    if refusal := _refusal(relative, suffix, rules.include):
         listing.left_out.append(LeftOut(name, refusal))
     elif name != relative:
         detail = "the file's name is not valid UTF-8; rename it to use it"
         listing.lost.append(LostSource(name, Loss("bad_name", detail)))
     else:
+        listing.num_followed_links += is_out
         listing.files.append(ListedFile(relative, status.st_size, status.st_mtime_ns))
 
 
-def _refusal(relative: str, include: Sequence[str]) -> str:
+def _refusal(relative: str, suffix: str, include: Sequence[str]) -> str:
     """Why a file is not taken, by its name; empty if it is."""
-    if PurePosixPath(relative).suffix.lower() not in VIDEO_SUFFIXES:
+    if suffix not in VIDEO_SUFFIXES:
         return "not a video by its name"
     if include and not any(fnmatch.fnmatchcase(relative, pattern) for pattern in include):
         return "matches none of manifest.include"
@@ -156,15 +182,18 @@ def _list_store(source: Path, include: Sequence[str]) -> Listing:
         elif any(not part.strip(".") for part in parts):
             detail = "an object's name with an empty part, or one of dots alone, is no path; rename it to use it"
             listing.lost.append(LostSource(file.path, Loss("bad_name", detail)))
-        elif refusal := _refusal(file.path, include):
-            listing.left_out.append(LeftOut(file.path, refusal))
         else:
-            listing.files.append(file)
+            suffix = suffix_of(file.path)
+            if suffix in ANNOTATION_SUFFIXES:
+                listing.annotations.append(file)
+            if refusal := _refusal(file.path, suffix, include):
+                listing.left_out.append(LeftOut(file.path, refusal))
+            else:
+                listing.files.append(file)
     if is_empty:
         raise SettingsError(f"there is nothing at {source}; name a place that holds videos, or an annotation table")
     listing.left_out += [LeftOut(name, "hidden") for name in hidden]
-    listing.files.sort(key=lambda file: file.path)
-    listing.left_out.sort(key=lambda item: item.source)
+    _sort(listing)
     return listing
 
 

@@ -1,17 +1,19 @@
-"""Rows of annotation tables (CSV, Parquet, JSONL), a few at a time and never more than is allowed.
+"""Rows of annotation tables (CSV and its kin, Parquet, JSONL), a few at a time and never more than is allowed.
 
 A table may come from anybody. A few kilobytes of Parquet can stand for a thousand million rows, or for one long text
 a million times; so rows and bytes are counted as they come, as large as they would be written out, and texts that
 repeat are kept once.
 """
 
+import codecs
 import csv
 import io
+import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final, Self, cast
+from typing import BinaryIO, Final, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,21 +21,27 @@ import pyarrow.parquet as pq
 
 from video_assets.domain.errors import SettingsError
 from video_assets.settings import TableLimits
+from video_assets.sources.columns import Columns, RefusedTable
+from video_assets.sources.suffixes import TABLE_SUFFIXES, suffix_of
 
-TABLE_SUFFIXES: Final = (".csv", ".parquet", ".jsonl")
 _LONGEST_ROW: Final = 1 << 20
 """Characters of a row of text, which quotes may let go on over several lines."""
 _BATCH_ROWS: Final = 1024
-_NAMED_COLUMNS: Final = 50
-"""In a sentence about a missing one."""
-
-_OTHER_SEPARATORS: Final = {";": "semicolons", "\t": "tabs"}
+_FIRST_ROWS: Final = 20
+"""Of a table without a header, looked at to tell its columns."""
+_SEPARATORS: Final = (",", ";", "\t", " ")
+_MARKS: Final = (
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 Row = Mapping[str, object]
 
 
-def read_rows(table: Path, required: Sequence[str], optional: Sequence[str], limits: TableLimits) -> Iterator[Row]:
-    """The rows of a table, in its order, with those of the columns that they have. Blank lines are no rows.
+def read_rows(table: Path, columns: Columns, limits: TableLimits) -> Iterator[Row]:
+    """The rows of a table, in its order, with those of the fields that they have. Blank lines are no rows.
 
     Raises:
         SettingsError: when the table cannot be read as a whole, holds more than is allowed, lacks a required column
@@ -41,25 +49,20 @@ def read_rows(table: Path, required: Sequence[str], optional: Sequence[str], lim
     """
     if not table.is_file():
         raise SettingsError(f"the annotation table {table} is not there")
-    suffix = table.suffix.lower()
-    if suffix not in _READERS:
+    suffix = suffix_of(table.name)
+    if suffix not in TABLE_SUFFIXES:
         raise SettingsError(f"{table}: {suffix or 'no suffix'} is none of {', '.join(TABLE_SUFFIXES)}")
-    reading = _Reading(limits, required, [*required, *optional])
+    reading = _Reading(limits, columns)
     try:
         with table.open("rb") as file:
-            yield from _READERS[suffix](file, reading)
-        reading.require()
-    except _Refused as refused:
+            yield from _READERS.get(suffix, _csv_rows)(file, reading)
+    except RefusedTable as refused:
         raise SettingsError(f"the annotation table {table} {refused}") from None
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise SettingsError(f"the annotation table {table} is not in UTF-8 ({error}); save it in UTF-8") from None
     except (ValueError, OSError, OverflowError, RuntimeError, pa.ArrowException) as error:
         words = " ".join(str(error).split())[:300]
         raise SettingsError(f"the annotation table {table} cannot be read: {words}") from error
-
-
-class _Refused(Exception):
-    """What is wrong with a table as a whole, as the end of "the annotation table X …"."""
 
 
 @dataclass(slots=True)
@@ -67,83 +70,64 @@ class _Reading:
     """What was read of a table so far, and what may be."""
 
     limits: TableLimits
-    required: Sequence[str]
-    wanted: Sequence[str]
-    columns: list[str] = field(default_factory=list)
+    columns: Columns
     num_rows: int = 0
     num_bytes: int = 0
+    seen: dict[str, None] = field(default_factory=dict[str, None])
 
     def count(self, num_rows: int, num_bytes: int) -> None:
         """Adds.
 
         Raises:
-            _Refused: past a limit.
+            RefusedTable: past a limit.
         """
         self.num_rows += num_rows
         self.num_bytes += num_bytes
-        self.check(self.num_rows, self.num_bytes)
+        if self.num_rows > self.limits.max_rows or self.num_bytes > self.limits.max_bytes:
+            self.check(self.num_rows, self.num_bytes)
 
     def check(self, num_rows: int, num_bytes: int) -> None:
         """Compares with the limits.
 
         Raises:
-            _Refused: past one of them.
+            RefusedTable: past one of them.
         """
         if num_rows > self.limits.max_rows:
-            raise _Refused(f"has more than {self.limits.max_rows} rows, the limit (manifest.max_table_rows)")
+            raise RefusedTable(f"has more than {self.limits.max_rows} rows, the limit (manifest.max_table_rows)")
         if num_bytes > self.limits.max_bytes:
             megabytes = f"{self.limits.max_bytes / 1e6:g} MB"
-            raise _Refused(f"holds more than {megabytes} of text, the limit (manifest.max_table_megabytes)")
-
-    def see(self, names: Sequence[str]) -> None:
-        """Remembers columns."""
-        for name in names:
-            if name not in self.columns and (name in self.wanted or len(self.columns) < _NAMED_COLUMNS):
-                self.columns.append(name)
-
-    def begin(self, names: Sequence[str]) -> list[str]:
-        """Remembers all columns of a table that has a header; gives those that are wanted.
-
-        Raises:
-            _Refused: if one is missing, or there twice.
-        """
-        self.see(names)
-        self.require()
-        twice = [name for name in self.wanted if names.count(name) > 1]
-        if twice:
-            raise _Refused(f"has the column {', '.join(twice)} twice")
-        return [name for name in self.wanted if name in self.columns]
-
-    def require(self) -> None:
-        """Compares the columns that were seen with those that must be there.
-
-        Raises:
-            _Refused: if one is missing.
-        """
-        missing = [name for name in self.required if name not in self.columns]
-        if missing:
-            has = ", ".join(name[:60] for name in self.columns) or "none"
-            raise _Refused(
-                f"has no column {' and no '.join(missing)}; it has {has}{_separated_otherwise(self.columns)}"
-            )
-
-
-def _separated_otherwise(columns: Sequence[str]) -> str:
-    """What to do where a header is one column only because its names are not separated by commas."""
-    found = [name for separator, name in _OTHER_SEPARATORS.items() if len(columns) == 1 and separator in columns[0]]
-    return f". Its columns are separated by {found[0]}; save it with commas, in UTF-8" if found else ""
+            raise RefusedTable(f"holds more than {megabytes} of text, the limit (manifest.max_table_megabytes)")
 
 
 # --- text -------------------------------------------------------------------------------------------------------------
+
+
+def encoding_of(first: bytes) -> str:
+    """Return the encoding that the first bytes of a text tell: UTF-8 unless a mark, or every second zero, says other.
+
+    >>> encoding_of("path".encode("utf-16")), encoding_of(b"path")
+    ('utf-16', 'utf-8-sig')
+    """
+    for mark, encoding in _MARKS:
+        if first.startswith(mark):
+            return encoding
+    if len(first) >= 4 and first[0] and first[2] and not first[1] and not first[3]:
+        return "utf-16-le"
+    if len(first) >= 4 and first[1] and first[3] and not first[0] and not first[2]:
+        return "utf-16-be"
+    return "utf-8-sig"
 
 
 class _Lines(Iterator[str]):
     """Lines of a text file with their ends."""
 
     def __init__(self, file: BinaryIO, reading: _Reading, newline: str) -> None:
-        self._text = io.TextIOWrapper(file, encoding="utf-8-sig", newline=newline)
+        encoding = encoding_of(file.read(4))
+        file.seek(0)
+        self._text = io.TextIOWrapper(file, encoding=encoding, newline=newline)
         self._reading = reading
         self._characters_of_row = 0
+        self._again = ""
         self.number = 0
 
     def __enter__(self) -> Self:
@@ -156,8 +140,13 @@ class _Lines(Iterator[str]):
         """What is read from now on is another row."""
         self._characters_of_row = 0
 
+    def peek(self) -> str:
+        """Return the next line, which is still to come."""
+        self._again = self._again or self._text.readline(_LONGEST_ROW)
+        return self._again
+
     def __next__(self) -> str:
-        line = self._text.readline(_LONGEST_ROW)
+        line, self._again = self._again or self._text.readline(_LONGEST_ROW), ""
         if not line:
             raise StopIteration
         self.number += 1
@@ -169,23 +158,55 @@ class _Lines(Iterator[str]):
 
 
 def _csv_rows(file: BinaryIO, reading: _Reading) -> Iterator[Row]:
-    """Every value as text: a class may be called NA, nan or 007."""
+    """Every value as text: a class may be called NA or 007."""
     with _Lines(file, reading, newline="") as lines:
-        rows = _split_rows(lines)
-        header = [name.strip() for name in next(rows, ())]
-        if not header:
+        rows = _split_rows(lines, _separator(lines.peek(), reading.columns))
+        first = next(rows, None)
+        if first is None:
             raise ValueError("it is empty; its first line names the columns")
-        places = {name: header.index(name) for name in reading.begin(header)}
+        places, rows = _begin_rows(first, rows, reading.columns)
+        width = len(first)
         for row in rows:
-            if len(row) > len(header):
-                raise ValueError(f"line {lines.number}: {len(row)} values, where the first line names {len(header)}")
+            if len(row) > width:
+                raise ValueError(f"line {lines.number}: {len(row)} values, where the first line names {width}")
             reading.count(1, 0)
             yield {name: row[place] for name, place in places.items() if place < len(row)}
 
 
-def _split_rows(lines: _Lines) -> Iterator[list[str]]:
+def _begin_rows(
+    first: list[str], rows: Iterator[list[str]], columns: Columns
+) -> tuple[dict[str, int], Iterator[list[str]]]:
+    """Where the fields are, and the rows that follow: with the first one, if it is no header."""
+    header = [name.strip() for name in first]
+    if columns.is_header(header):
+        return columns.of_header(header), rows
+    known = [first, *itertools.islice(rows, _FIRST_ROWS - 1)]
+    places = columns.of_values(known)
+    return places or columns.of_header(header), itertools.chain(known, rows)
+
+
+def _separator(line: str, columns: Columns) -> str:
+    """What separates the values of a table, told by its first line: what gives names that are known, or a video."""
+    split = {separator: _split_line(line, separator) for separator in _SEPARATORS if separator in line}
+    for separator, values in split.items():
+        if columns.is_header(values):
+            return separator
+    for separator, values in split.items():
+        if len(values) > 1 and columns.of_values_known([values]):
+            return separator
+    return next((separator for separator in _SEPARATORS if separator in split), ",")
+
+
+def _split_line(line: str, separator: str) -> list[str]:
     try:
-        for row in csv.reader(lines, strict=True):
+        return next(csv.reader([line], delimiter=separator, skipinitialspace=separator == " "), [])
+    except csv.Error:
+        return []
+
+
+def _split_rows(lines: _Lines, separator: str) -> Iterator[list[str]]:
+    try:
+        for row in csv.reader(lines, strict=True, delimiter=separator, skipinitialspace=separator == " "):
             lines.begin_row()
             if row:
                 yield row
@@ -195,34 +216,51 @@ def _split_rows(lines: _Lines) -> Iterator[list[str]]:
 
 def _json_rows(file: BinaryIO, reading: _Reading) -> Iterator[Row]:
     """One object a line. Not by pandas, which rounds times, stumbles over a byte order mark and names no line."""
+    known: dict[tuple[str, ...], dict[str, int]] = {}
     with _Lines(file, reading, newline="\n") as lines:
         for line in lines:
             lines.begin_row()
             if not line.strip():
                 continue
-            row = _json_object(line.rstrip("\n"), lines.number, reading.wanted)
+            names, values = _json_object(line.rstrip("\n"), lines.number)
             reading.count(1, 0)
-            reading.see(list(row))
-            yield {name: row[name] for name in reading.wanted if name in row}
+            places = known.get(names)
+            if places is None:
+                places = known[names] = _places_of_object(names, lines.number, reading)
+            yield {name: values[place] for name, place in places.items()}
+    if reading.num_rows:
+        reading.columns.of_header(list(reading.seen))
 
 
-def _json_object(line: str, number: int, wanted: Sequence[str]) -> dict[str, object]:
-    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        names = [name for name, _ in pairs]
-        twice = [name for name in wanted if names.count(name) > 1]
-        if twice:
-            raise ValueError(f"it says {', '.join(twice)} twice")
-        return dict(pairs)
+def _places_of_object(names: tuple[str, ...], number: int, reading: _Reading) -> dict[str, int]:
+    reading.seen.update(dict.fromkeys(names))
+    places = reading.columns.of_keys(list(dict.fromkeys(names)))
+    unique = list(dict.fromkeys(names))
+    twice = [unique[place] for place in places.values() if names.count(unique[place]) > 1]
+    if twice:
+        raise ValueError(f"line {number}: it says {', '.join(twice)} twice")
+    return {name: names.index(unique[place]) for name, place in places.items()}
 
+
+def _json_object(line: str, number: int) -> tuple[tuple[str, ...], tuple[object, ...]]:
+    """Names and values of one object, in its order; a name may come twice."""
     try:
-        row = json.loads(line, object_pairs_hook=unique)
+        row = json.loads(line, object_pairs_hook=_Pairs)
     except RecursionError:
         raise ValueError(f"line {number}: it is nested too deeply") from None
     except ValueError as error:
         raise ValueError(f"line {number}: {error}") from error
-    if not isinstance(row, dict):
+    if not isinstance(row, _Pairs):
         raise ValueError(f"line {number} is not an object: {line:.40}")  # noqa: TRY004  (the caller's to turn)
-    return cast("dict[str, object]", row)
+    return tuple(name for name, _ in row), tuple(_plain(value) for _, value in row)
+
+
+class _Pairs(list[tuple[str, object]]):
+    """An object of JSON that was read without dropping a name that comes twice."""
+
+
+def _plain(value: object) -> object:
+    return dict(value) if isinstance(value, _Pairs) else value
 
 
 # --- Parquet ----------------------------------------------------------------------------------------------------------
@@ -236,18 +274,20 @@ def _parquet_rows(file: BinaryIO, reading: _Reading) -> Iterator[Row]:
     """
     metadata = pq.read_metadata(file)
     kinds = {column.name: column.type for column in metadata.schema.to_arrow_schema()}
-    names = reading.begin(metadata.schema.to_arrow_schema().names)
+    all_names: list[str] = metadata.schema.to_arrow_schema().names
+    places = reading.columns.of_header(all_names)
+    names = list(dict.fromkeys(all_names[place] for place in places.values()))
     for name in names:
         if not _holds_single_values(kinds[name]):
-            raise _Refused(f"has a column {name} of {kinds[name]}; it must hold texts or numbers")
+            raise RefusedTable(f"has a column {name} of {kinds[name]}; it must hold texts or numbers")
     reading.check(metadata.num_rows, 0)
     texts = [name for name in names if _is_text(kinds[name])]
     parquet = pq.ParquetFile(file, metadata=metadata, read_dictionary=texts)
     for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=names, use_threads=False):
         reading.count(batch.num_rows, 0)
-        columns = [_values(batch.column(name), reading) for name in names]
-        for values in zip(*columns, strict=True):
-            yield dict(zip(names, values, strict=True))
+        columns = {name: _values(batch.column(name), reading) for name in names}
+        for values in zip(*(columns[all_names[place]] for place in places.values()), strict=True):
+            yield dict(zip(places, values, strict=True))
 
 
 def _values(column: pa.Array, reading: _Reading) -> list[object]:
@@ -293,7 +333,8 @@ def _holds_single_values(kind: pa.DataType) -> bool:
 
 
 _READERS: Final[Mapping[str, Callable[[BinaryIO, _Reading], Iterator[Row]]]] = {
-    ".csv": _csv_rows,
     ".parquet": _parquet_rows,
     ".jsonl": _json_rows,
+    ".ndjson": _json_rows,
 }
+"""Of all other tables the values are separated by a character."""

@@ -1,0 +1,1 @@
+"""What people have, as wanted clips: folders, tables and published sets are understood, or refused by name."""

@@ -1,0 +1,1 @@
+"""One module a way of labelling videos: how it is recognised, and its rows."""

@@ -1,0 +1,83 @@
+"""Tables that people make: CSV and its kin, Parquet, JSONL; a row a clip, under usual names of columns.
+
+Which names are usual stands in `sources/columns.py`. Several tables make one source; the split is in a column, or in
+the files' names.
+"""
+
+from collections.abc import Sequence
+from itertools import chain, islice
+from typing import Final
+
+from video_assets.domain.clips import VideoLost
+from video_assets.domain.errors import SettingsError
+from video_assets.sources.annotations import RowTable
+from video_assets.sources.columns import Columns
+from video_assets.sources.dialect import Dialect, Match
+from video_assets.sources.suffixes import TABLE_SUFFIXES
+from video_assets.sources.tree import SourceTree, splits_of_names
+
+_FIRST: Final = 100
+
+
+def recognise(tree: SourceTree) -> Match | None:
+    """Return tables whose columns are a path and a label, and whose first rows name videos of the source."""
+    if tree.is_one_file:
+        found = tree.with_suffix(*TABLE_SUFFIXES)  # whatever its rows name: it was pointed at
+        return Match(tuple(found), _because(tree, found)) if found else None
+    found, unreadable = _tables_of(tree)
+    if not found and unreadable and tree.options.source_format == "table":
+        raise unreadable[0]
+    return Match(tuple(found), _because(tree, found)) if found else None
+
+
+def _tables_of(tree: SourceTree) -> tuple[list[str], list[SettingsError]]:
+    """Tables that name videos, and why others could not be read."""
+    found: list[str] = []
+    unreadable: list[SettingsError] = []
+    for name in tree.with_suffix(*TABLE_SUFFIXES):
+        try:
+            if _names_videos(tree, name):
+                found.append(name)
+        except SettingsError as error:  # notes and lists of other programs are no tables
+            unreadable.append(error)
+    return found, unreadable
+
+
+def _names_videos(tree: SourceTree, name: str) -> bool:
+    """Whether a table's first rows name videos."""
+    paths = [str(row.get("path") or "") for row in islice(tree.rows(name, _columns(tree)), _FIRST)]
+    finder = tree.finder(name, paths)
+    for path in paths:
+        try:
+            finder.find(path)
+        except VideoLost as error:
+            if error.loss.reason != "ambiguous_file":
+                continue
+        return True
+    return False
+
+
+def _columns(tree: SourceTree) -> Columns:
+    return Columns(tree.options.columns)
+
+
+def _because(tree: SourceTree, names: Sequence[str]) -> str:
+    if tree.options.columns:
+        said = ", ".join(f"{column or 'none'} as {name}" for name, column in sorted(tree.options.columns.items()))
+        return f"manifest.columns says {said}"
+    return f"{names[0]} has columns of paths and labels"
+
+
+def tables(tree: SourceTree, match: Match) -> list[RowTable]:
+    """Return the rows of each table."""
+    splits = splits_of_names(match.files)
+    found: list[RowTable] = []
+    for name in match.files:
+        rows = tree.rows(name, _columns(tree))
+        first = list(islice(rows, _FIRST))
+        finder = tree.finder(name, [str(row.get("path") or "") for row in first])
+        found.append(RowTable(name, chain(first, rows), finder.find, splits[name]))
+    return found
+
+
+TABLE: Final = Dialect("table", "table", recognise, tables)

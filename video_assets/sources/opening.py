@@ -1,0 +1,91 @@
+"""Open a source: what annotation files and what videos are there."""
+
+from pathlib import Path
+
+from video_assets.domain.errors import SettingsError
+from video_assets.sources.class_names import ClassNames, read_class_names
+from video_assets.sources.listing import Listing, list_videos
+from video_assets.sources.options import ReadingOptions
+from video_assets.sources.places import Videos
+from video_assets.sources.suffixes import ANNOTATION_SUFFIXES, suffix_of
+from video_assets.sources.tree import SourceTree
+from video_assets.storage.addresses import is_remote, open_address
+
+
+def is_table(source: Path) -> bool:
+    """Whether a source is an annotation file by its name; otherwise it is a folder."""
+    return suffix_of(source.name) in ANNOTATION_SUFFIXES and not source.is_dir()
+
+
+def source_directory(source: Path, videos: str = "") -> Path:
+    """The folder that the paths of a source's clips are relative to."""
+    folder = source.parent if is_table(source) else source
+    if not videos:
+        return folder
+    place = open_address(videos)
+    return place if is_remote(place) or place.is_absolute() else folder / place
+
+
+def open_tree(source: Path, options: ReadingOptions) -> SourceTree:
+    """Return a source as dialects see it.
+
+    Raises:
+        SettingsError: if it is not there or cannot be listed, or `manifest.videos` is no folder.
+    """
+    if is_table(source):
+        return _tree_of_table(source, options)
+    if source.is_file():
+        endings = ", ".join(ANNOTATION_SUFFIXES)
+        raise SettingsError(f"the source {source} is a file, but none of {endings}")
+    listing = list_videos(source, options.include, follow_links=options.follow_links)
+    names = sorted((file.path for file in listing.annotations), key=lambda path: (path.count("/"), path))
+    directory = source_directory(source, options.videos)
+    return SourceTree(
+        source,
+        source,
+        options,
+        names,
+        names,
+        _videos(directory, options, None if options.videos else listing),
+        listing,
+        {file.path: file for file in listing.annotations},
+    )
+
+
+def _tree_of_table(source: Path, options: ReadingOptions) -> SourceTree:
+    """A source that is one annotation file: those beside it are read for names of classes alone."""
+    if not source.is_file():
+        raise SettingsError(f"the annotation table {source} is not there")
+    folder = source.parent
+    beside = sorted(path.name for path in folder.iterdir() if suffix_of(path.name) in ANNOTATION_SUFFIXES)
+    directory = source_directory(source, options.videos)
+    return SourceTree(source, folder, options, [source.name], beside, _videos(directory, options, None))
+
+
+def _videos(directory: Path, options: ReadingOptions, known: Listing | None) -> Videos:
+    if options.videos and not directory.is_dir():
+        raise SettingsError(f"manifest.videos is {options.videos}, but {directory} is not a folder")
+
+    def list_all() -> Listing:
+        return list_videos(directory, options.include, follow_links=options.follow_links)
+
+    videos = Videos(directory, list_all, follow_links=options.follow_links, known=known)
+    if options.videos:
+        videos.listing()
+    return videos
+
+
+def class_names_of(tree: SourceTree) -> ClassNames | None:
+    """Return the classes of `manifest.class_names`; None without the setting.
+
+    Raises:
+        SettingsError: if the file is not there or cannot be understood.
+    """
+    setting = tree.options.class_names
+    if not setting:
+        return None
+    place = open_address(setting)
+    if not is_remote(place) and not place.is_absolute():
+        beside = tree.folder / place
+        place = beside if beside.is_file() or not place.is_file() else place
+    return read_class_names(place, f"manifest.class_names ({setting})")

@@ -1,0 +1,240 @@
+"""A source as dialects see it: its annotation files, their beginnings, and its videos."""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from video_assets.domain.clips import LeftOut, ListedFile, SourceWarning, VideoLost
+from video_assets.domain.errors import SettingsError
+from video_assets.domain.splits import Split
+from video_assets.sources.annotations import LOSS
+from video_assets.sources.columns import Columns, plain_name
+from video_assets.sources.folder_names import split_in_name
+from video_assets.sources.listing import Listing
+from video_assets.sources.options import ReadingOptions
+from video_assets.sources.paths import PathFinder, relative_folder
+from video_assets.sources.places import Videos, lost, one_of
+from video_assets.sources.suffixes import suffix_of
+from video_assets.sources.table_rows import Row, encoding_of, read_rows
+
+_HEAD_BYTES: Final = 1 << 16
+_DEEPEST: Final = 4
+_MOST_HEADS: Final = 500
+"""Files whose beginnings are looked at: a note beside each of a million videos is no table."""
+_SEPARATORS: Final = (",", ";", "\t")
+
+
+@dataclass(slots=True)
+class SourceTree:
+    """A source before it is read.
+
+    `folder` is what names of annotation files are relative to, `directory` what paths of videos are. `annotations`
+    are the names of files that may hold annotations, the uppermost first; `helpers` those that may stand beside a
+    file that is itself the source. Dialects add to `notes` and `left_out` what should be said.
+    """
+
+    source: Path
+    folder: Path
+    options: ReadingOptions
+    annotations: Sequence[str]
+    helpers: Sequence[str]
+    videos: Videos
+    listing: Listing | None = None
+    files: dict[str, ListedFile] = field(default_factory=dict[str, ListedFile])
+    notes: list[SourceWarning] = field(default_factory=list[SourceWarning])
+    left_out: list[LeftOut] = field(default_factory=list[LeftOut])
+    _heads: dict[str, str] = field(default_factory=dict[str, str])
+    _columns: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+
+    @property
+    def is_one_file(self) -> bool:
+        """Whether the source is an annotation file, not a folder."""
+        return self.folder != self.source
+
+    # --- files by name and beginning ---
+
+    def named(self, pattern: str) -> list[str]:
+        """Return annotation files whose names, without folders, match a pattern in any case."""
+        expression = re.compile(pattern, re.IGNORECASE)
+        return [name for name in self.annotations if expression.fullmatch(name.rpartition("/")[2])]
+
+    def helper(self, pattern: str, near: str = "") -> str | None:
+        """Return the first file beside the annotations that matches, those in the folder of `near` first."""
+        expression = re.compile(pattern, re.IGNORECASE)
+        found = [name for name in self.helpers if expression.fullmatch(name.rpartition("/")[2])]
+        beside = [name for name in found if near and relative_folder(name) == relative_folder(near)]
+        return next(iter([*beside, *found]), None)
+
+    def with_suffix(self, *suffixes: str) -> list[str]:
+        """Return annotation files of these endings whose beginnings may be looked at."""
+        found = [name for name in self.annotations if suffix_of(name) in suffixes and name.count("/") < _DEEPEST]
+        return found[:_MOST_HEADS]
+
+    def head(self, name: str) -> str:
+        """Return the beginning of a file as text; empty for what is none."""
+        if name not in self._heads:
+            try:
+                with (self.folder / name).open("rb") as file:
+                    data = file.read(_HEAD_BYTES)
+                self._heads[name] = data.decode(encoding_of(data[:4]), "replace").lstrip("\ufeff")
+            except (OSError, UnicodeError):
+                self._heads[name] = ""
+        return self._heads[name]
+
+    def columns(self, name: str) -> frozenset[str]:
+        """Return the names of a table's columns as they are compared; of a table without a header its first values."""
+        if name not in self._columns:
+            suffix = suffix_of(name)
+            if suffix == ".parquet":
+                self._columns[name] = self._parquet_columns(name)
+            elif suffix in (".jsonl", ".ndjson"):
+                self._columns[name] = frozenset(map(plain_name, _first_object(self.head(name))))
+            else:
+                self._columns[name] = frozenset(map(plain_name, _first_values(self.head(name))))
+        return self._columns[name]
+
+    def _parquet_columns(self, name: str) -> frozenset[str]:
+        try:
+            with (self.folder / name).open("rb") as file:
+                return frozenset(map(plain_name, pq.read_metadata(file).schema.to_arrow_schema().names))
+        except (OSError, ValueError, pa.ArrowException):
+            return frozenset()
+
+    def first_object(self, name: str) -> dict[str, Any]:
+        """Return the first object of a JSON list by its beginning; empty if it is none, or too long."""
+        return _first_object(self.head(name)) if self.head(name).lstrip().startswith("[") else {}
+
+    # --- contents ---
+
+    def rows(self, name: str, columns: Columns) -> Iterator[Row]:
+        """Return the rows of a table.
+
+        Raises:
+            SettingsError: as `read_rows` does.
+        """
+        return read_rows(self.folder / name, columns, self.options.table_limits)
+
+    def lines(self, name: str) -> list[str]:
+        """Return the lines of a text file without their ends and without blank ones.
+
+        Raises:
+            SettingsError: if it cannot be read, is no text or larger than a table may be.
+        """
+        return [line for line in self.text(name).splitlines() if line.strip()]
+
+    def text(self, name: str) -> str:
+        """Return a text file's content.
+
+        Raises:
+            SettingsError: if it cannot be read, is no text or larger than a table may be.
+        """
+        limit = self.options.table_limits.max_bytes
+        try:
+            with (self.folder / name).open("rb") as file:
+                data = file.read(limit + 1)
+            if len(data) > limit:
+                raise SettingsError(f"{name} is larger than {limit / 1e6:g} MB (manifest.max_table_megabytes)")
+            return data.decode(encoding_of(data[:4])).lstrip("\ufeff")
+        except UnicodeError as error:
+            raise SettingsError(f"{name} is not in UTF-8 ({error}); save it in UTF-8") from None
+        except OSError as error:
+            raise SettingsError(f"{name} cannot be read: {error.strerror}") from error
+
+    def json(self, name: str) -> Any:
+        """Return a JSON file's value.
+
+        Raises:
+            SettingsError: if it cannot be read or understood.
+        """
+        try:
+            return json.loads(self.text(name))
+        except (ValueError, RecursionError) as error:
+            raise SettingsError(f"{name} is not JSON: {error!s:.200}") from None
+
+    # --- videos of rows ---
+
+    def finder(self, name: str, first_paths: Iterable[str] = ()) -> PathFinder:
+        """Return what finds the files of one table's rows, whose first paths are these.
+
+        Where none of them is found relative to the table's folder or the source, the files are looked for anywhere
+        below: lists often name files without the folder that they were moved to.
+        """
+        bases = [""] if self.options.videos else [relative_folder(name), ""]
+        direct = PathFinder(self.videos, bases)
+        paths = list(first_paths)
+        if not paths or any(_is_found(direct.find, path) for path in paths):
+            return direct
+        return PathFinder(self.videos, bases, anywhere=True)
+
+    def exact(self, path: str, split: Split | None) -> ListedFile:  # noqa: ARG002  (as a finder is called)
+        """Return the file of a path that was found already.
+
+        Raises:
+            VideoLost: if there is none.
+        """
+        return self.videos.exact(path)
+
+    def place(self, row: dict[str, object], names: Sequence[str], split: Split | None) -> str:
+        """Put the file of the first of these names that there is into a row; return that name, or empty.
+
+        A name that no file has, or two files have, is put down as the row's loss.
+        """
+        for name in names:
+            found = self.videos.named(name)
+            if found:
+                try:
+                    row["path"] = one_of(found, name, split).path
+                except VideoLost as error:
+                    row["path"], row[LOSS] = name, error.loss
+                return name
+        shown = names[0] if names else ""
+        row["path"] = shown
+        row[LOSS] = lost("not_found", f"there is no video {' or '.join(names)}").loss
+        return ""
+
+
+def _is_found(find: Callable[[str], ListedFile], path: str) -> bool:
+    try:
+        find(path)
+    except VideoLost as error:
+        return error.loss.reason not in ("not_found", "bad_row", "outside_source")
+    return True
+
+
+def _first_values(head: str) -> list[str]:
+    line = next((line for line in head.splitlines() if line.strip()), "")
+    separator = max(_SEPARATORS, key=line.count)
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        return []
+
+
+def _first_object(head: str) -> dict[str, Any]:
+    start = head.find("{")
+    try:
+        value = json.JSONDecoder().raw_decode(head, start)[0] if start >= 0 else {}
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def splits_of_names(names: Sequence[str]) -> dict[str, Split | None]:
+    """Return the split of each file by its name. One file alone, or files of one split, are everything there is.
+
+    >>> splits_of_names(["a/train.csv", "a/val.csv"])
+    {'a/train.csv': 'train', 'a/val.csv': 'val'}
+    >>> splits_of_names(["train.csv"])
+    {'train.csv': None}
+    """
+    found: dict[str, Split | None] = {name: split_in_name(name) for name in names}
+    if len({split for split in found.values() if split}) < 2:
+        found = dict.fromkeys(names)
+    return found
