@@ -180,7 +180,7 @@ class DatasetPaths:
         return DatasetPaths(self.directory / ".repair", self.name)
 
     def check_record(self, version: str, target: str) -> Path:
-        """Return where the last outcomes of the checks of a shard (its partition key), or of the "dataset", are kept."""
+        """Return where the last outcomes of the checks of a shard (its partition key), or of the "dataset", are."""
         return self.directory / ".checks" / version / f"{target}.json"
 
     @property
@@ -230,7 +230,7 @@ class VersionPaths:
         return self._shards_by_suffix(".json")
 
     def retired_marker(self, split: Split, shard_index: int) -> Path:
-        """Return the file that replaces the sidecar of a shard that left the dataset, as long as the shard's file exists."""
+        """Return the file that replaces the sidecar of a shard that left the dataset, as long as the shard exists."""
         return self.directory / "shards" / f"{partition_key(split, shard_index)}.retired"
 
     def retired_markers(self) -> list[tuple[Split, int]]:
