@@ -1,4 +1,4 @@
-"""How far a stage has come, for whoever shows it."""
+"""How far a stage has come, as told to a log or a terminal."""
 
 import time
 from collections.abc import Callable

@@ -29,15 +29,15 @@ class Terminal(Protocol):
     """The methods of a stream that are used here."""
 
     def write(self, text: str, /) -> object:
-        """As in any text stream."""
+        """Write text."""
         ...
 
     def flush(self) -> None:
-        """As in any text stream."""
+        """Write what is buffered."""
         ...
 
     def isatty(self) -> bool:
-        """As in any text stream."""
+        """Return whether a person looks at it."""
         ...
 
 

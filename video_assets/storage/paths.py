@@ -145,7 +145,7 @@ class DatasetPaths:
         return self.directory / "labels.txt"
 
     def split(self, split: Split) -> Path:
-        """The clips of one split."""
+        """Return the table of one split's clips."""
         return self.directory / "splits" / f"{split}.parquet"
 
     @property
@@ -180,7 +180,7 @@ class DatasetPaths:
         return DatasetPaths(self.directory / ".repair", self.name)
 
     def check_record(self, version: str, target: str) -> Path:
-        """The last outcomes of the checks of a shard (its partition key), or of the dataset ("dataset")."""
+        """Return where the last outcomes of the checks of a shard (its partition key), or of the "dataset", are."""
         return self.directory / ".checks" / version / f"{target}.json"
 
     @property
@@ -214,15 +214,15 @@ class VersionPaths:
     version: str
 
     def shard(self, split: Split, shard_index: int) -> Path:
-        """A shard's TFRecord file."""
+        """Return a shard's TFRecord file."""
         return self.directory / shard_file_name(self.name, split, shard_index)
 
     def text_index(self, split: Split, shard_index: int) -> Path:
-        """The place of each record of a shard, as text: one line of offset and size per record."""
+        """Return the text file that gives a shard's records as lines of offset and size."""
         return self.directory / f"{self.name}-{partition_key(split, shard_index)}.idx"
 
     def sidecar(self, split: Split, shard_index: int) -> Path:
-        """What is known about a shard."""
+        """Return the file with what is known about a shard."""
         return self.directory / "shards" / f"{partition_key(split, shard_index)}.json"
 
     def sidecars(self) -> list[tuple[Split, int]]:
@@ -230,7 +230,7 @@ class VersionPaths:
         return self._shards_by_suffix(".json")
 
     def retired_marker(self, split: Split, shard_index: int) -> Path:
-        """Replaces the sidecar of a shard that left the dataset, as long as its file exists."""
+        """Return the file that replaces the sidecar of a shard that left the dataset, as long as the shard exists."""
         return self.directory / "shards" / f"{partition_key(split, shard_index)}.retired"
 
     def retired_markers(self) -> list[tuple[Split, int]]:

@@ -58,7 +58,7 @@ def described(**changes: Any) -> Callable[[dict[str, Any]], None]:
         (lambda values: values["splits"][0].update(shardLengths=["4", "x"]), "invalid literal for int() with base 10"),
         (lambda values: values.update(configDescription="{"), "Invalid JSON"),
         (described(encoding={"resolution": "224"}), "resolution: Input should be a valid integer"),
-        (described(encoding={"resolution": 224, "smell": 1}), "smell: Unexpected keyword argument"),
+        (described(encoding={"resolution": 224, "smell": 1}), "smell: Extra inputs are not permitted"),
         (described(encoding=None), "encoding: Input should be an object"),
     ],
 )
