@@ -1,6 +1,6 @@
 """Compare what `video-assets plan` forecasts with the build that follows: bytes, seconds, seconds of a core.
 
-    python -m video_assets_tests.benchmarks.bench_estimates [SOURCE …] [--json PATH]
+    python -m tools.benchmarks.bench_estimates [SOURCE …] [--json PATH]
 
 Without a source: the project's own sample, and the corpus's labelled clips where there is a corpus. Each forecast is
 made just before its build, by the real commands, at three settings. While a machine does other work, seconds by the
@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from video_assets.media.sample import write_sample
-from video_assets_tests.benchmarks.watching import Watched, run_watched
-
+from tools.benchmarks.watching import Watched, run_watched
+from video_assets.media.sample_dataset import write_sample
 from video_assets_tests.corpus import corpus_path
 
 SETTINGS: Mapping[str, Sequence[str]] = {

@@ -29,7 +29,7 @@ def page(browser: "Page") -> "Page":
 @pytest.fixture(scope="package")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """96 clips of six classes."""
-    from video_assets.media.sample import write_sample
+    from video_assets.media.sample_dataset import write_sample
 
     folder = tmp_path_factory.mktemp("sample") / "videos"
     write_sample(folder)

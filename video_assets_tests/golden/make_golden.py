@@ -31,8 +31,8 @@ from video_assets_tests.golden.archives import (
     set_times,
     shard_digests,
 )
+from video_assets_tests.media.decode.test_audio import write as write_sounding
 from video_assets_tests.media.making import numbered_video
-from video_assets_tests.media.test_audio import write as write_sounding
 from video_assets_tests.pipeline.videos import clip_path, write_video
 
 _SMALL = ("plan.clips_per_shard=4",)
