@@ -1,8 +1,6 @@
 """The command line. Only what a command needs is imported, so that `--help` is there at once."""
 
 import argparse
-import atexit
-import gc
 import json
 import os
 import signal
@@ -43,15 +41,12 @@ _NOTHING_BUILT: Mapping[str, Any] = {
     "seconds": 0.0,
 }
 """What `build --json` promises, of one whose settings were refused before it began."""
-_COLLECT_AFTER = 20_000
-"""New objects between looks for garbage. Dagster and TensorFlow make hundreds of thousands that stay, and Python's 700
-mean looking at them over and over: a sixth of the time of their import."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; gives its exit code: 0 done and valid, 1 refused or a check failed, 2 wrong usage or settings."""
-    gc.set_threshold(_COLLECT_AFTER, 10, 10)
-    atexit.register(gc.freeze)  # Python looks through all of them once more before it ends: a second, for nothing
+    # TensorFlow's C++ parts write ten lines at their start, and only this variable keeps them quiet.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         options = parser_of(_COMMANDS).parse_args(given)

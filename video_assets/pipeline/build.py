@@ -169,18 +169,25 @@ class BuildReport:
 
 
 def build(
-    steps: Steps, source: Path, settings: Settings, report: BuildReport, listeners: Sequence[BuildListener] = ()
+    steps: Steps,
+    source: Path,
+    settings: Settings,
+    report: BuildReport,
+    listeners: Sequence[BuildListener] = (),
+    *,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> None:
     """Build or grow a dataset: every step once, under the build lock that the caller holds.
 
     `report` is filled step by step, so that it tells how far a build came that was refused. A shard that fails does not
-    stop the others; the commit then does not begin.
+    stop the others; the commit then does not begin. `meanwhile` is called once, when decoding processes are at work or
+    there is nothing to decode: what takes long and is needed later may begin then.
 
     Raises:
         SettingsError: if a setting is wrong.
         BuildRefused: if a step refuses, a shard could not be written, or a check fails.
     """
-    begin = _once(listeners)
+    begin = _once(meanwhile, *(listener.begin for listener in listeners))
     steps = replace(steps, progress=after_first(begin, steps.progress))
     report.manifest = steps.manifest(source, own_settings(steps.paths, settings.manifest))
     report.splits = steps.splits(settings.splits)
@@ -240,12 +247,12 @@ def _check_shards(checker: ShardChecker, report: BuildReport, listeners: Sequenc
                 listener.shard_checked(key, outcomes, again=again)
 
 
-def _once(listeners: Sequence[BuildListener]) -> Callable[[], None]:
-    """Return what tells all listeners to begin, the first time that it is called."""
-    waiting = list(listeners)
+def _once(*actions: Callable[[], object]) -> Callable[[], None]:
+    """Return what does all of this, the first time that it is called."""
+    waiting = list(actions)
 
     def begin() -> None:
         while waiting:
-            waiting.pop().begin()
+            waiting.pop(0)()
 
     return begin

@@ -3,7 +3,9 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import ShardEngine
 from video_assets.pipeline.write_locks import building
+from video_assets.reader.parsing import load_tensorflow
 from video_assets.report.escape import shown
 from video_assets.settings import Settings
 from video_assets.storage.failures import failure_sentence
@@ -110,11 +113,17 @@ def run_build(
     begun = time.monotonic()
     result = BuildResult(paths=paths, source=str(source.absolute()))
     try:
-        with building(paths, "video-assets build") as killed, SharedPools(num_workers) as pools:
+        with (
+            building(paths, "video-assets build") as killed,
+            SharedPools(num_workers) as pools,
+            ThreadPoolExecutor(1, "tensorflow") as importing,
+        ):
             result.interrupted = str(killed or "")
             steps = Steps(paths=paths, pools_for=pools, progress=progress, engine=engine, within_build=True)
             try:
-                build(steps, source, settings, result.report, listeners)
+                # The checks need TensorFlow, whose import takes seconds of one core.
+                meanwhile = partial(importing.submit, load_tensorflow)
+                build(steps, source, settings, result.report, listeners, meanwhile=meanwhile)
             except (VideoAssetsError, OSError) as error:
                 result.refuse(error)
             for listener in listeners:
