@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from video_assets.arguments import WrongUsage, parser_of, without_secrets
 from video_assets.domain.errors import (
@@ -45,8 +45,6 @@ _NOTHING_BUILT: Mapping[str, Any] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; gives its exit code: 0 done and valid, 1 refused or a check failed, 2 wrong usage or settings."""
-    # TensorFlow's C++ parts write ten lines at their start, and only this variable keeps them quiet.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         options = parser_of(_COMMANDS).parse_args(given)
@@ -162,11 +160,16 @@ def _build(options: argparse.Namespace) -> int:
             settings,
             num_workers=options.workers,
             engine=_environment(options).shard_engine(),
-            progress=TerminalProgress(sys.stderr),
+            progress=TerminalProgress(reporting.enter_context(_progress_stream())),
             listeners=listeners,
         )
     values = result.as_dict()
     return _end(options, values, build_screen(values), values["refused"] or _failed_checks(values["checks"]))
+
+
+def _progress_stream() -> TextIO:
+    """Return standard error under a descriptor of its own: descriptor 2 is silent while TensorFlow starts."""
+    return os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
 
 
 def _report_thread(paths: "DatasetPaths") -> "ReportThread":

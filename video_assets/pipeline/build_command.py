@@ -20,7 +20,7 @@ from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import ShardEngine
 from video_assets.pipeline.write_locks import building
-from video_assets.reader.parsing import load_tensorflow
+from video_assets.reader.parsing import load_tensorflow_quietly
 from video_assets.report.escape import shown
 from video_assets.settings import Settings
 from video_assets.storage.failures import failure_sentence
@@ -122,7 +122,7 @@ def run_build(
             steps = Steps(paths=paths, pools_for=pools, progress=progress, engine=engine, within_build=True)
             try:
                 # The checks need TensorFlow, whose import takes seconds of one core.
-                meanwhile = partial(importing.submit, load_tensorflow)
+                meanwhile = partial(importing.submit, load_tensorflow_quietly)
                 build(steps, source, settings, result.report, listeners, meanwhile=meanwhile)
             except (VideoAssetsError, OSError) as error:
                 result.refuse(error)

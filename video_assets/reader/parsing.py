@@ -3,6 +3,7 @@
 TensorFlow is imported by the first call, not with this module: orchestration imports the checks but never runs them.
 """
 
+import os
 import re
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -84,6 +85,24 @@ def load_tensorflow() -> ModuleType:
     """
     import tensorflow as tf
 
+    return tf
+
+
+def load_tensorflow_quietly() -> ModuleType:
+    """Import TensorFlow for a command, without the lines that it writes to standard error at its start.
+
+    They come from C++ before its log is set up, so no setting of TensorFlow holds them back. Meanwhile nothing else may
+    write to descriptor 2; a command that shows its progress keeps a duplicate of it.
+    """
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        tf = load_tensorflow()
+        tf.constant(0)  # looks for devices, and says so
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
     return tf
 
 

@@ -22,6 +22,7 @@ from video_assets.pipeline.upkeep.integrity import (
     table_copies,
 )
 from video_assets.pipeline.write_locks import building
+from video_assets.reader.parsing import load_tensorflow_quietly
 from video_assets.settings import DatasetSettings
 from video_assets.sources.opening import source_directory
 from video_assets.storage.addresses import open_address
@@ -228,6 +229,7 @@ def run_repair(paths: DatasetPaths, source: Path | None, *, num_workers: int = 0
     begun = time.monotonic()
 
     with building(paths, "video-assets repair"), SharedPools(num_workers) as pools:
+        load_tensorflow_quietly()
         report = repair_dataset(Steps(paths=paths, pools_for=pools, within_build=True), source)
     return {
         "directory": str(paths.directory),

@@ -10,6 +10,7 @@ from video_assets.pipeline.dataset_state import committed_counts
 from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.upkeep.integrity import find_damage, integrity_outcomes
+from video_assets.reader.parsing import load_tensorflow_quietly
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantined
 
@@ -23,6 +24,7 @@ def verify_dataset(paths: DatasetPaths, *, all_records: bool) -> dict[str, Any]:
     """
     paths.refuse_missing()
     begun = time.monotonic()
+    load_tensorflow_quietly()
     damage = find_damage(paths)
     outcomes = integrity_outcomes(damage, paths)
     version, splits = "", dict[str, dict[str, int]]()
