@@ -34,7 +34,7 @@ from video_assets.pipeline.shards.stage import ShardEngine, ShardReport, build_s
 from video_assets.pipeline.splits.stage import SplitReport, build_splits
 from video_assets.pipeline.write_locks import writing_shards, writing_tables
 from video_assets.settings import DatasetSettings, Limits, ManifestSettings, PlanSettings, Settings, SplitSettings
-from video_assets.storage.files import file_sha256
+from video_assets.storage.files import file_sha256, remove_temporaries
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 
 PoolsFor = Callable[[Limits], PoolMaker]
@@ -88,6 +88,7 @@ class Steps:
     def checker(self, plan: ReadPlan) -> "ShardChecker":
         """Return what checks the shards of this plan."""
         limits = manifest_settings(self.paths).limits
+        remove_temporaries(self.paths.check_record(plan.pinned.version, "").parent)
         return ShardChecker(self.paths, plan, limits, self.pools_for(limits))
 
     def commit(self, settings: DatasetSettings, checker: "ShardChecker | None" = None) -> CommitReport:

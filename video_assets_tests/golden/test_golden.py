@@ -87,13 +87,18 @@ def failed_checks(done: Done) -> list[tuple[str, str]]:
     ]
 
 
+WORDS_FOR_PEOPLE = ("README.md", "card.html", "checksums.json")
+"""The card is written in the words of the version that commits, and the checksums tell its bytes."""
+
+
 def files_of(root: Path) -> dict[str, bytes]:
-    """Every file of the committed dataset. Retired shards are left out: their time was over long ago."""
+    """Every file of the committed dataset that programs read. Retired shards are left out: their time is over."""
     directory, live = root / NAME, live_shards(root)
     return {
         str(path.relative_to(directory)): path.read_bytes()
         for path in directory.rglob("*")
         if path.is_file()
+        and path.name not in WORDS_FOR_PEOPLE
         and not path.relative_to(directory).parts[0].startswith(".")
         and (path.name in live or path.suffix not in (".tfrecord", ".retired"))
     }

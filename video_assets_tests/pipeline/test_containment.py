@@ -6,7 +6,6 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,10 +14,11 @@ import pytest
 
 from video_assets.domain.clips import LOSS_REASONS
 from video_assets.media.workers.pool import DecodingPool
+from video_assets.pipeline.manifest.stage import build_manifest
 from video_assets.pipeline.shards import encode
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import ShardReport, build_shards
-from video_assets.settings import DEFAULT_LIMITS, Limits
+from video_assets.settings import ManifestSettings
 from video_assets.storage.paths import parse_partition_key
 from video_assets_tests.corpus import corpus_rows, require_corpus
 from video_assets_tests.media.making import numbered_video
@@ -29,7 +29,10 @@ from video_assets_tests.pipeline.videos import clip_path, write_class, write_vid
 
 NUM_MUTANTS = 250
 SEED = 20
-LIMITS = replace(DEFAULT_LIMITS, clip_seconds=20.0, max_pixels=1_000_000, max_frames=20_000, memory_bytes=512 * 2**20)
+SETTINGS = ManifestSettings(
+    max_failed_fraction=1.0, clip_seconds=20.0, max_pixels=1_000_000, max_frames=20_000, clip_memory_megabytes=512
+)
+LIMITS = SETTINGS.limits
 MEBIBYTE = 2**20
 
 
@@ -43,10 +46,11 @@ def stages(tmp_path: Path) -> Stages:
     return Stages(tmp_path / "videos", DatasetPaths(tmp_path / "root", "clips"))
 
 
-def build_with_pool(stages: Stages, limits: Limits = LIMITS) -> list[ShardReport]:
+def build_with_pool(stages: Stages, settings: ManifestSettings = SETTINGS) -> list[ShardReport]:
     """Manifest to shards, in real decoding processes."""
+    limits = settings.limits
     pool = partial(DecodingPool, 2, limits)
-    stages.manifest(pool, limits=limits, max_failed_fraction=1.0)  # pyright: ignore[reportArgumentType]
+    build_manifest(stages.source, stages.paths, settings, pool)
     stages.splits()
     stages.plan()
     reports = list(build_shards(stages.paths, shards_to_build(stages.paths), limits, pool))
@@ -160,10 +164,10 @@ def test_hostile_files_of_other_people_change_no_good_clip(stages: Stages) -> No
     assert {clip: stored.get(clip) for clip in alone} == alone
 
 
-def build_misbehaving(stages: Stages, monkeypatch: pytest.MonkeyPatch, limits: Limits) -> list[ShardReport]:
+def build_misbehaving(stages: Stages, monkeypatch: pytest.MonkeyPatch, settings: ManifestSettings) -> list[ShardReport]:
     """A build whose encoding does to some clips what their names say."""
     monkeypatch.setattr(encode, "encode_clip", containment_jobs.encode_or_misbehave)
-    return build_with_pool(stages, limits)
+    return build_with_pool(stages, settings)
 
 
 def test_a_process_killed_in_mid_clip_harms_no_other_clip_and_loses_none(
@@ -172,7 +176,7 @@ def test_a_process_killed_in_mid_clip_harms_no_other_clip_and_loses_none(
     write_video(stages.source / "walk" / "killed_once.mp4", seed=7)
     wanted = stored_records(stages, build_with_pool(stages))
     again = Stages(stages.source, type(stages.paths)(stages.source.parent / "again", "clips"))
-    reports = build_misbehaving(again, monkeypatch, LIMITS)
+    reports = build_misbehaving(again, monkeypatch, SETTINGS)
     assert (stages.source.parent / "was-killed").exists()
     assert stored_records(again, reports) == wanted
     assert lost_reasons(again, reports) == {}
@@ -184,7 +188,7 @@ def test_a_file_that_always_kills_its_process_costs_itself_only(
     wanted = stored_records(stages, build_with_pool(stages))
     write_video(stages.source / "walk" / "killed_always.mp4", seed=8)
     again = Stages(stages.source, type(stages.paths)(stages.source.parent / "again", "clips"))
-    reports = build_misbehaving(again, monkeypatch, LIMITS)
+    reports = build_misbehaving(again, monkeypatch, SETTINGS)
     assert stored_records(again, reports) == wanted
     assert {source: reason for source, (reason, _) in lost_reasons(again, reports).items()} == {
         "walk/killed_always.mp4": "crashed"
@@ -198,7 +202,7 @@ def test_a_reader_that_stalls_is_stopped_at_the_time_limit_and_the_rest_goes_on(
     write_video(stages.source / "walk" / "is_stalled.mp4", seed=9)
     os.mkfifo(containment_jobs.path_of_pipe(stages.source))
     again = Stages(stages.source, type(stages.paths)(stages.source.parent / "again", "clips"))
-    reports = build_misbehaving(again, monkeypatch, replace(DEFAULT_LIMITS, clip_seconds=8.0))
+    reports = build_misbehaving(again, monkeypatch, SETTINGS.replace(clip_seconds=8.0))
     assert stored_records(again, reports) == wanted
     assert {source: reason for source, (reason, _) in lost_reasons(again, reports).items()} == {
         "walk/is_stalled.mp4": "timeout"
@@ -240,7 +244,7 @@ def test_decoding_processes_load_neither_tensorflow_nor_dagster() -> None:
 
 @pytest.mark.slow
 def test_a_build_imports_tensorflow_once_and_in_its_own_process_only(stages: Stages, tmp_path: Path) -> None:
-    """Every Python process of the build notes down when it begins to load TensorFlow, or Keras with it."""
+    """Every Python process of the build notes down when it begins to load TensorFlow."""
     log = tmp_path / "imports.txt"
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(
@@ -249,7 +253,7 @@ def test_a_build_imports_tensorflow_once_and_in_its_own_process_only(stages: Sta
 
         class Note:
             def find_spec(self, name, path=None, target=None):
-                if name in ("tensorflow", "keras"):
+                if name == "tensorflow":
                     with open({str(log)!r}, "a") as file:
                         file.write(f"{{name}} {{os.getpid()}}\\n")
 
@@ -270,6 +274,6 @@ def test_a_build_imports_tensorflow_once_and_in_its_own_process_only(stages: Sta
     ) as build:
         _, said = build.communicate()
     assert build.returncode == 0, said
-    assert log.read_text().splitlines() == [f"tensorflow {build.pid}"], "once, and no more of it than the checks call"
+    assert log.read_text().splitlines() == [f"tensorflow {build.pid}"]
     assert "encoding: " in said, "what TensorFlow says at its start is not shown, and progress still is"
     assert "oneDNN" not in said
