@@ -202,7 +202,7 @@ def test_a_class_folder_that_may_not_be_read_is_not_taken_for_a_deletion(place: 
     assert files_of(place.root) == before
 
 
-@pytest.mark.parametrize("limit", [24, 40])
+@pytest.mark.parametrize("limit", [10, 16])
 def test_too_few_open_files_are_named_with_the_limit(place: Place, limit: int) -> None:
     before = files_of(place.version)
     done = place.build(Want(max_open_files=limit))
