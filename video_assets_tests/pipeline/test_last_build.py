@@ -1,7 +1,6 @@
 """What the asset `plan` says of bytes and time comes from the last build, and is left out where that is not known."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,7 @@ def test_shards_that_are_older_than_the_plan_tell_no_pace(stages: Stages) -> Non
 
 
 def test_a_new_version_is_expected_by_rule_of_thumb(stages: Stages) -> None:
-    smaller = replace(ENCODING, resolution=24)
+    smaller = ENCODING.replace(resolution=24)
     report, expected = replan(stages, smaller, new_version=True)
     assert report.pinned.version == "2.0.0"
     assert (expected.basis, expected.seconds) == ("rule of thumb", None)

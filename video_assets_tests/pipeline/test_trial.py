@@ -1,6 +1,5 @@
 """A trial encodes a few spread clips, as a build would; what it says of bytes is near the build."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,7 +59,7 @@ def test_a_third_of_the_clips_tells_the_bytes_of_all_within_a_tenth(planned: tup
 
 def test_other_encodings_are_tried_on_the_same_clips(planned: tuple[Stages, PlanReport]) -> None:
     stages, report = planned
-    encodings = [ENCODING, replace(ENCODING, resolution=16), replace(ENCODING, jpeg_quality=20)]
+    encodings = [ENCODING, ENCODING.replace(resolution=16), ENCODING.replace(jpeg_quality=20)]
     pool = InThisProcess()
     trial = try_clips(trial_jobs(stages.paths, report, encodings, LIMITS), pool, num_processes=1)
     assert len(pool.jobs) == NUM_CLIPS
