@@ -197,7 +197,7 @@ def test_materialize_all_on_a_fresh_instance_fails_by_name_instead_of_succeeding
     result = fresh.run(*PLANNING, "dataset", config=RUN_CONFIG)
     assert not result.success
     assert set(failures(result)) == {"dataset"}
-    assert "materialize manifest first" in failures(result)["dataset"]
+    assert "materialize manifest, splits and plan first" in failures(result)["dataset"]
     assert not fresh.paths.version("1.0.0").dataset_info.exists()
 
 
@@ -215,7 +215,7 @@ def test_materialize_all_over_a_plan_without_shards_fails_by_their_names(planned
 def test_a_dataset_over_nothing_at_all_fails_by_what_to_do_first(fresh: Location) -> None:
     result = fresh.run("dataset")
     assert not result.success
-    assert "materialize manifest first" in failures(result)["dataset"]
+    assert "materialize manifest, splits and plan first" in failures(result)["dataset"]
 
 
 @pytest.mark.parametrize("key", ["train-00000", "test-00001"])
