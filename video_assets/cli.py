@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = "interrupted; what is finished is kept, and the same command goes on from there"
 _NOTHING_BUILT: Mapping[str, Any] = {
+    "source_format": "",
+    "warnings": [],
     "version_dir": "",
     "splits": {},
     "clips_encoded": 0,
