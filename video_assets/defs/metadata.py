@@ -120,9 +120,6 @@ def of_manifest(report: ManifestReport, paths: DatasetPaths) -> Metadata:
     ]
     codecs = [{"codec": str(name), "clips": int(count)} for name, count in clips["codec"].value_counts().items()]
     lost = report.lost[["source", "label", "reason", "detail"]].to_dict("records")
-    warnings = [
-        {"code": w.code, "source": w.source, "detail": w.detail, "count": w.count} for w in report.reading.warnings
-    ]
     return {
         "dagster/row_count": len(clips),
         "dagster/column_schema": _columns(MANIFEST),
