@@ -51,6 +51,10 @@ def parser_of(commands: Commands) -> Parser:
         action="store_false",
         help="tell no Dagster instance what was built; the UI then does not show it",
     )
+    inspect = _command(parsers, "inspect", commands, "how a source would be read: classes, splits, what is missing")
+    inspect.add_argument("source", type=_address, metavar="SOURCE", help="a folder of videos, or an annotation table")
+    _add_settings(inspect)
+    _add_json(inspect)
     plan = _command(parsers, "plan", commands, "a dry run: what would be built, bytes, minutes, shards")
     _add_source(plan)
     _add_settings(plan)
@@ -106,7 +110,7 @@ def _add_source(command: argparse.ArgumentParser) -> None:
         type=_address,
         required=True,
         metavar="S",
-        help="a folder with a folder per class, or a table (.csv, .parquet, .jsonl) whose paths are relative to it",
+        help="a folder of videos, as a public set or a folder per class, or an annotation table; see `inspect`",
     )
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = "interrupted; what is finished is kept, and the same command goes on from there"
 _NOTHING_BUILT: Mapping[str, Any] = {
+    "source_format": "",
+    "warnings": [],
     "version_dir": "",
     "splits": {},
     "clips_encoded": 0,
@@ -197,6 +199,31 @@ def _plan(options: argparse.Namespace) -> int:
     return _end(options, values, plan_screen(values))
 
 
+def _inspect(options: argparse.Namespace) -> int:
+    from video_assets.report.source_screens import inspect_screen
+    from video_assets.run_config import read_settings
+    from video_assets.sources.doubts import refuse_doubtful, refuse_missing
+    from video_assets.sources.options import ReadingOptions
+    from video_assets.sources.read import read_source
+    from video_assets.sources.summary import summarize
+
+    reading = ReadingOptions.of(read_settings(options.config, options.assignments).manifest)
+    _refuse_missing(options.source)
+    found = read_source(options.source, reading)
+    values: dict[str, Any] = {"source": str(options.source.absolute())}
+    values |= summarize(found, multi_label=reading.multi_label).as_dict()
+    error = ""
+    try:
+        refuse_doubtful(found, reading)
+        refuse_missing(found, reading)
+    except SettingsError as refused:
+        error, values["exit_code"] = str(refused), EXIT_USAGE
+    exit_code = _end(options, values, inspect_screen(values), error)
+    if error:
+        _say_error(error)
+    return exit_code
+
+
 def _status(options: argparse.Namespace) -> int:
     from video_assets.pipeline.upkeep.status import dataset_status
     from video_assets.report.screens import status_screen
@@ -266,6 +293,7 @@ def _ui(options: argparse.Namespace) -> int:
 
 _COMMANDS = {
     "build": _build,
+    "inspect": _inspect,
     "plan": _plan,
     "status": _status,
     "verify": _verify,

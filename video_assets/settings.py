@@ -6,7 +6,7 @@ docs/SETTINGS.md. The names are a contract: scripts use them.
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -15,6 +15,32 @@ Sampling = Literal["uniform", "fps", "segments", "all"]
 Resize = Literal["stretch", "short_side", "center_crop", "letterbox"]
 ImageFormat = Literal["jpeg", "png"]
 ShortClip = Literal["repeat_last", "loop", "quarantine"]
+
+SourceFormat = Literal[
+    "auto",
+    "folders",
+    "split_folders",
+    "table",
+    "hf_videofolder",
+    "ucf101",
+    "hmdb51",
+    "kinetics",
+    "something_something",
+    "jester",
+    "activitynet",
+    "charades",
+    "epic_kitchens",
+    "moments",
+    "diving48",
+    "finegym",
+    "mmaction2",
+    "slowfast",
+    "label_studio",
+    "file_names",
+]
+EpicLabel = Literal["verb", "noun", "action"]
+ClipField = Literal["path", "label", "start", "end", "start_frame", "end_frame", "split", "group", "caption"]
+"""What a row of annotations can say of a clip."""
 
 UCF101_GROUP_PATTERN: Final = r"v_(?P<class>[^/]+)_g(?P<number>\d+)_c\d+\.[^/.]+$"
 """`v_Class_g01_c01.avi`; source: Soomro, Zamir and Shah, UCF101, CRCV-TR-12-01, section 2."""
@@ -65,6 +91,57 @@ class SettingsGroup(BaseModel):
 class ManifestSettings(SettingsGroup):
     """How the manifest reads the source."""
 
+    source_format: SourceFormat = Field(
+        default="auto",
+        description="How the source is laid out; auto: told by its annotation files, then by its folders. "
+        "In a dataset that exists, as it was built.",
+    )
+    columns: dict[str, str] = Field(
+        default={},
+        description="Columns of annotation tables by field (path, label, start, end, start_frame, end_frame, split, "
+        "group, caption), over the usual names; an empty name: the table does not have the field. Without a header, "
+        "numbers of columns. In a dataset that exists, as it was built.",
+    )
+    videos: str = Field(
+        default="",
+        description="Folder of the videos, where it is not the table's; a relative one is taken from the source. "
+        "In a dataset that exists, as it was built.",
+    )
+    class_names: str = Field(
+        default="",
+        description="File that gives classes their numbers and order: a name a line, number and name, or JSON. "
+        "In a dataset that exists, as it was built.",
+    )
+    official_split: int = Field(
+        default=1,
+        ge=1,
+        le=100,
+        description="Which of several published splits (UCF101, HMDB51). In a dataset that exists, as it was built.",
+    )
+    label_pattern: str = Field(
+        default="",
+        description="Regular expression that finds the class in a file's name: its group label, else its first group, "
+        "such as ([^_]+)_. In a dataset that exists, as it was built.",
+    )
+    epic_label: EpicLabel = Field(
+        default="verb",
+        description="What is the class in EPIC-KITCHENS: verb, noun or action. In a dataset that exists, as it was "
+        "built.",
+    )
+    allow_single_class: bool = Field(
+        default=False, description="Whether a new dataset may have one class alone; mostly its labels are elsewhere."
+    )
+    follow_links: bool = Field(
+        default=False,
+        description="Whether symbolic links out of the source are followed (Hugging Face cache, DVC, git-annex). "
+        "In a dataset that exists, as it was built.",
+    )
+    max_missing_fraction: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Share of listed clips that may have no file before the build is refused (0 to 1).",
+    )
     group_pattern: str = Field(
         default=UCF101_GROUP_PATTERN,
         description="Regular expression; what its groups match in a path, joined, is the clip's group. "
@@ -110,7 +187,15 @@ class ManifestSettings(SettingsGroup):
         description="Most text of an annotation table, in MB, as it would be written out.",
     )
 
-    @field_validator("group_pattern")
+    @field_validator("columns")
+    @classmethod
+    def _must_be_fields(cls, columns: dict[str, str]) -> dict[str, str]:
+        known = get_args(ClipField)
+        if unknown := [name for name in columns if name not in known]:
+            raise ValueError(f"{unknown[0]} is no field of a clip; fields are {', '.join(known)}")
+        return columns
+
+    @field_validator("group_pattern", "label_pattern")
     @classmethod
     def _must_be_a_pattern(cls, pattern: str) -> str:
         try:

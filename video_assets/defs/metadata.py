@@ -1,6 +1,7 @@
 """Pictures in the event log: bounded in size, for every event is a row in Dagster's database."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,9 @@ def of_manifest(report: ManifestReport, paths: DatasetPaths) -> Metadata:
     return {
         "dagster/row_count": len(clips),
         "dagster/column_schema": _columns(MANIFEST),
+        "read_as": shown(report.reading.sentence) or "not noted",
+        "source_format": report.reading.source_format or "not noted",
+        "warnings": _table(asdict(warning) for warning in report.reading.warnings),
         "clips": len(clips),
         "classes": len(report.labels),
         "hours": round(float(clips["duration_us"].sum()) / 3.6e9, 4),

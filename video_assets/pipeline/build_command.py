@@ -15,6 +15,7 @@ from video_assets.domain.text import MAX_NAMED
 from video_assets.pipeline.build import BuildListener, BuildReport, Steps, build
 from video_assets.pipeline.checks.recorded import CheckStatus, check_statuses
 from video_assets.pipeline.dataset_state import committed_counts
+from video_assets.pipeline.manifest.reading import NotedReading
 from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, read_plan
 from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.shards.pending import shards_to_build
@@ -69,6 +70,7 @@ class BuildResult:
         ignored = splits.official_ignored if splits is not None else ()
         return {
             "source": self.source,
+            **(manifest.reading if manifest is not None else NotedReading()).as_dict(),
             "root": str(self.paths.root),
             "name": self.paths.name,
             "version_dir": str(self.paths.version(version).directory) if version else "",

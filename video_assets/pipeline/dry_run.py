@@ -83,6 +83,7 @@ def run_plan(
     forecasts = _Forecasts(paths, planned, lengths, trial, settings.plan, num_processes)
     return {
         "source": str(source.absolute()),
+        **planned.manifest.reading.as_dict(),
         "root": str(paths.root),
         **_counts(planned, paths),
         **forecasts.as_planned(),

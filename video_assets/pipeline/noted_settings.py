@@ -9,10 +9,13 @@ from pydantic import ValidationError
 
 from video_assets.domain.errors import DAMAGE_REMEDY, BuildRefused, FileDamaged
 from video_assets.settings import ManifestSettings, SettingsGroup, SplitSettings
+from video_assets.sources.opening import is_table
+from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.tables import read_notes
 
 SETTINGS_NOTE = "settings"
+SOURCE_NOTE = "source"
 _Group = TypeVar("_Group", bound=SettingsGroup)
 
 
@@ -32,7 +35,7 @@ def manifest_settings(paths: DatasetPaths) -> ManifestSettings:
     notes = read_notes(paths.manifest)
     if notes is None:
         raise BuildRefused(f"there is no manifest in {paths.directory}; materialize manifest first")
-    return _noted(ManifestSettings, notes, paths.manifest)
+    return _noted(ManifestSettings, {**notes, SETTINGS_NOTE: _with_reading(notes)}, paths.manifest)
 
 
 def split_settings(paths: DatasetPaths) -> SplitSettings:
@@ -60,6 +63,28 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
+_FIRST_COLUMNS: Final = ("path", "label", "start", "end", "split", "group", "caption")
+"""The columns that the first edition knew, each by one name alone."""
+
+
+def _with_reading(notes: Mapping[str, str]) -> str:
+    """Return the noted settings with how the first edition read sources, which it did not note.
+
+    It knew folders of classes and tables with columns of fixed names. What was read so goes on so.
+    """
+    text = notes.get(SETTINGS_NOTE, "")
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return text  # the reader of the note tells it
+    if not isinstance(values, dict) or "source_format" in values:
+        return text
+    if is_table(open_address(notes.get(SOURCE_NOTE) or ".")):
+        columns = {name: name for name in _FIRST_COLUMNS} | {"start_frame": "", "end_frame": ""}
+        return json.dumps({**values, "source_format": "table", "columns": columns})
+    return json.dumps({**values, "source_format": "folders"})
+
+
 def _noted(model: type[_Group], notes: Mapping[str, str], table: Path) -> _Group:
     try:
         return model.model_validate(_flat(json.loads(notes[SETTINGS_NOTE])))
@@ -72,7 +97,18 @@ def _noted(model: type[_Group], notes: Mapping[str, str], table: Path) -> _Group
         ) from error
 
 
-_FROM_THE_DATASET: Final = ("group_pattern", "include")
+_FROM_THE_DATASET: Final = (
+    "source_format",
+    "columns",
+    "videos",
+    "class_names",
+    "official_split",
+    "label_pattern",
+    "epic_label",
+    "follow_links",
+    "group_pattern",
+    "include",
+)
 """Settings of the manifest that stay as they were where a run does not give them. Were they forgotten, a group would
 come apart into train and test, and clips that were not wanted would come in."""
 

@@ -73,7 +73,8 @@ class Card:
     `durations` are seconds of the clips in their videos; `motion` is the mean change of brightness from one stored
     frame to the next, in grey levels, of a sample of clips. `quarantine` has the first rows, `lost_by_reason` counts
     all. `changes` is None for the first commit. `versions` is the software that wrote the shards. `not_stored` is a
-    sentence about what the source has and the layout has no place for, or empty.
+    sentence about what the source has and the layout has no place for, or empty. `read_as` says how the source was
+    read, or is empty; `warnings` are sentences about it.
     """
 
     name: str
@@ -95,6 +96,8 @@ class Card:
     changes: Sequence[Change] | None
     model_fit: Sequence[str] = ()
     not_stored: str = ""
+    read_as: str = ""
+    warnings: Sequence[str] = ()
 
     @property
     def num_clips(self) -> int:
@@ -155,6 +158,8 @@ def card_markdown(card: Card) -> str:
     """Return the card as Markdown."""
     parts = [
         f"# {card.name} {card.version}",
+        *([f"{markdown_text(card.read_as)}."] if card.read_as else []),
+        *(f"Warning: {markdown_text(warning)}" for warning in card.warnings),
         _summary(card),
         _table(("split", "clips", "shards", "MB"), [_split_row(split) for split in card.splits]),
         f"Licence: {markdown_text(card.licence) or NO_LICENCE}",

@@ -22,12 +22,13 @@ from video_assets.report.screen_sections import (
     official_ignored,
     splits_table,
 )
+from video_assets.report.source_screens import read_as
 from video_assets.report.terminal import Screen, copyable, headline, section, table, wrapped
 
 
 def build_screen(result: Result) -> Screen:
     """Return the last screen of a build."""
-    parts: list[RenderableType] = []
+    parts: list[RenderableType] = read_as(result)
     if result.get("interrupted"):
         before = f"The previous build, by {result['interrupted']}, was interrupted"
         parts.append(wrapped(f"{before}; this one continued from what it had finished."))
@@ -76,7 +77,7 @@ def _after_build(result: Result, *, has_failed: bool) -> RenderableType:
 
 def plan_screen(result: Result) -> Screen:
     """Return what a build would do."""
-    parts: list[RenderableType] = [headline("Would build", result["version_dir"], "green")]
+    parts: list[RenderableType] = [*read_as(result), headline("Would build", result["version_dir"], "green")]
     parts += splits_table(result["splits"])
     shards = f"{counted(result['shards_to_write'], 'shard')} to write, {result['clips_per_shard']} clips a shard"
     superseded = f"; {counted(result['shards_superseded'], 'shard')} superseded" if result["shards_superseded"] else ""

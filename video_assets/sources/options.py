@@ -2,38 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Self, get_args
 
-from video_assets.settings import DEFAULT_TABLE_LIMITS, UCF101_GROUP_PATTERN, TableLimits
+from video_assets.settings import (
+    DEFAULT_TABLE_LIMITS,
+    UCF101_GROUP_PATTERN,
+    ClipField,
+    EpicLabel,
+    ManifestSettings,
+    SourceFormat,
+    TableLimits,
+)
 
-SourceFormat = Literal[
-    "auto",
-    "folders",
-    "split_folders",
-    "table",
-    "hf_videofolder",
-    "ucf101",
-    "hmdb51",
-    "kinetics",
-    "something_something",
-    "jester",
-    "activitynet",
-    "charades",
-    "epic_kitchens",
-    "moments",
-    "diving48",
-    "finegym",
-    "mmaction2",
-    "slowfast",
-    "label_studio",
-    "file_names",
-]
 SOURCE_FORMATS: tuple[SourceFormat, ...] = get_args(SourceFormat)
-EpicLabel = Literal["verb", "noun", "action"]
-
-Field = Literal["path", "label", "start", "end", "start_frame", "end_frame", "split", "group", "caption"]
-FIELDS: tuple[Field, ...] = get_args(Field)
-"""What a row of annotations can say of a clip."""
+FIELDS: tuple[ClipField, ...] = get_args(ClipField)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,3 +42,23 @@ class ReadingOptions:
     multi_label: bool = False
     table_limits: TableLimits = DEFAULT_TABLE_LIMITS
     max_missing_fraction: float = 0.2
+
+    @classmethod
+    def of(cls, settings: ManifestSettings) -> Self:
+        """Return what the settings say of the reading."""
+        return cls(
+            source_format=settings.source_format,
+            columns=settings.columns,
+            videos=settings.videos,
+            class_names=settings.class_names,
+            official_split=settings.official_split,
+            label_pattern=settings.label_pattern,
+            epic_label=settings.epic_label,
+            allow_single_class=settings.allow_single_class,
+            follow_links=settings.follow_links,
+            group_pattern=settings.group_pattern,
+            include=tuple(settings.include),
+            multi_label=settings.multi_label,
+            table_limits=settings.table_limits,
+            max_missing_fraction=settings.max_missing_fraction,
+        )

@@ -23,7 +23,7 @@ class SourceSummary:
     `missing` and `without_row` are the first five of each; the numbers are of all.
     """
 
-    sentence: str
+    read_as: str
     source_format: SourceFormat
     because: str
     annotation_files: tuple[str, ...]
@@ -53,7 +53,7 @@ def summarize(found: SourceClips, *, multi_label: bool = False) -> SourceSummary
     splits = Counter(clip.official_split or _NO_SPLIT for clip in found.clips)
     missing = [item.loss.detail for item in found.lost if item.loss.reason == MISSING_REASON]
     return SourceSummary(
-        sentence=reading.sentence,
+        read_as=reading.sentence,
         source_format=reading.dialect,
         because=reading.because,
         annotation_files=reading.annotation_files,

@@ -9,7 +9,7 @@ from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.pipeline.dry_run import run_plan
 from video_assets.pipeline.manifest.new_files import LookCursor, look
 from video_assets.settings import ManifestSettings, Settings
-from video_assets.sources.by_keywords import list_source
+from video_assets.sources.read import list_source
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import SETTINGS, Built
 from video_assets_tests.pipeline.stages import ENCODING, Stages

@@ -521,7 +521,7 @@ def test_rows_of_a_table_that_cannot_be_used_are_lost_by_their_number(stages: St
         {"path": FIRST, "label": ""},
     )
     stages.source = table
-    stages.manifest(max_failed_fraction=0.9)
+    stages.manifest(max_failed_fraction=0.9, max_missing_fraction=0.5)
     found = stages.quarantined()
     assert found["nowhere.mp4"][0] == "not_found"
     assert found["nowhere.mp4"][1].startswith("row 2 of clips.csv: ")

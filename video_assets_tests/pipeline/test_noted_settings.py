@@ -14,6 +14,7 @@ from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import MANIFEST, SPLIT_HISTORY
 from video_assets.storage.tables import read_table, write_table
 from video_assets_tests.pipeline.stages import InThisProcess, Stages
+from video_assets_tests.pipeline.videos import write_video
 
 FIRST_EDITION = {
     "group_pattern": "g(..)",
@@ -45,6 +46,7 @@ def note_manifest(paths: DatasetPaths, text: str) -> None:
 def test_what_the_first_edition_noted_is_read(paths: DatasetPaths) -> None:
     note_manifest(paths, json.dumps(FIRST_EDITION))
     assert manifest_settings(paths) == ManifestSettings(
+        source_format="folders",
         group_pattern="g(..)",
         include=["jump/*"],
         multi_label=True,
@@ -59,6 +61,20 @@ def test_what_the_first_edition_noted_is_read(paths: DatasetPaths) -> None:
         max_table_rows=3,
         max_table_megabytes=2,
     )
+
+
+def test_a_table_of_the_first_edition_has_the_columns_that_it_knew_and_no_others(tmp_path: Path) -> None:
+    stages = Stages(tmp_path / "videos" / "clips.csv", DatasetPaths(tmp_path, "clips"))
+    write_video(stages.source.parent / "a.mp4", seed=1)
+    write_video(stages.source.parent / "b.mp4", seed=2)
+    stages.source.write_text("path,label,subset,start_frame,text\na.mp4,run,test,3,words\nb.mp4,walk,test,3,words\n")
+    notes = {SETTINGS_NOTE: json.dumps(FIRST_EDITION | {"include": [], "limits": None}), "source": str(stages.source)}
+    write_table(stages.paths.manifest, read_table(stages.paths.manifest, MANIFEST), MANIFEST, notes)
+    stages.paths.labels.write_text("run\n")
+    settings = own_settings(stages.paths, ManifestSettings())
+    clips = build_manifest(stages.source, stages.paths, settings, InThisProcess()).clips
+    assert clips["clip_id"].tolist() == ["a.mp4", "b.mp4"]
+    assert clips[["official_split", "caption", "start_seconds"]].isna().all(axis=None)
 
 
 def test_what_the_first_edition_did_not_note_yet_is_the_default(paths: DatasetPaths) -> None:
@@ -77,7 +93,7 @@ def test_a_note_that_cannot_be_understood_is_named_with_its_table(paths: Dataset
 def test_settings_are_noted_as_they_are_an_infinite_limit_too(videos: Path, paths: DatasetPaths) -> None:
     with pytest.raises(BuildRefused, match="materialize manifest first"):
         manifest_settings(paths)
-    settings = ManifestSettings(include=["jump/*"], max_failed_fraction=1.0, max_frames=1000, clip_seconds=math.inf)
+    settings = ManifestSettings(include=["[jr]*/*"], max_failed_fraction=1.0, max_frames=1000, clip_seconds=math.inf)
     build_manifest(videos, paths, settings, InThisProcess())
     assert manifest_settings(paths) == settings
 

@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from video_assets.domain.errors import SettingsError
-from video_assets.settings import UCF101_GROUP_PATTERN
-from video_assets.sources.by_keywords import read_source
 from video_assets.sources.found import SourceClips
 from video_assets.sources.opening import is_table, source_directory
+from video_assets.sources.read import read_source
 from video_assets_tests.sources.test_listing import put
 
 
@@ -75,7 +74,7 @@ def test_a_blank_class_folder_is_lost_by_name(tmp_path: Path) -> None:
 
 def test_ucf101_names_give_groups(tmp_path: Path) -> None:
     source = put(tmp_path, "Biking/v_Biking_g01_c01.avi", "Biking/v_Biking_g02_c01.avi", "Biking/other.avi")
-    found = read_source(source, group_pattern=UCF101_GROUP_PATTERN)
+    found = read_source(source)
     assert [clip.group for clip in found.clips] == [None, "Biking_01", "Biking_02"]
 
 

@@ -18,7 +18,7 @@ def test_a_summary_has_what_somebody_wants_to_see(made: MadeSet) -> None:
     rows = [f"clips/{number}.mp4,{'run' if number < 5 else 'jump'},train" for number in range(7)]
     made.write("labels.csv", "\n".join(["video,class,subset", *rows, "clips/9.mp4,Run,test"]))
     summary = summarize(made.read())
-    assert summary.sentence == (
+    assert summary.read_as == (
         "Read as: table (labels.csv), 1 split, 2 classes, 1 listed clip without a file, 1 file without a row"
     )
     assert (summary.source_format, summary.num_clips, summary.num_lost) == ("table", 7, 1)

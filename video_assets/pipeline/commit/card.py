@@ -24,6 +24,7 @@ from video_assets.domain.splits import Split
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.pipeline.commit.changes import CommitNotes
 from video_assets.pipeline.label_sets import rows_by_class
+from video_assets.pipeline.manifest.reading import noted_reading
 from video_assets.pipeline.plan.model_windows import clip_lengths, fit_report
 from video_assets.pipeline.plan.table import ReadPlan, not_stored_words
 from video_assets.records.clip_record import ClipRecord
@@ -172,6 +173,7 @@ def make_card(committed: Committed) -> Card:
     seconds = lengths["duration_us"].dropna().to_numpy(float) / 1e6
     lost = accepted_losses(committed.paths.quarantine)
     fits, garden = _fit(committed, lengths)
+    reading = noted_reading(committed.paths)
     return Card(
         name=committed.paths.name,
         version=plan.pinned.version,
@@ -197,6 +199,8 @@ def make_card(committed: Committed) -> Card:
         changes=committed.notes.changes,
         model_fit=fits,
         not_stored=not_stored_words(plan.rows, plan.pinned.encoding),
+        read_as=reading.sentence,
+        warnings=[warning.detail for warning in reading.warnings],
     )
 
 

@@ -1,5 +1,6 @@
 """Clips that are not in the manifest although they were, or although their files can be read."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -91,6 +92,6 @@ def remembered_losses(quarantine: Path) -> dict[tuple[str, int, int], Loss]:
     reasons = REMEMBERED_REASONS if is_same_decoder else REMEMBERED_REASONS - DECODER_REASONS
     stage = "refused" if (rows["stage"] == "refused").any() else "manifest"  # what was looked at last
     rows = rows[(rows["stage"] == stage) & rows["reason"].isin(reasons) & (rows["size_bytes"] >= 0)]
-    paths = (str(source).partition("#t=")[0] for source in rows["source"])
+    paths = (re.split("#t=|#frame=", str(source))[0] for source in rows["source"])
     keys = zip(paths, rows["size_bytes"].tolist(), rows["mtime_ns"].tolist(), strict=True)
     return {key: Loss(r, d) for key, r, d in zip(keys, rows["reason"], rows["detail"], strict=True)}

@@ -25,13 +25,21 @@ from video_assets.pipeline.manifest.excluded import (
     without_conflicts,
 )
 from video_assets.pipeline.manifest.new_files import settled_files
-from video_assets.pipeline.noted_settings import settings_note
+from video_assets.pipeline.manifest.reading import (
+    NotedReading,
+    in_fixed_order,
+    reading_note,
+    refuse_misread,
+    with_seconds,
+)
+from video_assets.pipeline.noted_settings import SOURCE_NOTE, settings_note
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.settings import Limits, ManifestSettings
-from video_assets.sources.by_keywords import read_source
-from video_assets.sources.found import SourceClips
+from video_assets.sources.found import MISSING_REASON, SourceClips
 from video_assets.sources.listing import NOT_LISTED, NOT_SEEN
 from video_assets.sources.opening import is_table
+from video_assets.sources.options import ReadingOptions
+from video_assets.sources.read import read_source
 from video_assets.storage.files import remove_temporaries, write_if_changed
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
@@ -57,11 +65,17 @@ class ManifestReport:
     lost: pd.DataFrame = field(default_factory=pd.DataFrame)
     left_out: Sequence[LeftOut] = ()
     gone: Sequence[str] = ()
+    reading: NotedReading = field(default_factory=NotedReading)
+
+    @property
+    def num_failed(self) -> int:
+        """Lost clips, without those that have no file: they have a budget of their own."""
+        return int((self.lost["reason"] != MISSING_REASON).sum()) if len(self.lost) else 0
 
     @property
     def failed_fraction(self) -> float:
-        """Lost clips of all that the source asks for."""
-        return len(self.lost) / max(1, len(self.lost) + len(self.clips))
+        """Lost clips of all that have a file."""
+        return self.num_failed / max(1, self.num_failed + len(self.clips))
 
     def data_version(self) -> str:
         """Return a hash of the manifest's rows and classes."""
@@ -95,13 +109,7 @@ def build_manifest(
         TooManyLost: if more than the allowed fraction of its clips is lost; the quarantine is written before.
         FileDamaged: if the manifest before it or `labels.txt` is not as it was written, or is lost.
     """
-    asked = read_source(
-        source,
-        include=settings.include,
-        group_pattern=settings.group_pattern,
-        table_limits=settings.table_limits,
-        multi_label=settings.multi_label,
-    )
+    asked = read_source(source, ReadingOptions.of(settings))
     return update_manifest(source, asked, paths, settings, make_pool, progress)
 
 
@@ -115,16 +123,18 @@ def update_manifest(
 ) -> ManifestReport:
     """`build_manifest` for a source that was listed already."""
     _refuse_single_labels(paths, settings)
-    remove_temporaries(paths.directory)
     previous, previous_notes = read_noted_table(paths.manifest, MANIFEST)
     if previous_notes is None:
         refuse_lost(paths, paths.manifest)
+    known = known_labels(paths, previous_notes)
+    refuse_misread(asked, ReadingOptions.of(settings), known)
+    remove_temporaries(paths.directory)
     if settings.only_settled:
         asked = _without_moving(asked, settled_files(paths), previous)
-    known = known_labels(paths, previous_notes)
     _refuse_empty(source, asked, previous)
     _refuse_unlisted(asked, previous)
     clips, lost, report = _open_files(asked, previous, paths, settings, make_pool, progress)
+    report.reading = NotedReading.of(asked)
     report.gone = gone_clips(previous, asked, clips)
     refuse_another_source(source, previous, report.gone)
     clips, conflicts = without_conflicts(clips, multi_label=settings.multi_label)
@@ -141,9 +151,15 @@ def update_manifest(
     if is_refused:
         raise _too_many_lost(report, settings.max_failed_fraction)
     report.multi_label = settings.multi_label
-    report.labels = append_labels(known, class_counts(clips, multi_label=settings.multi_label))
+    first = in_fixed_order(known, asked.class_order)
+    report.labels = append_labels(first, class_counts(clips, multi_label=settings.multi_label))
     write_if_changed(paths.labels, labels_data(report.labels))  # before its second copy; see `known_labels`
-    notes = {"source": str(source.absolute()), **settings_note(settings), LABELS_NOTE: json.dumps(report.labels)}
+    notes = {
+        SOURCE_NOTE: str((asked.directory if settings.videos else source).absolute()),
+        **settings_note(settings),
+        LABELS_NOTE: json.dumps(report.labels),
+        **reading_note(report.reading),
+    }
     write_table(paths.manifest, report.clips, MANIFEST, notes)
     return report
 
@@ -203,9 +219,11 @@ def _refuse_unlisted(asked: SourceClips, previous: pd.DataFrame) -> None:
 
 
 def _too_many_lost(report: ManifestReport, allowed: float) -> TooManyLost:
-    num_lost, num_asked = len(report.lost), len(report.lost) + len(report.clips)
-    reasons = ", ".join(f"{reason} {count}" for reason, count in report.lost["reason"].value_counts().items())
-    first = report.lost.iloc[0]
+    failed = report.lost[report.lost["reason"] != MISSING_REASON]
+    failed = failed if len(failed) else report.lost
+    num_lost, num_asked = len(failed), len(failed) + len(report.clips)
+    reasons = ", ".join(f"{reason} {count}" for reason, count in failed["reason"].value_counts().items())
+    first = failed.iloc[0]
     remedy = "mend or remove them, or raise manifest.max_failed_fraction" if len(report.clips) else "mend them"
     return TooManyLost(
         f"{num_lost} of {num_asked} clips ({num_lost / num_asked:.1%}) cannot be used ({reasons}); "
@@ -236,6 +254,7 @@ def _open_files(
     facts = {path: result for path, result in found.items() if not isinstance(result, Loss)}
     lost_paths |= {path: result for path, result in found.items() if isinstance(result, Loss)}
     clips = pd.concat([clips[~is_new], _with_facts(wanted[is_new.to_numpy()], facts)], ignore_index=True)
+    clips = with_seconds(clips, asked.clips)
     clips, bad_spans = without_bad_spans(clips)
     lost = [
         LostSource(clip.clip_id, lost_paths[clip.file.path], clip.label)

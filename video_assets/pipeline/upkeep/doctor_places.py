@@ -14,8 +14,8 @@ from typing import cast
 
 from video_assets.domain.checks import Finding, ok, problem, warning
 from video_assets.domain.errors import SettingsError, StorageFailed
-from video_assets.sources.by_keywords import read_source
 from video_assets.sources.opening import is_table
+from video_assets.sources.read import read_source
 from video_assets.storage.failures import failure_sentence
 from video_assets.storage.files import read_part
 from video_assets.storage.object_requests import WrittenMeanwhile, list_objects, publish_object

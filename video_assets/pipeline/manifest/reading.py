@@ -1,0 +1,107 @@
+"""What a source's reading means for the manifest: what is refused, what is noted, and spans of frames as seconds."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any, Final
+
+import pandas as pd
+
+from video_assets.domain.clips import SourceWarning, WantedClip
+from video_assets.domain.errors import SettingsError
+from video_assets.sources.doubts import refuse_doubtful, refuse_missing
+from video_assets.sources.found import SourceClips
+from video_assets.sources.options import ReadingOptions
+from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.tables import read_notes
+
+_READING_NOTE: Final = "reading"
+_MAX_DENOMINATOR: Final = 1001
+"""Of a rate in frames per second: 30000/1001 is NTSC's. Mean rates of rounded times are brought back to such ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotedReading:
+    """How the source was read, and what was said of it; empty where a dataset does not note it."""
+
+    sentence: str = ""
+    source_format: str = ""
+    because: str = ""
+    warnings: Sequence[SourceWarning] = ()
+
+    @classmethod
+    def of(cls, found: SourceClips) -> "NotedReading":
+        """Return how these clips were read."""
+        if found.reading is None:
+            return cls(warnings=tuple(found.warnings))
+        reading = found.reading
+        return cls(reading.sentence, reading.dialect, reading.because, tuple(found.warnings))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what every command's `--json` has of it."""
+        return {
+            "read_as": self.sentence,
+            "source_format": self.source_format,
+            "warnings": [asdict(warning) for warning in self.warnings],
+        }
+
+
+def reading_note(reading: NotedReading) -> Mapping[str, str]:
+    """Return the note of the manifest that says how its source was read."""
+    return {_READING_NOTE: json.dumps(asdict(reading))}
+
+
+def noted_reading(paths: DatasetPaths) -> NotedReading:
+    """Return how the source of the manifest was read; empty where it is not noted."""
+    text = (read_notes(paths.manifest) or {}).get(_READING_NOTE)
+    if text is None:
+        return NotedReading()
+    values = json.loads(text)
+    warnings = tuple(SourceWarning(**warning) for warning in values.pop("warnings"))
+    return NotedReading(**values, warnings=warnings)
+
+
+def refuse_misread(found: SourceClips, options: ReadingOptions, known: Sequence[str]) -> None:
+    """Refuse a source that may have been read wrongly, before anything is written.
+
+    Raises:
+        SettingsError: with what was seen and the setting that decides.
+    """
+    refuse_doubtful(found, options, known)
+    refuse_missing(found, options)
+    in_fixed_order(known, found.class_order)
+
+
+def in_fixed_order(known: Sequence[str], order: Sequence[str]) -> Sequence[str]:
+    """Return the classes that come first: those of `manifest.class_names`, or those that have their numbers already.
+
+    >>> in_fixed_order(["a"], ["a", "b"]), in_fixed_order(["a", "b", "c"], ["a", "b"])
+    (['a', 'b'], ['a', 'b', 'c'])
+
+    Raises:
+        SettingsError: if the fixed order would change a number that a class has.
+    """
+    both = min(len(known), len(order))
+    for number, (old, new) in enumerate(zip(known[:both], order[:both], strict=True)):
+        if old != new:
+            raise SettingsError(
+                f"manifest.class_names would give the number {number} to {new}, but in the dataset it is that of "
+                f"{old}, and numbers never change. Build another dataset under another name with this order"
+            )
+    return known if len(known) > len(order) else order
+
+
+def with_seconds(clips: pd.DataFrame, asked: Sequence[WantedClip]) -> pd.DataFrame:
+    """Return the clips with spans of frames as seconds, at the rate of each opened video."""
+    in_frames = {clip.clip_id: clip for clip in asked if clip.start_frame is not None or clip.end_frame is not None}
+    if not in_frames:
+        return clips
+    clips = clips.copy()
+    for place in clips.index[clips["clip_id"].isin(in_frames.keys())]:
+        rate = Fraction(float(clips.at[place, "frame_rate"])).limit_denominator(_MAX_DENOMINATOR)
+        if rate > 0:  # of a picture alone, all of it is the clip
+            clip = in_frames[str(clips.at[place, "clip_id"])].at_rate(rate)
+            clips.at[place, "start_seconds"] = clip.start_seconds
+            clips.at[place, "end_seconds"] = clip.end_seconds
+    return clips
