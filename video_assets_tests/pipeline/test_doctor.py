@@ -220,7 +220,13 @@ def test_a_source_is_there_readable_and_not_of_the_future(tmp_path: Path, monkey
     video = tmp_path / "run" / "a.mp4"
     video.parent.mkdir()
     video.touch()
-    assert check_source(tmp_path) == [ok("source", "1 files can be read")]
+    (readable, one_class) = check_source(tmp_path)
+    assert readable == ok("source", "1 files can be read")
+    assert (one_class.state, "manifest.allow_single_class" in one_class.found) == ("problem", True)
+    (tmp_path / "walk").mkdir()
+    (tmp_path / "walk" / "b.mp4").touch()
+    assert check_source(tmp_path)[1] == ok("reading", "Read as: a folder per class, 2 classes")
+    (tmp_path / "walk" / "b.mp4").unlink()
     assert check_source(video) == [ok("source", "1 files can be read")]
     early = check_source(tmp_path, lambda: video.stat().st_mtime - 3600)[0]
     assert early.state == "warning"
@@ -232,18 +238,22 @@ def test_a_source_is_there_readable_and_not_of_the_future(tmp_path: Path, monkey
 
 
 def test_a_table_is_read_as_a_build_would(tmp_path: Path) -> None:
-    (tmp_path / "a.mp4").touch()
+    for name in "abcd":
+        (tmp_path / f"{name}.mp4").touch()
     table = tmp_path / "clips.csv"
-    table.write_text("path,label\na.mp4,run\n")
-    assert check_source(table) == [ok("source", "1 rows, whose videos are there")]
-    table.write_text("path,label\na.mp4,run\n/elsewhere/a.mp4,run\n" + "".join(f"{n}.mp4,run\n" for n in range(5)))
+    rows = "path,label\na.mp4,run\nb.mp4,walk\nc.mp4,run\nd.mp4,run\n"
+    table.write_text(rows)
+    assert check_source(table) == [ok("source", "4 rows, whose videos are there")]
+    table.write_text(f"{rows}/elsewhere/a.mp4,run\n0.mp4,run\n")
     (some,) = check_source(table)
     assert some.state == "warning"
     assert some.found == (
-        "6 of 7 rows of clips.csv cannot be used: row 2 of clips.csv: the path /elsewhere/a.mp4 leads out of the "
-        "table's folder; paths are relative to it; row 3 of clips.csv: 0.mp4 cannot be found: No such file or "
-        "directory; row 4 of clips.csv: 1.mp4 cannot be found: No such file or directory; and 3 more"
+        "2 of 6 rows of clips.csv cannot be used: row 5 of clips.csv: the path /elsewhere/a.mp4 leads out of the "
+        "table's folder; paths are relative to it; row 6 of clips.csv: 0.mp4 cannot be found: No such file or directory"
     )
+    table.write_text(rows + "".join(f"{n}.mp4,run\n" for n in range(5)))
+    (refused,) = check_source(table)
+    assert (refused.state, "manifest.max_missing_fraction" in refused.found) == ("problem", True)
     table.write_text("path,label\nb.mp4,run\n")
     assert check_source(table)[0].state == "problem"
     table.write_text("path,label\n")

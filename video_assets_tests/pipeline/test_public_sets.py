@@ -116,6 +116,8 @@ def test_inspect_and_build_say_alike_how_a_set_is_read(tmp_path: Path, capsys: p
     card = (Path(built["version_dir"]) / "README.md").read_text("utf-8")
     assert "1 listed clips have no file" in card
     assert "Kinetics annotations" in card
+    page = (Path(built["version_dir"]) / "card.html").read_text("utf-8")
+    assert "1 listed clips have no file" in page.partition('<h2 id="checks">')[0]
 
 
 def one_class(folder: Path) -> str:

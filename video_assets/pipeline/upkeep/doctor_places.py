@@ -14,7 +14,9 @@ from typing import cast
 
 from video_assets.domain.checks import Finding, ok, problem, warning
 from video_assets.domain.errors import SettingsError, StorageFailed
+from video_assets.sources.doubts import refuse_doubtful, refuse_missing
 from video_assets.sources.opening import is_table
+from video_assets.sources.options import ReadingOptions
 from video_assets.sources.read import read_source
 from video_assets.storage.failures import failure_sentence
 from video_assets.storage.files import read_part
@@ -22,6 +24,7 @@ from video_assets.storage.object_requests import WrittenMeanwhile, list_objects,
 from video_assets.storage.objects import ObjectPath
 
 MIN_FREE_BYTES, GOOD_FREE_BYTES = 500e6, 5e9
+_READING = ReadingOptions()
 _MAX_SKEW_SECONDS = 2.0
 FILES_LOOKED_AT = 2000
 """Of a source, at most: the doctor shall not take as long as a listing."""
@@ -126,8 +129,21 @@ def check_source(source: Path, clock: Callable[[], float] = time.time) -> list[F
     if future:
         found_words = f"{len(future)} files are of the future, such as {future[0]}"
         return [warning("source", found_words, "Sensors wait until then: set the clock, or `touch` these files.")]
-    more = " or more" if len(found) == FILES_LOOKED_AT else ""
-    return [ok("source", f"{len(files)}{more} files can be read")]
+    if len(found) == FILES_LOOKED_AT:
+        return [ok("source", f"{len(files)} or more files can be read")]
+    readable = ok("source", f"{len(files)} files can be read")
+    return [readable, check_reading(source)] if source.is_dir() else [readable]
+
+
+def check_reading(source: Path) -> Finding:
+    """A build would not take the folder for another set than it is."""
+    try:
+        asked = read_source(source)
+        refuse_doubtful(asked, _READING)
+        refuse_missing(asked, _READING)
+    except SettingsError as error:
+        return problem("reading", str(error), f"See how it is read with `video-assets inspect {source}`.")
+    return ok("reading", asked.reading.sentence if asked.reading else "")
 
 
 def check_table(table: Path) -> Finding:
@@ -136,6 +152,11 @@ def check_table(table: Path) -> Finding:
         asked = read_source(table)
     except SettingsError as error:
         return problem("source", str(error), "Write it in UTF-8, with commas: path,label and a row for each clip.")
+    try:
+        refuse_doubtful(asked, _READING)
+        refuse_missing(asked, _READING)
+    except SettingsError as error:
+        return problem("source", str(error), f"See how it is read with `video-assets inspect {table}`.")
     num_lost, num_rows = len(asked.lost), len(asked.clips) + len(asked.lost) + len(asked.left_out)
     if not num_rows:
         return problem("source", f"{table} has no rows", "Write one for each clip, below the names of the columns.")
