@@ -36,14 +36,15 @@ class Flip:
 def files_at_risk(paths: DatasetPaths) -> list[Path]:
     """Every file of a dataset, whatever a build wrote, but for what no reader and no later build depends on.
 
-    That is Dagster's own storage, the lock, and what a sensor remembers between two looks.
+    That is Dagster's own storage, the lock, what a sensor remembers between two looks, and the outcomes of checks: a
+    damaged one counts as none, and the next build checks again.
     """
     return sorted(
         path
         for path in paths.directory.rglob("*")
         if path.is_file()
         and path.stat().st_size
-        and not {".dagster", ".lock"}.intersection(path.parts)
+        and not {".dagster", ".lock", ".checks"}.intersection(path.parts)
         and path != paths.arrivals
     )
 

@@ -18,6 +18,7 @@ from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG, registe
 from video_assets.defs.requests import MAX_ATTEMPTS
 from video_assets.defs.resources import Dataset, VideoSource
 from video_assets.domain.splits import Split
+from video_assets.pipeline import build
 from video_assets.pipeline.checks.shard import ShardAudit
 from video_assets.pipeline.write_locks import building
 from video_assets.storage.paths import DatasetPaths
@@ -312,11 +313,11 @@ def test_the_nightly_verification_audits_each_shard_once_for_all_its_checks(
 
     audited: list[str] = []
 
-    def noted(*arguments: Any, key: str, **options: Any) -> ShardAudit:
+    def noted(paths: Any, plan: Any, key: str, *arguments: Any) -> ShardAudit:
         audited.append(key)
-        return ShardAudit(*arguments, key=key, **options)
+        return ShardAudit(paths, plan, key, *arguments)
 
-    monkeypatch.setattr(jobs, "ShardAudit", noted)
+    monkeypatch.setattr(build, "ShardAudit", noted)
     monkeypatch.setenv("VIDEO_ASSETS_SOURCE", str(built.source))
     monkeypatch.setenv("VIDEO_ASSETS_ROOT", str(built.paths.root))
     job = build_definitions().resolve_job_def("verify_shards")

@@ -71,7 +71,8 @@ class Stages:
     paths: DatasetPaths
 
     def manifest(self, pool: InThisProcess | None = None, **settings: Any) -> ManifestReport:
-        given = ManifestSettings(**{"allow_single_class": True, **settings})  # tests of other things have one class
+        # Tests of other things have one class.
+        given = ManifestSettings.model_validate({"allow_single_class": True, **settings})
         return build_manifest(self.source, self.paths, given, pool or InThisProcess())
 
     def splits(self, settings: SplitSettings = SPLITTING) -> SplitReport:

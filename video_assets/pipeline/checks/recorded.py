@@ -11,8 +11,9 @@ from video_assets.domain.splits import SPLITS
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.storage.addresses import ask_each
-from video_assets.storage.files import json_text, read_if_there, write_text
+from video_assets.storage.files import json_text, read_if_there, write_bytes
 from video_assets.storage.paths import DatasetPaths, keys_of_split
+from video_assets.storage.tables import OPEN_SEAL, is_seal_whole, sealed
 
 _DATASET = "dataset"
 
@@ -140,7 +141,8 @@ def _write(file: Path, fingerprint: str, outcomes: Sequence[CheckOutcome]) -> No
         }
         for outcome in outcomes
     }
-    write_text(file, json_text({"fingerprint": fingerprint, "checks": checks}))
+    values = {"fingerprint": fingerprint, "checks": checks, "seal": OPEN_SEAL}
+    write_bytes(file, sealed(json_text(values).encode("utf-8")))
 
 
 def _read_all(paths: DatasetPaths, version: str, fingerprints: Mapping[str, str]) -> dict[str, Mapping[str, _Noted]]:
@@ -156,7 +158,7 @@ def _read(file: Path, fingerprint: str) -> Mapping[str, _Noted]:
     Outcomes are made again by the next build, so a damaged record is no more than a missing one.
     """
     data = read_if_there(file)
-    if data is None:
+    if data is None or not is_seal_whole(data):
         return {}
     try:
         values = json.loads(data)
