@@ -73,7 +73,7 @@ def refresh(paths: DatasetPaths, num_clips: int, clips: Callable[[int], list[Wan
 
 def _refresh(paths: DatasetPaths, clips: list[WantedClip]) -> object:
     asked = SourceClips(Path("videos"), sorted(clips, key=lambda clip: clip.clip_id))
-    return update_manifest(Path("videos"), asked, paths, ManifestSettings(), InventedPool)  # type: ignore[arg-type]
+    return update_manifest(Path("videos"), asked, paths, ManifestSettings(allow_single_class=True), InventedPool)  # type: ignore[arg-type]
 
 
 def tick(paths: DatasetPaths, num_clips: int, *, extra: int) -> object:

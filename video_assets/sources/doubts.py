@@ -26,9 +26,9 @@ def refuse_doubtful(found: SourceClips, options: ReadingOptions, known_classes: 
     multi_label = options.multi_label
     classes = {name for clip in found.clips for name in split_labels(clip.label, multi_label=multi_label)}
     if len(classes) == 1 and not options.allow_single_class:
-        how = found.reading.sentence if found.reading else ""
+        how = f" {found.reading.sentence}." if found.reading else ""
         raise SettingsError(
-            f"all {len(found.clips)} clips of {found.directory} are of one class, {next(iter(classes))}. {how}. A "
+            f"all {len(found.clips)} clips of {found.directory} are of one class, {next(iter(classes))}.{how} A "
             "dataset of one class teaches nothing, and mostly means that labels are elsewhere: name the annotation "
             "table with --source, put videos into a folder per class, or set manifest.allow_single_class: true"
         )

@@ -26,6 +26,8 @@ from video_assets_tests.invented import InventedPool, invented_clip
 CLIPS_PER_SHARD = 3
 LABELS = ("climb", "jump", "run")
 
+ONE_CLASS = ManifestSettings(allow_single_class=True)
+
 
 @dataclass
 class Seen:
@@ -66,7 +68,7 @@ class GrowingDataset(RuleBasedStateMachine):
     def _plan(self) -> None:
         clips = sorted(self.source.values(), key=lambda clip: clip.clip_id)
         asked = SourceClips(Path("videos"), clips)
-        source_settings = ManifestSettings(max_failed_fraction=1.0)
+        source_settings = ManifestSettings(allow_single_class=True, max_failed_fraction=1.0)
         try:
             update_manifest(Path("videos"), asked, self.paths, source_settings, InventedPool)  # type: ignore[arg-type]
         except BuildRefused:
@@ -183,7 +185,7 @@ def test_clips_lost_to_a_passing_fault_are_placed_again_when_asked_for(tmp_path:
     paths = DatasetPaths(tmp_path, "clips")
     clips = [invented_clip(f"run/{n}.mp4", "run", n) for n in range(8)]
     asked = SourceClips(Path("videos"), clips)
-    update_manifest(Path("videos"), asked, paths, ManifestSettings(), InventedPool)  # type: ignore[arg-type]
+    update_manifest(Path("videos"), asked, paths, ONE_CLASS, InventedPool)  # type: ignore[arg-type]
     build_splits(paths, SplitSettings(test_fraction=0.0))
     sharding = PlanSettings(clips_per_shard=4)
     first = build_plan(paths, sharding)
@@ -210,7 +212,7 @@ def test_growing_two_thousand_clips_by_one_percent_places_the_new_ones_and_one_p
     def plan_of(present: list[WantedClip]) -> PlanReport:
         ordered = sorted(present, key=lambda clip: clip.clip_id)
         asked = SourceClips(Path("videos"), ordered)
-        update_manifest(Path("videos"), asked, paths, ManifestSettings(), InventedPool)  # type: ignore[arg-type]
+        update_manifest(Path("videos"), asked, paths, ONE_CLASS, InventedPool)  # type: ignore[arg-type]
         build_splits(paths, SplitSettings())
         return build_plan(paths, sharding)
 
