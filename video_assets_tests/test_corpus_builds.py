@@ -126,7 +126,9 @@ def test_pixels_read_by_tensorflow_datasets_are_those_of_our_reader(twice: Twice
 def stages_of(root: Path, include: str, encoding: Encoding) -> Stages:
     """Files of one folder of the corpus as one class, planned; decoded in processes of their own."""
     stages = Stages(require_corpus(), DatasetPaths(root, "clips"))
-    settings = ManifestSettings(include=[include], max_failed_fraction=1.0)
+    settings = ManifestSettings(
+        source_format="folders", allow_single_class=True, include=[include], max_failed_fraction=1.0
+    )
     build_manifest(stages.source, stages.paths, settings, POOL)
     stages.splits()
     stages.plan(encoding, PlanSettings(clips_per_shard=12))
@@ -154,7 +156,9 @@ def test_each_hostile_file_is_stored_or_quarantined_with_a_reason(nasty: Stages)
 
 def test_a_second_look_at_hostile_files_leaves_nothing_to_do(nasty: Stages) -> None:
     assert shards_to_build(nasty.paths) == []
-    settings = ManifestSettings(include=["nasty/*"], max_failed_fraction=1.0)
+    settings = ManifestSettings(
+        source_format="folders", allow_single_class=True, include=["nasty/*"], max_failed_fraction=1.0
+    )
     again = build_manifest(nasty.source, nasty.paths, settings, POOL)
     passing = {
         "too_many_pixels",

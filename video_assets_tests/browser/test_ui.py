@@ -156,7 +156,7 @@ def test_a_value_out_of_range_names_its_field_in_the_runs_first_second(ui: Ui, p
     ],
 )
 def test_names_are_shown_as_they_are_and_never_run(asset: str, view: str, title: str, ui: Ui, page: Page) -> None:
-    assert ui.latest_run_of(asset)
+    assert ui.latest_run_of(asset) is not None
 
     text = page.open(f"{ui.url}/assets/{asset}?view={view}", title, *LABELS)
 
