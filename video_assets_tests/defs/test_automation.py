@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from video_assets.defs import automation, jobs, requests
+from video_assets.defs import automation, requests
 from video_assets.defs.instance import open_instance
 from video_assets.defs.jobs import VERIFY_OP, dataset_jobs
 from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG, register_shards, shard_partitions
