@@ -121,7 +121,7 @@ def test_no_secret_of_the_environment_is_written_or_said(tmp_path: Path) -> None
     place = ["--source", str(source), "--root", str(root)]
     built = command_with_secrets(tmp_path, "build", *place, *settings, "--json")
     assert built.returncode == 0, built.stderr
-    (source / f"{SECRETS['HF_TOKEN']}.csv").write_text("path;label\n")
+    (source / f"{SECRETS['HF_TOKEN']}.csv").write_text("one,two\n1,2\n")
     table = str(source / f"{SECRETS['HF_TOKEN']}.csv")
     refused = command_with_secrets(tmp_path, "build", "--source", table, "--root", str(tmp_path / "other"), "--json")
     assert refused.returncode == 2

@@ -140,7 +140,7 @@ def test_a_plan_on_a_terminal_says_size_time_and_alternatives(source: Path, tmp_
     )  # fmt: skip
     assert plan.code == 0, plan.text
     assert_fits(plan)
-    assert re.search(r"as set +[\d.]+ [kM]B +\d+", plan.text)
+    assert re.search(r"as set +[\d.]+ [kM]B ± \d+ % +\d+", plan.text)
     assert re.search(r"JPEG quality \d+ is the highest with which", plan.text)
     assert not (tmp_path / "root").exists()
 
