@@ -1,9 +1,22 @@
 """Run config: the settings of `video_assets.settings` as Dagster's launchpad shows and checks them."""
 
-import dagster as dg
-from pydantic import Field
+from copy import copy
+from typing import Any, TypeVar
 
-from video_assets.settings import DatasetSettings, EncodingSettings, ManifestSettings, PlanSettings, SplitSettings
+import dagster as dg
+from pydantic import Field, create_model
+
+from video_assets.settings import (
+    DatasetSettings,
+    EncodingSettings,
+    ManifestSettings,
+    PlanSettings,
+    Settings,
+    SettingsGroup,
+    SplitSettings,
+)
+
+_Config = TypeVar("_Config", bound=dg.Config)
 
 
 class ManifestConfig(dg.Config, ManifestSettings):
@@ -29,3 +42,32 @@ class PlanConfig(dg.Config, PlanSettings):
 
 class DatasetConfig(dg.Config, DatasetSettings):
     """The commit."""
+
+
+_CONFIGS: dict[str, type[dg.Config]] = {
+    "manifest": ManifestConfig,
+    "splits": SplitConfig,
+    "plan": PlanConfig,
+    "dataset": DatasetConfig,
+}
+
+
+def config_schema(step: str, settings: Settings) -> dict[str, dg.Field]:
+    """Return what the launchpad shows and takes for a step; its defaults are the settings that the dataset gives.
+
+    It is not taken as an asset's parameter: a Config says of no setting whether it was given.
+    """
+    return _with_defaults(_CONFIGS[step], getattr(settings, step)).to_fields_dict()
+
+
+def _with_defaults(config: type[_Config], given: SettingsGroup) -> type[_Config]:
+    fields: dict[str, Any] = {}
+    for name in given.model_fields_set:
+        field, value = copy(config.model_fields[name]), getattr(given, name)
+        kind: Any = field.annotation
+        if isinstance(value, SettingsGroup):
+            kind = _with_defaults(kind, value)
+            value = kind()
+        field.default = value
+        fields[name] = (kind, field)
+    return create_model(config.__name__, __base__=config, __doc__=config.__doc__, **fields) if fields else config

@@ -19,6 +19,7 @@ from video_assets.settings import (
     SplitSettings,
 )
 from video_assets_tests.datasets import Built
+from video_assets_tests.defs.location import graph_of
 
 CONFIGS: dict[type[SettingsGroup], type[dg.Config]] = {
     ManifestSettings: ManifestConfig,
@@ -115,7 +116,7 @@ def test_a_setting_may_be_a_mapping() -> None:
 
 
 def test_what_starts_by_itself_goes_on_with_several_labels(label_sets_built: Built) -> None:
-    config = pinned_run_config(label_sets_built.paths, only_settled=True)
+    config = pinned_run_config(graph_of(label_sets_built.paths), label_sets_built.paths, only_settled=True)
     settings = settings_of(config)
     assert settings.manifest.multi_label
     assert settings.manifest.only_settled
