@@ -191,7 +191,7 @@ def test_each_run_gets_the_config_of_its_own_steps() -> None:
         (
             "splits",
             {"test_fraction": 0.5, "val_fraction": 0.6},
-            "splits.val_fraction is 0.6: Value error, together with test_fraction 0.5 it is above 1",
+            "splits.test_fraction 0.5 and splits.val_fraction 0.6 are together 1.1; at most 1 can be held out",
         ),
         ("splits", {"test_fraction": float("nan")}, f"splits.test_fraction is nan: {SHOULD} less than or equal to 1"),
         ("splits", {"seed": 2**63}, f"splits.seed is {2**63}: {SHOULD} less than {2**63}"),

@@ -11,8 +11,8 @@ from video_assets import cli
 from video_assets.defs.config import ManifestConfig
 from video_assets.domain.errors import SettingsError
 from video_assets.pipeline.manifest.reading import noted_reading
-from video_assets.pipeline.noted_settings import own_settings
-from video_assets.settings import ManifestSettings
+from video_assets.pipeline.noted_settings import settings_in_force
+from video_assets.settings import ManifestSettings, Settings
 from video_assets.sources.opening import source_directory
 from video_assets.sources.options import ReadingOptions
 from video_assets.sources.read import list_source
@@ -165,7 +165,7 @@ def test_the_folder_of_the_videos_is_found_again_by_the_stages_after(tmp_path: P
     report = stages.manifest(videos="../videos")
     directory = source_directory(open_address((read_notes(stages.paths.manifest) or {})["source"]))
     assert all((directory / path).is_file() for path in report.clips["path"])
-    assert own_settings(stages.paths, ManifestSettings()).videos == "../videos"
+    assert settings_in_force(stages.paths, Settings()).manifest.videos == "../videos"
 
 
 def test_a_fixed_order_numbers_a_new_dataset_and_moves_no_class_of_another(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_a_new_row_and_a_new_split_file_are_listed_and_cost_themselves(tmp_path:
     split_folders(tmp_path / "set")
     stages = Stages(tmp_path / "set", DatasetPaths(tmp_path / "root", "clips"))
     stages.manifest()
-    options = ReadingOptions.of(own_settings(stages.paths, ManifestSettings()))
+    options = ReadingOptions.of(settings_in_force(stages.paths, Settings()).manifest)
     before = list_source(stages.source, options)
     put(tmp_path / "set", "Train/run/new.mp4")
     assert [file.path for file in list_source(stages.source, options) if file not in before] == ["Train/run/new.mp4"]
