@@ -75,7 +75,7 @@ def as_run_config(settings: Settings, steps: Iterable[str] = STEPS) -> dict[str,
 
 
 def _sentence_of(problem: ErrorDetails) -> str:
-    if not problem["loc"] or isinstance(problem["input"], Mapping):  # of several settings: the rule's words name them
+    if not problem["loc"] or (problem["type"] == "value_error" and isinstance(problem["input"], Mapping)):
         return str(problem.get("ctx", {}).get("error", problem["msg"]))
     return f"{'.'.join(map(str, problem['loc']))} is {_shown(problem['input'])}: {problem['msg']}"
 

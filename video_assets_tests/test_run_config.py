@@ -267,7 +267,11 @@ def test_no_config_is_right(given: dict[str, Any]) -> None:
     ("manifest", "encoding", "told"),
     [
         ({"multi_label": True}, {"layout": "movinets_helper"}, "manifest.multi_label is true, but a record of the"),
-        ({}, {"audio_sample_rate": 8000}, "plan.encoding.audio_sample_rate is 8000, but the layout tfds has no place"),
+        (
+            {},
+            {"layout": "tfds", "audio_sample_rate": 8000},
+            "plan.encoding.audio_sample_rate is 8000, but the layout tfds has no place",
+        ),
     ],
 )
 def test_what_the_plan_would_refuse_is_refused_before_any_video_is_opened(
