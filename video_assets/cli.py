@@ -215,11 +215,10 @@ def _inspect(options: argparse.Namespace) -> int:
     from video_assets.report.source_screens import inspect_screen
     from video_assets.run_config import read_settings
     from video_assets.sources.doubts import refuse_doubtful, refuse_missing
-    from video_assets.sources.options import ReadingOptions
     from video_assets.sources.read import read_source
     from video_assets.sources.summary import summarize
 
-    reading = ReadingOptions.of(read_settings(options.config, options.assignments).manifest)
+    reading = read_settings(options.config, options.assignments).manifest
     _refuse_missing(options.source)
     found = read_source(options.source, reading)
     values: dict[str, Any] = {"source": str(options.source.absolute())}
