@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from video_assets.domain.errors import SettingsError
 
 DEFAULT_PORT = 3000
+MODELS = ("a0", "a1", "a2", "a3", "a4", "a5")
 Commands = Mapping[str, Callable[[argparse.Namespace], int]]
 """What does each command; gives the exit code."""
 
@@ -76,7 +77,14 @@ def parser_of(commands: Commands) -> Parser:
         help="where the videos are now; default: where they were when it was built",
     )
     _add_workers(repair)
-    for command in (build, plan, status, verify, repair):
+    recipe = _command(
+        parsers, "recipe", commands, "the settings with which TF Model Garden trains MoViNet from a dataset"
+    )
+    recipe.add_argument(
+        "--model", choices=MODELS, default="", help="default: the one whose frames are nearest to the dataset's in size"
+    )
+    recipe.add_argument("--stream", action="store_true", help="the causal model, which can run frame by frame")
+    for command in (build, plan, status, verify, repair, recipe):
         _add_root(command)
         _add_json(command)
     diff = _command(parsers, "diff", commands, "what changed between two version directories, in terms of clips")
