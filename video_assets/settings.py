@@ -65,17 +65,6 @@ class Limits:
     memory_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableLimits:
-    """Upper bounds for an annotation table; one that exceeds them is refused by name.
-
-    Bytes are those of its texts as they would be written out: Parquet may hold a text once and name it a million times.
-    """
-
-    max_rows: int
-    max_bytes: int
-
-
 class SettingsGroup(BaseModel):
     """Base of the settings of one step. `model_fields_set` names those that were given; the others are defaults."""
 
@@ -213,13 +202,12 @@ class ManifestSettings(SettingsGroup):
         )
 
     @property
-    def table_limits(self) -> TableLimits:
-        """What an annotation table may take."""
-        return TableLimits(max_rows=self.max_table_rows, max_bytes=self.max_table_megabytes * 10**6)
+    def max_table_bytes(self) -> int:
+        """Bytes of an annotation table's texts, written out: Parquet may hold a text once and name it often."""
+        return self.max_table_megabytes * 10**6
 
 
 DEFAULT_LIMITS: Final = ManifestSettings().limits
-DEFAULT_TABLE_LIMITS: Final = ManifestSettings().table_limits
 
 
 class SplitSettings(SettingsGroup):

@@ -45,7 +45,7 @@ def test_limits_are_those_of_the_settings_in_the_units_in_which_they_are_checked
     assert settings.limits.memory_bytes == 512 * 2**20
     assert settings.limits.max_frames == 9
     assert settings.limits.clip_seconds == 120
-    assert settings.table_limits.max_bytes == 7_000_000
+    assert settings.max_table_bytes == 7_000_000
 
 
 def test_the_commit_keeps_retired_files_for_a_while_by_default() -> None:

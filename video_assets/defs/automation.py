@@ -25,7 +25,6 @@ from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.shards.pending import chunk_shards, read_backlog
 from video_assets.run_config import as_run_config
 from video_assets.settings import ManifestSettings, Settings
-from video_assets.sources.options import ReadingOptions
 from video_assets.sources.read import list_source
 from video_assets.storage.addresses import place_digest
 from video_assets.storage.locks import current_holder
@@ -53,7 +52,7 @@ def new_videos_sensor(seconds: int, status: dg.DefaultSensorStatus) -> dg.Sensor
             if (builder := current_holder(paths.build_lock)) is not None:
                 return dg.SensorResult(skip_reason=f"{builder} is at work on the dataset")
             settings = manifest_settings(paths) if paths.manifest.exists() else ManifestSettings()
-            listed = list_source(source.path(), ReadingOptions.of(settings))
+            listed = list_source(source.path(), settings)
             place = place_digest(source.path()) + place_digest(paths.directory)
             decision = look(paths, listed, LookCursor.from_json(context.cursor).at(place))
             reason = "" if decision.kind == "build" else _why_to_wait(context.instance, paths, decision)

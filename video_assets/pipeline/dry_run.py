@@ -40,7 +40,7 @@ from video_assets.pipeline.plan.stage import (
 from video_assets.pipeline.plan.trial import Trial, trial_jobs, trial_limits, try_clips
 from video_assets.pipeline.pool import SharedPools, open_pool
 from video_assets.pipeline.splits.stage import SplitReport
-from video_assets.report.recipes import model_rows
+from video_assets.report.model_garden import model_rows
 from video_assets.report.screens import format_size
 from video_assets.report.terminal import TerminalProgress
 from video_assets.settings import PlanSettings, Settings
@@ -97,6 +97,7 @@ def run_plan(
         "budget": forecasts.within(budget_bytes) if budget_bytes is not None else None,
         "model_fit": model_rows(fit.fits),
         "model_garden": fit.yaml,
+        "model_garden_recipes": fit.recipes,
         "quarantined": lost,
     }
 

@@ -14,7 +14,6 @@ from video_assets.pipeline.manifest.reading import noted_reading
 from video_assets.pipeline.noted_settings import settings_in_force
 from video_assets.settings import ManifestSettings, Settings
 from video_assets.sources.opening import source_directory
-from video_assets.sources.options import ReadingOptions
 from video_assets.sources.read import list_source
 from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import DatasetPaths
@@ -183,7 +182,7 @@ def test_a_new_row_and_a_new_split_file_are_listed_and_cost_themselves(tmp_path:
     split_folders(tmp_path / "set")
     stages = Stages(tmp_path / "set", DatasetPaths(tmp_path / "root", "clips"))
     stages.manifest()
-    options = ReadingOptions.of(settings_in_force(stages.paths, Settings()).manifest)
+    options = settings_in_force(stages.paths, Settings()).manifest
     before = list_source(stages.source, options)
     put(tmp_path / "set", "Train/run/new.mp4")
     assert [file.path for file in list_source(stages.source, options) if file not in before] == ["Train/run/new.mp4"]
