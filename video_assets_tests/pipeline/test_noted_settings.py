@@ -92,7 +92,7 @@ def test_a_table_of_the_first_edition_has_the_columns_that_it_knew_and_no_others
 def test_what_the_first_edition_did_not_note_yet_is_the_default(paths: DatasetPaths) -> None:
     values = {name: value for name, value in FIRST_EDITION.items() if name != "table_limits"}
     note_manifest(paths, json.dumps(values))
-    assert manifest_settings(paths).table_limits == ManifestSettings().table_limits
+    assert manifest_settings(paths).max_table_rows == ManifestSettings().max_table_rows
 
 
 @pytest.mark.parametrize("text", ['{"max_frames": 0}', '{"limit_of_tomorrow": 3}', "{"])
