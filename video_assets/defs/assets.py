@@ -14,7 +14,7 @@ from video_assets.defs.requests import keys_in_flight
 from video_assets.domain.progress import LineProgress
 from video_assets.domain.splits import SPLITS
 from video_assets.pipeline.build import complete
-from video_assets.pipeline.noted_settings import own_settings
+from video_assets.pipeline.plan.stage import refuse_another_encoding
 from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, live_shards, read_plan
 
 _NO_VAL = " Empty unless splits.val_fraction, or a table's column split, asks for it."
@@ -50,9 +50,10 @@ def manifest_asset(graph: DatasetGraph) -> dg.AssetsDefinition:
         """List, open, hash and label."""
         with shown_as_failure():
             paths = graph.dataset_of(context).paths()
-            settings = own_settings(paths, graph.settings_of(context.run.run_config).manifest)
+            settings = graph.settings_of(context.run.run_config, paths)
+            refuse_another_encoding(paths, settings)
             steps = graph.dataset_of(context).steps(graph.decoding_of(context), LineProgress(context.log.info))
-            report = steps.manifest(graph.source_of(context).path(), settings)
+            report = steps.manifest(graph.source_of(context).path(), settings.manifest)
         return dg.MaterializeResult(
             metadata=metadata.of_manifest(report, paths), data_version=dg.DataVersion(report.data_version())
         )
@@ -83,8 +84,8 @@ def split_assets(graph: DatasetGraph) -> dg.AssetsDefinition:
     def splits(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         """Assign groups to splits."""
         with shown_as_failure():
-            settings = graph.settings_of(context.run.run_config).splits
-            report = graph.dataset_of(context).steps(graph.decoding_of(context)).splits(settings)
+            steps = graph.dataset_of(context).steps(graph.decoding_of(context))
+            report = steps.splits(graph.settings_of(context.run.run_config, steps.paths).splits)
         for split, key in zip(SPLITS, graph.split_keys, strict=True):
             if key in context.selected_asset_keys:
                 version = dg.DataVersion(report.data_version(split))
@@ -112,7 +113,7 @@ def plan_asset(graph: DatasetGraph) -> dg.AssetsDefinition:
         """Assign clips to shards and pin the encoding."""
         with shown_as_failure():
             paths = graph.dataset_of(context).paths()
-            settings = graph.settings_of(context.run.run_config).plan
+            settings = graph.settings_of(context.run.run_config, paths).plan
             report = graph.dataset_of(context).steps(graph.decoding_of(context)).plan(settings)
             # By what is on disk now: another plan may have been made since, whose partitions must stay.
             planned = live_shards(read_plan(paths, FINGERPRINT_COLUMNS).rows)
@@ -146,11 +147,11 @@ def dataset_asset(graph: DatasetGraph) -> dg.AssetsDefinition:
     def dataset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         """Check every planned shard and commit."""
         with shown_as_failure():
-            settings = graph.settings_of(context.run.run_config).dataset
             place, decoding = graph.dataset_of(context), graph.decoding_of(context)
             steps = place.steps(decoding, LineProgress(context.log.info), graph.engine_of(context).shard_engine())
+            settings = graph.settings_of(context.run.run_config, steps.paths).dataset
             if _writes_what_is_missing(context, graph):
-                report = complete(steps, settings, [RunReport(place.paths(), graph, context)])
+                report = complete(steps, settings, [RunReport(steps.paths, graph, context)])
             else:
                 report = steps.commit(settings)
         return dg.MaterializeResult(

@@ -22,12 +22,7 @@ from video_assets.defs.requests import (
     request_shards,
 )
 from video_assets.pipeline.manifest.new_files import Decision, LookCursor, look
-from video_assets.pipeline.noted_settings import manifest_settings, split_settings
-from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.shards.pending import chunk_shards, read_backlog
-from video_assets.run_config import as_run_config
-from video_assets.settings import ManifestSettings, PlanSettings, Settings
-from video_assets.sources.options import ReadingOptions
 from video_assets.sources.read import list_source
 from video_assets.storage.addresses import place_digest
 from video_assets.storage.locks import current_holder
@@ -72,22 +67,6 @@ class Automation(BaseModel):
         return dg.DefaultScheduleStatus.RUNNING if self.sensors else dg.DefaultScheduleStatus.STOPPED
 
 
-def pinned_run_config(graph: DatasetGraph, paths: DatasetPaths, *, only_settled: bool) -> dict[str, Any]:
-    """Return the run config of a plan that changes nothing but the clips.
-
-    Settings are as they were used last, but for those that the dataset's value gives: it may have changed since.
-    """
-    manifest = manifest_settings(paths) if paths.manifest.exists() else ManifestSettings()
-    pinned = PinnedSettings.of_plan(paths)
-    plan = PlanSettings()
-    if pinned is not None:
-        plan = PlanSettings(encoding=pinned.encoding.settings, clips_per_shard=pinned.clips_per_shard)
-    own = Settings(manifest=manifest, splits=split_settings(paths), plan=plan).overlaid(graph.dataset.settings)
-    own = own.replace(manifest=own.manifest.replace(only_settled=only_settled))
-    ops = as_run_config(own, ("manifest", "splits", "plan")).get("ops", {})
-    return {"ops": {graph.name(step): config for step, config in ops.items()}}
-
-
 def new_videos_sensor(graph: DatasetGraph, automation: Automation) -> dg.SensorDefinition:
     """Return what looks at the source."""
 
@@ -113,15 +92,15 @@ def look_for_videos(graph: DatasetGraph, context: dg.SensorEvaluationContext) ->
         paths, source = graph.dataset_of(context).paths(), graph.source_of(context).path()
         if (builder := current_holder(paths.build_lock)) is not None:
             return dg.SensorResult(skip_reason=f"{builder} is at work on the dataset")
-        settings = manifest_settings(paths) if paths.manifest.exists() else ManifestSettings()
-        listed = list_source(source, ReadingOptions.of(settings.overlaid(graph.dataset.manifest)))
+        listed = list_source(source, graph.settings_of({}, paths).manifest)
         known = LookCursor.from_json(context.cursor).at(place_digest(source) + place_digest(paths.directory))
         decision = look(paths, listed, known)
         reason = "" if decision.kind == "build" else _why_to_wait(context.instance, graph, paths, decision)
         cursor, seen = decision.cursor.to_json(), _observation(graph, known, decision.cursor)
         if reason:
             return dg.SensorResult(skip_reason=reason, cursor=cursor, asset_events=seen)
-        run_config = pinned_run_config(graph, paths, only_settled=True)
+        # What is not given is the dataset's own.
+        run_config = {"ops": {graph.name("manifest"): {"config": {"only_settled": True}}}}
         request = request_plan(context.instance, paths, decision.cursor, run_config)
     return dg.SensorResult([request], cursor=cursor, asset_events=seen)
 
@@ -240,8 +219,6 @@ def nightly_refresh_schedule(graph: DatasetGraph, automation: Automation) -> dg.
         paths = graph.dataset_of(context).paths()
         if not paths.encoding.exists():
             return dg.SkipReason("there is no plan yet")
-        run_config = pinned_run_config(graph, paths, only_settled=False)
-        day = context.scheduled_execution_time.date().isoformat()
-        return dg.RunRequest(run_key=day, run_config=run_config, tags=graph.run_tags)
+        return dg.RunRequest(run_key=context.scheduled_execution_time.date().isoformat(), tags=graph.run_tags)
 
     return nightly_refresh

@@ -1,11 +1,14 @@
 """Run config: the settings of `video_assets.settings` as Dagster's launchpad shows and checks them."""
 
+from collections.abc import Mapping
 from copy import copy
 from typing import Any, TypeVar
 
 import dagster as dg
 from pydantic import Field, create_model
 
+from video_assets.pipeline.noted_settings import settings_in_force, without_values_of
+from video_assets.run_config import checked, settings_of
 from video_assets.settings import (
     DatasetSettings,
     EncodingSettings,
@@ -15,6 +18,7 @@ from video_assets.settings import (
     SettingsGroup,
     SplitSettings,
 )
+from video_assets.storage.paths import DatasetPaths
 
 _Config = TypeVar("_Config", bound=dg.Config)
 
@@ -71,3 +75,17 @@ def _with_defaults(config: type[_Config], given: SettingsGroup) -> type[_Config]
         field.default = value
         fields[name] = (kind, field)
     return create_model(config.__name__, __base__=config, __doc__=config.__doc__, **fields) if fields else config
+
+
+def settings_of_run(run_config: Mapping[str, Any], paths: DatasetPaths, given: Settings | None = None) -> Settings:
+    """Return the settings of a run: what was changed in the launchpad, then what the dataset's value gives.
+
+    All others are the dataset's own. The launchpad sends a value for every setting. One that is as it was shown, which
+    is as `given`, or the default, counts as not changed.
+
+    Raises:
+        SettingsError: if a setting is wrong, or does not go with the dataset's own.
+    """
+    given = given or Settings()
+    changed = checked(without_values_of(settings_of(run_config), Settings().overlaid(given)))
+    return settings_in_force(paths, given.overlaid(changed))

@@ -7,14 +7,15 @@ from typing import Any, TypedDict
 
 import dagster as dg
 
+from video_assets.defs.config import settings_of_run
 from video_assets.defs.lineage import CODE_VERSION
 from video_assets.defs.partitions import shard_partitions
 from video_assets.defs.resources import Dataset, Decoding, Engine, VideoSource
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.environment import VideoDataset
-from video_assets.run_config import settings_of
 from video_assets.settings import Settings
 from video_assets.storage.addresses import open_address, place_name
+from video_assets.storage.paths import DatasetPaths
 
 DATASET_TAG = "video_assets/dataset"
 """On every run of our jobs and sensors: the dataset's folder. Other datasets on the instance have runs, too."""
@@ -111,15 +112,15 @@ class DatasetGraph:
         root = self.dataset.root
         return {DATASET_TAG: place_name(open_address(root) / self.dataset.name)} if root else {}
 
-    def settings_of(self, run_config: Mapping[str, Any]) -> Settings:
-        """Return the settings of a run: those of its config, and for the rest the dataset's, where it gives any.
+    def settings_of(self, run_config: Mapping[str, Any], paths: DatasetPaths) -> Settings:
+        """Return the settings of a run of this dataset; see `settings_of_run`.
 
         Raises:
             SettingsError: naming every wrong field with its value and what is allowed.
         """
         ops = run_config.get("ops") or {}
         steps = {step: ops[name] for step in Settings.model_fields if (name := self.name(step)) in ops}
-        return self.dataset.settings.overlaid(settings_of({"ops": steps}))
+        return settings_of_run({"ops": steps}, paths, self.dataset.settings)
 
     # --- Resources ---
 
