@@ -308,10 +308,10 @@ def test_an_error_that_is_meant_for_people_is_shown_with_its_sentence_and_not_re
     )
 
 
-def test_a_changed_encoding_of_a_built_dataset_fails_the_plan_by_the_names_of_the_fields(known: Location) -> None:
+def test_a_changed_encoding_of_a_built_dataset_fails_the_run_by_the_names_of_the_fields(known: Location) -> None:
     config = {"ops": {"plan": {"config": {"encoding": {"resolution": 64, "num_frames": 5}}}}}
     result = known.run(*PLANNING, config=config)
-    assert "exists under another encoding (resolution 32 → 64)" in failures(result)["plan"]
+    assert "exists under another encoding (resolution 32 → 64)" in failures(result)["manifest"]
 
 
 def test_growth_leaves_the_plans_data_version_so_that_old_shards_stay_fresh(planned: Location) -> None:

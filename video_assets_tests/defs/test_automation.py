@@ -216,7 +216,9 @@ def test_one_look_asks_for_so_many_runs_at_most_and_the_next_goes_on(
         wanted = look_at_shards(instance, built).run_requests or []
         asked.append([request.tags[RANGE_START_TAG] for request in wanted])
         for request in wanted:
-            instance.create_run_for_job(make_job(), tags=request.tags, status=dg.DagsterRunStatus.STARTED)
+            instance.create_run_for_job(
+                make_job(str(request.job_name)), tags=request.tags, status=dg.DagsterRunStatus.STARTED
+            )
     assert asked == [["train-00000", "train-00002"], ["train-00004", "test-00000"], []]
 
 

@@ -134,7 +134,7 @@ def test_the_launchpad_is_filled_with_the_datasets_settings() -> None:
         ({"encoding": {"num_frames": 0}}, "encoding.num_frames"),
         ({"encodin": {}}, "encodin"),
         ({"encoding": {"fps": 3}, "plan": {"encoding": {"fps": 3}}}, "encoding is given twice"),
-        ({"encoding": {"audio_sample_rate": 8000}}, "no place for sound"),
+        ({"encoding": {"layout": "tfds", "audio_sample_rate": 8000}}, "no place for sound"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_name(values: dict[str, Any], words: str) -> None:
