@@ -88,7 +88,7 @@ def commit_dataset(
         schema = schema.append(DAMAGE)
         index[DAMAGE.name] = damage
     digest = plan_digest(plan, audit.fingerprints)
-    notes = commit_notes(paths, plan.pinned.version, index, digest, settings.licence.strip())
+    notes = commit_notes(paths, plan.pinned.version, index, digest, settings)
     committed = Committed(
         paths=paths,
         plan=plan,
