@@ -63,6 +63,7 @@ class EncodedClip:
     signature: bytes
     num_frames_decoded: int
     num_frames_total: int
+    damage: str = ""
     copied: StoredRecord | None = None
 
 
@@ -89,6 +90,7 @@ def _copy(job: ClipJob, stored: StoredRecord) -> EncodedClip | None:
         signature=bytes.fromhex(stored.clip.signature),
         num_frames_decoded=0,
         num_frames_total=0,
+        damage=stored.clip.damage,
         copied=stored,
     )
 
@@ -166,6 +168,7 @@ def encode_decoded(
         signature=clip_signature(decoded.frames, letterboxed=encoding.resize == "letterbox"),
         num_frames_decoded=decoded.num_frames_decoded,
         num_frames_total=decoded.num_frames_total,
+        damage=decoded.damage,
     )
 
 

@@ -307,6 +307,7 @@ def _store(file: AtomicFile, clip: PlannedClip, result: "EncodedClip | Loss", do
             num_frames=result.num_frames,
             note=result.note,
             signature=result.signature.hex(),
+            damage=result.damage,
         )
     else:
         done.copied.append(result.copied)
