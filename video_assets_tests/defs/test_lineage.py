@@ -74,7 +74,7 @@ def test_the_dataset_says_what_it_is_and_where(complete: Location) -> None:
     event = complete.instance.get_latest_materialization_event(dg.AssetKey("dataset"))
     assert event is not None
     assert event.asset_materialization is not None
-    told = {name: value.value for name, value in event.asset_materialization.metadata.items()}
+    told: dict[str, Any] = {name: value.value for name, value in event.asset_materialization.metadata.items()}
     version = complete.paths.version("1.0.0").directory
     assert told["dagster/uri"] == version.as_uri()
     assert told["version"] == "1.0.0"

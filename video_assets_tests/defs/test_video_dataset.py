@@ -119,9 +119,11 @@ def test_what_belongs_to_the_user_is_the_users() -> None:
 
 def test_the_launchpad_is_filled_with_the_datasets_settings() -> None:
     definitions = build_video_dataset_defs(a_dataset(**SETTINGS), key_prefix="ucf")
-    schema = definitions.resolve_assets_def(dg.AssetKey(["ucf", "plan"])).op.config_schema.as_field()
-    assert schema.config_type.fields["clips_per_shard"].default_value == 4
-    encoding = schema.config_type.fields["encoding"]
+    schema = definitions.resolve_assets_def(dg.AssetKey(["ucf", "plan"])).op.config_schema
+    assert schema is not None
+    shape: Any = schema.as_field().config_type
+    assert shape.fields["clips_per_shard"].default_value == 4
+    encoding = shape.fields["encoding"]
     assert encoding.default_value["num_frames"] == 5
     assert encoding.config_type.fields["resolution"].default_value == 32
     assert encoding.config_type.fields["jpeg_quality"].default_value == 95
