@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
+from video_assets.reader.describe import describe
 from video_assets.reader.load import load_dataset
 
 if TYPE_CHECKING:
     from video_assets.reader.augmentation import Augmentation, augment_clip
 
-__all__ = ["Augmentation", "augment_clip", "load_dataset"]
+__all__ = ["Augmentation", "augment_clip", "describe", "load_dataset"]
 
 
 def __getattr__(name: str) -> Any:
