@@ -103,8 +103,8 @@ def export(config: Any, checkpoint: str, export_path: str) -> None:
         num_classes=data.num_classes,
         input_shape=(1, 1, height, width, channels),
         checkpoint_path=checkpoint,
-        # The exported model has an optimizer of its own, which no checkpoint knows. Whether the weights were restored is
-        # seen when its logits are compared.
+        # The exported model has an optimizer of its own, which no checkpoint knows. Whether the weights were restored
+        # is seen when its logits are compared.
         assert_checkpoint_objects_matched=False,
     )
 
