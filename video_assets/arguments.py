@@ -94,7 +94,7 @@ def parser_of(commands: Commands) -> Parser:
     doctor = _command(parsers, "doctor", commands, "look at the set-up, and say what to mend")
     doctor.add_argument("--source", type=_address, metavar="S", help="also see that these videos can be read")
     doctor.add_argument("--root", type=_address, metavar="R", help="also see that datasets can be written there")
-    doctor.add_argument("--port", type=_positive, default=DEFAULT_PORT, help=f"of the UI; default: {DEFAULT_PORT}")
+    doctor.add_argument("--port", type=_port, default=DEFAULT_PORT, help=f"of the UI; default: {DEFAULT_PORT}")
     _add_json(doctor)
     sample = _command(parsers, "sample", commands, "write a small labelled set of real encoded videos")
     sample.add_argument("directory", type=Path, metavar="DIR", help="where; made if it is not there")
@@ -102,7 +102,16 @@ def parser_of(commands: Commands) -> Parser:
     _add_source(ui)
     _add_root(ui)
     _add_engine(ui)
-    ui.add_argument("--port", type=_positive, default=DEFAULT_PORT, help=f"default: {DEFAULT_PORT}")
+    ui.add_argument("--port", type=_port, default=DEFAULT_PORT, help=f"default: {DEFAULT_PORT}")
+    ui.add_argument(
+        "--allow-host",
+        type=_host,
+        action="append",
+        default=[],
+        metavar="NAME",
+        dest="hosts",
+        help="another name of this UI, NAME or NAME:PORT, as pages of a proxy have it; may be given again",
+    )
     return parser
 
 
@@ -171,6 +180,18 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; ports are numbers from 1 to 65535")
+    return int(text)
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no host name; give NAME or NAME:PORT, without https:// and path")
+    return text.lower()
 
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}

@@ -299,7 +299,7 @@ def _ui(options: argparse.Namespace) -> int:
     from video_assets.defs.ui import serve_ui
 
     _refuse_missing(options.source)
-    return serve_ui(options.source, _paths(options), options.port, _environment(options))
+    return serve_ui(options.source, _paths(options), options.port, _environment(options), options.hosts)
 
 
 _COMMANDS = {
