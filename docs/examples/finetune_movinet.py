@@ -18,13 +18,15 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # Model Garden needs Keras 2;
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 from official.common import distribute_utils
 from official.core import exp_factory, task_factory, train_lib
 from official.modeling import hyperparams
-from official.projects.movinet.modeling import movinet, movinet_model  # noqa: F401  (importing registers the model)
 from official.projects.movinet.tools import export_saved_model
-from official.vision import registry_imports  # noqa: F401  (the same)
+from official.vision import registry_imports
 
+REGISTERED = (registry_imports, export_saved_model)
+"""Importing them makes the task and the model known to the trainer."""
 EXPERIMENT = "movinet_kinetics600"
 TOLERANCE = 1e-4
 """Largest difference between a logit of the streamed model and of the model that sees the clip at once."""
@@ -109,7 +111,7 @@ def export(config: Any, checkpoint: str, export_path: str) -> None:
     )
 
 
-def first_clip(config: Any) -> tf.Tensor:
+def first_clip(config: Any) -> Any:
     """Return the first clip of the validation data as Model Garden gives it, (1, T, H, W, 3) float32 from 0 to 1."""
     config.override({"task": {"validation_data": {"num_test_clips": 1, "num_test_crops": 1}}})
     task = task_factory.get_task(config.task)
@@ -117,16 +119,15 @@ def first_clip(config: Any) -> tf.Tensor:
     return features["image"][:1]
 
 
-def stream(exported: str, clip: tf.Tensor) -> np.ndarray:
+def stream(exported: str, clip: Any) -> NDArray[np.float32]:
     """Show the exported model one frame after another; return its logits after the last one."""
-    signatures = tf.saved_model.load(exported).signatures
-    states = signatures["init_states"](tf.constant([1, 1, *clip.shape[2:]], tf.int32))
-    logits = None
+    signatures: Any = tf.saved_model.load(exported)
+    init_states, call = signatures.signatures["init_states"], signatures.signatures["call"]
+    outputs = init_states(tf.constant([1, 1, *clip.shape[2:]], tf.int32))
     for frame in tf.unstack(clip, axis=1):
-        outputs = signatures["call"](**states, image=frame[:, None])
-        logits = outputs.pop("logits")
-        states = outputs
-    return logits.numpy()[0]
+        states = {name: value for name, value in outputs.items() if name != "logits"}
+        outputs = call(**states, image=frame[:, None])
+    return outputs["logits"].numpy()[0]
 
 
 if __name__ == "__main__":
