@@ -12,7 +12,7 @@ import pyarrow as pa
 from video_assets.domain.checks import CheckPicture
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.domain.text import MAX_NAMED
-from video_assets.pipeline.commit.card import read_stored, sampled_clip
+from video_assets.pipeline.commit.committed import read_stored, sampled_clip
 from video_assets.pipeline.commit.stage import CommitReport
 from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.manifest.stage import ManifestReport
