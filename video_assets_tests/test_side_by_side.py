@@ -19,8 +19,8 @@ from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.videos import write_class, write_video
 from video_assets_tests.waiting import end_process_group, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
-PATIENCE_SECONDS = 500
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+PATIENCE_SECONDS = 900
 
 PROJECT = """
 import dagster as dg
