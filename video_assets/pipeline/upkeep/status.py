@@ -5,6 +5,7 @@ from typing import Any
 
 from video_assets.pipeline.checks.recorded import check_statuses
 from video_assets.pipeline.dataset_state import committed_counts
+from video_assets.pipeline.noted_settings import dataset_settings, noted_source
 from video_assets.pipeline.plan.table import read_plan
 from video_assets.pipeline.shards.pending import missing_shards
 from video_assets.storage.paths import DatasetPaths
@@ -32,6 +33,8 @@ def dataset_status(paths: DatasetPaths) -> dict[str, Any]:
         "root": str(paths.root),
         "name": paths.name,
         "versions": paths.versions(),
+        "source": noted_source(paths),
+        "settings": dataset_settings(paths).model_dump(),
         "quarantined": quarantined(paths.quarantine),
     }
     if not paths.plan.exists():  # the first build was refused, or ended before it had planned
