@@ -15,6 +15,7 @@ Sampling = Literal["uniform", "fps", "segments", "all"]
 Resize = Literal["stretch", "short_side", "center_crop", "letterbox"]
 ImageFormat = Literal["jpeg", "png"]
 ShortClip = Literal["repeat_last", "loop", "quarantine"]
+DamagedClips = Literal["quarantine", "store"]
 
 SourceFormat = Literal[
     "auto",
@@ -51,7 +52,7 @@ UCF101_GROUP_PATTERN: Final = r"v_(?P<class>[^/]+)_g(?P<number>\d+)_c\d+\.[^/.]+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Upper bounds for one video, in the units in which they are checked; what exceeds them is quarantined by name.
+    """Bounds for one video, in the units in which they are checked; what is beyond them is quarantined by name.
 
     Pixels, frames, duration and bytes are checked before anything is decoded, from the index where there is one, since
     headers lie. Time and memory are enforced on the process that decodes. `ManifestSettings.limits` makes them.
@@ -63,6 +64,8 @@ class Limits:
     max_file_bytes: int
     clip_seconds: float
     memory_bytes: int
+    store_damaged: bool = False
+    min_readable_fraction: float = 0.0
 
 
 class SettingsGroup(BaseModel):
@@ -146,6 +149,18 @@ class ManifestSettings(SettingsGroup):
     max_failed_fraction: float = Field(
         default=0.1, ge=0, le=1, description="Share of clips that may be unusable before the build fails (0 to 1)."
     )
+    damaged_clips: DamagedClips = Field(
+        default="quarantine",
+        description="Clips of which a frame, or one that it is decoded from, decodes only with errors: quarantine, "
+        "or store with a warning.",
+    )
+    min_readable_fraction: float = Field(
+        default=0.9,
+        ge=0,
+        le=1,
+        description="A video of which less can be read than this share of what its container says is quarantined as "
+        "truncated (0 to 1).",
+    )
     only_settled: bool = Field(
         default=False, description="Take only files that stood still between two looks of the new-videos sensor."
     )
@@ -199,6 +214,8 @@ class ManifestSettings(SettingsGroup):
             max_file_bytes=self.max_file_megabytes * 10**6,
             clip_seconds=self.clip_seconds,
             memory_bytes=self.clip_memory_megabytes * 2**20,
+            store_damaged=self.damaged_clips == "store",
+            min_readable_fraction=self.min_readable_fraction,
         )
 
     @property

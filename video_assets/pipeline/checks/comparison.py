@@ -67,7 +67,10 @@ def compare_with_source(job: SourceComparison) -> ComparisonResult:
         if not is_looped:
             return ComparisonResult(0.0, "its times go backwards")
     source = decode_frames_sequentially(
-        locate_video(job.path), job.timestamps_us, FrameSize(encoding.resize, encoding.resolution), job.limits
+        locate_video(job.path),
+        job.timestamps_us,
+        FrameSize(encoding.resize, encoding.resolution),
+        replace(job.limits, store_damaged=True),  # whether damage may be stored, the build has decided
     )
     repeats = len(job.timestamps_us) - len(set(job.timestamps_us))
     if repeats and job.is_whole and encoding.sampling != "fps" and source.num_frames_total >= len(job.timestamps_us):

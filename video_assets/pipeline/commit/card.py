@@ -27,6 +27,7 @@ from video_assets.pipeline.label_sets import rows_by_class
 from video_assets.pipeline.manifest.reading import noted_reading
 from video_assets.pipeline.plan.model_windows import clip_lengths, fit_of_index
 from video_assets.pipeline.plan.table import ReadPlan, not_stored_words
+from video_assets.pipeline.said_aloud import stored_warnings, warnings_as_dicts
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
@@ -45,6 +46,7 @@ from video_assets.report.charts import nice_histogram
 from video_assets.report.contact_sheet import SampledClip, evenly
 from video_assets.report.model_garden import model_sentence
 from video_assets.report.recipes import reader_lines
+from video_assets.report.source_screens import warning_sentences
 from video_assets.settings import Layout
 from video_assets.storage.files import read_part
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
@@ -202,7 +204,7 @@ def make_card(committed: Committed) -> Card:
         recipes=fit.recipes,
         not_stored=not_stored_words(plan.rows, plan.pinned.encoding),
         read_as=reading.sentence,
-        warnings=[warning.detail for warning in reading.warnings],
+        warnings=warning_sentences(warnings_as_dicts([*reading.warnings, *stored_warnings(index)])),
     )
 
 

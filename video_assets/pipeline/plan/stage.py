@@ -1,12 +1,12 @@
 """Stage 3: the plan, the dataset's lock file: which clip goes to which shard, under which encoding."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
-from video_assets.domain.clips import PASSING_REASONS
+from video_assets.domain.clips import DAMAGE_REASONS, PASSING_REASONS
 from video_assets.domain.encoding import ENCODER_VERSION, Encoding, changed_fields
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.forecast import ExpectedBuild, usual_record_bytes
@@ -18,7 +18,7 @@ from video_assets.pipeline.noted_settings import manifest_settings, settings_not
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.plan.table import live_shards, not_stored_words, partition_keys, planned_rows
 from video_assets.records.layouts import layout_codec
-from video_assets.settings import PlanSettings, Settings, what_cannot_be_stored
+from video_assets.settings import ManifestSettings, PlanSettings, Settings, what_cannot_be_stored
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import (
     FIRST_VERSION,
@@ -71,8 +71,9 @@ def build_plan(
     """Write `plan.parquet` and `encoding.json`.
 
     With `settings.retry_lost`, shards that lost a clip to a fault that may pass are superseded, so that it is tried
-    again. `version_source` is where version directories are looked for, if it is another place (a dry run). Shards that
-    are planned already keep their rows. What is new is put into new shards; see `domain.plan.assign_shards`.
+    again, and so are those that lost a damaged clip if such clips are stored now. `version_source` is where version
+    directories are looked for, if it is another place (a dry run). Shards that are planned already keep their rows.
+    What is new is put into new shards; see `domain.plan.assign_shards`.
 
     Raises:
         SettingsError: if this version cannot write the layout, or the layout has no place for sound, or for several
@@ -80,7 +81,8 @@ def build_plan(
         BuildRefused: if the dataset exists under another encoding and `settings.new_version` is not set.
         FileDamaged: if a table is not as it was written, or the plan of a committed dataset is lost.
     """
-    multi_label = paths.manifest.exists() and manifest_settings(paths).multi_label
+    source = manifest_settings(paths) if paths.manifest.exists() else ManifestSettings()
+    multi_label = source.multi_label
     encoding = Encoding.of(settings.encoding, multi_label=multi_label)
     layout_codec(encoding.layout)
     if told := what_cannot_be_stored(encoding, multi_label=multi_label):
@@ -94,7 +96,8 @@ def build_plan(
     if not is_same:
         previous = previous.iloc[:0]
     retried = _lost_and_seen_since(previous, clips, (version_source or paths).version(pinned.version))
-    retried |= _lost_to_passing_faults(paths) if settings.retry_lost else set[str]()
+    retried |= _lost_for(paths, PASSING_REASONS) if settings.retry_lost else set[str]()
+    retried |= _lost_for(paths, DAMAGE_REASONS) if source.damaged_clips == "store" else set[str]()
     previous = previous[["split", "shard_index", "position", "row_digest", "clip_id"]]  # the rest is not needed again
     placed: dict[tuple[Split, int], tuple[str, ...]] = {}
     added: list[str] = []
@@ -130,9 +133,10 @@ def build_plan(
     return report
 
 
-def _lost_to_passing_faults(paths: DatasetPaths) -> set[str]:
+def _lost_for(paths: DatasetPaths, reasons: Set[str]) -> set[str]:
+    """Clips that shards lost for one of these reasons."""
     lost = read_quarantine(paths.quarantine)
-    return set(lost.loc[(lost["stage"] == "shards") & lost["reason"].isin(PASSING_REASONS), "clip_id"])
+    return set(lost.loc[(lost["stage"] == "shards") & lost["reason"].isin(reasons), "clip_id"])
 
 
 def _lost_and_seen_since(previous: pd.DataFrame, clips: pd.DataFrame, version_paths: VersionPaths) -> set[str]:

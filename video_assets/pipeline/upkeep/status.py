@@ -7,6 +7,7 @@ from video_assets.pipeline.checks.recorded import check_statuses
 from video_assets.pipeline.dataset_state import committed_counts
 from video_assets.pipeline.noted_settings import dataset_settings, noted_source
 from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.shards.pending import missing_shards
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantined
@@ -36,6 +37,7 @@ def dataset_status(paths: DatasetPaths) -> dict[str, Any]:
         "source": noted_source(paths),
         "settings": dataset_settings(paths).model_dump(),
         "quarantined": quarantined(paths.quarantine),
+        "warnings": warnings_as_dicts(dataset_warnings(paths)),
     }
     if not paths.plan.exists():  # the first build was refused, or ended before it had planned
         return {**known, **_NOTHING_PLANNED}
@@ -45,6 +47,7 @@ def dataset_status(paths: DatasetPaths) -> dict[str, Any]:
     checks = check_statuses(paths, version, fingerprints)
     counts = committed_counts(paths, version)
     return known | {
+        "warnings": warnings_as_dicts(dataset_warnings(paths, version)),
         "version_dir": str(paths.version(version).directory),
         "splits": counts,
         "encoding": plan.pinned.encoding.as_dict(),
