@@ -9,7 +9,7 @@ import pandas as pd
 
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.text import sequence_of
-from video_assets.pipeline.commit.card import read_stored
+from video_assets.pipeline.commit.committed import read_stored, sampled_clip
 from video_assets.pipeline.noted_settings import split_settings
 from video_assets.pipeline.plan.table import read_plan
 from video_assets.records.clip_record import ClipRecord
@@ -116,7 +116,6 @@ def _stored(version: VersionPaths, shard: str, clip_id: str) -> StoredClip | Non
 def _picture(record: ClipRecord) -> bytes:
     """Return the frames in rows as a PNG."""
     from video_assets.media.images import encode_image
-    from video_assets.pipeline.commit.card import sampled_clip
 
     frames = sampled_clip(record, _MAX_FRAMES).frames
     height, width = frames.shape[1:3]
