@@ -59,10 +59,12 @@ class Steps:
     within_build: bool = False
     version_source: DatasetPaths | None = None
 
-    def manifest(self, source: Path, settings: ManifestSettings) -> ManifestReport:
+    def manifest(self, source: Path, settings: ManifestSettings, *, new_version: bool = False) -> ManifestReport:
         """List, open and label the videos; see `build_manifest`."""
         with writing_tables(self.paths, "manifest", within_build=self.within_build):
-            return build_manifest(source, self.paths, settings, self.pools_for(settings.limits), self.progress)
+            return build_manifest(
+                source, self.paths, settings, self.pools_for(settings.limits), self.progress, new_version=new_version
+            )
 
     def splits(self, settings: SplitSettings) -> SplitReport:
         """Assign clips to train, test and val; see `build_splits`."""
@@ -190,7 +192,8 @@ def build(
     """
     begin = _once(meanwhile, *(listener.begin for listener in listeners))
     steps = replace(steps, progress=after_first(begin, steps.progress))
-    report.manifest = steps.manifest(source, own_settings(steps.paths, settings.manifest))
+    manifest = own_settings(steps.paths, settings.manifest)
+    report.manifest = steps.manifest(source, manifest, new_version=settings.plan.new_version)
     report.splits = steps.splits(settings.splits)
     report.plan = steps.plan(settings.plan)
     for listener in listeners:

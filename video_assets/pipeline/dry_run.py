@@ -30,6 +30,7 @@ from video_assets.pipeline.build import Steps
 from video_assets.pipeline.dataset_state import refuse_lost
 from video_assets.pipeline.manifest.stage import ManifestReport, TooManyLost
 from video_assets.pipeline.noted_settings import own_settings
+from video_assets.pipeline.pinned import PinnedSettings, encoder_version_of
 from video_assets.pipeline.plan.model_windows import clip_lengths, plan_fit, stored_frames
 from video_assets.pipeline.plan.stage import PlanReport, needs_new_version, planned_clips_per_shard
 from video_assets.pipeline.plan.trial import Trial, trial_jobs, trial_limits, try_clips
@@ -67,7 +68,10 @@ def run_plan(
         SettingsError, BuildRefused: as the build would; or if no JPEG quality makes the dataset fit the budget.
     """
     settings = settings.replace(manifest=own_settings(paths, settings.manifest))
-    encoding = Encoding.of(settings.plan.encoding, multi_label=settings.manifest.multi_label)
+    encoder_version = encoder_version_of(PinnedSettings.of_plan(paths), new_version=settings.plan.new_version)
+    encoding = Encoding.of(
+        settings.plan.encoding, multi_label=settings.manifest.multi_label, encoder_version=encoder_version
+    )
     if budget_bytes is not None and encoding.image_format != "jpeg":
         raise SettingsError("a size budget chooses the JPEG quality; set plan.encoding.image_format=jpeg as well")
     num_processes, limits = num_workers or num_cores(), settings.manifest.limits
@@ -114,7 +118,7 @@ def _plan_on_copy(
     with SharedPools(num_processes) as pools:
         steps = Steps(paths=copy, pools_for=pools, progress=TerminalProgress(sys.stderr), version_source=paths)
         try:
-            manifest = steps.manifest(source, settings.manifest)
+            manifest = steps.manifest(source, settings.manifest, new_version=settings.plan.new_version)
         except TooManyLost as error:  # the quarantine goes with the temporary folder
             told = f"{error.found} All are named by --json; {error.remedy}."
             raise DryRunRefused(told, quarantined(copy.quarantine)) from error

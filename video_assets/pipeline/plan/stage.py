@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from video_assets.domain.clips import PASSING_REASONS
-from video_assets.domain.encoding import ENCODER_VERSION, Encoding, changed_fields
+from video_assets.domain.encoding import Encoding, changed_fields
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.forecast import ExpectedBuild, usual_record_bytes
 from video_assets.domain.hashing import json_digest
@@ -15,7 +15,7 @@ from video_assets.domain.plan import assign_shards
 from video_assets.domain.splits import Split
 from video_assets.pipeline.dataset_state import refuse_lost
 from video_assets.pipeline.noted_settings import manifest_settings
-from video_assets.pipeline.pinned import PinnedSettings
+from video_assets.pipeline.pinned import PinnedSettings, encoder_version_of
 from video_assets.pipeline.plan.table import live_shards, not_stored_words, partition_keys, planned_rows
 from video_assets.records.layouts import layout_codec
 from video_assets.settings import PlanSettings, what_cannot_be_stored
@@ -62,7 +62,7 @@ class PlanReport:
 
     def data_version(self) -> str:
         """Hash of encoding and label map only, so that growth does not make old shards stale."""
-        return json_digest([self.pinned.encoding.as_dict(), self.pinned.encoder_version, self.labels])
+        return json_digest([self.pinned.encoding.as_dict(), self.pinned.encoding.encoder_version, self.labels])
 
 
 def build_plan(
@@ -81,11 +81,12 @@ def build_plan(
         FileDamaged: if a table is not as it was written, or the plan of a committed dataset is lost.
     """
     multi_label = paths.manifest.exists() and manifest_settings(paths).multi_label
-    encoding = Encoding.of(settings.encoding, multi_label=multi_label)
+    before = PinnedSettings.of_plan(paths)
+    encoder_version = encoder_version_of(before, new_version=settings.new_version)
+    encoding = Encoding.of(settings.encoding, multi_label=multi_label, encoder_version=encoder_version)
     layout_codec(encoding.layout)
     if told := what_cannot_be_stored(encoding, multi_label=multi_label):
         raise SettingsError(told)
-    before = PinnedSettings.of_plan(paths)
     previous = read_table(paths.plan, PLAN)
     if before is None or previous.empty:
         refuse_lost(version_source or paths, paths.plan)
@@ -175,8 +176,8 @@ def _pin(
     if before is None:
         return pinned, False
     changes: dict[str, tuple[object, object]] = dict(changed_fields(before.encoding, encoding))
-    if before.encoder_version != ENCODER_VERSION:
-        changes["encoder_version"] = (before.encoder_version, ENCODER_VERSION)
+    if before.encoding.encoder_version != encoding.encoder_version:
+        changes["encoder_version"] = (before.encoding.encoder_version, encoding.encoder_version)
     pinned.version = before.version
     if not changes:
         pinned.num_shards = dict(before.num_shards)
