@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from video_assets.domain.errors import SettingsError
 
 DEFAULT_PORT = 3000
+MODELS = ("a0", "a1", "a2", "a3", "a4", "a5")
 Commands = Mapping[str, Callable[[argparse.Namespace], int]]
 """What does each command; gives the exit code."""
 
@@ -76,7 +77,14 @@ def parser_of(commands: Commands) -> Parser:
         help="where the videos are now; default: where they were when it was built",
     )
     _add_workers(repair)
-    for command in (build, plan, status, verify, repair):
+    recipe = _command(
+        parsers, "recipe", commands, "the settings with which TF Model Garden trains MoViNet from a dataset"
+    )
+    recipe.add_argument(
+        "--model", choices=MODELS, default="", help="default: the one whose frames are nearest to the dataset's in size"
+    )
+    recipe.add_argument("--stream", action="store_true", help="the causal model, which can run frame by frame")
+    for command in (build, plan, status, verify, repair, recipe):
         _add_root(command)
         _add_json(command)
     diff = _command(parsers, "diff", commands, "what changed between two version directories, in terms of clips")
@@ -86,7 +94,7 @@ def parser_of(commands: Commands) -> Parser:
     doctor = _command(parsers, "doctor", commands, "look at the set-up, and say what to mend")
     doctor.add_argument("--source", type=_address, metavar="S", help="also see that these videos can be read")
     doctor.add_argument("--root", type=_address, metavar="R", help="also see that datasets can be written there")
-    doctor.add_argument("--port", type=_positive, default=DEFAULT_PORT, help=f"of the UI; default: {DEFAULT_PORT}")
+    doctor.add_argument("--port", type=_port, default=DEFAULT_PORT, help=f"of the UI; default: {DEFAULT_PORT}")
     _add_json(doctor)
     sample = _command(parsers, "sample", commands, "write a small labelled set of real encoded videos")
     sample.add_argument("directory", type=Path, metavar="DIR", help="where; made if it is not there")
@@ -94,7 +102,16 @@ def parser_of(commands: Commands) -> Parser:
     _add_source(ui)
     _add_root(ui)
     _add_engine(ui)
-    ui.add_argument("--port", type=_positive, default=DEFAULT_PORT, help=f"default: {DEFAULT_PORT}")
+    ui.add_argument("--port", type=_port, default=DEFAULT_PORT, help=f"default: {DEFAULT_PORT}")
+    ui.add_argument(
+        "--allow-host",
+        type=_host,
+        action="append",
+        default=[],
+        metavar="NAME",
+        dest="hosts",
+        help="another name of this UI, NAME or NAME:PORT, as pages of a proxy have it; may be given again",
+    )
     return parser
 
 
@@ -163,6 +180,18 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; ports are numbers from 1 to 65535")
+    return int(text)
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no host name; give NAME or NAME:PORT, without https:// and path")
+    return text.lower()
 
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}

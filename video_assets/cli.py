@@ -199,15 +199,26 @@ def _plan(options: argparse.Namespace) -> int:
     return _end(options, values, plan_screen(values))
 
 
+def _recipe(options: argparse.Namespace) -> int:
+    from video_assets.pipeline.plan.model_windows import committed_fit
+
+    paths = _paths(options)
+    recipe = committed_fit(paths, root=str(paths.root)).recipe(options.model, is_stream=options.stream)
+    if options.json:
+        _print_json({"recipe": recipe, "error": "", "exit_code": EXIT_OK})
+    else:
+        print(recipe, end="")
+    return EXIT_OK
+
+
 def _inspect(options: argparse.Namespace) -> int:
     from video_assets.report.source_screens import inspect_screen
     from video_assets.run_config import read_settings
     from video_assets.sources.doubts import refuse_doubtful, refuse_missing
-    from video_assets.sources.options import ReadingOptions
     from video_assets.sources.read import read_source
     from video_assets.sources.summary import summarize
 
-    reading = ReadingOptions.of(read_settings(options.config, options.assignments).manifest)
+    reading = read_settings(options.config, options.assignments).manifest
     _refuse_missing(options.source)
     found = read_source(options.source, reading)
     values: dict[str, Any] = {"source": str(options.source.absolute())}
@@ -288,13 +299,14 @@ def _ui(options: argparse.Namespace) -> int:
     from video_assets.defs.ui import serve_ui
 
     _refuse_missing(options.source)
-    return serve_ui(options.source, _paths(options), options.port, _environment(options))
+    return serve_ui(options.source, _paths(options), options.port, _environment(options), options.hosts)
 
 
 _COMMANDS = {
     "build": _build,
     "inspect": _inspect,
     "plan": _plan,
+    "recipe": _recipe,
     "status": _status,
     "verify": _verify,
     "repair": _repair,

@@ -85,7 +85,7 @@ def test_the_commands_are_pinned(capsys: pytest.CaptureFixture[str]) -> None:
         "status": ("--root", "--name", "--json"),
         "verify": ("--root", "--name", "--all", "--json"),
         "sample": ("DIR",),
-        "ui": ("--source", "--root", "--name", "--port"),
+        "ui": ("--source", "--root", "--name", "--port", "--allow-host"),
     }
     for command, names in options.items():
         with pytest.raises(SystemExit) as stop:
@@ -114,7 +114,10 @@ def test_the_commands_are_pinned(capsys: pytest.CaptureFixture[str]) -> None:
         (["build", "--source", "s", "--root", "r", "--workers", "²"], "'²' is not a whole number above 0"),
         (["build", "--source", "", "--root", "r"], "--source: it is empty, as of a variable of the shell"),
         (["plan", "--source", "s", "--root", ""], "--root: it is empty, as of a variable of the shell that is not set"),
-        (["ui", "--source", "s", "--root", "r", "--port", "http"], "--port: 'http' is not a whole number above 0"),
+        (["ui", "--source", "s", "--root", "r", "--port", "http"], "--port: 'http' is no port"),
+        (["ui", "--source", "s", "--root", "r", "--port", "0"], "--port: '0' is no port; ports are numbers from 1 to"),
+        (["doctor", "--port", "65536"], "--port: '65536' is no port; ports are numbers from 1 to 65535"),
+        (["ui", "--source", "s", "--root", "r", "--allow-host", "https://a"], "'https://a' is no host name"),
     ],
 )  # fmt: skip
 def test_wrong_usage_is_exit_2_and_says_what(

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,10 @@ def test_the_ui_and_all_that_it_starts_listen_on_loopback_only(ui: tuple[subproc
     found = listening(psutil.Process(process.pid))
     assert ("127.0.0.1", port) in found
     assert {place for place in found if place[0] not in LOOPBACK} == set()
+    mutation = f"http://127.0.0.1:{port}/graphql?query=mutation%7BsetNuxSeen%7D"
+    for headers in ({}, {"Host": "evil.example"}, {"Origin": "http://evil.example"}):
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(urllib.request.Request(mutation, headers=headers), timeout=20)
 
 
 def test_the_watch_on_sockets_sees_one_that_listens_everywhere() -> None:

@@ -30,7 +30,7 @@ from video_assets.report.charts import (
 )
 from video_assets.report.contact_sheet import Strip, evenly, sheet_svg, strip_of, svg_markdown
 from video_assets.report.escape import markdown_code, markdown_text, shown
-from video_assets.report.recipes import NO_MODEL_GARDEN, model_rows
+from video_assets.report.model_garden import NO_MODEL_GARDEN, model_rows
 from video_assets.storage.paths import DatasetPaths, VersionPaths, partition_key
 from video_assets.storage.schemas import INDEX, MANIFEST, PLAN, SPLIT
 

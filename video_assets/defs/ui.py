@@ -1,29 +1,56 @@
 """`video-assets ui`: the Dagster UI and its daemon for one dataset, on this machine only."""
 
 import os
+import shutil
 import signal
+import socket
+import subprocess
 import sys
+import sysconfig
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, TypeAlias
 
+import dagster as dg
+import uvicorn
 import yaml
 
 from video_assets.defs.instance import prepare_home
+from video_assets.defs.private_dagster import webserver_app
+from video_assets.defs.ui_guard import AsgiApp, Guard
+from video_assets.domain.errors import EXIT_FAILED, EXIT_OK, StorageFailed
 from video_assets.environment import Environment, variable_name
 from video_assets.storage.files import write_text
 from video_assets.storage.paths import DatasetPaths
 
-HOST = "127.0.0.1"
-_WORKSPACE = {
-    "load_from": [{"python_module": {"module_name": "video_assets.definitions", "location_name": "video_assets"}}]
-}
+_Process: TypeAlias = "subprocess.Popen[bytes]"
+HOST: Final = "127.0.0.1"
+_MODULE, _LOCATION = "video_assets.definitions", "video_assets"
+_START_SECONDS: Final = 300.0
+_END_SECONDS: Final = 60.0
 
 
-def serve_ui(source: Path, paths: DatasetPaths, port: int, built_on: Environment) -> NoReturn:
-    """Serves until it is interrupted."""
+def serve_ui(source: Path, paths: DatasetPaths, port: int, built_on: Environment, hosts: Sequence[str] = ()) -> int:
+    """Serve until it is interrupted or a part of it ends; return the exit code.
+
+    This process is the web server. A code server loads the definitions in processes of its own, and the daemon runs
+    sensors, schedules and the queue.
+
+    Args:
+        source: The labelled videos.
+        paths: The dataset.
+        port: Of loopback.
+        built_on: What the environment says of engine and processes.
+        hosts: Further names under which people reach the UI; see `Guard`.
+
+    Raises:
+        StorageFailed: if the port is taken, or the code server does not start.
+    """
     home = prepare_home(paths)
-    workspace = home / "workspace.yaml"
-    write_text(workspace, yaml.safe_dump(_WORKSPACE))
     environment = {
         **os.environ,
         "DAGSTER_HOME": str(home.absolute()),
@@ -33,11 +60,100 @@ def serve_ui(source: Path, paths: DatasetPaths, port: int, built_on: Environment
         variable_name("name"): paths.name,
         variable_name("automation"): os.environ.get(variable_name("automation"), "on"),
     }
-    command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-h", HOST, "-p", str(port)]
-    sys.stdout.write(f"Dagster UI of {paths.directory}: http://{HOST}:{port}\n")
-    sys.stdout.flush()
-    # A shell script's background jobs ignore interrupts, and `dagster dev` would then ignore being terminated as well.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # This process becomes the server, so that whoever ends it (a terminal, a service manager) ends the server, which
-    # ends its own children.
-    os.execve(sys.executable, command, environment)  # noqa: S606 - no shell, and no name that could be looked up
+    _end_as_by_a_key()
+    try:
+        with (
+            _listening(port) as listener,
+            _parts(home, environment) as (workspace, parts),
+            dg.DagsterInstance.from_config(str(home)) as instance,
+            webserver_app(instance, workspace) as app,
+        ):
+            sys.stdout.write(f"Dagster UI of {paths.directory}: http://{HOST}:{port}\n")
+            sys.stdout.flush()
+            _serve(Guard(app, frozenset(hosts)), listener, parts)
+            return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_OK
+
+
+def _end_as_by_a_key() -> None:
+    """Have both signals that end a program end this one in order.
+
+    A shell script's background jobs ignore interrupts, and a service manager terminates.
+    """
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+
+
+@contextmanager
+def _listening(port: int) -> Generator[socket.socket]:
+    """Take the port, before anything is started."""
+    try:
+        listener = socket.create_server((HOST, port))
+    except OSError as error:
+        raise StorageFailed(
+            f"the port {port} of {HOST} cannot be used: {error.strerror}; choose another by --port"
+        ) from error
+    with listener:
+        yield listener
+
+
+@contextmanager
+def _parts(home: Path, environment: Mapping[str, str]) -> Generator[tuple[Path, Sequence[_Process]]]:
+    """Run code server and daemon; give the workspace file that names the code server, and both processes."""
+    with tempfile.TemporaryDirectory(prefix="video-assets-ui-") as folder:  # a socket's name has 107 characters
+        place, workspace = Path(folder, "code"), home / "workspace.yaml"
+        location = {"socket": str(place), "host": "localhost", "location_name": _LOCATION}
+        write_text(workspace, yaml.safe_dump({"load_from": [{"grpc_server": location}]}))
+        serve_code = [sys.executable, "-m", "dagster", "code-server", "start", "--socket", str(place)]
+        serve_code += ["-m", _MODULE, "--location-name", _LOCATION, "--log-level", "warning"]
+        with _running(serve_code, environment) as code_server:
+            _wait_for(place, code_server)
+            with _running([_program("dagster-daemon"), "run", "-w", str(workspace)], environment) as daemon:
+                yield workspace, (code_server, daemon)
+
+
+def _program(name: str) -> str:
+    """Return where a program of this Python environment lies."""
+    return shutil.which(name, path=sysconfig.get_path("scripts")) or name
+
+
+@contextmanager
+def _running(command: Sequence[str], environment: Mapping[str, str]) -> Generator[_Process]:
+    """Run a program for as long as the block, and end it in order."""
+    process = subprocess.Popen(command, env=environment)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(place: Path, code_server: _Process) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while not place.exists():
+        if code_server.poll() is not None or time.monotonic() > deadline:
+            raise StorageFailed("Dagster's code server did not start; its own words stand above")
+        time.sleep(0.1)
+
+
+def _serve(app: AsgiApp, listener: socket.socket, parts: Sequence[_Process]) -> None:
+    """Serve until it is interrupted, or until one of these processes ends."""
+    # Open pages keep their websockets; whoever ends the UI does not wait for them.
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3))
+    for part in parts:
+        threading.Thread(target=_stop_after, args=(part.wait, server), daemon=True).start()
+    server.run(sockets=[listener])
+
+
+def _stop_after(wait: Callable[[], object], server: uvicorn.Server) -> None:
+    wait()
+    server.should_exit = True

@@ -29,14 +29,19 @@ from video_assets.media.workers.pool import num_cores
 from video_assets.pipeline.build import Steps
 from video_assets.pipeline.dataset_state import refuse_lost
 from video_assets.pipeline.manifest.stage import ManifestReport, TooManyLost
-from video_assets.pipeline.noted_settings import own_settings
-from video_assets.pipeline.pinned import PinnedSettings, encoder_version_of
+from video_assets.pipeline.noted_settings import settings_in_force
+from video_assets.pipeline.pinned import PinnedSettings, encoding_to_plan
 from video_assets.pipeline.plan.model_windows import clip_lengths, plan_fit, stored_frames
-from video_assets.pipeline.plan.stage import PlanReport, needs_new_version, planned_clips_per_shard
+from video_assets.pipeline.plan.stage import (
+    PlanReport,
+    needs_new_version,
+    planned_clips_per_shard,
+    refuse_another_encoding,
+)
 from video_assets.pipeline.plan.trial import Trial, trial_jobs, trial_limits, try_clips
 from video_assets.pipeline.pool import SharedPools, open_pool
 from video_assets.pipeline.splits.stage import SplitReport
-from video_assets.report.recipes import model_rows
+from video_assets.report.model_garden import model_rows
 from video_assets.report.screens import format_size
 from video_assets.report.terminal import TerminalProgress
 from video_assets.settings import PlanSettings, Settings
@@ -67,11 +72,9 @@ def run_plan(
     Raises:
         SettingsError, BuildRefused: as the build would; or if no JPEG quality makes the dataset fit the budget.
     """
-    settings = settings.replace(manifest=own_settings(paths, settings.manifest))
-    encoder_version = encoder_version_of(PinnedSettings.of_plan(paths), new_version=settings.plan.new_version)
-    encoding = Encoding.of(
-        settings.plan.encoding, multi_label=settings.manifest.multi_label, encoder_version=encoder_version
-    )
+    settings = settings_in_force(paths, settings)
+    refuse_another_encoding(paths, settings)
+    encoding = encoding_to_plan(PinnedSettings.of_plan(paths), settings.plan, multi_label=settings.manifest.multi_label)
     if budget_bytes is not None and encoding.image_format != "jpeg":
         raise SettingsError("a size budget chooses the JPEG quality; set plan.encoding.image_format=jpeg as well")
     num_processes, limits = num_workers or num_cores(), settings.manifest.limits
@@ -95,6 +98,7 @@ def run_plan(
         "budget": forecasts.within(budget_bytes) if budget_bytes is not None else None,
         "model_fit": model_rows(fit.fits),
         "model_garden": fit.yaml,
+        "model_garden_recipes": fit.recipes,
         "quarantined": lost,
     }
 

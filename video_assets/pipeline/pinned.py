@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from video_assets.domain.encoding import ENCODER_VERSION, Encoding
 from video_assets.domain.errors import DAMAGE_REMEDY, SettingsError
 from video_assets.domain.splits import SPLITS, Split
+from video_assets.settings import PlanSettings
 from video_assets.storage.files import NOT_THERE, json_text, write_text
 from video_assets.storage.paths import DatasetPaths, parse_version
 from video_assets.storage.tables import read_notes
@@ -91,6 +92,12 @@ class PinnedSettings:
 def encoder_version_of(before: PinnedSettings | None, *, new_version: bool) -> int:
     """Return the encoder's version to go on under: the dataset's own, or the newest where a version of it begins."""
     return ENCODER_VERSION if before is None or new_version else before.encoding.encoder_version
+
+
+def encoding_to_plan(before: PinnedSettings | None, settings: PlanSettings, *, multi_label: bool) -> Encoding:
+    """Return the encoding that settings ask for, under the encoder's version to go on under."""
+    encoder_version = encoder_version_of(before, new_version=settings.new_version)
+    return Encoding.of(settings.encoding, multi_label=multi_label, encoder_version=encoder_version)
 
 
 _PINNED = TypeAdapter(PinnedSettings)

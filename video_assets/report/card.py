@@ -4,7 +4,7 @@ Neither has a date or a path of this machine: the same dataset has the same card
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -95,6 +95,7 @@ class Card:
     checks: Sequence[CheckOutcome]
     changes: Sequence[Change] | None
     model_fit: Sequence[str] = ()
+    recipes: Mapping[str, str] = field(default_factory=dict[str, str])
     not_stored: str = ""
     read_as: str = ""
     warnings: Sequence[str] = ()
@@ -131,6 +132,7 @@ def card_html(card: Card, sampled: Sequence[SampledClip]) -> str:
         records=f"{record_sentences(card.encoding)} {TIMES_NOTE}",
         classes_note=LABEL_SETS_NOTE if card.encoding.multi_label else "",
         licence=card.licence or NO_LICENCE,
+        recipes_note=RECIPES_NOTE,
         quarantine_sentence=quarantine_sentence(card),
         changes_sentence=changes_sentence(card),
         balance=bar_chart(bars, names, f"Clips of each class in {' and '.join(names)}"),
@@ -234,7 +236,17 @@ def _reading(card: Card) -> list[str]:
     if card.model_fit:
         parts += ["How the clips fit MoViNet's windows:"]
         parts += ["\n".join(f"- {markdown_text(sentence)}" for sentence in card.model_fit)]
+    if card.recipes:
+        parts += ["### Fine-tuning MoViNet with TF Model Garden", RECIPES_NOTE]
+    for name, recipe in card.recipes.items():
+        parts += [f"<details><summary>{name}</summary>", markdown_code(recipe, "yaml"), "</details>"]
     return parts
+
+
+RECIPES_NOTE = (
+    "A whole recipe for each model. Batch, steps and learning rate follow from the number of clips. Only the place of "
+    "the published checkpoint is left to fill in."
+)
 
 
 def _record(card: Card) -> list[str]:

@@ -5,10 +5,10 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, get_args
 
 from video_assets.domain.splits import split_of_word
-from video_assets.sources.options import FIELDS
+from video_assets.settings import ClipField
 from video_assets.sources.suffixes import VIDEO_SUFFIXES, suffix_of
 from video_assets.sources.times import parse_seconds
 
@@ -80,7 +80,7 @@ class Columns:
 
     def fields(self) -> list[str]:
         """Return the names of all fields that a row may have."""
-        return list(self.chosen) if self.only_chosen else [*FIELDS]
+        return list(self.chosen) if self.only_chosen else [*get_args(ClipField)]
 
     def is_header(self, names: Sequence[str]) -> bool:
         """Return whether these names of columns have all that is required."""

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from video_assets.settings import SourceFormat
 from video_assets.sources.annotations import RowTable
 from video_assets.sources.class_names import ClassNames
-from video_assets.sources.options import SourceFormat
 from video_assets.sources.tree import SourceTree
 
 

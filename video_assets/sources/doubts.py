@@ -4,13 +4,13 @@ from collections.abc import Collection
 
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.labels import split_labels
+from video_assets.settings import ManifestSettings
 from video_assets.sources.found import MISSING_REASON, SourceClips
-from video_assets.sources.options import ReadingOptions
 
 _MOST_AMBIGUOUS = 0.5
 
 
-def refuse_doubtful(found: SourceClips, options: ReadingOptions, known_classes: Collection[str] = ()) -> None:
+def refuse_doubtful(found: SourceClips, settings: ManifestSettings, known_classes: Collection[str] = ()) -> None:
     """Refuse a source for a new dataset that may have been misread.
 
     `known_classes` are those of the dataset that it is for; with any the dataset exists, was accepted once, and goes
@@ -23,9 +23,9 @@ def refuse_doubtful(found: SourceClips, options: ReadingOptions, known_classes: 
         return
     if found.doubts:
         raise SettingsError(found.doubts[0].sentence)
-    multi_label = options.multi_label
+    multi_label = settings.multi_label
     classes = {name for clip in found.clips for name in split_labels(clip.label, multi_label=multi_label)}
-    if len(classes) == 1 and not options.allow_single_class:
+    if len(classes) == 1 and not settings.allow_single_class:
         how = f" {found.reading.sentence}." if found.reading else ""
         raise SettingsError(
             f"all {len(found.clips)} clips of {found.directory} are of one class, {next(iter(classes))}.{how} A "
@@ -39,7 +39,7 @@ def num_missing(found: SourceClips) -> int:
     return sum(item.loss.reason == MISSING_REASON for item in found.lost)
 
 
-def refuse_missing(found: SourceClips, options: ReadingOptions) -> None:
+def refuse_missing(found: SourceClips, settings: ManifestSettings) -> None:
     """Refuse a source of which more rows name no file than may.
 
     Raises:
@@ -47,10 +47,10 @@ def refuse_missing(found: SourceClips, options: ReadingOptions) -> None:
     """
     missing = [item for item in found.lost if item.loss.reason == MISSING_REASON]
     num_listed = len(found.clips) + len(found.lost)
-    if len(missing) > options.max_missing_fraction * num_listed:
+    if len(missing) > settings.max_missing_fraction * num_listed:
         raise SettingsError(
             f"{len(missing)} of {num_listed} listed clips ({len(missing) / num_listed:.1%}) have no file; at most "
-            f"{options.max_missing_fraction:.1%} may be missing. The first is {missing[0].source}: "
+            f"{settings.max_missing_fraction:.1%} may be missing. The first is {missing[0].source}: "
             f"{missing[0].loss.detail}. See where the videos are (manifest.videos), complete them, or raise "
             "manifest.max_missing_fraction"
         )

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from video_assets.domain.errors import SettingsError
+from video_assets.settings import ManifestSettings
 from video_assets.sources.class_names import ClassNames, read_class_names
 from video_assets.sources.listing import Listing, list_videos
-from video_assets.sources.options import ReadingOptions
 from video_assets.sources.places import Videos
 from video_assets.sources.suffixes import ANNOTATION_SUFFIXES, suffix_of
 from video_assets.sources.tree import SourceTree
@@ -26,51 +26,51 @@ def source_directory(source: Path, videos: str = "") -> Path:
     return place if is_remote(place) or place.is_absolute() else folder / place
 
 
-def open_tree(source: Path, options: ReadingOptions) -> SourceTree:
+def open_tree(source: Path, settings: ManifestSettings) -> SourceTree:
     """Return a source as dialects see it.
 
     Raises:
         SettingsError: if it is not there or cannot be listed, or `manifest.videos` is no folder.
     """
     if is_table(source):
-        return _tree_of_table(source, options)
+        return _tree_of_table(source, settings)
     if source.is_file():
         endings = ", ".join(ANNOTATION_SUFFIXES)
         raise SettingsError(f"the source {source} is a file, but none of {endings}")
-    listing = list_videos(source, options.include, follow_links=options.follow_links)
+    listing = list_videos(source, settings.include, follow_links=settings.follow_links)
     names = sorted((file.path for file in listing.annotations), key=lambda path: (path.count("/"), path))
-    directory = source_directory(source, options.videos)
+    directory = source_directory(source, settings.videos)
     return SourceTree(
         source,
         source,
-        options,
+        settings,
         names,
         names,
-        _videos(directory, options, None if options.videos else listing),
+        _videos(directory, settings, None if settings.videos else listing),
         listing,
         {file.path: file for file in listing.annotations},
     )
 
 
-def _tree_of_table(source: Path, options: ReadingOptions) -> SourceTree:
+def _tree_of_table(source: Path, settings: ManifestSettings) -> SourceTree:
     """A source that is one annotation file: those beside it are read for names of classes alone."""
     if not source.is_file():
         raise SettingsError(f"the annotation table {source} is not there")
     folder = source.parent
     beside = sorted(path.name for path in folder.iterdir() if suffix_of(path.name) in ANNOTATION_SUFFIXES)
-    directory = source_directory(source, options.videos)
-    return SourceTree(source, folder, options, [source.name], beside, _videos(directory, options, None))
+    directory = source_directory(source, settings.videos)
+    return SourceTree(source, folder, settings, [source.name], beside, _videos(directory, settings, None))
 
 
-def _videos(directory: Path, options: ReadingOptions, known: Listing | None) -> Videos:
-    if options.videos and not directory.is_dir():
-        raise SettingsError(f"manifest.videos is {options.videos}, but {directory} is not a folder")
+def _videos(directory: Path, settings: ManifestSettings, known: Listing | None) -> Videos:
+    if settings.videos and not directory.is_dir():
+        raise SettingsError(f"manifest.videos is {settings.videos}, but {directory} is not a folder")
 
     def list_all() -> Listing:
-        return list_videos(directory, options.include, follow_links=options.follow_links)
+        return list_videos(directory, settings.include, follow_links=settings.follow_links)
 
-    videos = Videos(directory, list_all, follow_links=options.follow_links, known=known)
-    if options.videos:
+    videos = Videos(directory, list_all, follow_links=settings.follow_links, known=known)
+    if settings.videos:
         videos.listing()
     return videos
 
@@ -81,7 +81,7 @@ def class_names_of(tree: SourceTree) -> ClassNames | None:
     Raises:
         SettingsError: if the file is not there or cannot be understood.
     """
-    setting = tree.options.class_names
+    setting = tree.settings.class_names
     if not setting:
         return None
     place = open_address(setting)

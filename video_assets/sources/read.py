@@ -4,6 +4,7 @@ from pathlib import Path
 
 from video_assets.domain.clips import LeftOut, ListedFile
 from video_assets.domain.errors import SettingsError
+from video_assets.settings import ManifestSettings, SourceFormat
 from video_assets.sources.annotations import official_splits
 from video_assets.sources.class_names import ClassNames
 from video_assets.sources.dialects.folders import FILE_NAMES, FolderReading, choose_folders
@@ -11,7 +12,6 @@ from video_assets.sources.doubts import num_missing, refuse_ambiguous
 from video_assets.sources.found import WITHOUT_ROW, AnnotatedClips, Reading, SourceClips
 from video_assets.sources.listing import LINK_OUT, Listing
 from video_assets.sources.opening import class_names_of, is_table, open_tree
-from video_assets.sources.options import ReadingOptions, SourceFormat
 from video_assets.sources.recognise import Annotated, read_annotated
 from video_assets.sources.spoken import (
     classes_of,
@@ -24,10 +24,10 @@ from video_assets.sources.tree import SourceTree
 from video_assets.storage.addresses import is_remote, stat_file
 
 _FOLDER_FORMATS = ("folders", "split_folders", "file_names")
-_DEFAULTS = ReadingOptions()
+_DEFAULTS = ManifestSettings()
 
 
-def read_source(source: Path, options: ReadingOptions = _DEFAULTS) -> SourceClips:
+def read_source(source: Path, settings: ManifestSettings = _DEFAULTS) -> SourceClips:
     """The clips that a source asks for, in the order of their names.
 
     Annotation files are understood before folders are taken for classes. Without any, a folder's first level names the
@@ -36,9 +36,9 @@ def read_source(source: Path, options: ReadingOptions = _DEFAULTS) -> SourceClip
     Raises:
         SettingsError: if the source is not there, cannot be read, or can be read in two ways.
     """
-    tree = open_tree(source, options)
+    tree = open_tree(source, settings)
     names = class_names_of(tree)
-    if options.source_format not in _FOLDER_FORMATS and not options.label_pattern:
+    if settings.source_format not in _FOLDER_FORMATS and not settings.label_pattern:
         annotated = read_annotated(tree, names)
         if annotated is not None:
             return _of_annotations(tree, annotated, names)
@@ -47,15 +47,15 @@ def read_source(source: Path, options: ReadingOptions = _DEFAULTS) -> SourceClip
     return _of_folders(tree, names)
 
 
-def list_source(source: Path, options: ReadingOptions = _DEFAULTS) -> list[ListedFile]:
+def list_source(source: Path, settings: ManifestSettings = _DEFAULTS) -> list[ListedFile]:
     """The files that a source's clips depend on, by size and time only: videos, and annotation files.
 
     Raises:
         SettingsError: if the source is not there, cannot be read, or can be read in two ways.
     """
-    tree = open_tree(source, options)
+    tree = open_tree(source, settings)
     found: dict[str, ListedFile] = {}
-    if options.source_format not in _FOLDER_FORMATS and not options.label_pattern:
+    if settings.source_format not in _FOLDER_FORMATS and not settings.label_pattern:
         annotated = read_annotated(tree, class_names_of(tree))
         if annotated is not None:
             found = {clip.file.path: clip.file for clip in annotated.clips.clips}
@@ -92,7 +92,7 @@ def _of_annotations(tree: SourceTree, annotated: Annotated, names: ClassNames | 
         because=annotated.match.because,
         annotation_files=files,
         num_splits=len(official_splits(found.clips)),
-        num_classes=len(classes_of(found.clips, multi_label=tree.options.multi_label)),
+        num_classes=len(classes_of(found.clips, multi_label=tree.settings.multi_label)),
         num_missing=num_missing(result),
         num_without_row=len(unlisted),
     )
@@ -112,7 +112,7 @@ def _without_row(tree: SourceTree, found: AnnotatedClips) -> list[str]:
 def _source_clips(tree: SourceTree, found: AnnotatedClips, names: ClassNames | None) -> SourceClips:
     clips = sorted(found.clips, key=lambda clip: (clip.clip_id, clip.label))
     order = names.order if names else ()
-    warnings = warnings_of_classes(classes_of(clips, multi_label=tree.options.multi_label), order)
+    warnings = warnings_of_classes(classes_of(clips, multi_label=tree.settings.multi_label), order)
     listing = tree.listing if tree.videos.directory == tree.folder else None
     if listing is None and tree.videos.is_listed:
         listing = tree.videos.listing()
@@ -153,28 +153,28 @@ def _not_understood(tree: SourceTree) -> str:
 
 
 def _of_folders(tree: SourceTree, names: ClassNames | None) -> SourceClips:
-    options, listing = tree.options, tree.videos.listing()
+    settings, listing = tree.settings, tree.videos.listing()
     directory = tree.videos.directory
-    reading = FILE_NAMES if _by_names(options) else choose_folders(listing, str(directory), options.source_format)
+    reading = FILE_NAMES if _by_names(settings) else choose_folders(listing, str(directory), settings.source_format)
     own_name = directory.name if is_remote(directory) else directory.resolve().name
-    found = reading.read(listing, options, own_name)
+    found = reading.read(listing, settings, own_name)
     found.lost = [*listing.lost, *found.lost]
     found.left_out = [*listing.left_out, *found.left_out]
     result = _source_clips(tree, found, names)
-    result.reading = _reading_of_folders(reading, result, options)
+    result.reading = _reading_of_folders(reading, result, settings)
     return result
 
 
-def _by_names(options: ReadingOptions) -> bool:
-    return bool(options.label_pattern) or options.source_format == "file_names"
+def _by_names(settings: ManifestSettings) -> bool:
+    return bool(settings.label_pattern) or settings.source_format == "file_names"
 
 
-def _reading_of_folders(reading: FolderReading, found: SourceClips, options: ReadingOptions) -> Reading:
+def _reading_of_folders(reading: FolderReading, found: SourceClips, settings: ManifestSettings) -> Reading:
     name: SourceFormat = reading.name
     return Reading(
         dialect=name,
         title=reading.title,
         because=reading.because,
         num_splits=len(official_splits(found.clips)),
-        num_classes=len(classes_of(found.clips, multi_label=options.multi_label)),
+        num_classes=len(classes_of(found.clips, multi_label=settings.multi_label)),
     )

@@ -80,7 +80,7 @@ def _matches(tree: SourceTree) -> list[tuple[Dialect, Match]]:
     Where the settings name a dialect, it alone counts; it is asked of what the surer ones leave, and of everything if
     it knows none of that.
     """
-    wanted = tree.options.source_format
+    wanted = tree.settings.source_format
     all_names = tree.annotations
     found = _matches_of(tree, all_names)
     if wanted == "auto":
@@ -101,7 +101,7 @@ def _matches(tree: SourceTree) -> list[tuple[Dialect, Match]]:
 
 
 def _matches_of(tree: SourceTree, names: Sequence[str]) -> list[tuple[Dialect, Match]]:
-    is_asked_of_all = tree.options.source_format == "auto"
+    is_asked_of_all = tree.settings.source_format == "auto"
     found: list[tuple[Dialect, Match]] = []
     for dialect in DIALECTS:
         claimed = {name for _, match in found for name in (*match.files, *match.beside)}
@@ -119,8 +119,8 @@ def _matches_of(tree: SourceTree, names: Sequence[str]) -> list[tuple[Dialect, M
 
 
 def _read(tree: SourceTree, dialect: Dialect, match: Match, names: ClassNames | None) -> Annotated:
-    options = tree.options
-    rules = ClipRules(options.group_pattern, options.multi_label, names or match.names)
+    settings = tree.settings
+    rules = ClipRules(settings.group_pattern, settings.multi_label, names or match.names)
     return Annotated(dialect, match, clips_of_rows(dialect.tables(tree, match), rules))
 
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from video_assets.domain.clips import SourceWarning, WantedClip
 from video_assets.domain.splits import SPLITS
+from video_assets.settings import SourceFormat
 from video_assets.sources.found import MISSING_REASON, WITHOUT_ROW, Doubt, SourceClips
-from video_assets.sources.options import SourceFormat
 from video_assets.sources.spoken import classes_of
 
 _SHOWN: Final = 5

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from video_assets.domain.errors import SettingsError
-from video_assets.settings import TableLimits
+from video_assets.settings import ManifestSettings
 from video_assets.sources.columns import Columns, RefusedTable
 from video_assets.sources.suffixes import TABLE_SUFFIXES, suffix_of
 
@@ -40,7 +40,7 @@ _MARKS: Final = (
 Row = Mapping[str, object]
 
 
-def read_rows(table: Path, columns: Columns, limits: TableLimits) -> Iterator[Row]:
+def read_rows(table: Path, columns: Columns, settings: ManifestSettings) -> Iterator[Row]:
     """The rows of a table, in its order, with those of the fields that they have. Blank lines are no rows.
 
     Raises:
@@ -52,7 +52,7 @@ def read_rows(table: Path, columns: Columns, limits: TableLimits) -> Iterator[Ro
     suffix = suffix_of(table.name)
     if suffix not in TABLE_SUFFIXES:
         raise SettingsError(f"{table}: {suffix or 'no suffix'} is none of {', '.join(TABLE_SUFFIXES)}")
-    reading = _Reading(limits, columns)
+    reading = _Reading(settings, columns)
     try:
         with table.open("rb") as file:
             yield from _READERS.get(suffix, _csv_rows)(file, reading)
@@ -69,7 +69,7 @@ def read_rows(table: Path, columns: Columns, limits: TableLimits) -> Iterator[Ro
 class _Reading:
     """What was read of a table so far, and what may be."""
 
-    limits: TableLimits
+    settings: ManifestSettings
     columns: Columns
     num_rows: int = 0
     num_bytes: int = 0
@@ -83,7 +83,7 @@ class _Reading:
         """
         self.num_rows += num_rows
         self.num_bytes += num_bytes
-        if self.num_rows > self.limits.max_rows or self.num_bytes > self.limits.max_bytes:
+        if self.num_rows > self.settings.max_table_rows or self.num_bytes > self.settings.max_table_bytes:
             self.check(self.num_rows, self.num_bytes)
 
     def check(self, num_rows: int, num_bytes: int) -> None:
@@ -92,10 +92,12 @@ class _Reading:
         Raises:
             RefusedTable: past one of them.
         """
-        if num_rows > self.limits.max_rows:
-            raise RefusedTable(f"has more than {self.limits.max_rows} rows, the limit (manifest.max_table_rows)")
-        if num_bytes > self.limits.max_bytes:
-            megabytes = f"{self.limits.max_bytes / 1e6:g} MB"
+        if num_rows > self.settings.max_table_rows:
+            raise RefusedTable(
+                f"has more than {self.settings.max_table_rows} rows, the limit (manifest.max_table_rows)"
+            )
+        if num_bytes > self.settings.max_table_bytes:
+            megabytes = f"{self.settings.max_table_megabytes} MB"
             raise RefusedTable(f"holds more than {megabytes} of text, the limit (manifest.max_table_megabytes)")
 
 

@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 from video_assets.domain.clips import LeftOut, ListedFile, SourceWarning, VideoLost
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.splits import Split
+from video_assets.settings import ManifestSettings
 from video_assets.sources.annotations import LOSS
 from video_assets.sources.columns import Columns, plain_name
 from video_assets.sources.folder_names import split_in_name
 from video_assets.sources.listing import Listing
-from video_assets.sources.options import ReadingOptions
 from video_assets.sources.paths import PathFinder, relative_folder
 from video_assets.sources.places import Videos, lost, one_of
 from video_assets.sources.suffixes import suffix_of
@@ -42,7 +42,7 @@ class SourceTree:
 
     source: Path
     folder: Path
-    options: ReadingOptions
+    settings: ManifestSettings
     annotations: Sequence[str]
     helpers: Sequence[str]
     videos: Videos
@@ -119,7 +119,7 @@ class SourceTree:
         Raises:
             SettingsError: as `read_rows` does.
         """
-        return read_rows(self.folder / name, columns, self.options.table_limits)
+        return read_rows(self.folder / name, columns, self.settings)
 
     def lines(self, name: str) -> list[str]:
         """Return the lines of a text file without their ends and without blank ones.
@@ -135,7 +135,7 @@ class SourceTree:
         Raises:
             SettingsError: if it cannot be read, is no text or larger than a table may be.
         """
-        limit = self.options.table_limits.max_bytes
+        limit = self.settings.max_table_bytes
         try:
             with (self.folder / name).open("rb") as file:
                 data = file.read(limit + 1)
@@ -166,7 +166,7 @@ class SourceTree:
         Where none of them is found relative to the table's folder or the source, the files are looked for anywhere
         below: lists often name files without the folder that they were moved to.
         """
-        bases = [""] if self.options.videos else [relative_folder(name), ""]
+        bases = [""] if self.settings.videos else [relative_folder(name), ""]
         direct = PathFinder(self.videos, bases)
         paths = list(first_paths)
         if not paths or any(_is_found(direct.find, path) for path in paths):

@@ -1,7 +1,7 @@
 """A real browser that looks at a `video-assets ui`; for tests and for pictures."""
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,14 +148,16 @@ class Page:
 
 
 @contextmanager
-def browse(profile: Path, *, width: int = 1600, height: int = 1000, scale: float = 1.0) -> Generator[Page]:
-    """A browser with a profile of its own, and its end."""
+def browse(
+    profile: Path, *, width: int = 1600, height: int = 1000, scale: float = 1.0, flags: Sequence[str] = ()
+) -> Generator[Page]:
+    """A browser with a profile of its own and further flags, and its end."""
     programs = browser_programs()
     assert programs, "chromium and chromedriver are needed"
     options = Options()
     options.binary_location = programs[0]
     # A container's root may not make the namespaces of Chromium's sandbox; only our own server is looked at.
-    flags = [*_FLAGS, "--no-sandbox"] if os.geteuid() == 0 else [*_FLAGS]
+    flags = [*flags, *_FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     flags += [f"--window-size={width},{height}", f"--force-device-scale-factor={scale}", f"--user-data-dir={profile}"]
     for flag in flags:
         options.add_argument(flag)

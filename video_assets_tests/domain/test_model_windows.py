@@ -1,6 +1,7 @@
 """Which clips a model's training window loops or cuts."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,30 +50,61 @@ def test_a_clip_counts_as_looped_exactly_where_model_garden_takes_an_index_beyon
     assert found.num_looped + found.num_cut <= 1
 
 
-def test_the_first_proposal_loops_and_cuts_nothing() -> None:
-    durations, frames = lengths(2_000_000, 30_000_000), lengths(60, 900)
-    matches = match_models(Encoding(), lengths(10, 10), durations, frames)
-    for match in matches:
-        proposal = match.proposals[0]
-        values = dict(proposal.settings)
-        assert values == {"plan.encoding.num_frames": match.window.num_frames}
-        encoding = Encoding(num_frames=match.window.num_frames)
-        assert match_window(num_stored_frames(encoding, durations, frames), match.window.num_frames).is_perfect
-    assert matches[0].match == WindowMatch(2, 2, 0)
-    assert [p.num_padded for p in (matches[0].proposals[0], matches[3].proposals[0])] == [0, 1]  # 64 of a video of 60
-
-
-def test_the_models_own_rate_is_proposed_with_what_it_would_still_loop_and_cut() -> None:
+def test_the_models_own_rate_is_proposed_first_with_what_it_would_still_loop_and_cut() -> None:
     durations, frames = lengths(2_000_000, 10_000_000, 30_000_000), lengths(60, 300, 900)
-    proposal = match_models(Encoding(), lengths(10, 10, 10), durations, frames)[0].proposals[1]
-    assert proposal.settings_text == "plan.encoding.sampling=fps plan.encoding.fps=5.0"
-    assert proposal.match == WindowMatch(3, 1, 1)
+    match = match_models(Encoding(), lengths(10, 10, 10), durations, frames)[0]
+    assert match.match == WindowMatch(3, 3, 0)
+    assert [proposal.settings_text for proposal in match.proposals] == [
+        "plan.encoding.sampling=fps",  # 5 a second is the setting's default
+        "plan.encoding.num_frames=50",
+    ]
+    rate, whole = match.proposals
+    assert (rate.match, rate.num_native, rate.num_padded) == (WindowMatch(3, 1, 1), 3, 0)
+    assert (whole.match, whole.num_native, whole.num_padded) == (WindowMatch(3, 0, 0), 1, 0)
+
+
+def test_clips_that_are_mostly_too_short_for_the_models_rate_are_better_taken_whole() -> None:
+    durations, frames = lengths(2_000_000, 1_000_000), lengths(60, 30)
+    whole = match_models(Encoding(), lengths(10, 10), durations, frames)[0].proposals[0]
+    assert whole.settings_text == "plan.encoding.num_frames=50"
+    assert (whole.match, whole.num_padded) == (WindowMatch(2, 0, 0), 1)  # 50 frames of a video of 30
 
 
 def test_a_dataset_that_fits_is_left_alone() -> None:
-    match = match_models(Encoding(num_frames=50), lengths(50, 50), lengths(1, 1), lengths(50, 50))[0]
+    ten_seconds = lengths(10_000_000, 10_000_000)
+    match = match_models(Encoding(num_frames=50), lengths(50, 50), ten_seconds, lengths(300, 300))[0]
     assert match.match.is_perfect
+    assert match.is_native
     assert match.proposals == ()
+
+
+def test_as_many_frames_as_a_window_at_another_rate_do_not_fit() -> None:
+    """Fifty frames of a minute are a model's number, and a sixth of its rate."""
+    minute = lengths(60_000_000)
+    match = match_models(Encoding(num_frames=50), lengths(50), minute, lengths(1800))[0]
+    assert match.match.is_perfect
+    assert not match.is_native
+    assert match.proposals[0].settings_text == "plan.encoding.sampling=fps"
+
+
+@pytest.mark.parametrize(
+    ("stored_per_second", "strides", "are_native"),
+    [
+        (25.0, [5, 5, 5, 2, 3, 2], [True, True, True, True, True, True]),
+        (30.0, [6, 6, 6, 2, 4, 2], [True, True, True, False, True, False]),
+        (12.5, [2, 2, 2, 1, 2, 1], [False, False, False, True, False, True]),
+        (5.0, [1, 1, 1, 1, 1, 1], [True, True, True, False, False, False]),
+        (1.0, [1, 1, 1, 1, 1, 1], [False] * 6),
+    ],
+)
+def test_stored_frames_per_second_say_whose_windows_a_dataset_feeds(
+    stored_per_second: float, strides: list[int], are_native: list[bool]
+) -> None:
+    encoding = Encoding(sampling="fps", fps=stored_per_second, max_frames=1000)
+    durations, frames = lengths(12_000_000), lengths(360)
+    found = match_models(encoding, num_stored_frames(encoding, durations, frames), durations, frames)
+    assert [match.rate.stride for match in found] == strides
+    assert [match.is_native for match in found] == are_native
 
 
 def test_the_nearest_model_has_frames_of_the_nearest_size() -> None:
@@ -85,3 +117,4 @@ def test_model_garden_is_asked_for_no_more_frames_than_there_are() -> None:
     assert frames_to_read(lengths(10, 10), MODEL_WINDOWS[0]) == 10
     assert frames_to_read(lengths(3, 300), MODEL_WINDOWS[0]) == 50
     assert frames_to_read(lengths(), MODEL_WINDOWS[0]) == 50
+    assert [frames_to_read(lengths(n), MODEL_WINDOWS[0], stride=5) for n in (246, 245, 1)] == [50, 49, 1]

@@ -22,7 +22,7 @@ from video_assets.domain.model_windows import nearest_model
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.plan.table import read_plan
 from video_assets.reader import load_dataset
-from video_assets.report.recipes import GardenDataset, model_garden_yaml
+from video_assets.report.model_garden import GardenDataset, Reading, model_garden_yaml
 from video_assets.settings import Layout
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import Built
@@ -242,9 +242,9 @@ def test_model_gardens_own_classes_parse_the_block_that_a_plan_prints(
                 encoding=encoding,
                 num_classes=3,
                 num_examples=counts,
-                num_frames=5,
             ),
-            nearest_model(32),
+            Reading(window=nearest_model(32), num_frames=5),
+            is_stream=name == "sequences",
         )
         files.append(str(tmp_path / f"{name}.yaml"))
         Path(files[-1]).write_text(yaml_text, "utf-8")

@@ -57,7 +57,7 @@ def a_card(labels: list[str], layout: Layout = "tfds", **values: Any) -> Card:
         source="videos",
         digest="d" * 64,
         versions={"av": "18.1.0"},
-        readers=reader_lines("clips", "2.0.0", Encoding(layout=layout), ""),
+        readers=reader_lines("clips", "2.0.0", Encoding(layout=layout)),
         lost_by_reason={},
         quarantine=[],
         checks=[CheckOutcome(name="no_leakage", passed=True, description="no group is in two splits")],

@@ -6,8 +6,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from video_assets.settings import ManifestSettings
 from video_assets.sources.found import SourceClips
-from video_assets.sources.options import ReadingOptions
 from video_assets.sources.read import read_source
 
 RATE = Fraction(30)
@@ -50,7 +50,7 @@ class MadeSet:
 
     def read(self, source: str = "", **options: Any) -> SourceClips:
         """What is read from it."""
-        return read_source(self.folder / source, ReadingOptions(**options))
+        return read_source(self.folder / source, ManifestSettings(**options))
 
     def matches(self, found: SourceClips) -> None:
         """Asserts that the expected clips were read, and no other."""

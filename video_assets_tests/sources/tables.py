@@ -1,24 +1,22 @@
 """One table, read row by row in its order."""
 
 from pathlib import Path
+from typing import Any
 
-from video_assets.settings import DEFAULT_TABLE_LIMITS, TableLimits
+from video_assets.settings import ManifestSettings
 from video_assets.sources.annotations import ClipRules, clips_of_rows
 from video_assets.sources.dialect import Match
 from video_assets.sources.dialects.table import TABLE
 from video_assets.sources.found import AnnotatedClips
 from video_assets.sources.opening import open_tree
-from video_assets.sources.options import ReadingOptions
-
-LIMITS = DEFAULT_TABLE_LIMITS
 
 
 def read_annotations(
-    table: Path, group_pattern: str = "", limits: TableLimits = LIMITS, *, multi_label: bool = False
+    table: Path, group_pattern: str = "", *, multi_label: bool = False, **limits: Any
 ) -> AnnotatedClips:
     """What a table asks for, by the dialect of tables."""
-    options = ReadingOptions(
-        source_format="table", group_pattern=group_pattern, table_limits=limits, multi_label=multi_label
+    settings = ManifestSettings(source_format="table", group_pattern=group_pattern, multi_label=multi_label).replace(
+        **limits
     )
-    tree = open_tree(table, options)
+    tree = open_tree(table, settings)
     return clips_of_rows(TABLE.tables(tree, Match((table.name,), "")), ClipRules(group_pattern, multi_label))

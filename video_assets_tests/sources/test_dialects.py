@@ -73,12 +73,6 @@ def test_classes_are_told_by_names_where_a_pattern_says_how(made: MadeSet) -> No
     assert made.read(label_pattern=r"^(?P<label>[a-z])").clips[0].label == "j"
 
 
-def test_a_pattern_that_is_none_is_refused(made: MadeSet) -> None:
-    made.clip("a_1.mp4")
-    with pytest.raises(SettingsError, match=r"^manifest\.label_pattern '\(' is no regular expression: "):
-        made.read(label_pattern="(")
-
-
 # --- sets with annotations --------------------------------------------------------------------------------------------
 
 

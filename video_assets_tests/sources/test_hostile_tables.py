@@ -6,8 +6,8 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from video_assets.domain.errors import SettingsError
-from video_assets.settings import DEFAULT_TABLE_LIMITS, TableLimits
 from video_assets.sources.found import AnnotatedClips
 from video_assets_tests.sources.tables import read_annotations
 
@@ -28,15 +27,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read_bytes(folder: Path, name: str, data: bytes, limits: TableLimits = DEFAULT_TABLE_LIMITS) -> AnnotatedClips:
+def read_bytes(folder: Path, name: str, data: bytes, **limits: Any) -> AnnotatedClips:
     (folder / name).write_bytes(data)
-    return read_annotations(folder / name, "", limits)
+    return read_annotations(folder / name, "", **limits)
 
 
-def refusal(folder: Path, name: str, data: bytes, limits: TableLimits = DEFAULT_TABLE_LIMITS) -> str:
+def refusal(folder: Path, name: str, data: bytes, **limits: Any) -> str:
     """What stands after the table's name in the refusal."""
     with pytest.raises(SettingsError) as error:
-        read_bytes(folder, name, data, limits)
+        read_bytes(folder, name, data, **limits)
     start = f"the annotation table {folder / name} "
     assert str(error.value).startswith(start)
     return str(error.value).removeprefix(start)
@@ -91,27 +90,28 @@ def parquet_of(num_rows: int) -> bytes:
 
 @pytest.mark.parametrize(("name", "write"), [("t.csv", csv_of), ("t.jsonl", jsonl_of), ("t.parquet", parquet_of)])
 def test_the_limit_on_rows_is_exact(folder: Path, name: str, write: Callable[[int], bytes]) -> None:
-    limits = replace(DEFAULT_TABLE_LIMITS, max_rows=100)
-    assert len(read_bytes(folder, name, write(100), limits).clips) == 1
-    assert refusal(folder, name, write(101), limits) == "has more than 100 rows, the limit (manifest.max_table_rows)"
+    assert len(read_bytes(folder, name, write(100), max_table_rows=100).clips) == 1
+    assert (
+        refusal(folder, name, write(101), max_table_rows=100)
+        == "has more than 100 rows, the limit (manifest.max_table_rows)"
+    )
 
 
 TOO_MUCH = "holds more than 20 MB of text, the limit (manifest.max_table_megabytes)"
-SMALL = replace(DEFAULT_TABLE_LIMITS, max_bytes=20_000_000)
 
 
 def test_a_parquet_text_that_stands_once_and_is_named_a_million_times_counts_a_million_times(folder: Path) -> None:
     table = pa.table({"path": repeated("a.mp4", 10**6), "label": repeated("x" * 10_000, 10**6)})
     data = parquet(table, compression="zstd")
     assert len(data) < 20_000
-    assert refusal(folder, "bomb.parquet", data, SMALL) == TOO_MUCH
+    assert refusal(folder, "bomb.parquet", data, max_table_megabytes=20) == TOO_MUCH
 
 
 def test_parquet_pages_that_unpack_to_too_much_are_refused(folder: Path) -> None:
     table = pa.table({"path": ["a.mp4"] * 400, "label": ["x" * 100_000] * 400})
     data = parquet(table, compression="zstd", use_dictionary=False)
     assert len(data) < 50_000
-    assert refusal(folder, "bomb.parquet", data, SMALL) == TOO_MUCH
+    assert refusal(folder, "bomb.parquet", data, max_table_megabytes=20) == TOO_MUCH
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
@@ -119,9 +119,9 @@ def test_a_text_table_of_too_many_bytes_is_refused(folder: Path, name: str) -> N
     long = "x" * 400
     line = f"a.mp4,{long}\n" if name == "t.csv" else json.dumps({"path": "a.mp4", "label": long}) + "\n"
     header = "path,label\n" if name == "t.csv" else ""
-    assert refusal(
-        folder, name, (header + line * 5000).encode(), replace(DEFAULT_TABLE_LIMITS, max_bytes=1_900_000)
-    ) == ("holds more than 1.9 MB of text, the limit (manifest.max_table_megabytes)")
+    assert refusal(folder, name, (header + line * 5000).encode(), max_table_megabytes=1) == (
+        "holds more than 1 MB of text, the limit (manifest.max_table_megabytes)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from video_assets.domain.errors import SettingsError
+from video_assets.settings import ManifestSettings
 from video_assets.sources.doubts import refuse_doubtful, refuse_missing
-from video_assets.sources.options import ReadingOptions
 from video_assets_tests.sources.sets import MadeSet, codes
 
 
@@ -19,7 +19,7 @@ def refusal(made: MadeSet, source: str = "", known_classes: tuple[str, ...] = ()
 
 def accept(made: MadeSet, source: str = "", known_classes: tuple[str, ...] = (), **options: Any) -> None:
     """Reads the set as a build would."""
-    found, given = made.read(source, **options), ReadingOptions(**options)
+    found, given = made.read(source, **options), ManifestSettings(**options)
     refuse_doubtful(found, given, known_classes)
     refuse_missing(found, given)
 
@@ -135,7 +135,7 @@ def test_more_missing_files_than_allowed_are_refused_and_fewer_are_said(made: Ma
     assert said.endswith("or raise manifest.max_missing_fraction")
     found = made.read("labels.csv")
     made.matches(found)
-    refuse_missing(found, ReadingOptions(max_missing_fraction=0.3))
+    refuse_missing(found, ManifestSettings(max_missing_fraction=0.3))
     assert codes(found) == {"missing_files": 3}
 
 

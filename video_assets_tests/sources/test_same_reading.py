@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video_assets.domain.clips import WantedClip
-from video_assets.sources.options import ReadingOptions
+from video_assets.settings import ManifestSettings
 from video_assets.sources.read import list_source, read_source
 from video_assets_tests.sources.sets import MadeSet, told
 
@@ -160,6 +160,6 @@ def test_the_listing_has_the_files_of_all_clips_and_what_is_said_of_them(
 
 def test_a_new_row_changes_the_listing(made: MadeSet) -> None:
     with_table(made, [("train", "run", 1), ("test", "jump", 2)])
-    before = list_source(made.folder, ReadingOptions())
+    before = list_source(made.folder, ManifestSettings())
     made.write("labels.csv", (made.folder / "labels.csv").read_bytes() + b"2;run;train\n")
     assert list_source(made.folder) != before

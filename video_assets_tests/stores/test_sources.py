@@ -2,8 +2,8 @@
 
 import pytest
 
+from video_assets.settings import ManifestSettings
 from video_assets.sources.opening import source_directory
-from video_assets.sources.options import ReadingOptions
 from video_assets.sources.read import list_source, read_source
 from video_assets_tests.sources.sets import Told, told
 from video_assets_tests.stores.conftest import Bucket
@@ -25,7 +25,7 @@ def test_annotations_in_a_store_are_read(bucket: Bucket, source: str) -> None:
         bucket.put(f"set/videos/{name}", b"video")
     rows = "run,aB3_dE-f000,3,13,train\njump,aB3_dE-f001,4,14,train\njump,gone,4,14,train\n"
     bucket.put("set/annotations/train.csv", f"label,youtube_id,time_start,time_end,split\n{rows}".encode())
-    options = ReadingOptions(videos=str(bucket.at("set/videos")))
+    options = ManifestSettings(videos=str(bucket.at("set/videos")))
     found = read_source(bucket.at(source), options)
     assert found.reading is not None
     assert (found.reading.dialect, found.reading.num_missing) == ("kinetics", 1)

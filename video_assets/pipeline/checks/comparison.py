@@ -68,7 +68,12 @@ def compare_with_source(job: SourceComparison) -> ComparisonResult:
         is_looped = encoding.short_clip == "loop" and encoding.sampling in ("uniform", "segments")
         if not is_looped:
             return ComparisonResult(0.0, "its times go backwards")
-    source = decode_frames_sequentially(locate_video(job.path), job.timestamps_us, FrameSize.of(encoding), job.limits)
+    source = decode_frames_sequentially(
+        locate_video(job.path),
+        job.timestamps_us,
+        FrameSize.of(encoding),
+        replace(job.limits, store_damaged=True),  # whether damage may be stored, the build has decided
+    )
     repeats = _wrong_repeats(job, source.timeline)
     if repeats:
         return ComparisonResult(0.0, f"{repeats} frames stand twice, though its source has {source.num_frames_total}")

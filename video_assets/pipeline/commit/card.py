@@ -25,8 +25,9 @@ from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.pipeline.commit.changes import CommitNotes
 from video_assets.pipeline.label_sets import rows_by_class
 from video_assets.pipeline.manifest.reading import noted_reading
-from video_assets.pipeline.plan.model_windows import clip_lengths, fit_report
+from video_assets.pipeline.plan.model_windows import clip_lengths, fit_of_index
 from video_assets.pipeline.plan.table import ReadPlan, not_stored_words
+from video_assets.pipeline.said_aloud import stored_warnings, warnings_as_dicts
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
@@ -43,7 +44,9 @@ from video_assets.report.card import (
 )
 from video_assets.report.charts import nice_histogram
 from video_assets.report.contact_sheet import SampledClip, evenly
-from video_assets.report.recipes import GardenDataset, model_sentence, reader_lines
+from video_assets.report.model_garden import model_sentence
+from video_assets.report.recipes import reader_lines
+from video_assets.report.source_screens import warning_sentences
 from video_assets.settings import Layout
 from video_assets.storage.files import read_part
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
@@ -172,7 +175,7 @@ def make_card(committed: Committed) -> Card:
     lengths = clip_lengths(committed.paths).reindex(index["clip_id"])
     seconds = lengths["duration_us"].dropna().to_numpy(float) / 1e6
     lost = accepted_losses(committed.paths.quarantine)
-    fits, garden = _fit(committed, lengths)
+    fit = fit_of_index(committed.paths, plan, index, root=".")
     reading = noted_reading(committed.paths)
     return Card(
         name=committed.paths.name,
@@ -190,17 +193,18 @@ def make_card(committed: Committed) -> Card:
         source=Path(plan.pinned.source).name,
         digest=committed.notes.plan,
         versions=_software(committed.sidecars),
-        readers=reader_lines(committed.paths.name, plan.pinned.version, plan.pinned.encoding, garden),
+        readers=reader_lines(committed.paths.name, plan.pinned.version, plan.pinned.encoding),
         lost_by_reason={str(r): int(n) for r, n in sorted(lost["reason"].value_counts().items())},
         quarantine=[
             LostRow(str(r.source), str(r.reason), str(r.detail)) for r in lost.head(MAX_ROWS).itertuples(index=False)
         ],
         checks=[*_shard_outcomes(len(committed.sidecars)), *committed.outcomes],
         changes=committed.notes.changes,
-        model_fit=fits,
+        model_fit=[model_sentence(model) for model in fit.fits],
+        recipes=fit.recipes,
         not_stored=not_stored_words(plan.rows, plan.pinned.encoding),
         read_as=reading.sentence,
-        warnings=[warning.detail for warning in reading.warnings],
+        warnings=warning_sentences(warnings_as_dicts([*reading.warnings, *stored_warnings(index)])),
     )
 
 
@@ -208,26 +212,6 @@ def _shard_outcomes(num_shards: int) -> list[CheckOutcome]:
     """A commit refuses a shard that fails; so all of them have passed, each before it was first committed."""
     words = f"all {num_shards} shards passed before they were committed"
     return [CheckOutcome(name=name, passed=True, description=words) for name in SHARD_CHECKS]
-
-
-def _fit(committed: Committed, lengths: pd.DataFrame) -> tuple[list[str], str]:
-    """Sentences on MoViNet's windows, and the block for Model Garden."""
-    pinned = committed.plan.pinned
-    dataset = GardenDataset(
-        root="path/to",
-        name=committed.paths.name,
-        version=pinned.version,
-        encoding=pinned.encoding,
-        num_classes=len(committed.plan.labels),
-        num_examples=committed.records,
-        num_frames=0,
-    )
-    is_known = lengths["duration_us"].notna().to_numpy()
-    frames = committed.index["num_frames"].to_numpy("int64")[is_known]
-    if not len(frames):
-        return [], ""
-    report = fit_report(dataset, frames, lengths[is_known])
-    return [model_sentence(fit) for fit in report.fits], report.yaml
 
 
 def class_rows(index: pd.DataFrame, plan: ReadPlan) -> list[ClassRow]:

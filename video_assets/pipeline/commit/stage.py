@@ -30,7 +30,7 @@ from video_assets.storage.paths import (
     partition_key,
 )
 from video_assets.storage.quarantine import replace_stage
-from video_assets.storage.schemas import INDEX, LABEL_INDICES, QUARANTINE
+from video_assets.storage.schemas import DAMAGE, INDEX, LABEL_INDICES, QUARANTINE
 from video_assets.storage.sidecars import Sidecar
 from video_assets.storage.tables import table_bytes
 
@@ -81,10 +81,14 @@ def commit_dataset(
     report = _report(version_paths, plan.pinned.splits, sidecars)
     index, schema = _index(sidecars), INDEX
     if plan.pinned.encoding.multi_label:
-        schema = INDEX.append(LABEL_INDICES)
+        schema = schema.append(LABEL_INDICES)
         index[LABEL_INDICES.name] = indices_of_sets(index["label"], plan.labels)
+    damage = [clip.damage for sidecar in sidecars.values() for clip in sidecar.clips]
+    if any(damage):
+        schema = schema.append(DAMAGE)
+        index[DAMAGE.name] = damage
     digest = plan_digest(plan, audit.fingerprints)
-    notes = commit_notes(paths, plan.pinned.version, index, digest, settings.licence.strip())
+    notes = commit_notes(paths, plan.pinned.version, index, digest, settings)
     committed = Committed(
         paths=paths,
         plan=plan,

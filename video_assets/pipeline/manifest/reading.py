@@ -10,9 +10,9 @@ import pandas as pd
 
 from video_assets.domain.clips import SourceWarning, WantedClip
 from video_assets.domain.errors import SettingsError
+from video_assets.settings import ManifestSettings
 from video_assets.sources.doubts import refuse_doubtful, refuse_missing
 from video_assets.sources.found import SourceClips
-from video_assets.sources.options import ReadingOptions
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.tables import read_notes
 
@@ -62,7 +62,7 @@ def noted_reading(paths: DatasetPaths) -> NotedReading:
     return NotedReading(**values, warnings=warnings)
 
 
-def refuse_misread(found: SourceClips, options: ReadingOptions, known: Sequence[str]) -> None:
+def refuse_misread(found: SourceClips, options: ManifestSettings, known: Sequence[str]) -> None:
     """Refuse a source that may have been read wrongly, before anything is written.
 
     Raises:

@@ -32,13 +32,12 @@ from video_assets.pipeline.manifest.reading import (
     refuse_misread,
     with_seconds,
 )
-from video_assets.pipeline.noted_settings import SOURCE_NOTE, settings_note
+from video_assets.pipeline.noted_settings import GIVEN_SOURCE_NOTE, SOURCE_NOTE, settings_note
 from video_assets.pipeline.pinned import PinnedSettings, encoder_version_of
 from video_assets.settings import Limits, ManifestSettings
 from video_assets.sources.found import MISSING_REASON, SourceClips
 from video_assets.sources.listing import NOT_LISTED, NOT_SEEN
 from video_assets.sources.opening import is_table
-from video_assets.sources.options import ReadingOptions
 from video_assets.sources.read import read_source
 from video_assets.storage.files import remove_temporaries, write_if_changed
 from video_assets.storage.paths import DatasetPaths
@@ -113,7 +112,7 @@ def build_manifest(
         TooManyLost: if more than the allowed fraction of its clips is lost; the quarantine is written before.
         FileDamaged: if the manifest before it or `labels.txt` is not as it was written, or is lost.
     """
-    asked = read_source(source, ReadingOptions.of(settings))
+    asked = read_source(source, settings)
     return update_manifest(source, asked, paths, settings, make_pool, progress, new_version=new_version)
 
 
@@ -135,7 +134,7 @@ def update_manifest(
     if previous_notes is None:
         refuse_lost(paths, paths.manifest)
     known = known_labels(paths, previous_notes)
-    refuse_misread(asked, ReadingOptions.of(settings), known)
+    refuse_misread(asked, settings, known)
     remove_temporaries(paths.directory)
     if settings.only_settled:
         asked = _without_moving(asked, settled_files(paths), previous)
@@ -166,6 +165,7 @@ def update_manifest(
     write_if_changed(paths.labels, labels_data(report.labels))  # before its second copy; see `known_labels`
     notes = {
         SOURCE_NOTE: str((asked.directory if settings.videos else source).absolute()),
+        GIVEN_SOURCE_NOTE: str(source.absolute()),
         **settings_note(settings),
         LABELS_NOTE: json.dumps(report.labels),
         **reading_note(report.reading),

@@ -1,18 +1,21 @@
-"""How planned or stored clips fit the windows of MoViNet, and the settings with which TF Model Garden reads them."""
+"""How planned or stored clips fit the windows of MoViNet, and the recipes with which TF Model Garden trains it."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from video_assets.domain.encoding import Encoding
-from video_assets.domain.model_windows import ModelMatch, frames_to_read, match_models, nearest_model
+from video_assets.domain.errors import BuildRefused, SettingsError
+from video_assets.domain.model_windows import ModelMatch, ModelWindow, frames_to_read, match_models, nearest_model
 from video_assets.domain.sampling import num_stored_frames
 from video_assets.pipeline.plan.stage import PlanReport
-from video_assets.report.recipes import GardenDataset, model_garden_yaml
+from video_assets.pipeline.plan.table import ReadPlan, read_plan
+from video_assets.report.model_garden import NO_MODEL_GARDEN, GardenDataset, Reading, recipe_name, recipes
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.schemas import MANIFEST
+from video_assets.storage.schemas import INDEX, MANIFEST
 from video_assets.storage.tables import read_table
 
 _COLUMNS = ("clip_id", "start_seconds", "end_seconds", "duration_us", "num_frames")
@@ -20,10 +23,27 @@ _COLUMNS = ("clip_id", "start_seconds", "end_seconds", "duration_us", "num_frame
 
 @dataclass(frozen=True, slots=True)
 class FitReport:
-    """How the clips fit each model; the block for the model whose frames are of the nearest size, or empty."""
+    """How the clips fit each model, and the recipe of each by its name; `nearest` has frames of the nearest size."""
 
     fits: tuple[ModelMatch, ...]
-    yaml: str
+    recipes: Mapping[str, str]
+    nearest: ModelWindow
+
+    @property
+    def yaml(self) -> str:
+        """Return the recipe of the base model of the nearest size; empty if Model Garden cannot read the layout."""
+        return self.recipes.get(recipe_name(self.nearest.model_id, is_stream=False), "")
+
+    def recipe(self, model_id: str, *, is_stream: bool) -> str:
+        """Return the recipe of a model, by default the nearest.
+
+        Raises:
+            SettingsError: If Model Garden cannot read the layout.
+        """
+        name = recipe_name(model_id or self.nearest.model_id, is_stream=is_stream)
+        if name not in self.recipes:
+            raise SettingsError(NO_MODEL_GARDEN)
+        return self.recipes[name]
 
 
 def clip_lengths(paths: DatasetPaths) -> pd.DataFrame:
@@ -56,16 +76,50 @@ def plan_fit(paths: DatasetPaths, report: PlanReport, root: str = "") -> FitRepo
         encoding=report.pinned.encoding,
         num_classes=len(report.labels),
         num_examples={split: int(counts.get(split, 0)) for split in report.pinned.splits},
-        num_frames=0,
     )
     return fit_report(dataset, frames, lengths)
 
 
 def fit_report(dataset: GardenDataset, frames: NDArray[np.int64], lengths: pd.DataFrame) -> FitReport:
     """How clips of so many stored frames fit, (N,) int64, in the order of the rows of `clip_lengths`."""
-    window = nearest_model(dataset.encoding.resolution)
-    dataset = replace(dataset, num_frames=frames_to_read(frames, window))
-    return FitReport(match_models(dataset.encoding, frames, *_arrays(lengths)), model_garden_yaml(dataset, window))
+    fits = match_models(dataset.encoding, frames, *_arrays(lengths))
+    readings = [_reading(fit, frames) for fit in fits]
+    return FitReport(fits, recipes(dataset, readings), nearest_model(dataset.encoding.resolution))
+
+
+def _reading(fit: ModelMatch, frames: NDArray[np.int64]) -> Reading:
+    stride = fit.rate.stride
+    return Reading(window=fit.window, num_frames=frames_to_read(frames, fit.window, stride), stride=stride)
+
+
+def committed_fit(paths: DatasetPaths, root: str) -> FitReport:
+    """How the clips of the committed dataset fit; recipes look for it in `root`.
+
+    Raises:
+        BuildRefused: If nothing is committed.
+    """
+    plan = read_plan(paths)
+    version = paths.version(plan.pinned.version)
+    if not version.dataset_info.exists():
+        raise BuildRefused(f"no dataset {paths.name} is committed in {paths.root}; build it first: video-assets build")
+    index = read_table(version.index, INDEX, ["clip_id", "split", "num_frames"])
+    return fit_of_index(paths, plan, index, root)
+
+
+def fit_of_index(paths: DatasetPaths, plan: ReadPlan, index: pd.DataFrame, root: str) -> FitReport:
+    """How the clips of an index fit; clips whose manifest has no lengths any more are left out."""
+    lengths = clip_lengths(paths).reindex(index["clip_id"])
+    is_known = lengths["duration_us"].notna().to_numpy()
+    counts = index["split"].value_counts()
+    dataset = GardenDataset(
+        root=root,
+        name=paths.name,
+        version=plan.pinned.version,
+        encoding=plan.pinned.encoding,
+        num_classes=len(plan.labels),
+        num_examples={split: int(counts.get(split, 0)) for split in plan.pinned.splits},
+    )
+    return fit_report(dataset, index["num_frames"].to_numpy(np.int64)[is_known], lengths[is_known])
 
 
 def _arrays(lengths: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,12 +1,12 @@
 """Stage 3: the plan, the dataset's lock file: which clip goes to which shard, under which encoding."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
-from video_assets.domain.clips import PASSING_REASONS
+from video_assets.domain.clips import DAMAGE_REASONS, PASSING_REASONS
 from video_assets.domain.encoding import Encoding, changed_fields
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.forecast import ExpectedBuild, usual_record_bytes
@@ -14,11 +14,11 @@ from video_assets.domain.hashing import json_digest
 from video_assets.domain.plan import assign_shards
 from video_assets.domain.splits import Split
 from video_assets.pipeline.dataset_state import refuse_lost
-from video_assets.pipeline.noted_settings import manifest_settings
-from video_assets.pipeline.pinned import PinnedSettings, encoder_version_of
+from video_assets.pipeline.noted_settings import manifest_settings, settings_note
+from video_assets.pipeline.pinned import PinnedSettings, encoding_to_plan
 from video_assets.pipeline.plan.table import live_shards, not_stored_words, partition_keys, planned_rows
 from video_assets.records.layouts import layout_codec
-from video_assets.settings import PlanSettings, what_cannot_be_stored
+from video_assets.settings import ManifestSettings, PlanSettings, Settings, what_cannot_be_stored
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import (
     FIRST_VERSION,
@@ -71,8 +71,9 @@ def build_plan(
     """Write `plan.parquet` and `encoding.json`.
 
     With `settings.retry_lost`, shards that lost a clip to a fault that may pass are superseded, so that it is tried
-    again. `version_source` is where version directories are looked for, if it is another place (a dry run). Shards that
-    are planned already keep their rows. What is new is put into new shards; see `domain.plan.assign_shards`.
+    again, and so are those that lost a damaged clip if such clips are stored now. `version_source` is where version
+    directories are looked for, if it is another place (a dry run). Shards that are planned already keep their rows.
+    What is new is put into new shards; see `domain.plan.assign_shards`.
 
     Raises:
         SettingsError: if this version cannot write the layout, or the layout has no place for sound, or for several
@@ -80,10 +81,10 @@ def build_plan(
         BuildRefused: if the dataset exists under another encoding and `settings.new_version` is not set.
         FileDamaged: if a table is not as it was written, or the plan of a committed dataset is lost.
     """
-    multi_label = paths.manifest.exists() and manifest_settings(paths).multi_label
+    source = manifest_settings(paths) if paths.manifest.exists() else ManifestSettings()
+    multi_label = source.multi_label
     before = PinnedSettings.of_plan(paths)
-    encoder_version = encoder_version_of(before, new_version=settings.new_version)
-    encoding = Encoding.of(settings.encoding, multi_label=multi_label, encoder_version=encoder_version)
+    encoding = encoding_to_plan(before, settings, multi_label=multi_label)
     layout_codec(encoding.layout)
     if told := what_cannot_be_stored(encoding, multi_label=multi_label):
         raise SettingsError(told)
@@ -95,7 +96,8 @@ def build_plan(
     if not is_same:
         previous = previous.iloc[:0]
     retried = _lost_and_seen_since(previous, clips, (version_source or paths).version(pinned.version))
-    retried |= _lost_to_passing_faults(paths) if settings.retry_lost else set[str]()
+    retried |= _lost_for(paths, PASSING_REASONS) if settings.retry_lost else set[str]()
+    retried |= _lost_for(paths, DAMAGE_REASONS) if source.damaged_clips == "store" else set[str]()
     previous = previous[["split", "shard_index", "position", "row_digest", "clip_id"]]  # the rest is not needed again
     placed: dict[tuple[Split, int], tuple[str, ...]] = {}
     added: list[str] = []
@@ -126,14 +128,15 @@ def build_plan(
         superseded=superseded,
         encoding_changed=not is_same and before is not None,
     )
-    write_table(paths.plan, plan, PLAN, pinned.as_notes())
+    write_table(paths.plan, plan, PLAN, {**pinned.as_notes(), **settings_note(settings)})
     pinned.write(paths.encoding)
     return report
 
 
-def _lost_to_passing_faults(paths: DatasetPaths) -> set[str]:
+def _lost_for(paths: DatasetPaths, reasons: Set[str]) -> set[str]:
+    """Clips that shards lost for one of these reasons."""
     lost = read_quarantine(paths.quarantine)
-    return set(lost.loc[(lost["stage"] == "shards") & lost["reason"].isin(PASSING_REASONS), "clip_id"])
+    return set(lost.loc[(lost["stage"] == "shards") & lost["reason"].isin(reasons), "clip_id"])
 
 
 def _lost_and_seen_since(previous: pd.DataFrame, clips: pd.DataFrame, version_paths: VersionPaths) -> set[str]:
@@ -175,9 +178,7 @@ def _pin(
     pinned = PinnedSettings(version=FIRST_VERSION, encoding=encoding, clips_per_shard=clips_per_shard, source=source)
     if before is None:
         return pinned, False
-    changes: dict[str, tuple[object, object]] = dict(changed_fields(before.encoding, encoding))
-    if before.encoding.encoder_version != encoding.encoder_version:
-        changes["encoder_version"] = (before.encoding.encoder_version, encoding.encoder_version)
+    changes = _changes(before, encoding)
     pinned.version = before.version
     if not changes:
         pinned.num_shards = dict(before.num_shards)
@@ -191,6 +192,29 @@ def _pin(
     versions = [before.version, *built.versions()]
     pinned.version = next_version(max(versions, key=lambda v: [int(n) for n in v.split(".")]))
     return pinned, False
+
+
+def _changes(before: PinnedSettings, encoding: Encoding) -> dict[str, tuple[object, object]]:
+    """Return what a version is pinned to and what is asked for now, by name, where they differ."""
+    changes: dict[str, tuple[object, object]] = dict(changed_fields(before.encoding, encoding))
+    if before.encoding.encoder_version != encoding.encoder_version:
+        changes["encoder_version"] = (before.encoding.encoder_version, encoding.encoder_version)
+    return changes
+
+
+def refuse_another_encoding(paths: DatasetPaths, settings: Settings) -> None:
+    """Refuse, before any video is opened, what `build_plan` would refuse after.
+
+    Raises:
+        BuildRefused: if the dataset exists under another encoding and `plan.new_version` is not set.
+    """
+    before = PinnedSettings.of_plan(paths)
+    if before is None or settings.plan.new_version:
+        return
+    encoding = encoding_to_plan(before, settings.plan, multi_label=settings.manifest.multi_label)
+    changes = _changes(before, encoding)
+    if changes and _has_shards(paths, before.version):
+        raise BuildRefused(_another_encoding(paths.version(before.version), changes))
 
 
 def _another_encoding(paths: VersionPaths, changes: Mapping[str, tuple[object, object]]) -> str:

@@ -58,6 +58,7 @@ class EncodedClip:
     signature: bytes
     num_frames_decoded: int
     num_frames_total: int
+    damage: str = ""
 
 
 def encode_clip(job: ClipJob) -> EncodedClip:
@@ -139,6 +140,7 @@ def encode_decoded(
         signature=clip_signature(decoded.frames, letterboxed=encoding.resize == "letterbox"),
         num_frames_decoded=decoded.num_frames_decoded,
         num_frames_total=decoded.num_frames_total,
+        damage=decoded.damage,
     )
 
 

@@ -280,6 +280,7 @@ def _store(file: AtomicFile, clip: PlannedClip, result: "EncodedClip | Loss", do
         num_frames=result.num_frames,
         note=result.note,
         signature=result.signature.hex(),
+        damage=result.damage,
     )
     file.write(result.framed)
     done.clips.append(stored)

@@ -14,9 +14,9 @@ from typing import cast
 
 from video_assets.domain.checks import Finding, ok, problem, warning
 from video_assets.domain.errors import SettingsError, StorageFailed
+from video_assets.settings import ManifestSettings
 from video_assets.sources.doubts import refuse_doubtful, refuse_missing
 from video_assets.sources.opening import is_table
-from video_assets.sources.options import ReadingOptions
 from video_assets.sources.read import read_source
 from video_assets.storage.failures import failure_sentence
 from video_assets.storage.files import read_part
@@ -24,7 +24,7 @@ from video_assets.storage.object_requests import WrittenMeanwhile, list_objects,
 from video_assets.storage.objects import ObjectPath
 
 MIN_FREE_BYTES, GOOD_FREE_BYTES = 500e6, 5e9
-_READING = ReadingOptions()
+_READING = ManifestSettings()
 _MAX_SKEW_SECONDS = 2.0
 FILES_LOOKED_AT = 2000
 """Of a source, at most: the doctor shall not take as long as a listing."""

@@ -51,7 +51,7 @@ def recognise(tree: SourceTree) -> Match | None:
 
 def tables(tree: SourceTree, match: Match) -> list[RowTable]:
     """Return the rows of each table."""
-    words = ("verb", "noun") if tree.options.epic_label == "action" else (tree.options.epic_label,)
+    words = ("verb", "noun") if tree.settings.epic_label == "action" else (tree.settings.epic_label,)
     keys = {word: _keys(tree, match, word) for word in words}
     found: list[RowTable] = []
     for name in match.files:

@@ -15,10 +15,10 @@ from video_assets.domain.errors import SettingsError
 from video_assets.domain.labels import stored_label
 from video_assets.domain.splits import Split, split_of_word
 from video_assets.domain.text import sequence_of
+from video_assets.settings import ManifestSettings, SourceFormat
 from video_assets.sources.folder_names import split_of_folder
 from video_assets.sources.found import AnnotatedClips, Doubt
 from video_assets.sources.listing import Listing
-from video_assets.sources.options import ReadingOptions, SourceFormat
 
 _STRAY: Final = "the video lies beside the class folders; move it into one of them"
 
@@ -30,7 +30,7 @@ class FolderReading:
     name: SourceFormat
     title: str
     because: str
-    read: Callable[[Listing, ReadingOptions, str], AnnotatedClips]
+    read: Callable[[Listing, ManifestSettings, str], AnnotatedClips]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def _refuse_without_classes(shape: _Shape, splits: Sequence[str], source: str) -
 # --- a folder per class -----------------------------------------------------------------------------------------------
 
 
-def read_folders(listing: Listing, options: ReadingOptions, own_name: str) -> AnnotatedClips:
+def read_folders(listing: Listing, settings: ManifestSettings, own_name: str) -> AnnotatedClips:
     """Return the clips of class folders. Videos directly in the source and nowhere below are one class of its name."""
     shape = shape_of(listing.files)
     found = AnnotatedClips()
@@ -123,8 +123,8 @@ def read_folders(listing: Listing, options: ReadingOptions, own_name: str) -> An
         if not separator and shape.folders:
             found.lost.append(LostSource(file.path, Loss("no_label", _STRAY)))
         else:
-            _add(found, file, class_name if separator else own_name, None, options)
-    if options.source_format == "auto":
+            _add(found, file, class_name if separator else own_name, None, settings)
+    if settings.source_format == "auto":
         found.doubts += doubts_of(shape)
     return found
 
@@ -170,23 +170,23 @@ def _doubt_of_common_folders(folders: Sequence[str], common: Sequence[str]) -> D
     )
 
 
-def _add(found: AnnotatedClips, file: ListedFile, name: str, split: Split | None, options: ReadingOptions) -> None:
+def _add(found: AnnotatedClips, file: ListedFile, name: str, split: Split | None, settings: ManifestSettings) -> None:
     detail = "the class folder's name is blank; rename it"
     try:
-        label = stored_label(name, multi_label=options.multi_label)
+        label = stored_label(name, multi_label=settings.multi_label)
     except ValueError as error:
         label, detail = "", f"of the class folder's name, {error}; rename it"
     if not label:
         found.lost.append(LostSource(file.path, Loss("no_label", detail)))
         return
-    group = group_from_path(file.path, options.group_pattern)
+    group = group_from_path(file.path, settings.group_pattern)
     found.clips.append(WantedClip(file=file, label=label, group=group, official_split=split))
 
 
 # --- split folders ----------------------------------------------------------------------------------------------------
 
 
-def read_split_folders(listing: Listing, options: ReadingOptions, own_name: str) -> AnnotatedClips:  # noqa: ARG001  (one signature)
+def read_split_folders(listing: Listing, settings: ManifestSettings, own_name: str) -> AnnotatedClips:  # noqa: ARG001  (one signature)
     """Return the clips of class folders within split folders."""
     found = AnnotatedClips()
     for file in listing.files:
@@ -199,11 +199,11 @@ def read_split_folders(listing: Listing, options: ReadingOptions, own_name: str)
             detail = f"the folder {parts[0]} is not called as a split is: train, val or test"
             found.lost.append(LostSource(file.path, Loss("no_label", detail)))
         else:
-            _add(found, file, parts[1], split_of_folder(parts[0]), options)
+            _add(found, file, parts[1], split_of_folder(parts[0]), settings)
     return found
 
 
-def read_class_split_folders(listing: Listing, options: ReadingOptions, own_name: str) -> AnnotatedClips:  # noqa: ARG001  (one signature)
+def read_class_split_folders(listing: Listing, settings: ManifestSettings, own_name: str) -> AnnotatedClips:  # noqa: ARG001  (one signature)
     """Return the clips of split folders within class folders."""
     found = AnnotatedClips()
     for file in listing.files:
@@ -211,35 +211,31 @@ def read_class_split_folders(listing: Listing, options: ReadingOptions, own_name
         if len(parts) < 3:
             found.lost.append(LostSource(file.path, Loss("no_label", _STRAY)))
         else:
-            _add(found, file, parts[0], split_of_word(parts[1]), options)
+            _add(found, file, parts[0], split_of_word(parts[1]), settings)
     return found
 
 
 # --- classes in names -------------------------------------------------------------------------------------------------
 
 
-def read_file_names(listing: Listing, options: ReadingOptions, own_name: str) -> AnnotatedClips:  # noqa: ARG001  (one signature)
+def read_file_names(listing: Listing, settings: ManifestSettings, own_name: str) -> AnnotatedClips:  # noqa: ARG001  (one signature)
     """Return the clips whose files' names tell their classes; a split folder above tells the split.
 
     Raises:
-        SettingsError: if `label_pattern` is no pattern, or is empty.
+        SettingsError: if `label_pattern` is empty.
     """
-    if not options.label_pattern:
+    if not settings.label_pattern:
         raise SettingsError(r"manifest.source_format is file_names; set manifest.label_pattern, such as ([^_]+)_")
-    try:
-        pattern = re.compile(options.label_pattern)
-    except re.error as error:
-        detail = f"manifest.label_pattern {options.label_pattern!r} is no regular expression: {error}"
-        raise SettingsError(detail) from None
+    pattern = re.compile(settings.label_pattern)
     found = AnnotatedClips()
     for file in listing.files:
         first, separator, _ = file.path.partition("/")
         label = label_in_name(file.path.rpartition("/")[2], pattern)
         if label is None:
-            detail = f"the file's name does not match manifest.label_pattern {options.label_pattern}"
+            detail = f"the file's name does not match manifest.label_pattern {settings.label_pattern}"
             found.lost.append(LostSource(file.path, Loss("no_label", detail)))
         else:
-            _add(found, file, label, split_of_folder(first) if separator else None, options)
+            _add(found, file, label, split_of_folder(first) if separator else None, settings)
     return found
 
 

@@ -42,7 +42,7 @@ def tables(tree: SourceTree, match: Match) -> list[RowTable]:
 
 def _rows(tree: SourceTree, name: str) -> Iterator[Row]:
     path = next(column for column in _PATHS if column in tree.columns(name))
-    columns = Columns({"path": path, **tree.options.columns}, ("path",))
+    columns = Columns({"path": path, **tree.settings.columns}, ("path",))
     has_split = _split_of(relative_folder(name)) is not None
     is_checked = False
     for row in tree.rows(name, columns):

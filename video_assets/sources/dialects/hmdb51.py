@@ -24,7 +24,7 @@ def recognise(tree: SourceTree) -> Match | None:
     lists = tree.named(_LIST)
     if not lists:
         return None
-    wanted = tree.options.official_split
+    wanted = tree.settings.official_split
     chosen = [name for name in lists if name.endswith(f"{wanted}.txt")]
     if not chosen:
         raise SettingsError(

@@ -145,7 +145,7 @@ def _rows_of_value(path: str, value: Mapping[str, Any], tree: SourceTree) -> lis
 
 def _labels(values: Sequence[str], tree: SourceTree) -> list[str]:
     """A clip's labels: as one text where a clip may have several, else each as its own row, which are told apart."""
-    return ["|".join(map(str, values))] if tree.options.multi_label else [str(value) for value in values]
+    return ["|".join(map(str, values))] if tree.settings.multi_label else [str(value) for value in values]
 
 
 def _rows_of_values(tree: SourceTree, name: str, task: Mapping[str, object]) -> Iterator[Row]:

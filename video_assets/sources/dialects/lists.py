@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from video_assets.domain.clips import LeftOut, Loss, SourceWarning
+from video_assets.settings import SourceFormat
 from video_assets.sources.annotations import LOSS, RowTable
 from video_assets.sources.class_names import ClassNames, parse_class_names
 from video_assets.sources.dialect import Dialect, Match
-from video_assets.sources.options import SourceFormat
 from video_assets.sources.suffixes import VIDEO_SUFFIXES, suffix_of
 from video_assets.sources.table_rows import Row
 from video_assets.sources.tree import SourceTree, splits_of_names
@@ -40,14 +40,14 @@ def _recognise(tree: SourceTree, names: Sequence[str]) -> Match | None:
     lists = [name for name in names if _is_list(tree.head(name))]
     if not lists:
         return None
-    chosen = _of_official_split(lists, tree.options.official_split)
+    chosen = _of_official_split(lists, tree.settings.official_split)
     chosen = _without_copies(tree, chosen)
     others = [name for name in lists if name not in chosen]
     classes = tree.helper(_NAMES, chosen[0])
     class_names: ClassNames | None = None
     if classes is not None:
         class_names = parse_class_names(tree.text(classes), classes)
-    elif not tree.options.class_names:
+    elif not tree.settings.class_names:
         detail = "no file beside the lists names the classes, so they are called by their numbers"
         tree.notes.append(SourceWarning("class_numbers", chosen[0], f"{detail}; set manifest.class_names"))
     beside = (*((classes,) if classes else ()), *others)
@@ -103,7 +103,7 @@ def _rows(tree: SourceTree, name: str) -> Iterator[Row]:
             continue
         numbers = re.split(r"[ \t,;]+", match["numbers"])
         row: dict[str, object] = {"path": match["path"].strip("\"'"), "label": "|".join(numbers)}
-        if len(numbers) > 1 and not tree.options.multi_label:
+        if len(numbers) > 1 and not tree.settings.multi_label:
             row[LOSS] = Loss("bad_row", f"the line has {len(numbers)} classes; manifest.multi_label takes them all")
         yield row
 

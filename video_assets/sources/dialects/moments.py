@@ -28,7 +28,7 @@ def recognise(tree: SourceTree) -> Match | None:
         return None
     categories = tree.helper(_CATEGORIES, found[0])
     names: ClassNames | None = None
-    if categories and tree.options.multi_label:
+    if categories and tree.settings.multi_label:
         names = parse_class_names(tree.text(categories), categories)
     beside = (categories,) if categories else ()
     return Match(tuple(found), "lists are called trainingSet.csv and validationSet.csv", beside, names)
@@ -47,7 +47,7 @@ def tables(tree: SourceTree, match: Match) -> list[RowTable]:
 def _rows(tree: SourceTree, name: str) -> Iterator[Row]:
     for values in csv.reader(tree.lines(name)):
         path, *others = [value.strip() for value in values]
-        if others and others[0].isdigit() and tree.options.multi_label:
+        if others and others[0].isdigit() and tree.settings.multi_label:
             yield {"path": path, "label": "|".join(others)}
         else:
             yield {"path": path, "label": others[0] if others else path.partition("/")[0]}

@@ -25,7 +25,7 @@ def recognise(tree: SourceTree) -> Match | None:
         found = tree.with_suffix(*TABLE_SUFFIXES)  # whatever its rows name: it was pointed at
         return Match(tuple(found), _because(tree, found)) if found else None
     found, unreadable = _tables_of(tree)
-    if not found and unreadable and tree.options.source_format == "table":
+    if not found and unreadable and tree.settings.source_format == "table":
         raise unreadable[0]
     return Match(tuple(found), _because(tree, found)) if found else None
 
@@ -58,12 +58,12 @@ def _names_videos(tree: SourceTree, name: str) -> bool:
 
 
 def _columns(tree: SourceTree) -> Columns:
-    return Columns(tree.options.columns)
+    return Columns(tree.settings.columns)
 
 
 def _because(tree: SourceTree, names: Sequence[str]) -> str:
-    if tree.options.columns:
-        said = ", ".join(f"{column or 'none'} as {name}" for name, column in sorted(tree.options.columns.items()))
+    if tree.settings.columns:
+        said = ", ".join(f"{column or 'none'} as {name}" for name, column in sorted(tree.settings.columns.items()))
         return f"manifest.columns says {said}"
     return f"{names[0]} has columns of paths and labels"
 

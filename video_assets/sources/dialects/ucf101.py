@@ -26,7 +26,7 @@ def recognise(tree: SourceTree) -> Match | None:
     lists = tree.named(_LIST)
     if not lists:
         return None
-    wanted = tree.options.official_split
+    wanted = tree.settings.official_split
     chosen = [name for name in lists if _number(name) == wanted]
     if not chosen:
         numbers = ", ".join(map(str, sorted({_number(name) for name in lists})))
@@ -57,7 +57,7 @@ def _rows(tree: SourceTree, name: str) -> Iterator[Row]:
         path = (match[1] if match else line).replace("\\", "/")
         row: dict[str, object] = {"path": path, "label": path.rpartition("/")[0].rpartition("/")[2]}
         group = _GROUP.search(path)
-        if group and tree.options.group_pattern == UCF101_GROUP_PATTERN:
+        if group and tree.settings.group_pattern == UCF101_GROUP_PATTERN:
             row["group"] = f"{group['class']} g{group['number']}"
         yield row
 
