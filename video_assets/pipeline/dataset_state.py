@@ -22,8 +22,8 @@ def read_commit(version_paths: VersionPaths) -> DatasetInfo | None:
     return None if data is None else parse_dataset_info(data, version_paths.dataset_info)
 
 
-def _whole_commit(version_paths: VersionPaths) -> DatasetInfo | None:
-    """None also where it is damaged: the next commit then checks everything and writes it again."""
+def whole_commit(version_paths: VersionPaths) -> DatasetInfo | None:
+    """What the commit says; None also where it is damaged: the next one then checks everything and writes it again."""
     try:
         return read_commit(version_paths)
     except FileDamaged:
@@ -35,13 +35,13 @@ def committed_lengths(version_paths: VersionPaths) -> dict[str, list[int]]:
 
     Empty without a commit, and where it is damaged.
     """
-    info = _whole_commit(version_paths)
+    info = whole_commit(version_paths)
     return {} if info is None else {split: list(lengths) for split, lengths in info.lengths.items()}
 
 
 def committed_plan_digest(version_paths: VersionPaths) -> str:
     """The digest of the plan that was committed last; empty without a commit, and where it is damaged."""
-    info = _whole_commit(version_paths)
+    info = whole_commit(version_paths)
     return "" if info is None else info.plan_digest
 
 
