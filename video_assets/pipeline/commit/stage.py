@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
@@ -54,6 +55,7 @@ class CommitReport:
     classes: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
     outcomes: Sequence[CheckOutcome] = ()
     data_version: str = ""
+    encoding: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def commit_dataset(
@@ -107,6 +109,7 @@ def commit_dataset(
     )
     statistics, warnings = commit_statistics(committed), commit_warnings(committed)
     report.licence, report.outcomes, report.data_version = notes.licence, outcomes, digest
+    report.encoding = plan.pinned.encoding.as_dict()
     report.classes = {row.label: dict(row.clips) for row in class_rows(index, plan)}
     contents = {
         **dict(copied_tables(paths, version_paths)),
