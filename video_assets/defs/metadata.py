@@ -241,6 +241,11 @@ def of_dataset(report: CommitReport) -> Metadata:
     return {
         "dagster/row_count": sum(report.records.values()),
         "dagster/column_schema": _columns(INDEX),
+        "dagster/uri": report.version_dir if "://" in report.version_dir else Path(report.version_dir).as_uri(),
+        "version": Path(report.version_dir).name,
+        "commit": report.data_version,
+        "encoding": dg.MetadataValue.json(dict(report.encoding)),
+        "classes": dg.MetadataValue.json(list(report.classes)),
         "records": sum(report.records.values()),
         "shards": sum(report.shards.values()),
         "megabytes": round(sum(report.num_bytes.values()) / 1e6, 3),
