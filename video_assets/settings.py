@@ -153,6 +153,11 @@ class ManifestSettings(SettingsGroup):
         default=[],
         description="Glob patterns on paths relative to the source; a file must match one. Empty: all videos.",
     )
+    exclude: str = Field(
+        default="",
+        description="File of clips to leave out: a path or an id a line; # begins a comment line. "
+        "In a dataset that exists, as it was built.",
+    )
     multi_label: bool = Field(
         default=False,
         description="Whether a clip may have several labels: run|jump in a table's column label, or as the name of a "

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from video_assets.domain.clips import SourceWarning
 from video_assets.domain.errors import DAMAGE_REMEDY, FileDamaged
 from video_assets.records.dataset_info import DatasetInfo, parse_dataset_info
 from video_assets.storage.files import NOT_THERE, read_if_there
@@ -52,6 +53,12 @@ def committed_counts(paths: DatasetPaths, version: str) -> dict[str, dict[str, i
         split: {"records": sum(numbers), "shards": sum(1 for number in numbers if number)}
         for split, numbers in lengths.items()
     }
+
+
+def committed_warnings(paths: DatasetPaths, version: str) -> list[SourceWarning]:
+    """What the commit of a version warned of; empty without a commit, and where it is damaged."""
+    info = whole_commit(paths.version(version))
+    return [] if info is None else list(info.warnings)
 
 
 def refuse_lost(paths: DatasetPaths, table: Path) -> None:

@@ -5,10 +5,11 @@ Source: tensorflow-datasets 4.9, `core/dataset_info.py` and `core/splits.py`.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 
 from pydantic import TypeAdapter, ValidationError
 
+from video_assets.domain.clips import SourceWarning
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import DAMAGE_REMEDY, FileDamaged
 from video_assets.domain.splits import Split
@@ -30,15 +31,16 @@ def dataset_info_json(
     has_captions: bool = False,
     num_label_classes: int = 0,
     statistics: DatasetStatistics | None = None,
+    warnings: Sequence[SourceWarning] = (),
 ) -> str:
     """Return the text of `dataset_info.json`, given the number of records of each shard by split (0: retired).
 
     `licence` becomes tensorflow-datasets' `builder.info.redistribution_info.license`. With `as_supervised=True` it
     gives pairs of video and label.
 
-    The encoding, the digest of the committed plan, the commit's own `notes` and its `statistics` are stored as JSON in
-    `configDescription`, so that everything that a reader needs changes in one step. A dataset of several labels per
-    clip also stores the length of a label vector, `num_label_classes`.
+    The encoding, the digest of the committed plan, the commit's own `notes`, `statistics` and `warnings` are stored as
+    JSON in `configDescription`, so that everything that a reader needs changes in one step. A dataset of several labels
+    per clip also stores the length of a label vector, `num_label_classes`.
     """
     splits = [
         {
@@ -56,6 +58,8 @@ def dataset_info_json(
         described["num_classes"] = num_label_classes
     if statistics is not None:
         described["statistics"] = statistics.as_dict()
+    if warnings:
+        described["warnings"] = [asdict(warning) for warning in warnings]
     info = {
         "name": name,
         "version": version,
@@ -87,6 +91,7 @@ class DatasetInfo:
     has_captions: bool
     num_label_classes: int
     statistics: DatasetStatistics | None = None
+    warnings: Sequence[SourceWarning] = ()
 
 
 def parse_dataset_info(data: bytes, file: object) -> DatasetInfo:
@@ -108,6 +113,7 @@ def parse_dataset_info(data: bytes, file: object) -> DatasetInfo:
             has_captions=described.captions,
             num_label_classes=described.num_classes,
             statistics=described.statistics,
+            warnings=described.warnings,
         )
     except ValueError as error:
         raise FileDamaged(
@@ -144,6 +150,7 @@ class _Described:
     captions: bool = False
     num_classes: int = 0
     statistics: DatasetStatistics | None = None
+    warnings: list[SourceWarning] = field(default_factory=list[SourceWarning])
 
 
 _INFO, _DESCRIBED, _ENCODING = TypeAdapter(_Info), TypeAdapter(_Described), TypeAdapter(Encoding)

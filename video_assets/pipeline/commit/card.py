@@ -4,7 +4,7 @@ What is read is bounded: the records of 200 clips for motion, and of 96 for pict
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from video_assets.domain.checks import CheckOutcome
+from video_assets.domain.clips import SourceWarning
 from video_assets.domain.labels import split_labels
 from video_assets.domain.statistics import DatasetStatistics
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
@@ -57,9 +58,11 @@ _MAX_MOTION_CLIPS = 200
 _INPUTS = '<meta name="inputs" content="{}">'
 
 
-def card_files(committed: Committed, statistics: DatasetStatistics | None) -> dict[str, bytes]:
+def card_files(
+    committed: Committed, statistics: DatasetStatistics | None, warnings: Sequence[SourceWarning]
+) -> dict[str, bytes]:
     """`README.md` and `card.html` by name; pictures are drawn only if something changed since they were."""
-    paths, card = committed.version_paths, make_card(committed, statistics)
+    paths, card = committed.version_paths, make_card(committed, statistics, warnings)
     inputs = _INPUTS.format(_inputs_digest(card))
     known = _known_files(paths)
     if inputs.encode() in known.get(paths.card_html.name, b"")[:1000] and paths.card_markdown.name in known:
@@ -90,7 +93,7 @@ def _inputs_digest(card: Card) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def make_card(committed: Committed, statistics: DatasetStatistics | None) -> Card:
+def make_card(committed: Committed, statistics: DatasetStatistics | None, warnings: Sequence[SourceWarning]) -> Card:
     """All of the card but its motion and pictures, from tables and sidecars."""
     plan, index = committed.plan, committed.index
     lengths = clip_lengths(committed.paths).reindex(index["clip_id"])
@@ -126,7 +129,7 @@ def make_card(committed: Committed, statistics: DatasetStatistics | None) -> Car
         statistics=statistics,
         not_stored=not_stored_words(plan.rows, plan.pinned.encoding),
         read_as=reading.sentence,
-        warnings=warning_sentences(warnings_as_dicts([*reading.warnings, *stored_warnings(index)])),
+        warnings=warning_sentences(warnings_as_dicts([*reading.warnings, *stored_warnings(index), *warnings])),
     )
 
 
