@@ -27,7 +27,7 @@ from video_assets.pipeline.label_sets import rows_by_class
 from video_assets.pipeline.manifest.reading import noted_reading
 from video_assets.pipeline.plan.model_windows import clip_lengths, fit_of_index
 from video_assets.pipeline.plan.table import ReadPlan, not_stored_words
-from video_assets.pipeline.said_aloud import stored_warnings, warnings_as_dicts
+from video_assets.pipeline.said_aloud import warnings_as_dicts, warnings_of
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
@@ -204,7 +204,7 @@ def make_card(committed: Committed) -> Card:
         recipes=fit.recipes,
         not_stored=not_stored_words(plan.rows, plan.pinned.encoding),
         read_as=reading.sentence,
-        warnings=warning_sentences(warnings_as_dicts([*reading.warnings, *stored_warnings(index)])),
+        warnings=warning_sentences(warnings_as_dicts(warnings_of(committed.paths, index))),
     )
 
 
