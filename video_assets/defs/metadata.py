@@ -219,6 +219,8 @@ def of_shard(report: ShardReport) -> Metadata:
         "kilobytes_per_clip": round(sidecar.bytes / 1000 / max(1, sidecar.records), 1),
         "quarantined": len(sidecar.losses),
         "was_reused": report.was_reused,
+        "clips_encoded": report.num_encoded,
+        "clips_copied": report.num_copied,
         "fingerprint": sidecar.fingerprint,
         "sha256": sidecar.sha256,
         "share_of_frames_decoded": round(report.num_frames_decoded / max(1, report.num_frames_total), 4),

@@ -234,8 +234,7 @@ class Rate:
 
     def after(self, shard: ShardReport) -> float:
         """Count one more shard, and return the rate."""
-        if shard.sidecar is not None and not shard.was_reused:
-            self.num_clips += shard.sidecar.records
+        self.num_clips += shard.num_encoded
         return round(self.num_clips / max(1e-9, time.monotonic() - self.begun), 2)
 
 

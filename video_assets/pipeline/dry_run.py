@@ -202,6 +202,7 @@ class _Forecasts:
         forecast = self._forecast(rows, len(plan.added), self._encoding)
         return {
             **self._numbers(forecast),
+            "estimated_bytes": int(self._forecast(plan.added_rows(), len(plan.added), self._encoding).num_bytes),
             "estimated_clips": len(rows),
             "estimated_bytes_error": round(forecast.bytes_error, 4),
             "clips_tried": self.trial.num_stored,

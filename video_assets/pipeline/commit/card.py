@@ -28,6 +28,7 @@ from video_assets.pipeline.manifest.reading import noted_reading
 from video_assets.pipeline.plan.model_windows import clip_lengths, fit_of_index
 from video_assets.pipeline.plan.table import ReadPlan, not_stored_words
 from video_assets.pipeline.said_aloud import warnings_as_dicts, warnings_of
+from video_assets.pipeline.shards.stored import joined_versions
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
@@ -226,11 +227,7 @@ def class_rows(index: pd.DataFrame, plan: ReadPlan) -> list[ClassRow]:
 
 def _software(sidecars: Mapping[str, Sidecar]) -> dict[str, str]:
     """What wrote the shards; all versions of each, for shards are never written again."""
-    found: dict[str, set[str]] = {}
-    for sidecar in sidecars.values():
-        for name, version in sidecar.versions.items():
-            found.setdefault(name, set()).add(version)
-    return {name: ", ".join(sorted(versions)) for name, versions in sorted(found.items())}
+    return joined_versions(sidecar.versions for sidecar in sidecars.values())
 
 
 def _by_content(sidecars: Mapping[str, Sidecar]) -> Iterator[Place]:

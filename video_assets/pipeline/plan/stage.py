@@ -36,13 +36,17 @@ from video_assets.storage.tables import read_notes, read_table, write_table
 
 @dataclass(slots=True, kw_only=True)
 class PlanReport:
-    """What the stage decided. `rows` is the plan, one row a clip; shards are named by their partition keys."""
+    """What the stage decided. `rows` is the plan, one row per clip; shards are named by their partition keys.
+
+    `copied` has the ids of clips in new shards whose frames are stored in superseded ones, which are not encoded again.
+    """
 
     rows: pd.DataFrame
     pinned: PinnedSettings
     labels: list[str]
     added: list[str]
     superseded: list[str]
+    copied: frozenset[str] = frozenset()
     encoding_changed: bool = False
     expected: ExpectedBuild = field(default=ExpectedBuild(0.0, "not known", None))
 
@@ -51,9 +55,14 @@ class PlanReport:
         """Partition keys of all live shards, in order."""
         return live_shards(self.rows)
 
-    def new_rows(self) -> pd.DataFrame:
+    def added_rows(self) -> pd.DataFrame:
         """Return the rows of the shards that were added."""
         return self.rows[np.isin(partition_keys(self.rows), self.added)]
+
+    def new_rows(self) -> pd.DataFrame:
+        """Return those of the added rows whose clips are to be encoded."""
+        rows = self.added_rows()
+        return rows[~rows["clip_id"].isin(self.copied)]
 
     @property
     def not_stored(self) -> str:
@@ -98,7 +107,7 @@ def build_plan(
     retried = _lost_and_seen_since(previous, clips, (version_source or paths).version(pinned.version))
     retried |= _lost_for(paths, PASSING_REASONS) if settings.retry_lost else set[str]()
     retried |= _lost_for(paths, DAMAGE_REASONS) if source.damaged_clips == "store" else set[str]()
-    previous = previous[["split", "shard_index", "position", "row_digest", "clip_id"]]  # the rest is not needed again
+    previous = previous[["split", "shard_index", "position", "row_digest", "clip_id", *_FRAMES]]  # no more is needed
     placed: dict[tuple[Split, int], tuple[str, ...]] = {}
     added: list[str] = []
     superseded: list[str] = []
@@ -119,6 +128,7 @@ def build_plan(
         added += [partition_key(split, index) for index in assignment.added]
         superseded += [partition_key(split, index) for index in sorted({*assignment.superseded, *again})]
     plan = _place(clips, placed)
+    copied = _copied(previous, plan, superseded)
     del clips, previous
     report = PlanReport(
         rows=plan,
@@ -126,6 +136,7 @@ def build_plan(
         labels=read_lines(paths.labels),
         added=added,
         superseded=superseded,
+        copied=copied,
         encoding_changed=not is_same and before is not None,
     )
     write_table(paths.plan, plan, PLAN, {**pinned.as_notes(), **settings_note(settings)})
@@ -163,6 +174,16 @@ def _place(clips: pd.DataFrame, shards: Mapping[tuple[Split, int], Sequence[str]
     plan["shard_index"] = np.repeat(np.array([index for _, index in shards], np.int64), sizes)
     plan["position"] = np.concatenate([np.arange(size) for size in sizes] or [np.zeros(0, np.int64)])
     return plan
+
+
+_FRAMES = ["content_hash", "start_seconds", "end_seconds"]
+"""What a clip's frames depend on, besides the encoding."""
+
+
+def _copied(previous: pd.DataFrame, plan: pd.DataFrame, superseded: Sequence[str]) -> frozenset[str]:
+    """Ids of the planned clips whose frames are stored in superseded shards."""
+    stored = previous.loc[np.isin(partition_keys(previous), superseded), _FRAMES].drop_duplicates()
+    return frozenset(plan[["clip_id", *_FRAMES]].merge(stored, on=_FRAMES)["clip_id"])
 
 
 def _pin(
