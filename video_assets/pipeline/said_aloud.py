@@ -10,6 +10,7 @@ import pandas as pd
 
 from video_assets.domain.clips import SourceWarning
 from video_assets.domain.errors import FileDamaged
+from video_assets.pipeline.dataset_state import committed_warnings
 from video_assets.pipeline.manifest.reading import noted_reading
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import DAMAGE, INDEX, MANIFEST
@@ -57,7 +58,8 @@ def dataset_warnings(paths: DatasetPaths, version: str = "") -> list[SourceWarni
     with suppress(FileDamaged):  # found and named by the checks of files
         index = paths.version(version).index if version else None
         rows = None if index is None else read_table(index, INDEX.append(DAMAGE), ["clip_id", DAMAGE.name])
-        return warnings_of(paths, rows)
+        told = committed_warnings(paths, version) if version else []
+        return [*warnings_of(paths, rows), *told]
     return []
 
 
