@@ -59,10 +59,12 @@ class Steps:
     within_build: bool = False
     version_source: DatasetPaths | None = None
 
-    def manifest(self, source: Path, settings: ManifestSettings) -> ManifestReport:
+    def manifest(self, source: Path, settings: ManifestSettings, *, new_version: bool = False) -> ManifestReport:
         """List, open and label the videos; see `build_manifest`."""
         with writing_tables(self.paths, "manifest", within_build=self.within_build):
-            return build_manifest(source, self.paths, settings, self.pools_for(settings.limits), self.progress)
+            return build_manifest(
+                source, self.paths, settings, self.pools_for(settings.limits), self.progress, new_version=new_version
+            )
 
     def splits(self, settings: SplitSettings) -> SplitReport:
         """Assign clips to train, test and val; see `build_splits`."""
@@ -192,7 +194,7 @@ def build(
     steps = replace(steps, progress=after_first(begin, steps.progress))
     settings = settings_in_force(steps.paths, settings)
     refuse_another_encoding(steps.paths, settings)
-    report.manifest = steps.manifest(source, settings.manifest)
+    report.manifest = steps.manifest(source, settings.manifest, new_version=settings.plan.new_version)
     report.splits = steps.splits(settings.splits)
     report.plan = steps.plan(settings.plan)
     for listener in listeners:
