@@ -25,7 +25,7 @@ from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import FramingError, frame_record, read_records
 from video_assets.records.layouts import layout_codec
-from video_assets.settings import DEFAULT_LIMITS, TableLimits
+from video_assets.settings import DEFAULT_LIMITS
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import (
     parse_partition_key,
@@ -38,7 +38,7 @@ from video_assets.storage.sidecars import LostClip, Sidecar, StoredClip, read_si
 from video_assets_tests.sources.tables import read_annotations
 
 Target = Callable[[bytes], None]
-TABLE_LIMITS = TableLimits(max_rows=2000, max_bytes=1_000_000)
+_TABLE_LIMITS = {"max_table_rows": 2000, "max_table_megabytes": 1}
 _LIMITS = replace(DEFAULT_LIMITS, max_frames=50_000)
 _LABELS = ("jump", "run")
 _CODECS: Final = ("h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video", "vp8", "vp9", "av1", "mjpeg")
@@ -73,7 +73,7 @@ def _annotations(suffix: str) -> Target:
 
 def _read_annotations(table: Path, *, multi_label: bool) -> None:
     try:
-        found = read_annotations(table, "", TABLE_LIMITS, multi_label=multi_label)
+        found = read_annotations(table, "", multi_label=multi_label, **_TABLE_LIMITS)
     except SettingsError as error:
         assert str(table) in str(error)
         return
