@@ -125,7 +125,7 @@ def _with_version_inside(text: str | bytes) -> str | bytes:
     """Move the encoder's version, which stands beside the encoding in the file, into it."""
     try:
         values = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text  # pydantic says what is wrong
     if not isinstance(values, dict) or not isinstance(values.get("encoding"), dict):
         return text
