@@ -40,6 +40,7 @@ from video_assets.pipeline.plan.stage import (
 )
 from video_assets.pipeline.plan.trial import Trial, trial_jobs, trial_limits, try_clips
 from video_assets.pipeline.pool import SharedPools, open_pool
+from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.splits.stage import SplitReport
 from video_assets.report.model_garden import model_rows
 from video_assets.report.screens import format_size
@@ -84,6 +85,7 @@ def run_plan(
         fit = plan_fit(copy, planned.plan, root=str(paths.root))
         lost = quarantined(copy.quarantine)
         lengths = clip_lengths(copy)
+        warnings = warnings_as_dicts(dataset_warnings(copy))
         encodings = _encodings(encoding, with_budget=budget_bytes is not None)
         jobs = trial_jobs(copy, planned.plan, encodings, limits)
         trial = try_clips(jobs, partial(open_pool, num_processes, trial_limits(limits)), num_processes)
@@ -91,6 +93,7 @@ def run_plan(
     return {
         "source": str(source.absolute()),
         **planned.manifest.reading.as_dict(),
+        "warnings": warnings,
         "root": str(paths.root),
         **_counts(planned, paths),
         **forecasts.as_planned(),
