@@ -39,8 +39,8 @@ def manifest_asset(graph: DatasetGraph) -> dg.AssetsDefinition:
     @dg.asset(
         key=graph.key("manifest"),
         deps=[graph.videos_key],
-        description="One row a clip: label, group, content hash, and what opening the video told. Only new and changed "
-        "files are opened; files that cannot be used go to the quarantine, each with a reason.",
+        description="One row per clip: label, group, content hash, and what opening the video told. Only new and "
+        "changed files are opened; files that cannot be used go to the quarantine, each with a reason.",
         kinds={"parquet", "pyav"},
         config_schema=config_schema("manifest", graph.shown_settings),
         required_resource_keys=graph.needs("source", "dataset", "decoding"),

@@ -152,7 +152,7 @@ def _wait_for(place: Path, code_server: _Process, log: str) -> None:
 
 def _serve(app: AsgiApp, listener: socket.socket, parts: Sequence[_Process]) -> None:
     """Serve until it is interrupted, or until one of these processes ends."""
-    # Open pages keep their websockets; whoever ends the UI does not wait for them.
+    # Open pages keep their websockets; the end of the UI does not wait for them.
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3))
     for part in parts:
         threading.Thread(target=_stop_after, args=(part.wait, server), daemon=True).start()
