@@ -93,10 +93,12 @@ def commit_dataset(
     if plan.pinned.encoding.multi_label:
         schema = schema.append(LABEL_INDICES)
         index[LABEL_INDICES.name] = indices_of_sets(index["label"], plan.labels)
-    if plan.pinned.encoding.sampling in ("fps", "all"):
+    encoding = plan.pinned.encoding
+    is_cut = frames_left_out(clip_lengths(paths).reindex(index["clip_id"]).fillna(0), encoding) > 0
+    # Indices of the first edition stay as they are where there is nothing to say.
+    if is_cut.any() or (encoding.encoder_version > 1 and encoding.sampling in ("fps", "all")):
         schema = schema.append(IS_CUT)
-        lengths = clip_lengths(paths).reindex(index["clip_id"]).fillna(0)
-        index[IS_CUT.name] = frames_left_out(lengths, plan.pinned.encoding) > 0
+        index[IS_CUT.name] = is_cut
     damage = [clip.damage for sidecar in sidecars.values() for clip in sidecar.clips]
     if any(damage):
         schema = schema.append(DAMAGE)
@@ -115,7 +117,7 @@ def commit_dataset(
         outcomes=outcomes,
     )
     statistics, warnings = commit_statistics(committed), commit_warnings(committed)
-    report.warnings = warnings_of(paths, index, plan.pinned.encoding)
+    report.warnings = warnings_of(paths, index, encoding)
     report.licence, report.outcomes, report.data_version = notes.licence, outcomes, digest
     report.encoding = plan.pinned.encoding.as_dict()
     report.classes = {row.label: dict(row.clips) for row in class_rows(index, plan)}
