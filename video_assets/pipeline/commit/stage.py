@@ -94,11 +94,10 @@ def commit_dataset(
         schema = schema.append(LABEL_INDICES)
         index[LABEL_INDICES.name] = indices_of_sets(index["label"], plan.labels)
     encoding = plan.pinned.encoding
-    is_cut = frames_left_out(clip_lengths(paths).reindex(index["clip_id"]).fillna(0), encoding) > 0
-    # Indices of the first edition stay as they are where there is nothing to say.
-    if is_cut.any() or (encoding.encoder_version > 1 and encoding.sampling in ("fps", "all")):
+    if encoding.encoder_version > 1 and encoding.sampling in ("fps", "all"):  # older indices stay as they are
         schema = schema.append(IS_CUT)
-        index[IS_CUT.name] = is_cut
+        lengths = clip_lengths(paths).reindex(index["clip_id"]).fillna(0)
+        index[IS_CUT.name] = frames_left_out(lengths, encoding) > 0
     damage = [clip.damage for sidecar in sidecars.values() for clip in sidecar.clips]
     if any(damage):
         schema = schema.append(DAMAGE)
