@@ -68,8 +68,8 @@ def test_they_are_stored_with_a_warning_where_the_settings_say_so(stages: Stages
     assert damage[DAMAGED].endswith("gave errors).")
     assert damage[SOUND] == damage[CUT] == ""
     card = version.card_markdown.read_text("utf-8").replace("\\", "")
-    assert "Warning: damaged: run/damaged.mp4 is stored:" in card
-    assert "Warning: truncated: run/cut.mkv: only" in card
+    assert "- damaged: run/damaged.mp4 is stored:" in card
+    assert "- truncated: run/cut.mkv: only" in card
 
 
 def test_videos_that_a_higher_limit_refuses_are_quarantined_without_being_opened_again(stages: Stages) -> None:
