@@ -129,4 +129,4 @@ COMPILE = $(RUN) -m uv pip compile --quiet --no-config --universal --python-vers
   --annotation-style line --no-header --upgrade
 constraints: setup
 	$(COMPILE) --all-extras pyproject.toml --output-file constraints.txt
-	$(COMPILE) --no-deps --group model-garden --output-file constraints-readers.txt
+	$(COMPILE) --no-deps --group model-garden --group grain --output-file constraints-readers.txt
