@@ -12,12 +12,13 @@ import pyarrow as pa
 from video_assets.domain.checks import CheckPicture
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.domain.text import MAX_NAMED
-from video_assets.pipeline.commit.card import read_stored, sampled_clip
+from video_assets.pipeline.commit.committed import read_stored, sampled_clip
 from video_assets.pipeline.commit.stage import CommitReport
 from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.manifest.stage import ManifestReport
 from video_assets.pipeline.plan.model_windows import plan_fit
 from video_assets.pipeline.plan.stage import PlanReport
+from video_assets.pipeline.said_aloud import manifest_warnings
 from video_assets.pipeline.shards.stage import ShardReport
 from video_assets.pipeline.splits.stage import SplitReport
 from video_assets.report.charts import (
@@ -125,7 +126,7 @@ def of_manifest(report: ManifestReport, paths: DatasetPaths) -> Metadata:
         "dagster/column_schema": _columns(MANIFEST),
         "read_as": shown(report.reading.sentence) or "not noted",
         "source_format": report.reading.source_format or "not noted",
-        "warnings": _table(asdict(warning) for warning in report.reading.warnings),
+        "warnings": _table(asdict(w) for w in [*report.reading.warnings, *manifest_warnings(clips)]),
         "clips": len(clips),
         "classes": len(report.labels),
         "hours": round(float(clips["duration_us"].sum()) / 3.6e9, 4),
@@ -218,6 +219,8 @@ def of_shard(report: ShardReport) -> Metadata:
         "kilobytes_per_clip": round(sidecar.bytes / 1000 / max(1, sidecar.records), 1),
         "quarantined": len(sidecar.losses),
         "was_reused": report.was_reused,
+        "clips_encoded": report.num_encoded,
+        "clips_copied": report.num_copied,
         "fingerprint": sidecar.fingerprint,
         "sha256": sidecar.sha256,
         "share_of_frames_decoded": round(report.num_frames_decoded / max(1, report.num_frames_total), 4),
@@ -239,6 +242,11 @@ def of_dataset(report: CommitReport) -> Metadata:
     return {
         "dagster/row_count": sum(report.records.values()),
         "dagster/column_schema": _columns(INDEX),
+        "dagster/uri": report.version_dir if "://" in report.version_dir else Path(report.version_dir).as_uri(),
+        "version": Path(report.version_dir).name,
+        "commit": report.data_version,
+        "encoding": dg.MetadataValue.json(dict(report.encoding)),
+        "classes": dg.MetadataValue.json(list(report.classes)),
         "records": sum(report.records.values()),
         "shards": sum(report.shards.values()),
         "megabytes": round(sum(report.num_bytes.values()) / 1e6, 3),

@@ -88,6 +88,7 @@ class BuildResult:
             "checks": [check.as_dict() for check in self.checks],
             "seconds": round(self.seconds, 3),
             "refused": self.refused,
+            "committed": self.report.commit is not None,
             "interrupted": self.interrupted,
             "exit_code": self.exit_code,
         }
@@ -157,5 +158,5 @@ def _counts(paths: DatasetPaths, report: BuildReport) -> dict[str, int]:
         if shard is None or shard.sidecar is None or shard.was_reused:
             counts.update(shards_reused=1, clips_reused=int(num_stored))
         else:
-            counts.update(shards_written=1, clips_encoded=shard.sidecar.records)
+            counts.update(shards_written=1, clips_encoded=shard.num_encoded, clips_reused=shard.num_copied)
     return dict(counts)

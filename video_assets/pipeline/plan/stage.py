@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from video_assets.domain.clips import DAMAGE_REASONS, PASSING_REASONS
-from video_assets.domain.encoding import ENCODER_VERSION, Encoding, changed_fields
+from video_assets.domain.encoding import Encoding, changed_fields
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.forecast import ExpectedBuild, usual_record_bytes
 from video_assets.domain.hashing import json_digest
@@ -15,7 +15,7 @@ from video_assets.domain.plan import assign_shards
 from video_assets.domain.splits import Split
 from video_assets.pipeline.dataset_state import refuse_lost
 from video_assets.pipeline.noted_settings import manifest_settings, settings_note
-from video_assets.pipeline.pinned import PinnedSettings
+from video_assets.pipeline.pinned import PinnedSettings, encoding_to_plan
 from video_assets.pipeline.plan.table import live_shards, not_stored_words, partition_keys, planned_rows
 from video_assets.records.layouts import layout_codec
 from video_assets.settings import ManifestSettings, PlanSettings, Settings, what_cannot_be_stored
@@ -36,13 +36,17 @@ from video_assets.storage.tables import read_notes, read_table, write_table
 
 @dataclass(slots=True, kw_only=True)
 class PlanReport:
-    """What the stage decided. `rows` is the plan, one row a clip; shards are named by their partition keys."""
+    """What the stage decided. `rows` is the plan, one row per clip; shards are named by their partition keys.
+
+    `copied` has the ids of clips in new shards whose frames are stored in superseded ones, which are not encoded again.
+    """
 
     rows: pd.DataFrame
     pinned: PinnedSettings
     labels: list[str]
     added: list[str]
     superseded: list[str]
+    copied: frozenset[str] = frozenset()
     encoding_changed: bool = False
     expected: ExpectedBuild = field(default=ExpectedBuild(0.0, "not known", None))
 
@@ -51,9 +55,14 @@ class PlanReport:
         """Partition keys of all live shards, in order."""
         return live_shards(self.rows)
 
-    def new_rows(self) -> pd.DataFrame:
+    def added_rows(self) -> pd.DataFrame:
         """Return the rows of the shards that were added."""
         return self.rows[np.isin(partition_keys(self.rows), self.added)]
+
+    def new_rows(self) -> pd.DataFrame:
+        """Return those of the added rows whose clips are to be encoded."""
+        rows = self.added_rows()
+        return rows[~rows["clip_id"].isin(self.copied)]
 
     @property
     def not_stored(self) -> str:
@@ -61,8 +70,8 @@ class PlanReport:
         return not_stored_words(self.rows, self.pinned.encoding)
 
     def data_version(self) -> str:
-        """Hash of encoding and label map only, so that growth does not make old shards stale."""
-        return json_digest([self.pinned.encoding.as_dict(), self.pinned.encoder_version, self.labels])
+        """Hash the encoding alone: neither growth nor a new class makes old shards stale."""
+        return json_digest([self.pinned.encoding.as_dict(), self.pinned.encoding.encoder_version])
 
 
 def build_plan(
@@ -83,11 +92,11 @@ def build_plan(
     """
     source = manifest_settings(paths) if paths.manifest.exists() else ManifestSettings()
     multi_label = source.multi_label
-    encoding = Encoding.of(settings.encoding, multi_label=multi_label)
+    before = PinnedSettings.of_plan(paths)
+    encoding = encoding_to_plan(before, settings, multi_label=multi_label)
     layout_codec(encoding.layout)
     if told := what_cannot_be_stored(encoding, multi_label=multi_label):
         raise SettingsError(told)
-    before = PinnedSettings.of_plan(paths)
     previous = read_table(paths.plan, PLAN)
     if before is None or previous.empty:
         refuse_lost(version_source or paths, paths.plan)
@@ -98,7 +107,7 @@ def build_plan(
     retried = _lost_and_seen_since(previous, clips, (version_source or paths).version(pinned.version))
     retried |= _lost_for(paths, PASSING_REASONS) if settings.retry_lost else set[str]()
     retried |= _lost_for(paths, DAMAGE_REASONS) if source.damaged_clips == "store" else set[str]()
-    previous = previous[["split", "shard_index", "position", "row_digest", "clip_id"]]  # the rest is not needed again
+    previous = previous[["split", "shard_index", "position", "row_digest", "clip_id", *_FRAMES]]  # no more is needed
     placed: dict[tuple[Split, int], tuple[str, ...]] = {}
     added: list[str] = []
     superseded: list[str] = []
@@ -119,6 +128,7 @@ def build_plan(
         added += [partition_key(split, index) for index in assignment.added]
         superseded += [partition_key(split, index) for index in sorted({*assignment.superseded, *again})]
     plan = _place(clips, placed)
+    copied = _copied(previous, plan, superseded)
     del clips, previous
     report = PlanReport(
         rows=plan,
@@ -126,6 +136,7 @@ def build_plan(
         labels=read_lines(paths.labels),
         added=added,
         superseded=superseded,
+        copied=copied,
         encoding_changed=not is_same and before is not None,
     )
     write_table(paths.plan, plan, PLAN, {**pinned.as_notes(), **settings_note(settings)})
@@ -165,6 +176,16 @@ def _place(clips: pd.DataFrame, shards: Mapping[tuple[Split, int], Sequence[str]
     return plan
 
 
+_FRAMES = ["content_hash", "start_seconds", "end_seconds"]
+"""What a clip's frames depend on, besides the encoding."""
+
+
+def _copied(previous: pd.DataFrame, plan: pd.DataFrame, superseded: Sequence[str]) -> frozenset[str]:
+    """Ids of the planned clips whose frames are stored in superseded shards."""
+    stored = previous.loc[np.isin(partition_keys(previous), superseded), _FRAMES].drop_duplicates()
+    return frozenset(plan[["clip_id", *_FRAMES]].merge(stored, on=_FRAMES)["clip_id"])
+
+
 def _pin(
     paths: DatasetPaths,
     before: PinnedSettings | None,
@@ -197,8 +218,8 @@ def _pin(
 def _changes(before: PinnedSettings, encoding: Encoding) -> dict[str, tuple[object, object]]:
     """Return what a version is pinned to and what is asked for now, by name, where they differ."""
     changes: dict[str, tuple[object, object]] = dict(changed_fields(before.encoding, encoding))
-    if before.encoder_version != ENCODER_VERSION:
-        changes["encoder_version"] = (before.encoder_version, ENCODER_VERSION)
+    if before.encoding.encoder_version != encoding.encoder_version:
+        changes["encoder_version"] = (before.encoding.encoder_version, encoding.encoder_version)
     return changes
 
 
@@ -211,7 +232,8 @@ def refuse_another_encoding(paths: DatasetPaths, settings: Settings) -> None:
     before = PinnedSettings.of_plan(paths)
     if before is None or settings.plan.new_version:
         return
-    changes = _changes(before, Encoding.of(settings.plan.encoding, multi_label=settings.manifest.multi_label))
+    encoding = encoding_to_plan(before, settings.plan, multi_label=settings.manifest.multi_label)
+    changes = _changes(before, encoding)
     if changes and _has_shards(paths, before.version):
         raise BuildRefused(_another_encoding(paths.version(before.version), changes))
 

@@ -4,10 +4,10 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from video_assets.domain.sampling import KnownTimeline
 from video_assets.media.workers.pool import DecodingPool, PoolMaker
 from video_assets.pipeline.plan.table import ReadPlan, read_plan
 from video_assets.pipeline.shards.pending import is_current
+from video_assets.pipeline.shards.stored import StoredRecord, joined_versions, stored_records
 from video_assets.records.framing import FramingError, read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.settings import Limits
@@ -63,15 +64,24 @@ class ShardFailed(BuildRefused):
 
 @dataclass(slots=True, kw_only=True)
 class ShardReport:
-    """What became of one shard. `error` is empty, or says why the shard is not there."""
+    """What became of one shard. `error` is empty, or says why the shard is not there.
+
+    `num_copied` of its records were made from stored ones, so their clips were not decoded.
+    """
 
     key: str
     fingerprint: str
     sidecar: Sidecar | None = None
     was_reused: bool = False
     error: str = ""
+    num_copied: int = 0
     num_frames_decoded: int = 0
     num_frames_total: int = 0
+
+    @property
+    def num_encoded(self) -> int:
+        """Return how many clips were decoded and encoded for it."""
+        return 0 if self.sidecar is None or self.was_reused else self.sidecar.records - self.num_copied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,13 +100,17 @@ class ShardTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardPlace:
-    """What all shards of a version share: where they go, where and what their videos are, class names, limits."""
+    """What all shards of a version share: where they go, where and what their videos are, class names, limits.
+
+    `stored` has the records that need not be encoded again, by the ids of their clips.
+    """
 
     paths: VersionPaths
     source_directory: Path
     labels: tuple[str, ...]
     limits: Limits
     known: KnownVideos = field(default_factory=dict)
+    stored: Mapping[str, StoredRecord] = field(default_factory=dict[str, StoredRecord])
 
 
 ShardEngine = Callable[[Sequence[ShardTask], ShardPlace, Progress], Iterator[ShardReport]]
@@ -109,6 +123,7 @@ class _Written:
 
     clips: list[StoredClip] = field(default_factory=list)
     losses: list[LostClip] = field(default_factory=list)
+    copied: list[StoredRecord] = field(default_factory=list[StoredRecord])
     num_frames_decoded: int = 0
     num_frames_total: int = 0
 
@@ -144,12 +159,14 @@ def build_shards(
         else:
             yield ShardReport(key=key, fingerprint=task.fingerprint, sidecar=sidecar, was_reused=True)
     if tasks:
+        clips = [clip for task in tasks for clip in task.plan.clips]
         place = ShardPlace(
             paths=version_paths,
             source_directory=source_directory(open_address(plan.pinned.source)),
             labels=tuple(plan.labels),
             limits=limits,
-            known=known_timelines(paths, chain.from_iterable(task.plan.clips for task in tasks)),
+            known=known_timelines(paths, clips),
+            stored=stored_records(version_paths, plan, clips),
         )
         yield from (engine or partial(build_here, make_pool))(tasks, place, progress)
 
@@ -222,7 +239,8 @@ def _jobs(tasks: Iterable[ShardTask], place: ShardPlace) -> "Iterator[ClipJob]":
         for clip, size_bytes, mtime_ns in zip(task.plan.clips, task.sizes_bytes, task.mtimes_ns, strict=True):
             path = place.source_directory / clip.path
             known = place.known.get((clip.path, size_bytes, mtime_ns))
-            yield ClipJob(path, size_bytes, mtime_ns, clip, task.plan.encoding, place.limits, known)
+            stored = place.stored.get(clip.clip_id)
+            yield ClipJob(path, size_bytes, mtime_ns, clip, task.plan.encoding, place.limits, known, stored)
 
 
 def _write_shard(
@@ -244,13 +262,14 @@ def _write_shard(
         encoding=plan.encoding.as_dict(),
         clips=done.clips,
         losses=done.losses,
-        versions=encoder_versions(),
+        versions=_versions(done),
     )
     sidecar.write(paths.sidecar(plan.split, plan.shard_index))
     return ShardReport(
         key=task.key,
         fingerprint=task.fingerprint,
         sidecar=sidecar,
+        num_copied=len(done.copied),
         num_frames_decoded=done.num_frames_decoded,
         num_frames_total=done.num_frames_total,
     )
@@ -262,6 +281,13 @@ def encoder_versions() -> dict[str, str]:
     return packages | {"zlib": zlib.ZLIB_RUNTIME_VERSION}
 
 
+def _versions(done: _Written) -> dict[str, str]:
+    used = [record.versions for record in done.copied]
+    if len(done.clips) > len(used) or not used:
+        used.append(encoder_versions())
+    return joined_versions(used)
+
+
 def _store(file: AtomicFile, clip: PlannedClip, result: "EncodedClip | Loss", done: _Written) -> None:
     if isinstance(result, Loss):
         lost = LostClip(
@@ -269,19 +295,31 @@ def _store(file: AtomicFile, clip: PlannedClip, result: "EncodedClip | Loss", do
         )
         done.losses.append(lost)
         return
-    stored = StoredClip(
-        clip_id=clip.clip_id,
-        source=clip.path,
-        label=clip.label,
-        label_index=clip.label_index,
-        content_hash=clip.content_hash,
-        offset=file.num_bytes,
-        length=len(result.framed),
-        num_frames=result.num_frames,
-        note=result.note,
-        signature=result.signature.hex(),
-        damage=result.damage,
-    )
+    if result.copied is None:
+        stored = StoredClip(
+            clip_id=clip.clip_id,
+            source=clip.path,
+            label=clip.label,
+            label_index=clip.label_index,
+            content_hash=clip.content_hash,
+            offset=file.num_bytes,
+            length=len(result.framed),
+            num_frames=result.num_frames,
+            note=result.note,
+            signature=result.signature.hex(),
+            damage=result.damage,
+        )
+    else:
+        done.copied.append(result.copied)
+        stored = replace(
+            result.copied.clip,
+            clip_id=clip.clip_id,
+            source=clip.path,
+            label=clip.label,
+            label_index=clip.label_index,
+            offset=file.num_bytes,
+            length=len(result.framed),
+        )
     file.write(result.framed)
     done.clips.append(stored)
     done.num_frames_decoded += result.num_frames_decoded
