@@ -114,7 +114,7 @@ class ManifestSettings(SettingsGroup):
     )
     class_names: str = Field(
         default="",
-        description="File that gives classes their numbers and order: a name a line, number and name, or JSON.",
+        description="File that gives classes their numbers and order: one name per line, number and name, or JSON.",
     )
     official_split: int = Field(
         default=1,
@@ -336,8 +336,8 @@ class DatasetSettings(SettingsGroup):
     )
     text_index: bool = Field(
         default=False,
-        description="Write a text index (offset and size, a line a record) beside each shard, for DALI and PyTorch; "
-        "where there are some, later commits go on with them.",
+        description="Write a text index (offset and size, one line per record) beside each shard, for DALI and "
+        "PyTorch; where there are some, later commits go on with them.",
     )
     retired_grace_minutes: float = Field(
         default=15.0,
