@@ -30,7 +30,7 @@ class VideoFacts:
     pixel_format: str
     width_px: int  # coded size
     height_px: int
-    display_width_px: int  # after pixel aspect and rotation
+    display_width_px: int  # after crop, pixel aspect and rotation
     display_height_px: int
     rotation_degrees: int  # clockwise, after mirroring
     is_mirrored: bool
@@ -95,9 +95,11 @@ def _packets(opened: OpenVideo, index: PacketIndex) -> Iterator[av.packet.Packet
 
 def _facts(opened: OpenVideo, first: VideoFrame, timeline: Timeline, num_keyframes: int, *, note: str) -> VideoFacts:
     check_pixels(first.width, first.height, opened.limits)
-    orientation = orientation_of(first)
+    orientation = orientation_of(first, opened.encoder_version)
     aspect = usable_pixel_aspect(opened.stream.sample_aspect_ratio)
-    shown = display_size(Size(first.width, first.height), aspect, orientation)
+    coded, crop = Size(first.width, first.height), opened.crop
+    seen = crop.of(coded) if crop is not None and crop.fits(coded) else coded
+    shown = display_size(seen, aspect, orientation)
     return VideoFacts(
         container=opened.container_name,
         codec=opened.codec.codec.canonical_name,
@@ -106,7 +108,7 @@ def _facts(opened: OpenVideo, first: VideoFrame, timeline: Timeline, num_keyfram
         height_px=first.height,
         display_width_px=shown.width_px,
         display_height_px=shown.height_px,
-        rotation_degrees=orientation.turn_degrees,
+        rotation_degrees=orientation.tilt_degrees or orientation.turn_degrees,
         is_mirrored=orientation.is_mirrored,
         sample_aspect_ratio=f"{aspect.numerator}:{aspect.denominator}",
         frame_rate=float(Fraction(timeline.num_frames * 1_000_000, max(1, timeline.duration_us))),
