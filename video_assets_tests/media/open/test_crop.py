@@ -37,7 +37,7 @@ def with_pixel_crop(mkv: bytes, crop: Crop) -> bytes:
     elements = b"".join(struct.pack(">HBB", kind, 0x81, value) for kind, value in sides)
     data, start = bytearray(mkv), 0
     for wanted in (b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae", b"\xe0"):
-        while data[start : start + len(wanted)] != wanted:  # the next element of the same level
+        while bytes(data[start : start + len(wanted)]) != wanted:  # the next element of the same level
             size_at = start + 9 - data[start].bit_length()
             length = 9 - data[size_at].bit_length()
             start = size_at + length + (int.from_bytes(data[size_at : size_at + length]) & ((1 << 7 * length) - 1))
