@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Final
 
 import av.error
 import av.packet
@@ -20,6 +21,22 @@ from video_assets.media.index.readable import longest_gap_us, readable_fraction,
 from video_assets.media.open.losses import check_pixels, errors_as_losses, lose
 from video_assets.media.open.video import OpenVideo, VideoSource, open_video
 from video_assets.settings import DEFAULT_LIMITS, Limits
+
+_TRANSFERS: Final = {
+    1: "bt709",
+    4: "gamma22",
+    5: "gamma28",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "linear",
+    11: "iec61966-2-4",
+    13: "iec61966-2-1",
+    14: "bt2020-10",
+    15: "bt2020-12",
+    16: "smpte2084",
+    18: "arib-std-b67",
+}
+"""Names of transfer functions by their numbers (ITU-T H.273, table 3); others are hardly ever seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +61,9 @@ class VideoFacts:
     index_trusted: bool
     index_note: str  # why it is not trusted, or ""
     num_keyframes: int
+    transfer: str  # of brightness, as FFmpeg calls it: bt709, smpte2084 (PQ), arib-std-b67 (HLG); "" if unknown
+    field_order: str  # progressive or interlaced, as the first frame says
+    num_video_tracks: int  # cover art left out
     readable_fraction: float  # of what the container says
     gap_us: int  # the longest time in the middle without a frame, where frames come at a steady rate
 
@@ -128,6 +148,9 @@ def _facts(
         index_trusted=not note,
         index_note=note,
         num_keyframes=num_keyframes,
+        transfer=_TRANSFERS.get(int(first.color_trc), ""),
+        field_order="interlaced" if first.interlaced_frame else "progressive",
+        num_video_tracks=opened.num_video_tracks,
         readable_fraction=fraction,
         gap_us=longest_gap_us(timeline),
     )

@@ -21,6 +21,9 @@ FACTS_FIELDS = [
     ("index_trusted", pa.bool_()),
     ("index_note", pa.string()),
     ("num_keyframes", pa.int64()),
+    ("transfer", pa.string()),
+    ("field_order", pa.string()),
+    ("num_video_tracks", pa.int64()),
     ("readable_fraction", pa.float64()),
     ("gap_us", pa.int64()),
 ]
@@ -88,7 +91,7 @@ LABEL_INDICES = pa.field("label_indices", pa.list_(pa.int64()))
 """One more column of the index where a clip may have several labels; `label_index` is the index of the first."""
 DAMAGE = pa.field("damage", pa.string())
 """One more column of the index where damaged clips are stored: how much of a clip is damaged, or nothing."""
-ADDED_COLUMNS = frozenset({DAMAGE.name, "readable_fraction", "gap_us"})
+ADDED_COLUMNS = frozenset({DAMAGE.name, "transfer", "field_order", "num_video_tracks", "readable_fraction", "gap_us"})
 """Columns that may be absent from a file: earlier versions did not write them, or there was nothing to say."""
 INDEX = pa.schema(
     [

@@ -4,6 +4,8 @@ import io
 import re
 from typing import BinaryIO, Final
 
+from video_assets.media.open.losses import lose
+
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,vvc,m4v,mjpeg,obu,av1,ivf,flv,live_flv,"
     "kux,asf,asf_o,ogg,mxf,yuv4mpegpipe,gif,apng,webp,webp_pipe,nut,rm,dv,h261,h263,dirac,vc1,vc1test,cavsvideo,avs2,"
@@ -31,16 +33,21 @@ class NamedBytes(io.BytesIO):
 
 _STILL_NAMES: Final = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
 _NEXT_JPEG: Final = re.compile(rb"\xff\xd9\x00{0,64}\xff\xd8\xff")
+_WEBP_ANIMATION: Final = 2  # a flag of the header VP8X
 _SEARCHED_BYTES: Final = 16 * 2**20
 
 
 def detect_format(file: BinaryIO) -> str | None:
     """Return the full name of the demuxer that FFmpeg would choose; None lets FFmpeg try all of them (65 us).
 
+    An animated WebP is refused here: FFmpeg says no more than that a packet does not decode.
+
     Motion JPEG without a container is named here because FFmpeg takes it for still pictures, which are refused.
     """
     head = file.read(256) or b""
     file.seek(0)
+    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and head[20:21] and head[20] & _WEBP_ANIMATION:
+        lose("unsupported_codec", "It is an animated WebP, which FFmpeg cannot decode; convert it, to mp4 for one.")
     if head[4:8] == b"ftyp":
         return "mov,mp4,m4a,3gp,3g2,mj2"
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
