@@ -40,14 +40,10 @@ _SEARCHED_BYTES: Final = 16 * 2**20
 def detect_format(file: BinaryIO) -> str | None:
     """Return the full name of the demuxer that FFmpeg would choose; None lets FFmpeg try all of them (65 us).
 
-    An animated WebP is refused here: FFmpeg says no more than that a packet does not decode.
-
     Motion JPEG without a container is named here because FFmpeg takes it for still pictures, which are refused.
     """
     head = file.read(256) or b""
     file.seek(0)
-    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and head[20:21] and head[20] & _WEBP_ANIMATION:
-        lose("unsupported_codec", "It is an animated WebP, which FFmpeg cannot decode; convert it, to mp4 for one.")
     if head[4:8] == b"ftyp":
         return "mov,mp4,m4a,3gp,3g2,mj2"
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
@@ -57,6 +53,18 @@ def detect_format(file: BinaryIO) -> str | None:
     if _is_motion_jpeg(file, head):
         return "mjpeg"
     return None
+
+
+def refuse_animated_webp(file: BinaryIO) -> None:
+    """Refuse an animated WebP by name: FFmpeg says no more than that a packet does not decode.
+
+    Raises:
+        VideoLost: unsupported_codec.
+    """
+    head = file.read(32) or b""
+    file.seek(0)
+    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and head[20:21] and head[20] & _WEBP_ANIMATION:
+        lose("unsupported_codec", "It is an animated WebP, which FFmpeg cannot decode; convert it, to mp4 for one.")
 
 
 def _is_motion_jpeg(file: BinaryIO, head: bytes) -> bool:

@@ -25,7 +25,14 @@ from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.encoding import ENCODER_VERSION
 from video_assets.domain.geometry import Crop, Size
 from video_assets.media.open.crop import read_crop
-from video_assets.media.open.formats import BARE_STREAMS, BARE_WITH_RATE, CONTAINERS, NamedBytes, detect_format
+from video_assets.media.open.formats import (
+    BARE_STREAMS,
+    BARE_WITH_RATE,
+    CONTAINERS,
+    NamedBytes,
+    detect_format,
+    refuse_animated_webp,
+)
 from video_assets.media.open.losses import check_pixels, error_words, errors_as_losses, lose
 from video_assets.media.open.tracks import (
     TrackLength,
@@ -241,6 +248,7 @@ def _open_container(file: BinaryIO, size_bytes: int, limits: Limits, encoder_ver
 
 
 def _av_container(file: BinaryIO, limits: Limits) -> av.container.InputContainer:
+    refuse_animated_webp(file)
     try:
         container = av.open(
             file,
