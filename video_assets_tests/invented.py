@@ -36,6 +36,9 @@ def invented_facts() -> "VideoFacts":
         index_trusted=True,
         index_note="",
         num_keyframes=2,
+        transfer="bt709",
+        field_order="progressive",
+        num_video_tracks=1,
         readable_fraction=1.0,
         gap_us=0,
     )

@@ -1,5 +1,6 @@
 """Sizes and rotation: how large a decoded picture is displayed, and how it becomes a stored frame."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -40,11 +41,37 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
+class Crop:
+    """Pixels that a container takes off the edges of the coded picture."""
+
+    left_px: int
+    top_px: int
+    right_px: int
+    bottom_px: int
+
+    def fits(self, coded: Size) -> bool:
+        """Return whether it takes something off, and leaves something."""
+        sides = (self.left_px, self.top_px, self.right_px, self.bottom_px)
+        rest = self.of(coded)
+        return min(sides) >= 0 and max(sides) > 0 and rest.width_px > 0 and rest.height_px > 0
+
+    def of(self, coded: Size) -> Size:
+        """Return the size of what is left."""
+        width_px = coded.width_px - self.left_px - self.right_px
+        return Size(width_px, coded.height_px - self.top_px - self.bottom_px)
+
+
+@dataclass(frozen=True, slots=True)
 class Orientation:
-    """How to bring a decoded picture upright: mirror it left to right first, then turn it clockwise."""
+    """How to bring a decoded picture upright: mirror it left to right first, then turn it clockwise.
+
+    `tilt_degrees` is a turn by something else than quarters. The picture keeps its size then, and its corners are cut,
+    as the ffmpeg program does it.
+    """
 
     turn_degrees: Turn = 0
     is_mirrored: bool = False
+    tilt_degrees: int = 0
 
     @property
     def swaps_sides(self) -> bool:
@@ -72,6 +99,20 @@ def orientation_from_matrix(matrix: Sequence[int]) -> Orientation:
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return Orientation(180 if a + d < 0 else 0, is_mirrored)
     return Orientation(90 if b - c > 0 else 270, is_mirrored)
+
+
+def tilt_from_matrix(matrix: Sequence[int]) -> int:
+    """Return by how many degrees clockwise a display matrix turns a picture; 0 for quarter turns, and for mirroring.
+
+    >>> tilt_from_matrix([56756, 32768, 0, -32768, 56756, 0, 0, 0, 1 << 30])
+    30
+    """
+    a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
+    widths = math.hypot(a, c), math.hypot(b, d)
+    if min(widths) == 0 or a * d - b * c < 0:
+        return 0
+    degrees = round(math.degrees(math.atan2(b / widths[1], a / widths[0]))) % 360
+    return 0 if min(degrees % 90, 90 - degrees % 90) < 2 else degrees
 
 
 def usable_pixel_aspect(sample_aspect_ratio: Fraction | None) -> Fraction:

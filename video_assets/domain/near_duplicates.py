@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +23,31 @@ Clips of different groups: 0.50, at least 0.28, and that pair shows the same car
 
 MAX_PAIRS = 10_000
 
+_NUM_PICTURES = 3
+_MAX_BLACK_BITS = 17
+"""Of 864: what noise makes of a picture without an edge."""
+
+_MAX_STILL_BITS = 4
+"""Of the 576 bits of a picture: what encoding it again and again changes where brightness hardly grows."""
+
 _MIN_COMMON_BITS = 96
 _EXACT_PAIRS = 4_000_000
 _SAMPLE_BITS = 128
 _ROWS = 64
 _PAIRS_AT_ONCE = 200_000
 _PAIR = np.dtype([("distance", np.float64), ("a", np.intp), ("b", np.intp)])
+
+
+def motion_of_signature(signature: bytes) -> Literal["black", "still", "moving"]:
+    """Return whether a clip shows anything, and whether that moves, as far as the three frames of its signature tell.
+
+    `black`: none of them has an edge. `still`: all of them are one picture. A clip of one frame is still.
+    """
+    bits = np.unpackbits(np.frombuffer(signature, np.uint8)).reshape(2, _NUM_PICTURES, -1)
+    if int(bits[1].sum()) <= _MAX_BLACK_BITS:
+        return "black"
+    changed = (bits[:, 1:] != bits[:, :-1]).sum(axis=(0, 2))
+    return "still" if int(changed.max()) <= _MAX_STILL_BITS else "moving"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Final
 
 import av.error
 import av.packet
@@ -21,6 +22,22 @@ from video_assets.media.open.losses import check_pixels, errors_as_losses, lose
 from video_assets.media.open.video import OpenVideo, VideoSource, open_video
 from video_assets.settings import DEFAULT_LIMITS, Limits
 
+_TRANSFERS: Final = {
+    1: "bt709",
+    4: "gamma22",
+    5: "gamma28",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "linear",
+    11: "iec61966-2-4",
+    13: "iec61966-2-1",
+    14: "bt2020-10",
+    15: "bt2020-12",
+    16: "smpte2084",
+    18: "arib-std-b67",
+}
+"""Names of transfer functions by their numbers (ITU-T H.273, table 3); others are hardly ever seen."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFacts:
@@ -31,7 +48,7 @@ class VideoFacts:
     pixel_format: str
     width_px: int  # coded size
     height_px: int
-    display_width_px: int  # after pixel aspect and rotation
+    display_width_px: int  # after crop, pixel aspect and rotation
     display_height_px: int
     rotation_degrees: int  # clockwise, after mirroring
     is_mirrored: bool
@@ -44,6 +61,9 @@ class VideoFacts:
     index_trusted: bool
     index_note: str  # why it is not trusted, or ""
     num_keyframes: int
+    transfer: str  # of brightness, as FFmpeg calls it: bt709, smpte2084 (PQ), arib-std-b67 (HLG); "" if unknown
+    field_order: str  # progressive or interlaced, as the first frame says
+    num_video_tracks: int  # cover art left out
     readable_fraction: float  # of what the container says
     gap_us: int  # the longest time in the middle without a frame, where frames come at a steady rate
 
@@ -104,9 +124,11 @@ def _facts(
     opened: OpenVideo, first: VideoFrame, timeline: Timeline, num_keyframes: int, fraction: float, *, note: str
 ) -> VideoFacts:
     check_pixels(first.width, first.height, opened.limits)
-    orientation = orientation_of(first)
+    orientation = orientation_of(first, opened.encoder_version)
     aspect = usable_pixel_aspect(opened.stream.sample_aspect_ratio)
-    shown = display_size(Size(first.width, first.height), aspect, orientation)
+    coded, crop = Size(first.width, first.height), opened.crop
+    seen = crop.of(coded) if crop is not None and crop.fits(coded) else coded
+    shown = display_size(seen, aspect, orientation)
     return VideoFacts(
         container=opened.container_name,
         codec=opened.codec.codec.canonical_name,
@@ -115,7 +137,7 @@ def _facts(
         height_px=first.height,
         display_width_px=shown.width_px,
         display_height_px=shown.height_px,
-        rotation_degrees=orientation.turn_degrees,
+        rotation_degrees=orientation.tilt_degrees or orientation.turn_degrees,
         is_mirrored=orientation.is_mirrored,
         sample_aspect_ratio=f"{aspect.numerator}:{aspect.denominator}",
         frame_rate=float(Fraction(timeline.num_frames * 1_000_000, max(1, timeline.duration_us))),
@@ -126,6 +148,9 @@ def _facts(
         index_trusted=not note,
         index_note=note,
         num_keyframes=num_keyframes,
+        transfer=_TRANSFERS.get(int(first.color_trc), ""),
+        field_order="interlaced" if first.interlaced_frame else "progressive",
+        num_video_tracks=opened.num_video_tracks,
         readable_fraction=fraction,
         gap_us=longest_gap_us(timeline),
     )

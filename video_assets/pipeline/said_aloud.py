@@ -1,6 +1,6 @@
 """Collect the warnings of a dataset: what its users should know, and what keeps nothing from being built."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from itertools import groupby
@@ -12,6 +12,7 @@ import pyarrow as pa
 from video_assets.domain.clips import SourceWarning
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import BuildRefused, FileDamaged
+from video_assets.domain.near_duplicates import motion_of_signature
 from video_assets.pipeline.dataset_state import committed_warnings
 from video_assets.pipeline.manifest.reading import noted_reading
 from video_assets.pipeline.plan.model_windows import clip_lengths, frames_left_out
@@ -23,17 +24,31 @@ from video_assets.storage.tables import read_table
 MAX_OF_A_CODE: Final = 1000
 """How many clips `--json` names for one code; all others are counted in one more entry."""
 
-_INDEX: Final = pa.schema([INDEX.field("clip_id"), DAMAGE])
-_MANIFEST_COLUMNS: Final = ("path", "readable_fraction", "gap_us")
+_INDEX: Final = pa.schema([INDEX.field("clip_id"), INDEX.field("signature"), DAMAGE])
+_MANIFEST_COLUMNS: Final = ("path", "transfer", "field_order", "num_video_tracks", "readable_fraction", "gap_us")
+_HDR: Final = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
 
 
 def stored_warnings(index: pd.DataFrame) -> list[SourceWarning]:
-    """Return the warnings about clips that are stored, from the rows of a dataset's index."""
+    """Return the warnings about clips that are stored, from the rows of a dataset's index; of a plan it knows none."""
+    flat = _flat_warnings(index) if "signature" in index else []
     if DAMAGE.name not in index:
-        return []
+        return flat
     damaged = index[index[DAMAGE.name].fillna("") != ""]
     pairs = zip(damaged["clip_id"], damaged[DAMAGE.name], strict=True)
-    return [SourceWarning("damaged", clip_id, f"{clip_id} is stored: {sentence}") for clip_id, sentence in pairs]
+    return flat + [SourceWarning("damaged", clip_id, f"{clip_id} is stored: {sentence}") for clip_id, sentence in pairs]
+
+
+def _flat_warnings(index: pd.DataFrame) -> list[SourceWarning]:
+    """Return the warnings about clips without a picture, or without motion, as their signatures tell."""
+    states = [motion_of_signature(signature) for signature in index["signature"]]
+    words = {"black": "are black, or of one colour", "still": "do not move: they are one picture"}
+    found: list[SourceWarning] = []
+    for code, what in words.items():
+        names = [clip_id for clip_id, state in zip(index["clip_id"], states, strict=True) if state == code]
+        share = f"{len(names)} of {len(states)} clips ({len(names) / max(1, len(states)):.1%}) are so"
+        found += [SourceWarning(code, name, f"the frames of {name} {what}; {share}") for name in names]
+    return found
 
 
 def manifest_warnings(clips: pd.DataFrame) -> list[SourceWarning]:
@@ -45,10 +60,28 @@ def manifest_warnings(clips: pd.DataFrame) -> list[SourceWarning]:
         for path, fraction in zip(short["path"], short["readable_fraction"], strict=True)
     ]
     gaps = videos[videos["gap_us"] > 0]
-    return found + [
+    return [*found, *_warnings_of_facts(videos)] + [
         SourceWarning("gap", path, f"{path}: {gap_us / 1e6:.2f} s in its middle have no frame")
         for path, gap_us in zip(gaps["path"], gaps["gap_us"], strict=True)
     ]
+
+
+def _warnings_of_facts(videos: pd.DataFrame) -> Iterator[SourceWarning]:
+    """Yield what a video's frames are like that a model may not expect."""
+    for path, transfer in _pairs(videos, "transfer", videos["transfer"].isin(list(_HDR))):
+        detail = f"{path} is HDR ({_HDR[transfer]}); its frames are stored without tone mapping and look flat"
+        yield SourceWarning("hdr", path, detail)
+    for path, _ in _pairs(videos, "field_order", videos["field_order"] == "interlaced"):
+        detail = f"{path} is interlaced; its frames hold two moments, a line each, where something moves"
+        yield SourceWarning("interlaced", path, detail)
+    for path, count in _pairs(videos, "num_video_tracks", videos["num_video_tracks"] > 1):
+        detail = f"{path} has {count:.0f} video tracks; the one that moves is taken: most frames, then most pixels"
+        yield SourceWarning("several_tracks", path, detail)
+
+
+def _pairs(videos: pd.DataFrame, name: str, chosen: pd.Series) -> Iterator[tuple[str, Any]]:
+    rows = videos[chosen.to_numpy(dtype=bool, na_value=False)]
+    yield from zip(rows["path"], rows[name], strict=True)
 
 
 def cut_warnings(clip_ids: Sequence[str], lengths: pd.DataFrame, encoding: Encoding) -> list[SourceWarning]:

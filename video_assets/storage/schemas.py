@@ -24,6 +24,9 @@ FACTS_FIELDS = [
     ("index_trusted", pa.bool_()),
     ("index_note", pa.string()),
     ("num_keyframes", pa.int64()),
+    ("transfer", pa.string()),
+    ("field_order", pa.string()),
+    ("num_video_tracks", pa.int64()),
     ("readable_fraction", pa.float64()),
     ("gap_us", pa.int64()),
 ]
@@ -95,7 +98,9 @@ IS_CUT = pa.field("is_cut", pa.bool_())
 """One more column of the index where the sampling is fps or all: whether max_frames left frames of the clip out.
 
 Datasets of the first edition do not have it."""
-ADDED_COLUMNS = frozenset({DAMAGE.name, IS_CUT.name, "readable_fraction", "gap_us"})
+ADDED_COLUMNS = frozenset(
+    {DAMAGE.name, IS_CUT.name, "transfer", "field_order", "num_video_tracks", "readable_fraction", "gap_us"}
+)
 """Columns that may be absent from a file: earlier versions did not write them, or there was nothing to say."""
 INDEX = pa.schema(
     [

@@ -200,7 +200,7 @@ def _decode_by_index(
 
 def _decode(opened: OpenVideo, index: PacketIndex, wanted_us: Sequence[int], frame_size: FrameSize) -> DecodedFrames:
     frame_indices = frames_shown_at(index.timeline.starts_us, wanted_us).tolist()
-    converter = FrameConverter(frame_size, opened.stream.sample_aspect_ratio, opened.limits)
+    converter = FrameConverter(frame_size, opened.stream.sample_aspect_ratio, opened.limits, opened.crop)
     try:
         return _decoded(opened, index, FrameStack(frame_indices, converter, frame_size), frame_indices, [frame_indices])
     except IndexNotTrusted as error:
@@ -214,7 +214,7 @@ def _decode_jointly(
 ) -> DecodedFrames:
     """Decode several spans; an error that concerns one of them says nothing about the others."""
     frame_indices = frames_shown_at(index.timeline.starts_us, wanted_us).tolist()
-    converter = FrameConverter(frame_size, opened.stream.sample_aspect_ratio, opened.limits)
+    converter = FrameConverter(frame_size, opened.stream.sample_aspect_ratio, opened.limits, opened.crop)
     spans = [frame_indices[part] for part in choice.spans]
     try:
         return _decoded(opened, index, FrameStack(frame_indices, converter, frame_size), frame_indices, spans)

@@ -16,6 +16,7 @@ processor. Matrix and range are the frame's own; without a matrix it is BT.601, 
 their matrix but no tone mapping: frames look flat, and keep the values of the signal.
 """
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -30,8 +31,10 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from video_assets.domain.encoding import ENCODER_VERSION
 from video_assets.domain.geometry import (
     UPRIGHT,
+    Crop,
     Fit,
     FrameSize,
     Orientation,
@@ -39,6 +42,7 @@ from video_assets.domain.geometry import (
     display_size,
     fit_frame,
     orientation_from_matrix,
+    tilt_from_matrix,
 )
 from video_assets.media.images import LONGEST_SIDE_PX
 from video_assets.media.open.losses import check_pixels, lose
@@ -50,6 +54,7 @@ _SAME_SIZE: Final = int(Interpolation.BILINEAR | _EXACT)
 
 _TURNS: Final = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
+_ANY_CLOCK: Final = Fraction(1, 1_000_000)  # filters of single pictures do not look at it
 _NUM_SIDE_DATA_KINDS: Final = 48  # more than FFmpeg has (libavutil/frame.h)
 _UNSPECIFIED_MATRIX: Final = 2
 _KNOWN_MATRICES: Final = frozenset({0, 1, 2, 4, 5, 6, 7, 9})  # AVCOL_SPC: RGB, 709, none, FCC, 470BG, 170M, 240M, 2020
@@ -57,13 +62,45 @@ _BT2020_CONSTANT: Final = 10
 _BT2020: Final = 9
 
 
-def orientation_of(frame: VideoFrame) -> Orientation:
-    """Return how a frame has to be turned, from its display matrix."""
+def orientation_of(frame: VideoFrame, encoder_version: int = ENCODER_VERSION) -> Orientation:
+    """Return how a frame has to be turned, from its display matrix; version 1 of the encoder knows quarter turns."""
     for data in _side_data(frame):
         if data.type is SideDataType.DISPLAYMATRIX:
-            matrix = np.frombuffer(memoryview(data), dtype=np.int32)
-            return orientation_from_matrix([int(value) for value in matrix]) if len(matrix) == 9 else UPRIGHT
+            matrix = [int(value) for value in np.frombuffer(memoryview(data), dtype=np.int32)]
+            if len(matrix) != 9:
+                return UPRIGHT
+            tilt = tilt_from_matrix(matrix) if encoder_version >= 2 else 0
+            return Orientation(tilt_degrees=tilt) if tilt else orientation_from_matrix(matrix)
     return UPRIGHT
+
+
+class _Filter:
+    """A chain of FFmpeg's filters that gives one frame for each; it is set up anew for frames of another form."""
+
+    def __init__(self) -> None:
+        self._form: tuple[str, int, int, str] | None = None
+        self._graph = Graph()
+
+    def apply(self, chain: str, frame: VideoFrame) -> VideoFrame:
+        """Return the filtered frame; `chain` is in FFmpeg's syntax, with commas."""
+        form = (chain, frame.width, frame.height, frame.format.name)
+        if form != self._form:
+            self._graph, self._form = _graph_of(chain, frame), form
+        self._graph.push(frame)
+        return cast("VideoFrame", self._graph.pull())
+
+
+def _graph_of(chain: str, frame: VideoFrame) -> Graph:
+    graph = Graph()
+    last = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=_ANY_CLOCK)
+    for part in chain.split(","):
+        name, _, arguments = part.partition("=")
+        following = graph.add(name, arguments)
+        last.link_to(following)
+        last = following
+    last.link_to(graph.add("buffersink"))
+    graph.configure()
+    return graph
 
 
 def _side_data(frame: VideoFrame) -> Iterator[SideData]:
@@ -110,8 +147,17 @@ def _scalers() -> tuple[VideoReformatter, VideoReformatter]:
 class FrameConverter:
     """Converts the decoded frames of one video; computes the fit again only where size or orientation change."""
 
-    def __init__(self, frame_size: FrameSize, sample_aspect_ratio: Fraction | None, limits: Limits) -> None:
+    def __init__(
+        self,
+        frame_size: FrameSize,
+        sample_aspect_ratio: Fraction | None,
+        limits: Limits,
+        crop: Crop | None = None,
+    ) -> None:
         self._frame_size = frame_size
+        self._crop = crop
+        self._filter = _Filter()
+        self._chain = ""
         self._sample_aspect_ratio = sample_aspect_ratio
         self._limits = limits
         self._reformatter, self._same_size = _scalers()
@@ -145,13 +191,17 @@ class FrameConverter:
 
     def _measure(self, frame: VideoFrame) -> None:
         """Find out how to convert this frame, unless it is like the one before; orientation may change with any."""
-        width_px, height_px, orientation = frame.width, frame.height, orientation_of(frame)
+        width_px, height_px = frame.width, frame.height
+        orientation = orientation_of(frame, self._frame_size.encoder_version)
         is_same_size = width_px == self._coded.width_px and height_px == self._coded.height_px
         if is_same_size and (orientation is self._orientation or orientation == self._orientation):
             return
         check_pixels(width_px, height_px, self._limits)
         coded = Size(width_px, height_px)
-        fit = fit_frame(display_size(coded, self._sample_aspect_ratio, orientation), self._frame_size)
+        crop = self._crop if self._crop is not None and self._crop.fits(coded) else None
+        seen = coded if crop is None else crop.of(coded)
+        self._chain = _chain(crop, seen, orientation)
+        fit = fit_frame(display_size(seen, self._sample_aspect_ratio, orientation), self._frame_size)
         check_pixels(fit.scaled.width_px, fit.scaled.height_px, self._limits)
         _check_sides(fit.frame)
         self._coded, self._fit = coded, fit
@@ -162,6 +212,8 @@ class FrameConverter:
         width_px, height_px = self._fit.scaled.width_px, self._fit.scaled.height_px
         if self._orientation.swaps_sides:
             width_px, height_px = height_px, width_px
+        if self._chain:
+            frame = self._filter.apply(self._chain, frame)
         if frame.colorspace not in _KNOWN_MATRICES:  # swscale refuses what it does not know
             frame.colorspace = _BT2020 if frame.colorspace == _BT2020_CONSTANT else _UNSPECIFIED_MATRIX
         if frame.interlaced_frame:
@@ -181,6 +233,16 @@ class FrameConverter:
         is_smaller = width_px <= picture.shape[1] and height_px <= picture.shape[0]
         method = cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(picture, (width_px, height_px), interpolation=method), dtype=np.uint8)
+
+
+def _chain(crop: Crop | None, seen: Size, orientation: Orientation) -> str:
+    """Return the filters that a frame passes before it is scaled, in FFmpeg's syntax; mostly none."""
+    parts = []
+    if crop is not None:
+        parts.append(f"crop=w={seen.width_px}:h={seen.height_px}:x={crop.left_px}:y={crop.top_px}")
+    if orientation.tilt_degrees:
+        parts.append(f"rotate=a={math.radians(orientation.tilt_degrees):.9f}")
+    return ",".join(parts)
 
 
 def _check_sides(stored: Size) -> None:

@@ -225,7 +225,7 @@ def _damage_of(seen: _SequentialPass, frame_indices: NDArray[np.int64]) -> str:
 def _fill(
     opened: OpenVideo, frames: Iterable[VideoFrame], frame_indices: Sequence[int], frame_size: FrameSize
 ) -> FrameStack:
-    converter = FrameConverter(frame_size, opened.stream.sample_aspect_ratio, opened.limits)
+    converter = FrameConverter(frame_size, opened.stream.sample_aspect_ratio, opened.limits, opened.crop)
     stack = FrameStack(frame_indices, converter, frame_size)
     missing = stack.missing
     if not missing:

@@ -4,6 +4,8 @@ import io
 import re
 from typing import BinaryIO, Final
 
+from video_assets.media.open.losses import lose
+
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,vvc,m4v,mjpeg,obu,av1,ivf,flv,live_flv,"
     "kux,asf,asf_o,ogg,mxf,yuv4mpegpipe,gif,apng,webp,webp_pipe,nut,rm,dv,h261,h263,dirac,vc1,vc1test,cavsvideo,avs2,"
@@ -31,6 +33,7 @@ class NamedBytes(io.BytesIO):
 
 _STILL_NAMES: Final = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
 _NEXT_JPEG: Final = re.compile(rb"\xff\xd9\x00{0,64}\xff\xd8\xff")
+_WEBP_ANIMATION: Final = 2  # a flag of the header VP8X
 _SEARCHED_BYTES: Final = 16 * 2**20
 
 
@@ -50,6 +53,18 @@ def detect_format(file: BinaryIO) -> str | None:
     if _is_motion_jpeg(file, head):
         return "mjpeg"
     return None
+
+
+def refuse_animated_webp(file: BinaryIO) -> None:
+    """Refuse an animated WebP by name: FFmpeg says no more than that a packet does not decode.
+
+    Raises:
+        VideoLost: unsupported_codec.
+    """
+    head = file.read(32) or b""
+    file.seek(0)
+    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and head[20:21] and head[20] & _WEBP_ANIMATION:
+        lose("unsupported_codec", "It is an animated WebP, which FFmpeg cannot decode; convert it, to mp4 for one.")
 
 
 def _is_motion_jpeg(file: BinaryIO, head: bytes) -> bool:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO, NoReturn, Protocol, cast
+from typing import BinaryIO, NoReturn, Protocol
 
 import av
 import av.container
@@ -23,8 +23,26 @@ import av.video.stream
 
 from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.encoding import ENCODER_VERSION
-from video_assets.media.open.formats import BARE_STREAMS, BARE_WITH_RATE, CONTAINERS, NamedBytes, detect_format
+from video_assets.domain.geometry import Crop, Size
+from video_assets.media.open.crop import read_crop
+from video_assets.media.open.formats import (
+    BARE_STREAMS,
+    BARE_WITH_RATE,
+    CONTAINERS,
+    NamedBytes,
+    detect_format,
+    refuse_animated_webp,
+)
 from video_assets.media.open.losses import check_pixels, error_words, errors_as_losses, lose
+from video_assets.media.open.tracks import (
+    TrackLength,
+    counted_lengths,
+    is_primary_picture,
+    largest_track,
+    lengths_from_header,
+    moving_track,
+    video_tracks,
+)
 from video_assets.settings import Limits
 
 
@@ -58,7 +76,6 @@ SMALL_FILE_BYTES = 1 << 20
 
 _DISCARD_ALL = av.stream.Discard.all
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
-_FULLY_INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "avi"})
 _GENERATE_PTS = 0x0001  # AVFMT_FLAG_GENPTS
 
 
@@ -79,6 +96,7 @@ class OpenVideo:
     size_bytes: int
     limits: Limits
     encoder_version: int = ENCODER_VERSION
+    num_video_tracks: int = 1
     packets_read: list[av.packet.Packet] | None = field(default_factory=list)
     is_read_to_end: bool = False
 
@@ -101,6 +119,15 @@ class OpenVideo:
             yield from self.container.demux(self.stream if stream is None else stream)
         except IndexError:
             return
+
+    @property
+    def crop(self) -> Crop | None:
+        """What the container takes off the edges of the coded picture, if anything."""
+        if self.encoder_version == 1:
+            return None
+        videos = [stream.index for stream in self.container.streams.video]
+        coded = Size(self.stream.width, self.stream.height)
+        return read_crop(self.file, self.container_name, self.stream.id, videos.index(self.stream.index), coded)
 
     @property
     def frame_rate(self) -> Fraction:
@@ -184,6 +211,44 @@ def _refuse_to_open(url: str, _flags: int, _options: dict[str, str]) -> NoReturn
 
 
 def _open_container(file: BinaryIO, size_bytes: int, limits: Limits, encoder_version: int) -> OpenVideo:
+    container = _av_container(file, limits)
+    try:
+        tracks = video_tracks(container)
+        if encoder_version == 1:
+            stream = largest_track(container, tracks)
+        elif len(tracks) == 1:
+            stream = moving_track(tracks, {tracks[0].index: TrackLength()})
+        else:
+            lengths = lengths_from_header(container, tracks)
+            if lengths is None:  # packets that were read do not come again, so it is opened once more
+                lengths = counted_lengths(container, tracks)
+                container.close()
+                file.seek(0)
+                container = _av_container(file, limits)
+                tracks = video_tracks(container)
+            stream = moving_track(tracks, lengths)
+        check_pixels(stream.width, stream.height, limits)
+        if stream.time_base is None or stream.time_base <= 0:
+            lose("unreadable", "Its video stream has no time base.")
+        _set_up(container, stream, limits)
+        return OpenVideo(
+            container=container,
+            stream=stream,
+            codec=stream.codec_context,
+            time_base=stream.time_base,
+            file=file,
+            size_bytes=size_bytes,
+            limits=limits,
+            encoder_version=encoder_version,
+            num_video_tracks=sum(not is_primary_picture(track) for track in tracks),
+        )
+    except BaseException:
+        container.close()
+        raise
+
+
+def _av_container(file: BinaryIO, limits: Limits) -> av.container.InputContainer:
+    refuse_animated_webp(file)
     try:
         container = av.open(
             file,
@@ -202,18 +267,7 @@ def _open_container(file: BinaryIO, size_bytes: int, limits: Limits, encoder_ver
     except av.error.FFmpegError as error:
         _explain_failure(file, error)
     container.flags &= ~_GENERATE_PTS  # PyAV makes up missing times by default; the ffmpeg program does not
-    try:
-        stream = _choose_stream(container)
-        check_pixels(stream.width, stream.height, limits)
-        if stream.time_base is None or stream.time_base <= 0:
-            lose("unreadable", "Its video stream has no time base.")
-        _set_up(container, stream, limits)
-        return OpenVideo(
-            container, stream, stream.codec_context, stream.time_base, file, size_bytes, limits, encoder_version
-        )
-    except BaseException:
-        container.close()
-        raise
+    return container
 
 
 def _set_up(container: av.container.InputContainer, stream: av.video.stream.VideoStream, limits: Limits) -> None:
@@ -224,41 +278,6 @@ def _set_up(container: av.container.InputContainer, stream: av.video.stream.Vide
     for other in container.streams:
         if other is not stream:
             other.discard = _DISCARD_ALL
-
-
-def _choose_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream:
-    """Choose the stream that the ffmpeg program would: default streams first, then the largest; empty ones last.
-
-    One difference: of an animated AVIF or HEIC, the video is chosen and not the still picture, which is as large.
-    """
-    if not container.streams.video:
-        lose("no_video", "It holds no video stream.")
-    streams = [
-        stream for stream in container.streams.video if not stream.disposition & av.stream.Disposition.attached_pic
-    ]
-    if not streams:
-        lose("no_video", "Its only pictures are cover art, or those of chapters; it holds no video.")
-
-    def rank(stream: av.video.stream.VideoStream) -> tuple[bool, bool, bool, int]:
-        codec = cast("av.video.codeccontext.VideoCodecContext | None", stream.codec_context)
-        if codec is None:  # FFmpeg has no decoder
-            return (False, False, False, 0)
-        is_default = bool(stream.disposition & av.stream.Disposition.default)
-        is_still = stream.frames == 1 and stream.time_base == 1
-        num_pixels = codec.width * codec.height
-        is_empty = _is_known_to_be_empty(container, stream)
-        return (True, not is_empty, not is_still, num_pixels + 5_000_000 * is_default)
-
-    stream = max(streams, key=rank)  # the first of equal ones
-    if not rank(stream)[0]:
-        lose("unsupported_codec", "FFmpeg has no decoder for its video stream.")
-    return stream
-
-
-def _is_known_to_be_empty(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> bool:
-    """Return whether the index of an mp4 or AVI lists no packet of the stream; other indexes may leave streams out."""
-    has_full_index = container.format.name in _FULLY_INDEXED
-    return has_full_index and not stream.frames and not len(stream.index_entries)
 
 
 def _explain_failure(file: BinaryIO, error: av.error.FFmpegError) -> NoReturn:

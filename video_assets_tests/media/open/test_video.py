@@ -86,17 +86,17 @@ def without_first_samples(video: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("container", ["mp4", "avi"])
-def test_the_largest_of_several_videos_is_taken_unless_the_index_lists_nothing_of_it(container: str) -> None:
-    larger = probe_video(two_videos(container))
+def test_version_1_takes_the_largest_of_several_videos_unless_the_index_lists_nothing_of_it(container: str) -> None:
+    larger = probe_video(two_videos(container), encoder_version=1)
     empty = without_first_samples(two_videos("mp4")) if container == "mp4" else two_videos(container, 0)
-    smaller = probe_video(empty)
+    smaller = probe_video(empty, encoder_version=1)
     assert (larger.width_px, larger.num_frames) == (2 * WIDTH_PX, 2)
     assert (smaller.width_px, smaller.num_frames) == (WIDTH_PX, 5)
 
 
 @pytest.mark.parametrize("container", ["matroska", "mpegts", "nut"])
-def test_the_largest_of_several_videos_is_taken_where_the_index_need_not_list_it(container: str) -> None:
-    facts = probe_video(two_videos(container))
+def test_version_1_takes_the_largest_of_several_videos_where_the_index_need_not_list_it(container: str) -> None:
+    facts = probe_video(two_videos(container), encoder_version=1)
     assert (facts.width_px, facts.num_frames) == (2 * WIDTH_PX, 2)
 
 

@@ -1,0 +1,126 @@
+"""What a video is like that a model may not expect, is a column of the manifest and a warning."""
+
+import io
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from video_assets.domain.clips import VideoLost
+from video_assets.domain.near_duplicates import motion_of_signature
+from video_assets.media.images import clip_signature
+from video_assets.media.probe import probe_video
+from video_assets.pipeline.said_aloud import manifest_warnings, stored_warnings
+from video_assets.storage.paths import DatasetPaths
+from video_assets_tests.media.making import numbered_picture, numbered_video
+from video_assets_tests.media.open.test_tracks import MOVING, SECOND, video_of_tracks
+from video_assets_tests.pipeline.stages import Stages
+
+
+def marked_video(mark: Callable[[VideoStream], None], **options: str) -> bytes:
+    """Encode ten numbered frames into an mp4 whose header says something of its pictures."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as output:
+        stream = output.add_stream("libx264", rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 128, 64, "yuv420p"
+        mark(stream)
+        for number in range(10):
+            frame = av.VideoFrame.from_ndarray(numbered_picture(number), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return file.getvalue()
+
+
+def transfer_of(number: int) -> Callable[[VideoStream], None]:
+    def mark(stream: VideoStream) -> None:
+        stream.codec_context.color_trc = number
+
+    return mark
+
+
+def interlaced_video() -> bytes:
+    return marked_video(lambda _: None, **{"x264-params": "tff=1"})
+
+
+def test_a_video_says_its_transfer_its_fields_and_its_tracks() -> None:
+    for number, name in ((1, "bt709"), (16, "smpte2084"), (18, "arib-std-b67"), (2, "")):
+        assert probe_video(marked_video(transfer_of(number))).transfer == name
+    assert probe_video(numbered_video(5)).field_order == "progressive"
+    assert probe_video(interlaced_video()).field_order == "interlaced"
+    assert probe_video(video_of_tracks("matroska", [(2, 2, SECOND), MOVING])).num_video_tracks == 2
+
+
+def test_the_manifest_has_them_and_they_are_said_aloud(tmp_path: Path) -> None:
+    folder = tmp_path / "videos" / "run"
+    folder.mkdir(parents=True)
+    (folder / "plain.mp4").write_bytes(numbered_video(10))
+    (folder / "hdr.mp4").write_bytes(marked_video(transfer_of(16)))
+    (folder / "fields.mp4").write_bytes(interlaced_video())
+    (folder / "photo.mp4").write_bytes(video_of_tracks("mp4", [(2, 2, SECOND), MOVING]))
+    stages = Stages(tmp_path / "videos", DatasetPaths(tmp_path / "root", "clips"))
+    clips = stages.manifest().clips.set_index("path")
+    assert clips.loc["run/hdr.mp4", "transfer"] == "smpte2084"
+    assert clips.loc["run/fields.mp4", "field_order"] == "interlaced"
+    assert clips.loc["run/photo.mp4", "num_video_tracks"] == 2
+    said = {(warning.code, warning.source): warning.detail for warning in manifest_warnings(clips.reset_index())}
+    assert set(said) == {
+        ("hdr", "run/hdr.mp4"),
+        ("interlaced", "run/fields.mp4"),
+        ("several_tracks", "run/photo.mp4"),
+    }
+    assert said["hdr", "run/hdr.mp4"] == (
+        "run/hdr.mp4 is HDR (PQ); its frames are stored without tone mapping and look flat"
+    )
+
+
+def test_a_manifest_without_these_columns_says_nothing_of_them() -> None:
+    rows = pd.DataFrame(
+        {
+            "path": ["a.mp4"],
+            "transfer": [None],
+            "field_order": [None],
+            "num_video_tracks": [np.nan],
+            "readable_fraction": [np.nan],
+            "gap_us": [np.nan],
+        }
+    )
+    assert manifest_warnings(rows) == []
+
+
+def frames(*values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.stack(values)
+
+
+def test_black_and_still_clips_are_told_from_moving_ones() -> None:
+    pictures = [numbered_picture(number) for number in (0, 60, 120, 180, 240)]
+    black, one = np.zeros_like(pictures[0]), pictures[3]
+    noise = np.random.default_rng(0).normal(0, 2, (5, *one.shape))
+    dark = np.clip(noise + 8, 0, 255).astype(np.uint8)
+    assert motion_of_signature(clip_signature(frames(*[black] * 5))) == "black"
+    assert motion_of_signature(clip_signature(dark)) == "black"
+    assert motion_of_signature(clip_signature(frames(*[one] * 5))) == "still"
+    assert motion_of_signature(clip_signature(np.clip(noise / 4 + one, 0, 255).astype(np.uint8))) == "still"
+    assert motion_of_signature(clip_signature(frames(*pictures))) == "moving"
+
+
+def test_black_and_still_clips_are_named_with_their_share() -> None:
+    one = numbered_picture(3)
+    clips = {"a": frames(one, one, one), "b": frames(*[np.zeros_like(one)] * 3), "c": frames(one, one[::-1], one)}
+    index = pd.DataFrame({"clip_id": list(clips), "signature": [clip_signature(clip) for clip in clips.values()]})
+    assert [(warning.code, warning.source, warning.detail) for warning in stored_warnings(index)] == [
+        ("black", "b", "the frames of b are black, or of one colour; 1 of 3 clips (33.3%) are so"),
+        ("still", "a", "the frames of a do not move: they are one picture; 1 of 3 clips (33.3%) are so"),
+    ]
+
+
+def test_an_animated_webp_is_refused_with_a_reason_that_says_so() -> None:
+    header = b"RIFF" + (100).to_bytes(4, "little") + b"WEBPVP8X" + (10).to_bytes(4, "little") + bytes([2])
+    with pytest.raises(VideoLost, match="unsupported_codec: It is an animated WebP, which FFmpeg cannot decode"):
+        probe_video(header + bytes(80))
