@@ -20,6 +20,7 @@ from video_assets.defs.requests import (
 )
 from video_assets.defs.resources import Dataset, VideoSource
 from video_assets.domain.splits import Split
+from video_assets.pipeline.commit.retired import remove_expired
 from video_assets.pipeline.manifest.new_files import Decision, LookCursor, look
 from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.shards.pending import chunk_shards, read_backlog
@@ -105,6 +106,7 @@ def missing_shards_sensor(
                 return dg.SensorResult(skip_reason=f"{builder} is at work on the dataset")
             if is_under_way(context.instance, PLAN_JOB):
                 return dg.SensorResult(skip_reason="a plan is being made")
+            remove_expired(paths)
             backlog = read_backlog(paths)
         if backlog.is_committed:
             return dg.SensorResult(skip_reason=f"all {backlog.num_shards} planned shards are committed")

@@ -11,6 +11,7 @@ from rich.text import Text
 from video_assets.domain.checks import makes_invalid
 from video_assets.domain.labels import are_names_of_splits
 from video_assets.domain.splits import SPLITS
+from video_assets.domain.text import counted
 from video_assets.report.terminal import section, table, wrapped
 
 _EXAMPLES = 3
@@ -42,7 +43,9 @@ def classes(result: Result) -> list[RenderableType]:
     if not labels:
         return []
     more = ", …" if len(labels) > _CLASSES else ""
-    found: list[RenderableType] = [wrapped(f"{len(labels)} classes: {', '.join(labels[:_CLASSES])}{more}")]
+    found: list[RenderableType] = [
+        wrapped(f"{counted(len(labels), 'class', 'classes')}: {', '.join(labels[:_CLASSES])}{more}")
+    ]
     if are_names_of_splits(labels):
         found.append(
             wrapped(
@@ -141,12 +144,3 @@ def _failed_check(checks: Sequence[Result]) -> RenderableType:
         ("FAILED" if is_error else "warning", "bold red" if is_error else "yellow"),
         wrapped(f": {check['name']}{more}: {sentence}"),
     )
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number and its noun.
-
-    >>> counted(1, "clip"), counted(2, "clip")
-    ('1 clip', '2 clips')
-    """
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from rich.console import RenderableType
 
-from video_assets.report.screen_sections import Result, counted
+from video_assets.domain.text import counted
+from video_assets.report.screen_sections import Result
 from video_assets.report.terminal import Screen, section, table, wrapped
 
 _MAX_CLASSES = 30

@@ -119,7 +119,10 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
-    """What is committed, as the card tells it. `index` has a row a record; numbers are by split."""
+    """What is committed, as the card tells it. `index` has a row per record; numbers are by split.
+
+    `folder` is the commit's own, relative to the version directory.
+    """
 
     paths: DatasetPaths
     plan: ReadPlan
@@ -130,6 +133,7 @@ class Committed:
     shards: Mapping[Split, int]
     num_bytes: Mapping[Split, int]
     outcomes: Sequence[CheckOutcome]
+    folder: str = ""
 
     @property
     def version_paths(self) -> VersionPaths:
@@ -176,7 +180,7 @@ def make_card(committed: Committed) -> Card:
     lengths = clip_lengths(committed.paths).reindex(index["clip_id"])
     seconds = lengths["duration_us"].dropna().to_numpy(float) / 1e6
     lost = accepted_losses(committed.paths.quarantine)
-    fit = fit_of_index(committed.paths, plan, index, root=".")
+    fit = fit_of_index(committed.paths, plan, index, root=".", folder=committed.folder)
     reading = noted_reading(committed.paths)
     return Card(
         name=committed.paths.name,

@@ -8,11 +8,18 @@ import pandas as pd
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.splits import Split
-from video_assets.domain.text import sequence_of
+from video_assets.domain.text import counted, sequence_of
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.commit.card import Committed, card_files, class_rows
 from video_assets.pipeline.commit.changes import commit_notes
-from video_assets.pipeline.commit.publish import copied_tables, publish, remove_retired, text_indexes
+from video_assets.pipeline.commit.publish import (
+    commit_place,
+    copied_tables,
+    publish,
+    text_indexes,
+    write_text_indexes,
+)
+from video_assets.pipeline.commit.retired import remove_expired, retire
 from video_assets.pipeline.dataset_state import committed_lengths, refuse_damaged_labels
 from video_assets.pipeline.label_sets import indices_of_sets
 from video_assets.pipeline.plan.table import plan_digest
@@ -61,8 +68,8 @@ def commit_dataset(
     """Commit the plan: its shards become the dataset.
 
     Shards that the committed dataset does not hold yet are checked first: `check` is called with each key.
-    `dataset_info.json` is swapped last; until then readers see the old dataset. Files of retired shards stay
-    for a while after the commit that retired them, for readers that opened the dataset before it.
+    All that readers open changes in one step; until then they see the old dataset. Files of retired shards stay for a
+    while after the commit that retired them, for readers that opened the dataset before it.
 
     Raises:
         BuildRefused: if a planned shard is missing or unsound, or a check of the dataset fails; it is named.
@@ -88,6 +95,7 @@ def commit_dataset(
         schema = schema.append(DAMAGE)
         index[DAMAGE.name] = damage
     digest = plan_digest(plan, audit.fingerprints)
+    place = commit_place(version_paths, digest)
     notes = commit_notes(paths, plan.pinned.version, index, digest, settings)
     committed = Committed(
         paths=paths,
@@ -99,18 +107,21 @@ def commit_dataset(
         shards=report.shards,
         num_bytes=report.num_bytes,
         outcomes=outcomes,
+        folder=place.folder,
     )
     report.licence, report.outcomes, report.data_version = notes.licence, outcomes, digest
     report.classes = {row.label: dict(row.clips) for row in class_rows(index, plan)}
     contents = {
         **dict(copied_tables(paths, version_paths)),
         version_paths.index.name: table_bytes(index, schema, notes.as_notes()),
-        **indexes,
         **card_files(committed),
         **_metadata(committed),
     }
-    report.was_changed = publish(version_paths, contents, sidecars)
-    report.removed = remove_retired(version_paths, sidecars.keys(), settings.retired_grace_minutes)
+    write_text_indexes(version_paths, indexes)
+    report.was_changed = publish(version_paths, contents, sidecars, place)
+    retire(version_paths, sidecars.keys(), settings.retired_grace_minutes)
+    expired = remove_expired(paths, keep_minutes=settings.retired_grace_minutes)
+    report.removed = [name for name in expired if not name.startswith(version_paths.commits.name)]
     remove_temporaries(version_paths.directory)
     return report
 
@@ -229,7 +240,8 @@ def _metadata(committed: Committed) -> dict[str, bytes]:
     info = dataset_info_json(
         name=paths.name,
         version=plan.pinned.version,
-        description=f"{sum(committed.records.values())} labelled clips of {len(labels)} classes",
+        description=f"{counted(sum(committed.records.values()), 'labelled clip')} of "
+        f"{counted(len(labels), 'class', 'classes')}",
         encoding=encoding.as_dict(),
         plan_digest=committed.notes.plan,
         filepath_template=FILEPATH_TEMPLATE,
