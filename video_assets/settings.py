@@ -82,6 +82,18 @@ class SettingsGroup(BaseModel):
         given = {name: getattr(self, name) for name in self.model_fields_set}
         return self.model_validate(given | changes)
 
+    def overlaid(self, other: Self) -> Self:
+        """Return these settings with those that `other` gives in their place.
+
+        >>> SplitSettings(seed=3, test_fraction=0.5).overlaid(SplitSettings(test_fraction=0.1))
+        SplitSettings(test_fraction=0.1, val_fraction=0.0, seed=3)
+        """
+        changes: dict[str, Any] = {}
+        for name in other.model_fields_set:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            changes[name] = mine.overlaid(theirs) if isinstance(mine, SettingsGroup) else theirs
+        return self.replace(**changes)
+
 
 class ManifestSettings(SettingsGroup):
     """How the manifest reads the source."""
@@ -140,6 +152,11 @@ class ManifestSettings(SettingsGroup):
     include: list[str] = Field(
         default=[],
         description="Glob patterns on paths relative to the source; a file must match one. Empty: all videos.",
+    )
+    exclude: str = Field(
+        default="",
+        description="File of clips to leave out: a path or an id a line; # begins a comment line. "
+        "In a dataset that exists, as it was built.",
     )
     multi_label: bool = Field(
         default=False,

@@ -197,15 +197,35 @@ def build(
     report.plan = steps.plan(settings.plan)
     for listener in listeners:
         listener.planned(report.manifest, report.splits, report.plan)
+    complete(steps, settings.dataset, listeners, report, begin=begin)
+
+
+def complete(
+    steps: Steps,
+    settings: DatasetSettings,
+    listeners: Sequence[BuildListener],
+    report: BuildReport | None = None,
+    *,
+    begin: Callable[[], object] = lambda: None,
+) -> CommitReport:
+    """Write the planned shards that are missing, check them, and commit: a build's second half.
+
+    `begin` is called once nothing is left to decode.
+
+    Raises:
+        BuildRefused: if there is no plan, a shard could not be written, or a check fails.
+    """
+    report = report or BuildReport()
     plan = read_plan(steps.paths)
     _write_shards(steps, plan, report, listeners)
     begin()
     checker = steps.checker(plan)
     _check_shards(checker, report, listeners)
-    report.commit = steps.commit(settings.dataset, checker)
+    report.commit = steps.commit(settings, checker)
     record_dataset_checks(steps.paths, plan.pinned.version, report.commit.outcomes)
     for listener in listeners:
         listener.committed(report.commit)
+    return report.commit
 
 
 def _write_shards(steps: Steps, plan: ReadPlan, report: BuildReport, listeners: Sequence[BuildListener]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from video_assets.domain.clips import SourceWarning
 from video_assets.domain.errors import DAMAGE_REMEDY, FileDamaged
 from video_assets.records.dataset_info import DatasetInfo, parse_dataset_info
 from video_assets.storage.files import NOT_THERE, read_if_there
@@ -24,8 +25,8 @@ def read_commit(version_paths: VersionPaths) -> DatasetInfo | None:
     return None if data is None else parse_dataset_info(data, version_paths.dataset_info)
 
 
-def _whole_commit(version_paths: VersionPaths) -> DatasetInfo | None:
-    """None also where it is damaged: the next commit then checks everything and writes it again."""
+def whole_commit(version_paths: VersionPaths) -> DatasetInfo | None:
+    """What the commit says; None also where it is damaged: the next one then checks everything and writes it again."""
     try:
         return read_commit(version_paths)
     except FileDamaged:
@@ -37,13 +38,13 @@ def committed_lengths(version_paths: VersionPaths) -> dict[str, list[int]]:
 
     Empty without a commit, and where it is damaged.
     """
-    info = _whole_commit(version_paths)
+    info = whole_commit(version_paths)
     return {} if info is None else {split: list(lengths) for split, lengths in info.lengths.items()}
 
 
 def committed_plan_digest(version_paths: VersionPaths) -> str:
     """The digest of the plan that was committed last; empty without a commit, and where it is damaged."""
-    info = _whole_commit(version_paths)
+    info = whole_commit(version_paths)
     return "" if info is None else info.plan_digest
 
 
@@ -87,6 +88,12 @@ def committed_counts(paths: DatasetPaths, version: str) -> dict[str, dict[str, i
         split: {"records": sum(numbers), "shards": sum(1 for number in numbers if number)}
         for split, numbers in lengths.items()
     }
+
+
+def committed_warnings(paths: DatasetPaths, version: str) -> list[SourceWarning]:
+    """What the commit of a version warned of; empty without a commit, and where it is damaged."""
+    info = whole_commit(paths.version(version))
+    return [] if info is None else list(info.warnings)
 
 
 def refuse_lost(paths: DatasetPaths, table: Path) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from video_assets.domain.clips import SourceWarning
 from video_assets.domain.errors import FileDamaged
+from video_assets.pipeline.dataset_state import committed_warnings
 from video_assets.pipeline.manifest.reading import noted_reading
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import DAMAGE, INDEX
@@ -31,7 +32,8 @@ def stored_warnings(index: pd.DataFrame) -> list[SourceWarning]:
 def dataset_warnings(paths: DatasetPaths, version: str = "") -> list[SourceWarning]:
     """Return all warnings of a dataset: about its source, and about the clips that `version` holds."""
     with suppress(FileDamaged):  # found and named by the checks of files
-        return [*noted_reading(paths).warnings, *_of_the_index(paths, version)]
+        told = committed_warnings(paths, version) if version else []
+        return [*noted_reading(paths).warnings, *_of_the_index(paths, version), *told]
     return []
 
 

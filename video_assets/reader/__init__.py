@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from video_assets.reader.describe import describe
 from video_assets.reader.load import load_dataset
 from video_assets.reader.windows import Segments, Window
 
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from video_assets.reader.augmentation import Augmentation, augment_clip
     from video_assets.reader.stored_clips import StoredClips
 
-__all__ = ["Augmentation", "Segments", "StoredClips", "Window", "augment_clip", "load_dataset"]
+__all__ = ["Augmentation", "Segments", "StoredClips", "Window", "augment_clip", "describe", "load_dataset"]
 
 _LATE = {"Augmentation": "augmentation", "augment_clip": "augmentation", "StoredClips": "stored_clips"}
 """The modules of names that are imported only when they are used: one needs TensorFlow, the other OpenCV."""

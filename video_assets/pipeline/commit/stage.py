@@ -2,16 +2,21 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
 from video_assets.domain.checks import CheckOutcome
+from video_assets.domain.clips import SourceWarning
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.splits import Split
+from video_assets.domain.statistics import DatasetStatistics
 from video_assets.domain.text import counted, sequence_of
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
-from video_assets.pipeline.commit.card import Committed, card_files, class_rows
+from video_assets.pipeline.commit.card import card_files, class_rows
 from video_assets.pipeline.commit.changes import commit_notes
+from video_assets.pipeline.commit.committed import Committed
+from video_assets.pipeline.commit.look_alikes import commit_warnings
 from video_assets.pipeline.commit.publish import (
     commit_place,
     copied_tables,
@@ -20,6 +25,7 @@ from video_assets.pipeline.commit.publish import (
     write_text_indexes,
 )
 from video_assets.pipeline.commit.retired import remove_expired, retire
+from video_assets.pipeline.commit.statistics import commit_statistics
 from video_assets.pipeline.dataset_state import committed_lengths, refuse_damaged_labels
 from video_assets.pipeline.label_sets import indices_of_sets
 from video_assets.pipeline.plan.table import plan_digest
@@ -56,6 +62,7 @@ class CommitReport:
     classes: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
     outcomes: Sequence[CheckOutcome] = ()
     data_version: str = ""
+    encoding: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def commit_dataset(
@@ -109,13 +116,15 @@ def commit_dataset(
         outcomes=outcomes,
         folder=place.folder,
     )
+    statistics, warnings = commit_statistics(committed), commit_warnings(committed)
     report.licence, report.outcomes, report.data_version = notes.licence, outcomes, digest
+    report.encoding = plan.pinned.encoding.as_dict()
     report.classes = {row.label: dict(row.clips) for row in class_rows(index, plan)}
     contents = {
         **dict(copied_tables(paths, version_paths)),
         version_paths.index.name: table_bytes(index, schema, notes.as_notes()),
-        **card_files(committed),
-        **_metadata(committed),
+        **card_files(committed, statistics, warnings),
+        **_metadata(committed, statistics, warnings),
     }
     write_text_indexes(version_paths, indexes)
     report.was_changed = publish(version_paths, contents, sidecars, place)
@@ -225,7 +234,9 @@ def _index(sidecars: Mapping[str, Sidecar]) -> pd.DataFrame:
 _OF_THE_SHARD = ("split", "shard", "signature")
 
 
-def _metadata(committed: Committed) -> dict[str, bytes]:
+def _metadata(
+    committed: Committed, statistics: DatasetStatistics | None, warnings: Sequence[SourceWarning]
+) -> dict[str, bytes]:
     """What readers open, by name, in the order in which it is written: `dataset_info.json` last."""
     paths, version_paths, plan = committed.paths, committed.version_paths, committed.plan
     encoding, labels = plan.pinned.encoding, plan.labels
@@ -251,6 +262,8 @@ def _metadata(committed: Committed) -> dict[str, bytes]:
         licence=committed.notes.licence,
         has_captions=has_captions,
         num_label_classes=len(labels) if encoding.multi_label else 0,
+        statistics=statistics,
+        warnings=warnings,
     )
     # Names before their number: readers take the number of classes from the names, never the other way round.
     texts = {version_paths.label_names: "".join(f"{label}\n" for label in labels)}

@@ -18,11 +18,13 @@ from video_assets.pipeline.dataset_state import LABELS_NOTE, known_labels, label
 from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.manifest.excluded import (
     decoder_notes,
+    excluding,
     gone_clips,
     refuse_another_source,
     remembered_losses,
     without_bad_spans,
     without_conflicts,
+    without_excluded,
 )
 from video_assets.pipeline.manifest.new_files import settled_files
 from video_assets.pipeline.manifest.reading import (
@@ -128,6 +130,7 @@ def update_manifest(
     known = known_labels(paths, previous_notes)
     refuse_misread(asked, settings, known)
     remove_temporaries(paths.directory)
+    asked = without_excluded(source, asked, settings.exclude)
     if settings.only_settled:
         asked = _without_moving(asked, settled_files(paths), previous)
     _refuse_empty(source, asked, previous)
@@ -156,7 +159,7 @@ def update_manifest(
     notes = {
         SOURCE_NOTE: str((asked.directory if settings.videos else source).absolute()),
         GIVEN_SOURCE_NOTE: str(source.absolute()),
-        **settings_note(settings),
+        **settings_note(settings.replace(exclude=excluding(source, settings.exclude))),
         LABELS_NOTE: json.dumps(report.labels),
         **reading_note(report.reading),
     }

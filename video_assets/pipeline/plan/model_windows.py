@@ -115,7 +115,7 @@ def committed_fit(paths: DatasetPaths, root: str) -> FitReport:
 
 
 def fit_of_index(paths: DatasetPaths, plan: ReadPlan, index: pd.DataFrame, root: str, *, folder: str) -> FitReport:
-    """How the clips of an index fit, whose commit has this folder; clips without a length in the manifest are left out."""
+    """How the clips of an index fit, whose commit has this folder; clips of unknown length are left out."""
     lengths = clip_lengths(paths).reindex(index["clip_id"])
     is_known = lengths["duration_us"].notna().to_numpy()
     counts = index["split"].value_counts()

@@ -70,8 +70,8 @@ class PlanReport:
         return not_stored_words(self.rows, self.pinned.encoding)
 
     def data_version(self) -> str:
-        """Hash of encoding and label map only, so that growth does not make old shards stale."""
-        return json_digest([self.pinned.encoding.as_dict(), self.pinned.encoder_version, self.labels])
+        """Hash the encoding alone: neither growth nor a new class makes old shards stale."""
+        return json_digest([self.pinned.encoding.as_dict(), self.pinned.encoder_version])
 
 
 def build_plan(
