@@ -45,7 +45,7 @@ def files_at_risk(paths: DatasetPaths) -> list[Path]:
         if path.is_file()
         and path.stat().st_size
         # What a commit's folder holds is read, and named, by the links beside the shards.
-        and not {".dagster", ".lock", ".checks", "commits"}.intersection(path.parts)
+        and not {".dagster", ".lock", ".checks", "commits", "current"}.intersection(path.parts)
         and path != paths.arrivals
     )
 

@@ -150,15 +150,14 @@ def test_a_store_has_files_of_two_commits_for_a_moment_and_status_and_verify_say
             raise OSError(28, "No space left on device")
         return write(path, data)
 
-    in_place = publishing.CommitPlace("", is_new=False)
     with monkeypatch.context() as patch:
         patch.setattr(publishing, "write_if_changed", failing)
         with pytest.raises(OSError, match="No space left"):
-            publishing.publish(version, contents, sidecars, in_place)
+            publishing.publish(version, contents, sidecars)
     status = dataset_status(paths)
     assert status["unfinished"].startswith("A commit of 1.0.0 was interrupted")
     assert not status["is_valid"]
-    publishing.publish(version, contents, sidecars, in_place)
+    publishing.publish(version, contents, sidecars)
     assert dataset_status(paths)["unfinished"] == ""
     assert mixed_commits(root) == []
 

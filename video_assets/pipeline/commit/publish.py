@@ -40,6 +40,9 @@ class CommitPlace:
         return f"commits/{self.name}" if self.name else ""
 
 
+IN_PLACE = CommitPlace("", is_new=False)
+
+
 def commit_place(paths: VersionPaths, plan_digest: str) -> CommitPlace:
     """Return where the commit of a plan goes.
 
@@ -50,7 +53,7 @@ def commit_place(paths: VersionPaths, plan_digest: str) -> CommitPlace:
     if committed_plan_digest(paths) == plan_digest:
         return CommitPlace(current, is_new=False)
     if is_remote(paths.directory) or not (current or _has_links(paths.directory)):
-        return CommitPlace("", is_new=False)
+        return IN_PLACE
     name = commit_name(plan_digest)
     return CommitPlace(f"{name}-again" if name == current else name, is_new=True)
 
@@ -67,7 +70,7 @@ def _has_links(directory: Path) -> bool:
 
 
 def publish(
-    paths: VersionPaths, contents: Mapping[str, bytes], sidecars: Mapping[str, Sidecar], place: CommitPlace
+    paths: VersionPaths, contents: Mapping[str, bytes], sidecars: Mapping[str, Sidecar], place: CommitPlace = IN_PLACE
 ) -> bool:
     """Make files the committed ones, with the checksums of all; return whether `dataset_info.json` changed.
 

@@ -63,7 +63,7 @@ def retire(paths: VersionPaths, live: Collection[str], keep_minutes: float) -> N
         _mark(paths.retired_marker(*parsed[1:]), text)
     current = paths.current_commit()
     for name in paths.commit_names():
-        if name != current:
+        if current and name != current:  # in a copy that was made without keeping links, none is
             _mark(paths.commit_marker(name), text)
 
 
