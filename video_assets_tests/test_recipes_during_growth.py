@@ -65,7 +65,7 @@ class Growth:
         self.commit()
 
     def commit(self) -> None:
-        self.stages.manifest(max_failed_fraction=1.0, max_removed_fraction=1.0)
+        self.stages.manifest(max_failed_fraction=1.0)
         self.stages.splits()
         self.stages.plan(self.encoding)
         self.stages.shards()
