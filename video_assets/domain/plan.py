@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from video_assets.domain.encoding import ENCODER_VERSION, Encoding
+from video_assets.domain.encoding import Encoding
 from video_assets.domain.hashing import json_digest, seeded_hash
 from video_assets.domain.splits import Split
 
@@ -68,7 +68,7 @@ class ShardPlan:
 
 def shard_fingerprint(row_digests: Sequence[str], encoding: Encoding) -> str:
     """Return the fingerprint of a shard that holds these rows, in this order, under this encoding."""
-    return json_digest(["shard", ENCODER_VERSION, encoding.as_dict(), list(row_digests)])
+    return json_digest(["shard", encoding.encoder_version, encoding.as_dict(), list(row_digests)])
 
 
 @dataclass(frozen=True, slots=True)

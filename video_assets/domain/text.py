@@ -33,10 +33,10 @@ _SHORTEST = 8
 def counted(number: int, noun: str, plural: str = "") -> str:
     """Return a number and its noun.
 
-    >>> counted(1, "clip"), counted(2, "clip"), counted(2, "class", "classes")
-    ('1 clip', '2 clips', '2 classes')
+    >>> counted(1, "clip"), counted(2000, "clip"), counted(2, "class", "classes")
+    ('1 clip', '2 000 clips', '2 classes')
     """
-    return f"{number} {noun}" if number == 1 else f"{number} {plural or f'{noun}s'}"
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}".replace(",", " ")
 
 
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:

@@ -59,10 +59,12 @@ class Steps:
     within_build: bool = False
     version_source: DatasetPaths | None = None
 
-    def manifest(self, source: Path, settings: ManifestSettings) -> ManifestReport:
+    def manifest(self, source: Path, settings: ManifestSettings, *, new_version: bool = False) -> ManifestReport:
         """List, open and label the videos; see `build_manifest`."""
         with writing_tables(self.paths, "manifest", within_build=self.within_build):
-            return build_manifest(source, self.paths, settings, self.pools_for(settings.limits), self.progress)
+            return build_manifest(
+                source, self.paths, settings, self.pools_for(settings.limits), self.progress, new_version=new_version
+            )
 
     def splits(self, settings: SplitSettings) -> SplitReport:
         """Assign clips to train, test and val; see `build_splits`."""
@@ -192,7 +194,7 @@ def build(
     steps = replace(steps, progress=after_first(begin, steps.progress))
     settings = settings_in_force(steps.paths, settings)
     refuse_another_encoding(steps.paths, settings)
-    report.manifest = steps.manifest(source, settings.manifest)
+    report.manifest = steps.manifest(source, settings.manifest, new_version=settings.plan.new_version)
     report.splits = steps.splits(settings.splits)
     report.plan = steps.plan(settings.plan)
     for listener in listeners:
@@ -220,7 +222,7 @@ def complete(
     _write_shards(steps, plan, report, listeners)
     begin()
     checker = steps.checker(plan)
-    _check_shards(checker, report, listeners)
+    _check_shards(checker, report, listeners, steps.progress)
     report.commit = steps.commit(settings, checker)
     record_dataset_checks(steps.paths, plan.pinned.version, report.commit.outcomes)
     for listener in listeners:
@@ -258,15 +260,19 @@ class Rate:
         return round(self.num_clips / max(1e-9, time.monotonic() - self.begun), 2)
 
 
-def _check_shards(checker: ShardChecker, report: BuildReport, listeners: Sequence[BuildListener]) -> None:
+def _check_shards(
+    checker: ShardChecker, report: BuildReport, listeners: Sequence[BuildListener], progress: Progress
+) -> None:
     """Check what this build wrote, and what was never checked: shards of a build that was interrupted, for one."""
     unchecked = unchecked_shards(checker.paths, checker.plan.pinned.version, checker.fingerprints)
-    for key in checker.fingerprints:
-        if key in report.shards or key in unchecked:
-            again = was_checked(checker.paths, key)
-            outcomes = checker.check(key)
-            for listener in listeners:
-                listener.shard_checked(key, outcomes, again=again)
+    todo = [key for key in checker.fingerprints if key in report.shards or key in unchecked]
+    count = progress("checking", len(todo), 0)
+    for key in todo:
+        again = was_checked(checker.paths, key)
+        outcomes = checker.check(key)
+        count(1, 0)
+        for listener in listeners:
+            listener.shard_checked(key, outcomes, again=again)
 
 
 def _once(*actions: Callable[[], object]) -> Callable[[], None]:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from video_assets.domain.encoding import ENCODER_VERSION
 from video_assets.domain.errors import BuildRefused, SettingsError
+from video_assets.pipeline import pinned
 from video_assets.pipeline.plan.stage import PlanReport, needs_new_version
 from video_assets.pipeline.plan.table import read_plan
 from video_assets.settings import PlanSettings
@@ -204,6 +206,51 @@ def test_a_new_version_without_a_change_is_no_new_version(stages: Stages) -> Non
     report = stages.plan(new_version=True)
     assert report.pinned.version == "1.0.0"
     assert report.added == []
+
+
+def test_a_dataset_goes_on_under_the_encoders_version_that_began_it(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in (stages.paths.manifest, stages.paths.plan, stages.paths.encoding):
+        file.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(pinned, "ENCODER_VERSION", 1)
+        planned = stages.up_to_plan()
+    pretend_built(stages)
+    write_video(stages.source / clip_path("run", 9, 1), seed=99)
+    assert stages.manifest().num_files_probed == 1
+    stages.splits()
+    grown = stages.plan()
+    assert grown.pinned.version == "1.0.0"
+    assert planned.pinned.encoding.encoder_version == grown.pinned.encoding.encoder_version == 1
+    assert read_plan(stages.paths).pinned.encoding.encoder_version == 1
+    assert set(planned.shards) - set(grown.superseded) <= set(grown.shards)
+
+
+def test_a_new_version_is_encoded_by_the_newest_encoder_and_its_videos_are_read_by_it(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in (stages.paths.manifest, stages.paths.plan, stages.paths.encoding):
+        file.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(pinned, "ENCODER_VERSION", 1)
+        stages.up_to_plan()
+    pretend_built(stages)
+    assert stages.manifest(new_version=True).num_files_probed == NUM_CLIPS
+    stages.splits()
+    newest = stages.plan(new_version=True)
+    assert newest.pinned.version == "2.0.0"
+    assert newest.pinned.encoding.encoder_version == ENCODER_VERSION
+    assert stages.manifest().num_files_probed == 0
+
+
+def test_a_dataset_of_a_later_encoder_is_refused_by_name(stages: Stages) -> None:
+    later = stages.paths.encoding.read_text("utf-8").replace(
+        f'"encoder_version": {ENCODER_VERSION}', '"encoder_version": 99'
+    )
+    stages.paths.encoding.write_text(later, "utf-8")
+    with pytest.raises(SettingsError, match=r"encoding\.json was written by a later video_assets: its encoder has"):
+        stages.plan()
 
 
 def test_a_new_version_never_takes_the_number_of_one_that_is_there(stages: Stages) -> None:

@@ -63,7 +63,7 @@ def decode_sequentially(
     Raises:
         VideoLost: as `open_video`, and no_frames, encrypted, damaged, too_many_frames, too_long.
     """
-    with open_video(video, limits) as opened:
+    with open_video(video, limits, frame_size.encoder_version) as opened:
         return decode_opened_sequentially(opened, video, choose, frame_size, note)
 
 
@@ -85,7 +85,7 @@ def decode_opened_sequentially(
         frames = _buffered_frames(_all_frames(opened, seen))
         if seen.damage.damaged:  # a decoder that raises errors for damage may show fewer frames
             noticed, seen = seen.damage.damaged, _SequentialPass()
-            with open_video(video, opened.limits) as again:
+            with open_video(video, opened.limits, opened.encoder_version) as again:
                 frames = _buffered_frames(_all_frames(again, seen))
             seen.damage.damaged |= noticed
         timeline, time_note = _timeline(opened, seen)
@@ -100,7 +100,7 @@ def decode_opened_sequentially(
         if frames is not None:
             stack = _fill(opened, frames, numbers, frame_size)
         else:
-            with open_video(video, opened.limits) as again:
+            with open_video(video, opened.limits, opened.encoder_version) as again:
                 stack = _fill(again, _all_frames(again, _SequentialPass()), numbers, frame_size)
     return DecodedFrames(
         frames=stack.frames,
@@ -126,12 +126,25 @@ def _buffered_frames(frames: Iterable[VideoFrame]) -> list[VideoFrame] | None:
     return kept
 
 
-def sequential_timeline(opened: OpenVideo) -> tuple[Timeline, str, int]:
-    """Decode everything; return the timeline, a note on times that were made up, and the number of keyframes."""
+@dataclass(frozen=True, slots=True)
+class SequentialFacts:
+    """What decoding all of a video tells.
+
+    `note` is about times that were made up. `num_packets` counts those that decode.
+    """
+
+    timeline: Timeline
+    note: str
+    num_keyframes: int
+    num_packets: int
+
+
+def sequential_facts(opened: OpenVideo) -> SequentialFacts:
+    """Decode everything for what it tells."""
     seen = _SequentialPass()
     for _ in _all_frames(opened, seen):
         pass
-    return *_timeline(opened, seen), seen.num_keyframes
+    return SequentialFacts(*_timeline(opened, seen), seen.num_keyframes, len(seen.damage.times) - seen.num_errors)
 
 
 def _all_frames(opened: OpenVideo, seen: _SequentialPass) -> Iterator[VideoFrame]:
@@ -169,7 +182,9 @@ def _timeline(opened: OpenVideo, seen: _SequentialPass) -> tuple[Timeline, str]:
     if not seen.pts:
         _lose_without_frames(opened, seen)
     starts_us, note = frame_times(seen.pts, seen.dts, opened.time_base, opened.frame_rate)
-    timeline = timeline_of(starts_us, round_half_up(seen.last_duration * opened.time_base * 1_000_000))
+    timeline = timeline_of(
+        starts_us, round_half_up(seen.last_duration * opened.time_base * 1_000_000), opened.time_base
+    )
     check_length(timeline.num_frames, timeline.duration_us, opened.limits)
     if seen.num_errors:
         note = f"{note} {seen.num_errors} packets did not decode.".strip()

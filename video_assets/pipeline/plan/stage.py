@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from video_assets.domain.clips import DAMAGE_REASONS, PASSING_REASONS
-from video_assets.domain.encoding import ENCODER_VERSION, Encoding, changed_fields
+from video_assets.domain.encoding import Encoding, changed_fields
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.forecast import ExpectedBuild, usual_record_bytes
 from video_assets.domain.hashing import json_digest
@@ -15,7 +15,7 @@ from video_assets.domain.plan import assign_shards
 from video_assets.domain.splits import Split
 from video_assets.pipeline.dataset_state import refuse_lost
 from video_assets.pipeline.noted_settings import manifest_settings, settings_note
-from video_assets.pipeline.pinned import PinnedSettings
+from video_assets.pipeline.pinned import PinnedSettings, encoding_to_plan
 from video_assets.pipeline.plan.table import live_shards, not_stored_words, partition_keys, planned_rows
 from video_assets.records.layouts import layout_codec
 from video_assets.settings import ManifestSettings, PlanSettings, Settings, what_cannot_be_stored
@@ -71,7 +71,7 @@ class PlanReport:
 
     def data_version(self) -> str:
         """Hash the encoding alone: neither growth nor a new class makes old shards stale."""
-        return json_digest([self.pinned.encoding.as_dict(), self.pinned.encoder_version])
+        return json_digest([self.pinned.encoding.as_dict(), self.pinned.encoding.encoder_version])
 
 
 def build_plan(
@@ -92,11 +92,11 @@ def build_plan(
     """
     source = manifest_settings(paths) if paths.manifest.exists() else ManifestSettings()
     multi_label = source.multi_label
-    encoding = Encoding.of(settings.encoding, multi_label=multi_label)
+    before = PinnedSettings.of_plan(paths)
+    encoding = encoding_to_plan(before, settings, multi_label=multi_label)
     layout_codec(encoding.layout)
     if told := what_cannot_be_stored(encoding, multi_label=multi_label):
         raise SettingsError(told)
-    before = PinnedSettings.of_plan(paths)
     previous = read_table(paths.plan, PLAN)
     if before is None or previous.empty:
         refuse_lost(version_source or paths, paths.plan)
@@ -218,8 +218,8 @@ def _pin(
 def _changes(before: PinnedSettings, encoding: Encoding) -> dict[str, tuple[object, object]]:
     """Return what a version is pinned to and what is asked for now, by name, where they differ."""
     changes: dict[str, tuple[object, object]] = dict(changed_fields(before.encoding, encoding))
-    if before.encoder_version != ENCODER_VERSION:
-        changes["encoder_version"] = (before.encoder_version, ENCODER_VERSION)
+    if before.encoding.encoder_version != encoding.encoder_version:
+        changes["encoder_version"] = (before.encoding.encoder_version, encoding.encoder_version)
     return changes
 
 
@@ -232,7 +232,8 @@ def refuse_another_encoding(paths: DatasetPaths, settings: Settings) -> None:
     before = PinnedSettings.of_plan(paths)
     if before is None or settings.plan.new_version:
         return
-    changes = _changes(before, Encoding.of(settings.plan.encoding, multi_label=settings.manifest.multi_label))
+    encoding = encoding_to_plan(before, settings.plan, multi_label=settings.manifest.multi_label)
+    changes = _changes(before, encoding)
     if changes and _has_shards(paths, before.version):
         raise BuildRefused(_another_encoding(paths.version(before.version), changes))
 

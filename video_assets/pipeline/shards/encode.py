@@ -109,7 +109,7 @@ def encode_spans(jobs: Sequence[ClipJob]) -> list[EncodedClip | Loss] | None:
     video = unchanged_video(first)
     try:
         choices = [_choice(job) for job in jobs]
-        found = decode_spans(video, choices, _frame_size(first.encoding), first.limits, joint_part(jobs))
+        found = decode_spans(video, choices, FrameSize.of(first.encoding), first.limits, joint_part(jobs))
     except JointDecodeFailed:
         return None
     encoded: list[EncodedClip | Loss] = []
@@ -125,7 +125,7 @@ def decode_job(job: ClipJob, video: Path | RemoteVideo) -> DecodedFrames:
     Raises:
         VideoLost: if the clip cannot be used.
     """
-    return decode_clip(video, _choice(job), _frame_size(job.encoding), job.limits, job.time_range)
+    return decode_clip(video, _choice(job), FrameSize.of(job.encoding), job.limits, job.time_range)
 
 
 def joint_part(jobs: Sequence[ClipJob]) -> TimeRange | None:
@@ -140,10 +140,6 @@ def joint_part(jobs: Sequence[ClipJob]) -> TimeRange | None:
 def _choice(job: ClipJob) -> Choose:
     clip = job.clip
     return lambda timeline: choose_timestamps(timeline, job.encoding, clip.start_seconds, clip.end_seconds).tolist()
-
-
-def _frame_size(encoding: Encoding) -> FrameSize:
-    return FrameSize(encoding.resize, encoding.resolution)
 
 
 def encode_decoded(
