@@ -83,7 +83,7 @@ def built_once(first_build: "tuple[Built, BuildResult]") -> Built:
 def built(built_once: Built, tmp_path: Path) -> Built:
     """A copy of the dataset for a test that damages it. The source is shared."""
     root = tmp_path / "root"
-    shutil.copytree(built_once.paths.root, root, ignore=shutil.ignore_patterns(".dagster"))
+    shutil.copytree(built_once.paths.root, root, symlinks=True, ignore=shutil.ignore_patterns(".dagster"))
     return Built(built_once.source, DatasetPaths(root, NAME))
 
 

@@ -59,7 +59,8 @@ def run_build(build: Build, journal: Path, fault: Fault | None = None) -> None:
     base = build.root
 
     def renamed(path: Path) -> None:
-        notes.note(f"whole {file_sha256(path)} {path.relative_to(base)}")
+        for file in _shown_by(path):
+            notes.note(f"whole {file_sha256(file)} {file.relative_to(base)}")
 
     FaultyDisk(base, notes, fault, renamed).install()
     if build.is_careless:
@@ -69,6 +70,14 @@ def run_build(build: Build, journal: Path, fault: Fault | None = None) -> None:
         run_command(build, encoding)
     else:
         run_stages(build, encoding)
+
+
+def _shown_by(path: Path) -> list[Path]:
+    """The files that have their final content by a rename: a file, those of a folder, or those behind a link."""
+    if not path.is_dir():
+        return [path] if path.is_file() else []
+    folder = path.parent if path.is_symlink() else path
+    return [file for file in folder.rglob("*") if file.is_file()]
 
 
 def run_command(build: Build, encoding: Encoded = lambda _: None) -> None:

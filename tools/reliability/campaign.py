@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from tools.reliability.builds import Build, run_build
 from tools.reliability.children import Child
 from tools.reliability.faults import Fault, noted
-from tools.reliability.invariants import differences, incomplete_files, seen_by_readers, told_as_damage
+from tools.reliability.invariants import differences, incomplete_files, mixed_commits, seen_by_readers, told_as_damage
 from tools.reliability.scenarios import Scenario
 from video_assets.pipeline.upkeep.integrity import find_damage
 
@@ -111,6 +111,7 @@ def _disturb(
     faults: list[str] = [] if code in (0, -9) else [f"it ended with {code}: {killed.log.read_text('utf-8', 'replace')}"]
     faults += [f"{path} is incomplete" for path in incomplete_files(root, scenario.whole)]
     faults += [f"after the kill: {sentence}" for sentence in told_as_damage(root)]
+    faults += [f"after the kill: {sentence}" for sentence in mixed_commits(root)]
     amid = seen_by_readers(root)
     Child(scenario.folder / "resumed.log", run_build, build, journals[1]).finish()
     faults += differences(root, scenario.final)

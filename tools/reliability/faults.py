@@ -71,6 +71,7 @@ class FaultyDisk:
             self._patch(name, self._on_removal)
         self._patch("mkdir", self._on_mkdir)
         self._patch("fsync", self._on_fsync)
+        self._patch("symlink", self._on_symlink)
         for name in ("replace", "rename"):
             self._patch(name, self._on_rename)
         real_open = io.open
@@ -120,6 +121,11 @@ class FaultyDisk:
         if not self._is_mine(path) or os.path.lexists(path):
             return real(path, *args, **kwargs)
         return self.operation("mkdir", path, lambda: real(path, *args, **kwargs))
+
+    def _on_symlink(self, real: Callable[..., Any], source: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
+        if not self._is_mine(target):
+            return real(source, target, *args, **kwargs)
+        return self.operation("symlink", target, lambda: real(source, target, *args, **kwargs))
 
     def _on_fsync(self, real: Callable[..., Any], descriptor: Any) -> Any:
         number = descriptor if isinstance(descriptor, int) else descriptor.fileno()

@@ -44,7 +44,8 @@ def files_at_risk(paths: DatasetPaths) -> list[Path]:
         for path in paths.directory.rglob("*")
         if path.is_file()
         and path.stat().st_size
-        and not {".dagster", ".lock", ".checks"}.intersection(path.parts)
+        # What a commit's folder holds is read, and named, by the links beside the shards.
+        and not {".dagster", ".lock", ".checks", "commits", "current"}.intersection(path.parts)
         and path != paths.arrivals
     )
 

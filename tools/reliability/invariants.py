@@ -4,14 +4,18 @@ import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from tools.reliability.builds import NAME
 from tools.reliability.faults import TEMPORARY
 from video_assets.domain.encoding import Encoding
 from video_assets.pipeline.upkeep.integrity import find_damage
+from video_assets.records.dataset_info import parse_dataset_info
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.storage.files import file_sha256, read_lines
 from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.sidecars import read_checksums
 
 Seen = dict[str, frozenset[str]]
 """Ids of the clips of each split."""
@@ -25,7 +29,7 @@ def files_of(root: Path) -> dict[str, str]:
     return {
         str(path.relative_to(root)): file_sha256(path)
         for path in sorted(root.rglob("*"))
-        if path.is_file() and TEMPORARY not in path.name and not {".dagster", ".lock"}.intersection(path.parts)
+        if path.is_file() and TEMPORARY not in str(path) and not {".dagster", ".lock"}.intersection(path.parts)
     }
 
 
@@ -48,6 +52,26 @@ def differences(root: Path, expected: dict[str, str]) -> list[str]:
     missing = [f"{path} is missing" for path in sorted(expected.keys() - found.keys())]
     other = [f"{path} is another" for path in sorted(expected.keys() & found.keys()) if expected[path] != found[path]]
     return missing + other + [f"{path} is too many" for path in sorted(found.keys() - expected.keys())] + left
+
+
+def mixed_commits(root: Path) -> list[str]:
+    """What beside `dataset_info.json` is of another commit, of each version; and whether it is told."""
+    paths, found = DatasetPaths(root, NAME), list[str]()
+    for version, seen in seen_by_readers(root).items():
+        files = paths.version(version)
+        info = parse_dataset_info(files.dataset_info.read_bytes(), files.dataset_info)
+        index = pd.read_parquet(files.index)
+        by_index = {split: frozenset(rows["clip_id"]) for split, rows in index.groupby("split")}
+        if by_index != {split: ids for split, ids in seen.items() if ids}:
+            found.append(f"the index of {version} is not of its commit")
+        if info.plan_digest not in files.card_markdown.read_text("utf-8"):
+            found.append(f"the card of {version} is not of its commit")
+        plan = pd.read_parquet(files.tables / "plan.parquet")
+        if not set(index["clip_id"]) <= set(plan["clip_id"]):
+            found.append(f"the tables of {version} are not of its commit")
+        if (checksums := read_checksums(files.checksums)) is None or checksums.before:
+            found.append(f"the checksums of {version} are not of its commit")
+    return found
 
 
 def seen_by_readers(root: Path) -> dict[str, Seen]:

@@ -21,6 +21,7 @@ from video_assets.defs.requests import (
     request_plan,
     request_shards,
 )
+from video_assets.pipeline.commit.retired import remove_expired
 from video_assets.pipeline.manifest.new_files import Decision, LookCursor, look
 from video_assets.pipeline.shards.pending import chunk_shards, read_backlog
 from video_assets.sources.read import list_source
@@ -156,6 +157,7 @@ def look_for_shards(graph: DatasetGraph, context: dg.SensorEvaluationContext) ->
                 return dg.SensorResult(skip_reason=doing)
         if not paths.plan.exists():
             return dg.SensorResult(skip_reason="there is no plan yet")
+        remove_expired(paths)
         backlog = read_backlog(paths)
     if backlog.is_committed:
         return dg.SensorResult(skip_reason=f"all {backlog.num_shards} planned shards are committed")

@@ -30,6 +30,15 @@ _SHORTEST = 8
 """Shorter secrets are not searched for: they would hide ordinary words."""
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number and its noun.
+
+    >>> counted(1, "clip"), counted(2000, "clip"), counted(2, "class", "classes")
+    ('1 clip', '2 000 clips', '2 classes')
+    """
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}".replace(",", " ")
+
+
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     """Return the text without users, passwords and signatures in addresses, AWS keys, and the given secrets.
 

@@ -14,6 +14,7 @@ from video_assets.domain.progress import Progress, silent
 from video_assets.domain.text import MAX_NAMED
 from video_assets.pipeline.build import BuildListener, BuildReport, Steps, build
 from video_assets.pipeline.checks.recorded import CheckStatus, check_statuses
+from video_assets.pipeline.commit.retired import remove_expired
 from video_assets.pipeline.dataset_state import committed_counts
 from video_assets.pipeline.manifest.reading import NotedReading
 from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, read_plan
@@ -124,6 +125,7 @@ def run_build(
             ThreadPoolExecutor(1, "tensorflow") as importing,
         ):
             result.interrupted = str(killed or "")
+            remove_expired(paths)
             steps = Steps(paths=paths, pools_for=pools, progress=progress, engine=engine, within_build=True)
             try:
                 # The checks need TensorFlow, whose import takes seconds of one core.

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from video_assets.domain.clips import SourceWarning
@@ -9,6 +10,7 @@ from video_assets.domain.errors import DAMAGE_REMEDY, FileDamaged
 from video_assets.records.dataset_info import DatasetInfo, parse_dataset_info
 from video_assets.storage.files import NOT_THERE, read_if_there
 from video_assets.storage.paths import DatasetPaths, VersionPaths
+from video_assets.storage.sidecars import read_checksums
 from video_assets.storage.tables import read_notes
 
 
@@ -44,6 +46,39 @@ def committed_plan_digest(version_paths: VersionPaths) -> str:
     """The digest of the plan that was committed last; empty without a commit, and where it is damaged."""
     info = whole_commit(version_paths)
     return "" if info is None else info.plan_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A commit that was not finished, in one sentence. `is_mixed`: files of two commits lie beside one another."""
+
+    sentence: str = ""
+    is_mixed: bool = False
+
+
+def unfinished_commit(version_paths: VersionPaths, planned_digest: str) -> Unfinished:
+    """Return what of the last commit is not finished; an empty sentence if all is."""
+    committed = committed_plan_digest(version_paths)
+    if not committed:
+        return Unfinished()
+    index, checksums = _plan_of_index(version_paths), read_checksums(version_paths.checksums)
+    if (index and index != committed) or (checksums is not None and checksums.before):
+        return Unfinished(
+            f"A commit of {version_paths.version} was interrupted: its index, card or tables are not those of "
+            f"{version_paths.dataset_info.name}, which is whole. Run `video-assets build` again to finish it.",
+            is_mixed=True,
+        )
+    if committed != planned_digest:
+        return Unfinished("A newer plan is not committed yet; `video-assets build` finishes it.")
+    return Unfinished()
+
+
+def _plan_of_index(version_paths: VersionPaths) -> str:
+    """Return the digest of the plan that the index is of; empty where that is not known."""
+    try:
+        return str(json.loads((read_notes(version_paths.index) or {}).get("commit", "{}")).get("plan", ""))
+    except FileDamaged:
+        return ""
 
 
 def committed_counts(paths: DatasetPaths, version: str) -> dict[str, dict[str, int]]:

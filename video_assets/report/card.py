@@ -18,6 +18,7 @@ from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.labels import split_labels
 from video_assets.domain.statistics import DatasetStatistics
+from video_assets.domain.text import counted
 from video_assets.report.charts import Bar, Histogram, bar_chart, histogram_chart
 from video_assets.report.contact_sheet import SampledClip, jpeg_uri, strip_jpeg
 from video_assets.report.escape import markdown_code, markdown_text, visible
@@ -247,7 +248,8 @@ TIMES_NOTE = (
 def _summary(card: Card) -> str:
     length = f"{card.hours * 60:.1f} minutes" if card.hours < 1 else f"{card.hours:,.1f} hours"
     return (
-        f"{card.num_clips} labelled clips of {len(card.classes)} classes, {length} of video, "
+        f"{counted(card.num_clips, 'labelled clip')} of {counted(len(card.classes), 'class', 'classes')}, "
+        f"{length} of video, "
         f"{card.megabytes:.1f} MB. [card.html](card.html) shows the same with pictures."
     )
 
@@ -360,7 +362,7 @@ def quarantine_sentence(card: Card) -> str:
         return "No clip was lost."
     named = ", ".join(f"{count} {reason}" for reason, count in card.lost_by_reason.items())
     total = sum(card.lost_by_reason.values())
-    what = "1 clip" if total == 1 else f"{total} clips"
+    what = counted(total, "clip")
     return f"{what} could not be used ({named}); quarantine.parquet names all.".replace("_", " ")
 
 

@@ -46,7 +46,10 @@ _WITH_POSITIONAL_ENCODING = ("a3", "a4", "a5")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GardenDataset:
-    """What Model Garden has to know about a dataset; `root` holds `<name>/<version>`."""
+    """What Model Garden has to know about a dataset; `root` holds `<name>/<version>`.
+
+    `folder` is that of a commit in the version directory: a pattern there matches no shard of another commit.
+    """
 
     root: str
     name: str
@@ -54,6 +57,7 @@ class GardenDataset:
     encoding: Encoding
     num_classes: int
     num_examples: Mapping[Split, int]
+    folder: str = ""
 
     @property
     def validation_split(self) -> Split:
@@ -210,7 +214,8 @@ def _data_lines(dataset: GardenDataset, reading: Reading, split: Split, batch: i
     encoding, is_training = dataset.encoding, split == "train"
     stored, side = encoding.resolution, min(encoding.resolution, reading.window.resolution)
     num_examples = dataset.num_examples.get(split, 0)
-    place = f"{dataset.root}/{dataset.name}/{dataset.version}/{dataset.name}-{split}-*.tfrecord"
+    folder = "/".join(filter(None, (dataset.root, dataset.name, dataset.version, dataset.folder)))
+    place = f"{folder}/{dataset.name}-{split}-*.tfrecord"
     if encoding.layout == "tfds":
         lines = [
             f"tfds_name: {_quoted(dataset.name)}",

@@ -114,10 +114,20 @@ import tensorflow_datasets as tfds
 train = tfds.load("{name}", data_dir="path/to", split="train")
 """
 
-_SEQUENCES = """\
+_FILES = """\
+import json
+
 import tensorflow as tf
 
-files = tf.io.gfile.glob("{place}/{name}-train-*.tfrecord")
+with tf.io.gfile.GFile("{place}/dataset_info.json") as file:
+    lengths = {{split["name"]: split["shardLengths"] for split in json.load(file)["splits"]}}["train"]
+# Other files may wait here to be removed, or to be committed.
+files = [f"{place}/{name}-train-{{index:05d}}.tfrecord" for index, length in enumerate(lengths) if length != "0"]
+"""
+
+_SEQUENCES = (
+    _FILES
+    + """\
 
 
 def parse(record):
@@ -131,11 +141,11 @@ def parse(record):
 
 train = tf.data.TFRecordDataset(files).map(parse)
 """
+)
 
-_HELPER = """\
-import tensorflow as tf
-
-files = tf.io.gfile.glob("{place}/{name}-train-*.tfrecord")
+_HELPER = (
+    _FILES
+    + """\
 names = ("n_frames", "width", "height", "n_channels")  # width holds the height, and height the width
 
 
@@ -149,6 +159,7 @@ def parse(record):
 
 train = tf.data.TFRecordDataset(files, compression_type="GZIP").map(parse)
 """
+)
 
 _OTHERS: Mapping[Layout, Sequence[tuple[str, str]]] = {
     "tfds": (("tensorflow-datasets, by directory", _TFDS), ("tensorflow-datasets, by name", _TFDS_BY_NAME)),

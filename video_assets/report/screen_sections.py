@@ -11,6 +11,7 @@ from rich.text import Text
 from video_assets.domain.checks import makes_invalid
 from video_assets.domain.labels import are_names_of_splits
 from video_assets.domain.splits import SPLITS
+from video_assets.domain.text import counted
 from video_assets.report.terminal import section, table, wrapped
 
 _EXAMPLES = 3
@@ -189,12 +190,3 @@ def _failed_check(checks: Sequence[Result]) -> RenderableType:
         ("FAILED" if is_error else "warning", "bold red" if is_error else "yellow"),
         wrapped(f": {check['name']}{more}: {sentence}"),
     )
-
-
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """Return a number and its noun.
-
-    >>> counted(1, "clip"), counted(2000, "clip"), counted(2, "class", "classes")
-    ('1 clip', '2 000 clips', '2 classes')
-    """
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}".replace(",", " ")

@@ -9,12 +9,11 @@ from rich.padding import Padding
 from rich.text import Text
 
 from video_assets.domain.progress import format_duration
-from video_assets.domain.text import sequence_of
+from video_assets.domain.text import counted, sequence_of
 from video_assets.report.screen_sections import (
     Result,
     checks_summary,
     classes,
-    counted,
     gone,
     invalidating,
     left_out,
@@ -174,6 +173,12 @@ def status_screen(result: Result) -> Screen:
         are = "is" if len(missing) == 1 else "are"
         named = ", ".join(missing) if result.get("verbose") else sequence_of(missing)
         parts.append(wrapped(f"{planned} {are} missing or stale: {named}"))
+    if result.get("unfinished"):
+        parts.append(wrapped(result["unfinished"]))
+    if retired := result.get("retired"):
+        longest = max(item["minutes_left"] for item in retired)
+        what = counted(len(retired), "file or folder", "files and folders")
+        parts.append(wrapped(f"{what} of earlier commits stay for {longest:g} minutes, for readers that opened them"))
     parts += warnings(result) + losses(result) + checks_summary(result["checks"]) + _own_settings(result)
     if result["is_valid"]:
         return [*parts, section("Next", wrapped("Read everything again:"), copyable([_verify(root, name)]))]

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from video_assets.report.screen_sections import Result, counted
+from video_assets.domain.text import counted
+from video_assets.report.screen_sections import Result
 from video_assets.report.terminal import Screen, headline, section, table, wrapped
 
 _MAX_CLASSES = 30

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from video_assets.domain.errors import SettingsError
-from video_assets.domain.text import sequence_of
+from video_assets.domain.text import counted, sequence_of
 from video_assets.sources.annotations import ClipRules, clips_of_rows
 from video_assets.sources.class_names import ClassNames
 from video_assets.sources.dialect import Dialect, Match
@@ -139,4 +139,5 @@ def _two_readings(tree: SourceTree, one: Annotated, other: Annotated) -> str:
 
 
 def _counts(found: AnnotatedClips) -> str:
-    return f"{len(found.clips)} clips of {len({clip.label for clip in found.clips})} classes"
+    num_classes = len({clip.label for clip in found.clips})
+    return f"{counted(len(found.clips), 'clip')} of {counted(num_classes, 'class', 'classes')}"

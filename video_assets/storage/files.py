@@ -40,8 +40,7 @@ class AtomicFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         beside = _spool() / path.name if is_remote(path) else path
-        owner = f"{this_host()}-{os.getpid()}"
-        self.temporary = beside.with_name(f"{path.name}{_TEMPORARY}{owner}-{secrets.token_hex(4)}")
+        self.temporary = temporary_beside(beside)
         self.num_bytes = 0
         self._hash = hashlib.sha256()
 
@@ -95,7 +94,28 @@ class AtomicFile:
             publish_object(self.temporary, remote, self._before)
             return
         self.temporary.replace(self.path)
-        _sync_directory(self.path.parent)
+        sync_directory(self.path.parent)
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return a name for a temporary file, folder or link beside a path; `remove_temporaries` knows such names."""
+    return path.with_name(f"{path.name}{_TEMPORARY}{this_host()}-{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def write_link(path: Path, target: Path) -> None:
+    """Let a symbolic link appear, in place of what has this name. A link is replaced in one step, as a file is.
+
+    Raises:
+        StorageFailed: If the system cannot write it; some file systems have no links.
+    """
+    temporary = temporary_beside(path)
+    with named_failures(path):
+        temporary.symlink_to(target)
+        try:
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_directory(path.parent)
 
 
 def _spool() -> Path:
@@ -109,10 +129,10 @@ def _make_directory(directory: Path) -> None:
         return
     _make_directory(directory.parent)
     directory.mkdir(exist_ok=True)
-    _sync_directory(directory.parent)
+    sync_directory(directory.parent)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """Flush a directory: a rename is durable only then."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
@@ -250,13 +270,16 @@ def remove_temporaries(directory: Path) -> list[Path]:
     removed: list[Path] = []
     for path in _temporaries(_spool() if is_remote(directory) else directory):
         if not _may_be_alive(path):
-            path.unlink(missing_ok=True)
+            if path.is_dir() and not path.is_symlink():
+                remove_tree(path)
+            else:
+                path.unlink(missing_ok=True)
             removed.append(path)
     return removed
 
 
 def _temporaries(directory: Path) -> Iterator[Path]:
-    for folder in ("", "shards", "splits", "tables", "tables/splits"):
+    for folder in ("", "shards", "splits", "tables", "tables/splits", "commits"):
         place = directory / folder
         if place.is_dir():
             yield from sorted(path for path in place.iterdir() if _TEMPORARY in path.name)

@@ -19,6 +19,7 @@ _NUMBER = r"(?:0|[1-9][0-9]{0,17})"
 _INDEX = r"(?:[0-9]{5}|[1-9][0-9]{5,17})"
 _VERSION = re.compile(rf"({_NUMBER})\.({_NUMBER})\.({_NUMBER})")
 _PARTITION_KEY = re.compile(rf"({_SPLIT})-({_INDEX})")
+_COMMIT = re.compile(r"[0-9a-z-]+")
 _SHARD_FILE = re.compile(rf"(?P<name>[a-z][a-z0-9_]*)-(?P<split>{_SPLIT})-(?P<index>{_INDEX})\.tfrecord")
 
 
@@ -73,6 +74,11 @@ def parse_version(text: str) -> tuple[int, int, int] | None:
     """Return the three numbers of a version directory's name, or None if it is not one."""
     match = _VERSION.fullmatch(text)
     return None if match is None else (int(match[1]), int(match[2]), int(match[3]))
+
+
+def commit_name(plan_digest: str) -> str:
+    """Return the name of the folder of a plan's commit."""
+    return plan_digest[:16]
 
 
 def next_version(version: str) -> str:
@@ -249,6 +255,38 @@ class VersionPaths:
     def _shards_by_suffix(self, suffix: str) -> list[tuple[Split, int]]:
         names = sorted(path.stem for path in (self.directory / "shards").glob(f"*{suffix}"))
         return [parse_partition_key(name) for name in names if _PARTITION_KEY.fullmatch(name)]
+
+    @property
+    def commits(self) -> Path:
+        """One folder per commit, with all that the commit says; on this machine only, not in a store."""
+        return self.directory / "commits"
+
+    @property
+    def current(self) -> Path:
+        """The link to the folder of the commit that readers see. Files beside it are links through it."""
+        return self.directory / "current"
+
+    def commit(self, name: str) -> Path:
+        """Return the folder of a commit."""
+        return self.commits / name
+
+    def commit_marker(self, name: str) -> Path:
+        """Return the file that says that a later commit replaced this one."""
+        return self.commits / f"{name}.retired"
+
+    def current_commit(self) -> str:
+        """Return the name of the commit that readers see; empty without links."""
+        return self.current.readlink().name if not is_remote(self.directory) and self.current.is_symlink() else ""
+
+    def commit_names(self) -> list[str]:
+        """Return the commits whose folders are there."""
+        if is_remote(self.directory) or not self.commits.is_dir():
+            return []
+        return sorted(path.name for path in self.commits.iterdir() if path.is_dir() and _COMMIT.fullmatch(path.name))
+
+    def retired_commits(self) -> list[str]:
+        """Return the commits that have a marker."""
+        return sorted(path.stem for path in self.commits.glob("*.retired") if path.stem != self.current_commit())
 
     @property
     def dataset_info(self) -> Path:

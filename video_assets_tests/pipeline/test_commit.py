@@ -210,42 +210,40 @@ def test_a_group_in_both_splits_is_refused(fresh: Built) -> None:
     assert "no_leakage: " in refusal(fresh)
 
 
-def test_the_list_of_shards_is_swapped_last(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_class(stages.source, "run", range(5, 6))
-    write_video(stages.source / "sit" / "a.mp4", seed=6)
-    stages.up_to_plan()
-    stages.shards()
-    written: list[str] = []
-    write = module.write_if_changed
+def test_all_that_readers_open_changes_by_one_link(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    grown(stages)
+    version = stages.paths.version("1.0.0")
+    opened = (version.dataset_info, version.features, version.label_names, version.index, version.card_markdown)
+    before = [path.read_bytes() for path in opened]
+    link = module.write_link
+    seen: list[bool] = []
 
-    def remembered(path: Path, data: bytes) -> bool:
-        written.append(path.name)
-        return write(path, data)
+    def watched(path: Path, target: Path) -> None:
+        seen.append([file.read_bytes() for file in opened] == before)
+        link(path, target)
 
-    monkeypatch.setattr(module, "write_if_changed", remembered)
+    monkeypatch.setattr(module, "write_link", watched)
     stages.commit()
-    assert written[-2:] == ["dataset_info.json", "checksums.json"]  # the sums of what is allowed no longer go last
-    assert written.index("label.labels.txt") < written.index("features.json")
+    assert seen == [True]
+    assert version.dataset_info.read_bytes() != before[0]
 
 
-@pytest.mark.parametrize("name", ["label.labels.txt", "features.json", "dataset_info.json"])
+@pytest.mark.parametrize("name", ["label.labels.txt", "index.parquet", "checksums.json"])
 def test_a_commit_that_breaks_off_leaves_readers_the_old_dataset(
     stages: Stages, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    write_class(stages.source, "run", range(5, 6))
-    stages.up_to_plan()
-    stages.shards()
+    grown(stages)
     version = stages.paths.version("1.0.0")
     before = version.dataset_info.read_bytes()
-    write = module.write_if_changed
+    write = module.write_bytes
 
-    def failing(path: Path, data: bytes) -> bool:
+    def failing(path: Path, data: bytes) -> None:
         if path.name == name:
             raise OSError(28, "No space left on device")
-        return write(path, data)
+        write(path, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "write_if_changed", failing)
+        patch.setattr(module, "write_bytes", failing)
         with pytest.raises(OSError, match="No space left"):
             stages.commit()
     assert version.dataset_info.read_bytes() == before
@@ -379,7 +377,7 @@ def test_a_clip_that_was_lost_because_its_file_was_touched_comes_back_with_the_n
     stages.shards()
     assert stages.commit().records == {"train": 17, "test": 6}
     report = stages.up_to_plan()
-    assert report.superseded == ["train-00000", "train-00004"]
+    assert report.superseded == ["train-00000"]
     stages.shards()
     assert stages.commit().records == {"train": 18, "test": 6}
     assert set(stages.quarantined()) == {"run/broken.mp4"}

@@ -260,7 +260,8 @@ def test_model_gardens_own_classes_parse_the_block_that_a_plan_prints(
         assert list(answer["train_data"]["feature_shape"]) == [5, 32, 32, 3]
         assert [answer[part]["is_training"] for part in ("train_data", "validation_data")] == [True, False]
     assert by_name["train_data"]["tfds_data_dir"] == str(built_once.paths.root)
-    assert by_path["validation_data"]["input_path"] == f"{as_sequences.version.directory}/clips-test-*.tfrecord"
+    commit = f"{as_sequences.version.directory}/commits/{as_sequences.version.current_commit()}"
+    assert by_path["validation_data"]["input_path"] == f"{commit}/clips-test-*.tfrecord"
     assert by_path["train_data"]["is_multilabel"] is True
 
 

@@ -136,7 +136,7 @@ def test_both_cards_tell_licence_quarantine_changes_and_checks() -> None:
     ("layout", "line", "not_there"),
     [
         ("tfds", 'tfds.builder_from_directory("path/to/clips/2.0.0")', "parse_single"),
-        ("sequence_example", 'glob("path/to/clips/2.0.0/clips-train-*.tfrecord")', "tensorflow_datasets"),
+        ("sequence_example", 'GFile("path/to/clips/2.0.0/dataset_info.json")', "tensorflow_datasets"),
         ("movinets_helper", 'compression_type="GZIP"', "tensorflow_datasets"),
     ],
 )

@@ -100,7 +100,7 @@ def make_card(committed: Committed, statistics: DatasetStatistics | None, warnin
     lengths = clip_lengths(committed.paths).reindex(index["clip_id"])
     seconds = lengths["duration_us"].dropna().to_numpy(float) / 1e6
     lost = accepted_losses(committed.paths.quarantine)
-    fit = fit_of_index(committed.paths, plan, index, root=".")
+    fit = fit_of_index(committed.paths, plan, index, root=".", folder=committed.folder)
     reading = noted_reading(committed.paths)
     said = warnings_of(committed.paths, index, plan.pinned.encoding)
     return Card(

@@ -35,7 +35,10 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
-    """What is committed, as the card tells it. `index` has a row a record; numbers are by split."""
+    """What is committed, as the card tells it. `index` has a row per record; numbers are by split.
+
+    `folder` is the commit's own, relative to the version directory; empty without one.
+    """
 
     paths: DatasetPaths
     plan: ReadPlan
@@ -46,6 +49,7 @@ class Committed:
     shards: Mapping[Split, int]
     num_bytes: Mapping[Split, int]
     outcomes: Sequence[CheckOutcome]
+    folder: str = ""
 
     @property
     def version_paths(self) -> VersionPaths:

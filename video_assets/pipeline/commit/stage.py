@@ -11,13 +11,20 @@ from video_assets.domain.clips import SourceWarning
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.splits import Split
 from video_assets.domain.statistics import DatasetStatistics
-from video_assets.domain.text import sequence_of
+from video_assets.domain.text import counted, sequence_of
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.commit.card import card_files, class_rows
 from video_assets.pipeline.commit.changes import commit_notes
 from video_assets.pipeline.commit.committed import Committed
 from video_assets.pipeline.commit.look_alikes import commit_warnings
-from video_assets.pipeline.commit.publish import copied_tables, publish, remove_retired, text_indexes
+from video_assets.pipeline.commit.publish import (
+    commit_place,
+    copied_tables,
+    publish,
+    text_indexes,
+    write_text_indexes,
+)
+from video_assets.pipeline.commit.retired import remove_expired, retire
 from video_assets.pipeline.commit.statistics import commit_statistics
 from video_assets.pipeline.dataset_state import committed_lengths, refuse_damaged_labels
 from video_assets.pipeline.label_sets import indices_of_sets
@@ -71,8 +78,8 @@ def commit_dataset(
     """Commit the plan: its shards become the dataset.
 
     Shards that the committed dataset does not hold yet are checked first: `check` is called with each key.
-    `dataset_info.json` is swapped last; until then readers see the old dataset. Files of retired shards stay
-    for a while after the commit that retired them, for readers that opened the dataset before it.
+    All that readers open changes in one step; until then they see the old dataset. Files of retired shards stay for a
+    while after the commit that retired them, for readers that opened the dataset before it.
 
     Raises:
         BuildRefused: if a planned shard is missing or unsound, or a check of the dataset fails; it is named.
@@ -103,6 +110,7 @@ def commit_dataset(
         schema = schema.append(DAMAGE)
         index[DAMAGE.name] = damage
     digest = plan_digest(plan, audit.fingerprints)
+    place = commit_place(version_paths, digest)
     notes = commit_notes(paths, plan.pinned.version, index, digest, settings)
     committed = Committed(
         paths=paths,
@@ -114,6 +122,7 @@ def commit_dataset(
         shards=report.shards,
         num_bytes=report.num_bytes,
         outcomes=outcomes,
+        folder=place.folder,
     )
     statistics, warnings = commit_statistics(committed), commit_warnings(committed)
     report.warnings = warnings_of(paths, index, encoding)
@@ -123,12 +132,14 @@ def commit_dataset(
     contents = {
         **dict(copied_tables(paths, version_paths)),
         version_paths.index.name: table_bytes(index, schema, notes.as_notes()),
-        **indexes,
         **card_files(committed, statistics, warnings),
         **_metadata(committed, statistics, warnings),
     }
-    report.was_changed = publish(version_paths, contents, sidecars)
-    report.removed = remove_retired(version_paths, sidecars.keys(), settings.retired_grace_minutes)
+    write_text_indexes(version_paths, indexes)
+    report.was_changed = publish(version_paths, contents, sidecars, place)
+    retire(version_paths, sidecars.keys(), settings.retired_grace_minutes)
+    expired = remove_expired(paths, keep_minutes=settings.retired_grace_minutes)
+    report.removed = [name for name in expired if not name.startswith(version_paths.commits.name)]
     remove_temporaries(version_paths.directory)
     return report
 
@@ -249,7 +260,8 @@ def _metadata(
     info = dataset_info_json(
         name=paths.name,
         version=plan.pinned.version,
-        description=f"{sum(committed.records.values())} labelled clips of {len(labels)} classes",
+        description=f"{counted(sum(committed.records.values()), 'labelled clip')} of "
+        f"{counted(len(labels), 'class', 'classes')}",
         encoding=encoding.as_dict(),
         plan_digest=committed.notes.plan,
         filepath_template=FILEPATH_TEMPLATE,

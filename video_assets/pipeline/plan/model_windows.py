@@ -12,9 +12,9 @@ from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.model_windows import ModelMatch, ModelWindow, frames_to_read, match_models, nearest_model
 from video_assets.domain.sampling import num_left_out, num_stored_frames
 from video_assets.pipeline.plan.stage import PlanReport
-from video_assets.pipeline.plan.table import ReadPlan, read_plan
+from video_assets.pipeline.plan.table import ReadPlan, plan_digest, read_plan
 from video_assets.report.model_garden import NO_MODEL_GARDEN, GardenDataset, Reading, recipe_name, recipes
-from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.paths import DatasetPaths, commit_name
 from video_assets.storage.schemas import INDEX, MANIFEST
 from video_assets.storage.tables import read_table
 
@@ -81,8 +81,15 @@ def plan_fit(paths: DatasetPaths, report: PlanReport, root: str = "") -> FitRepo
         encoding=report.pinned.encoding,
         num_classes=len(report.labels),
         num_examples={split: int(counts.get(split, 0)) for split in report.pinned.splits},
+        folder="" if "://" in (root or str(paths.root)) else _folder_to_be(report),
     )
     return fit_report(dataset, frames, lengths)
+
+
+def _folder_to_be(report: PlanReport) -> str:
+    """Return the folder of the commit of a plan."""
+    plan = ReadPlan(report.pinned, report.rows, report.labels)
+    return f"commits/{commit_name(plan_digest(plan, plan.fingerprints()))}"
 
 
 def fit_report(dataset: GardenDataset, frames: NDArray[np.int64], lengths: pd.DataFrame) -> FitReport:
@@ -108,11 +115,12 @@ def committed_fit(paths: DatasetPaths, root: str) -> FitReport:
     if not version.dataset_info.exists():
         raise BuildRefused(f"no dataset {paths.name} is committed in {paths.root}; build it first: video-assets build")
     index = read_table(version.index, INDEX, ["clip_id", "split", "num_frames"])
-    return fit_of_index(paths, plan, index, root)
+    current = version.current_commit()
+    return fit_of_index(paths, plan, index, root, folder=f"commits/{current}" if current else "")
 
 
-def fit_of_index(paths: DatasetPaths, plan: ReadPlan, index: pd.DataFrame, root: str) -> FitReport:
-    """How the clips of an index fit; clips whose manifest has no lengths any more are left out."""
+def fit_of_index(paths: DatasetPaths, plan: ReadPlan, index: pd.DataFrame, root: str, *, folder: str) -> FitReport:
+    """How the clips of an index fit, whose commit has this folder; clips of unknown length are left out."""
     lengths = clip_lengths(paths).reindex(index["clip_id"])
     is_known = lengths["duration_us"].notna().to_numpy()
     counts = index["split"].value_counts()
@@ -123,6 +131,7 @@ def fit_of_index(paths: DatasetPaths, plan: ReadPlan, index: pd.DataFrame, root:
         encoding=plan.pinned.encoding,
         num_classes=len(plan.labels),
         num_examples={split: int(counts.get(split, 0)) for split in plan.pinned.splits},
+        folder=folder,
     )
     return fit_report(dataset, index["num_frames"].to_numpy(np.int64)[is_known], lengths[is_known])
 

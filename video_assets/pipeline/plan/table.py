@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from video_assets.domain.encoding import Encoding
-from video_assets.domain.errors import BuildRefused, SettingsError
+from video_assets.domain.errors import DAMAGE_REMEDY, BuildRefused, FileDamaged, SettingsError
 from video_assets.domain.hashing import json_digest
 from video_assets.domain.labels import label_indices, split_labels
 from video_assets.domain.plan import PlannedClip, ShardPlan, shard_fingerprint
@@ -142,12 +142,26 @@ def read_plan(paths: DatasetPaths, columns: Sequence[str] | None = None) -> Read
 
     Raises:
         BuildRefused: if there is none.
+        FileDamaged: if it has more shards than the settings beside it say.
     """
     beside = PinnedSettings.read(paths.encoding)
     rows, notes = read_noted_table(paths.plan, PLAN, columns)
     if beside is None or notes is None:
         raise BuildRefused(f"there is no plan in {paths.directory}; materialize manifest, splits and plan first")
-    return ReadPlan(PinnedSettings.noted(notes, paths.plan) or beside, rows, read_lines(paths.labels))
+    pinned = PinnedSettings.noted(notes, paths.plan) or beside
+    _refuse_too_few_shards(paths, pinned, rows)
+    return ReadPlan(pinned, rows, read_lines(paths.labels))
+
+
+def _refuse_too_few_shards(paths: DatasetPaths, pinned: PinnedSettings, rows: pd.DataFrame) -> None:
+    """Refuse a number of shards that the table goes beyond: a commit would leave the others out."""
+    for split, highest in rows.groupby("split")["shard_index"].max().items():
+        if highest >= (number := pinned.num_shards.get(split_named(str(split)), 0)):
+            key = partition_key(split_named(str(split)), int(highest))
+            raise FileDamaged(
+                f"{paths.encoding.name} of {paths.name} is damaged: it says that {split} has {number} shards, and "
+                f"{paths.plan.name} has {key}; {DAMAGE_REMEDY}"
+            )
 
 
 def plan_digest(plan: ReadPlan, fingerprints: Mapping[str, str]) -> str:

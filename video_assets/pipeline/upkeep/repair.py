@@ -8,6 +8,7 @@ from typing import Any
 
 from video_assets.domain.errors import BuildRefused, StorageFailed
 from video_assets.pipeline.build import Steps
+from video_assets.pipeline.commit.retired import remove_expired
 from video_assets.pipeline.dataset_state import committed_plan_digest
 from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.plan.table import ReadPlan, plan_digest, read_plan
@@ -229,6 +230,7 @@ def run_repair(paths: DatasetPaths, source: Path | None, *, num_workers: int = 0
     begun = time.monotonic()
 
     with building(paths, "video-assets repair"), SharedPools(num_workers) as pools:
+        remove_expired(paths)
         load_tensorflow_quietly()
         report = repair_dataset(Steps(paths=paths, pools_for=pools, within_build=True), source)
     return {

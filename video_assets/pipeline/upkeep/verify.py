@@ -6,8 +6,10 @@ from typing import Any
 from video_assets.domain.checks import COMPARED_RECORDS, CheckOutcome
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
-from video_assets.pipeline.dataset_state import committed_counts
+from video_assets.pipeline.commit.retired import remove_expired
+from video_assets.pipeline.dataset_state import committed_counts, unfinished_commit
 from video_assets.pipeline.noted_settings import manifest_settings
+from video_assets.pipeline.plan.table import ReadPlan, plan_digest
 from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.upkeep.integrity import find_damage, integrity_outcomes
@@ -24,6 +26,7 @@ def verify_dataset(paths: DatasetPaths, *, all_records: bool) -> dict[str, Any]:
         BuildRefused: if there is no plan.
     """
     paths.refuse_missing()
+    remove_expired(paths)
     begun = time.monotonic()
     load_tensorflow_quietly()
     damage = find_damage(paths)
@@ -56,7 +59,18 @@ def _all_checks(paths: DatasetPaths, *, all_records: bool) -> tuple[str, list[Ch
             shard = ShardAudit(paths, audit.plan, key, settings.limits, pools(settings.limits), max_records)
             outcomes += [shard.run(name) for name in SHARD_CHECKS]
     outcomes += [audit.run(name) for name in DATASET_CHECKS]
+    outcomes.append(_is_finished(paths, audit.plan))
     return audit.plan.pinned.version, outcomes
+
+
+def _is_finished(paths: DatasetPaths, plan: ReadPlan) -> CheckOutcome:
+    found = unfinished_commit(paths.version(plan.pinned.version), plan_digest(plan, plan.fingerprints()))
+    return CheckOutcome(
+        name="commit_is_finished",
+        passed=not found.sentence,
+        description=found.sentence or "all that readers open is of one commit",
+        severity="ERROR" if found.is_mixed else "WARN",
+    )
 
 
 def _as_dict(outcome: CheckOutcome) -> dict[str, Any]:

@@ -1,0 +1,143 @@
+"""Recipes of the card, followed in a loop while a dataset grows and shrinks: each read gives one committed state."""
+
+import random
+import re
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from video_assets.settings import Layout
+from video_assets.storage.paths import DatasetPaths
+from video_assets_tests.pipeline.stages import ENCODING, Stages
+from video_assets_tests.pipeline.videos import write_video
+
+pytestmark = pytest.mark.slow
+LABELS = ("jump", "run")
+NUM_STEPS = 30
+State = frozenset[tuple[str, int]]
+"""Every clip of train with the index of its label."""
+
+
+class Growth:
+    """A dataset whose source is changed at random, with every state that was committed."""
+
+    def __init__(self, folder: Path, layout: Layout) -> None:
+        self.stages = Stages(folder / "videos", DatasetPaths(folder / "root", "clips"))
+        self.encoding = ENCODING.replace(layout=layout, num_frames=2, resolution=16)
+        self.random = random.Random(7)
+        self.video = write_video(folder / "video.mp4", 1, 6)
+        self.number = 0
+        self.states: list[State] = []
+        for label in LABELS * 4:
+            self.add(label)
+        self.commit()
+
+    @property
+    def version(self) -> Path:
+        return self.stages.paths.version("1.0.0").directory
+
+    def add(self, label: str = "run") -> None:
+        path = self.stages.source / label / f"{self.number:03d}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.video.read_bytes() + b"\0\0\0\x0cfree" + self.number.to_bytes(4, "big"))
+        self.number += 1
+
+    def step(self) -> None:
+        files = sorted(self.stages.source.rglob("*.mp4"))
+        chosen = self.random.choice(files)
+        other = self.stages.source / LABELS[chosen.parent.name == LABELS[0]] / chosen.name
+        match self.random.choice(["add", "delete", "relabel", "rename"]):
+            case "delete" if len(list(chosen.parent.iterdir())) > 3:
+                chosen.unlink()
+            case "relabel" if len(list(chosen.parent.iterdir())) > 3:
+                shutil.move(chosen, other)
+            case "rename":
+                chosen.rename(chosen.with_stem(f"{chosen.stem}r"))
+            case _:
+                self.add(self.random.choice(LABELS))
+        self.commit()
+
+    def commit(self) -> None:
+        self.stages.manifest(max_failed_fraction=1.0)
+        self.stages.splits()
+        self.stages.plan(self.encoding)
+        self.stages.shards()
+        plan = pd.read_parquet(self.stages.paths.plan)
+        plan = plan[plan["split"] == "train"]
+        # Before the commit: whoever reads just after it must find its state here.
+        self.states.append(frozenset(zip(plan["clip_id"], plan["label_index"], strict=True)))
+        self.stages.commit()
+
+
+def recipes_of(growth: Growth, tf: ModuleType) -> list[Callable[[], list[tuple[str, int]]]]:
+    """What follows each recipe of the card as it stands just then."""
+
+    def card() -> str:
+        text = (growth.version / "README.md").read_text("utf-8")
+        return text.replace("path/to", str(growth.stages.paths.root))
+
+    def by_code(number: int) -> list[tuple[str, int]]:
+        code = re.findall(r"```python\n(.*?)```", card(), re.DOTALL)[number]
+        names: dict[str, Any] = {}
+        exec(code, names)
+        if "files" in names:
+            return records_of(names["files"])
+        return [(str(clip["id"].decode()), int(clip["label"])) for clip in names["train"].as_numpy_iterator()]
+
+    def by_pattern() -> list[tuple[str, int]]:
+        recipe = re.findall(r"```yaml\n(.*?)```", card(), re.DOTALL)[0]
+        place = yaml.safe_load(recipe)["task"]["train_data"]["input_path"]
+        return records_of(sorted(tf.io.gfile.glob(str(growth.stages.paths.root / place))))
+
+    def records_of(files: list[str]) -> list[tuple[str, int]]:
+        found: list[tuple[str, int]] = []
+        compression = "GZIP" if growth.encoding.layout == "movinets_helper" else ""
+        names = ("example/id", "clip/label/index") if not compression else ("id", "label")
+        for record in tf.data.TFRecordDataset(files, compression).as_numpy_iterator():
+            features = tf.train.Example.FromString(record).features.feature
+            found.append((features[names[0]].bytes_list.value[0].decode(), features[names[1]].int64_list.value[0]))
+        return found
+
+    num_codes = len(re.findall(r"```python\n", card()))
+    found = [lambda number=number: by_code(number) for number in range(num_codes)]
+    return [*found, by_pattern] if growth.encoding.layout == "sequence_example" else found
+
+
+@pytest.mark.parametrize("layout", ["tfds", "sequence_example", "movinets_helper"])
+def test_each_read_by_a_recipe_of_the_card_gives_a_committed_state(
+    layout: Layout, tmp_path: Path, tensorflow: ModuleType
+) -> None:
+    growth = Growth(tmp_path, layout)
+    recipes = recipes_of(growth, tensorflow)
+    seen: list[list[tuple[str, int]]] = []
+    errors: list[BaseException] = []
+    is_over = threading.Event()
+
+    def follow() -> None:
+        while not is_over.is_set():
+            for recipe in recipes:
+                try:
+                    seen.append(recipe())
+                except Exception as error:  # noqa: BLE001  (whatever it is, the test names it)
+                    errors.append(error)
+
+    reader = threading.Thread(target=follow)
+    reader.start()
+    try:
+        for _ in range(NUM_STEPS):
+            growth.step()
+    finally:
+        is_over.set()
+        reader.join()
+    assert errors == []
+    assert len(seen) > NUM_STEPS
+    assert all(len(read) == len(set(read)) for read in seen)
+    strangers = {frozenset(read) for read in seen} - set(growth.states)
+    assert strangers == set()
