@@ -150,6 +150,13 @@ class ManifestSettings(SettingsGroup):
     max_failed_fraction: float = Field(
         default=0.1, ge=0, le=1, description="Share of clips that may be unusable before the build fails (0 to 1)."
     )
+    max_removed_fraction: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Share of the committed clips that may leave the dataset in one run (0 to 1), and never a whole "
+        "class; 1: any. It is not noted in the dataset: what is allowed is allowed for one run.",
+    )
     only_settled: bool = Field(
         default=False, description="Take only files that stood still between two looks of the new-videos sensor."
     )

@@ -62,7 +62,10 @@ class Steps:
     def manifest(self, source: Path, settings: ManifestSettings) -> ManifestReport:
         """List, open and label the videos; see `build_manifest`."""
         with writing_tables(self.paths, "manifest", within_build=self.within_build):
-            return build_manifest(source, self.paths, settings, self.pools_for(settings.limits), self.progress)
+            make_pool = self.pools_for(settings.limits)
+            return build_manifest(
+                source, self.paths, settings, make_pool, self.progress, version_source=self.version_source
+            )
 
     def splits(self, settings: SplitSettings) -> SplitReport:
         """Assign clips to train, test and val; see `build_splits`."""

@@ -4,11 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from video_assets.domain.errors import DAMAGE_REMEDY, FileDamaged
 from video_assets.records.dataset_info import DatasetInfo, parse_dataset_info
 from video_assets.storage.files import NOT_THERE, read_if_there
 from video_assets.storage.paths import DatasetPaths, VersionPaths
-from video_assets.storage.tables import read_notes
+from video_assets.storage.schemas import INDEX
+from video_assets.storage.tables import read_notes, read_table
 
 
 def read_commit(version_paths: VersionPaths) -> DatasetInfo | None:
@@ -52,6 +55,22 @@ def committed_counts(paths: DatasetPaths, version: str) -> dict[str, dict[str, i
         split: {"records": sum(numbers), "shards": sum(1 for number in numbers if number)}
         for split, numbers in lengths.items()
     }
+
+
+def committed_clips(paths: DatasetPaths, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return name, label and content of every clip of the newest commit.
+
+    Where its index is damaged, they are those of the manifest.
+    """
+    columns = ["clip_id", "label", "content_hash"]
+    for version in reversed(paths.versions()):
+        version_paths = paths.version(version)
+        if version_paths.dataset_info.exists():
+            try:
+                return read_table(version_paths.index, INDEX, columns)
+            except FileDamaged:
+                return manifest[columns]
+    return manifest.iloc[:0][columns]
 
 
 def refuse_lost(paths: DatasetPaths, table: Path) -> None:

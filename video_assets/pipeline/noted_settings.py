@@ -16,13 +16,15 @@ from video_assets.storage.tables import read_notes
 
 SETTINGS_NOTE = "settings"
 SOURCE_NOTE = "source"
+_FOR_ONE_RUN: Final = {"max_removed_fraction"}
+"""Permissions that end with the run that was given them."""
 _Group = TypeVar("_Group", bound=SettingsGroup)
 
 
 def settings_note(settings: SettingsGroup) -> Mapping[str, str]:
     """Return the note that goes into the table which a stage wrote under these settings."""
     # Not pydantic's own JSON: that writes null for a limit of infinity.
-    return {SETTINGS_NOTE: json.dumps(settings.model_dump())}
+    return {SETTINGS_NOTE: json.dumps(settings.model_dump(exclude=_FOR_ONE_RUN))}
 
 
 def manifest_settings(paths: DatasetPaths) -> ManifestSettings:

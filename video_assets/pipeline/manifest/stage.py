@@ -14,13 +14,15 @@ from video_assets.domain.hashing import json_digest
 from video_assets.domain.labels import append_labels
 from video_assets.domain.progress import Progress, silent
 from video_assets.media.workers.pool import PoolMaker
-from video_assets.pipeline.dataset_state import LABELS_NOTE, known_labels, labels_data, refuse_lost
+from video_assets.pipeline.dataset_state import LABELS_NOTE, committed_clips, known_labels, labels_data, refuse_lost
 from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.manifest.excluded import (
+    STILL_WRITTEN,
     decoder_notes,
     gone_clips,
-    refuse_another_source,
+    refuse_removal,
     remembered_losses,
+    with_spans,
     without_bad_spans,
     without_conflicts,
 )
@@ -96,20 +98,22 @@ def build_manifest(
     settings: ManifestSettings,
     make_pool: PoolMaker,
     progress: Progress = silent,
+    *,
+    version_source: DatasetPaths | None = None,
 ) -> ManifestReport:
     """Writes `manifest.parquet`, `labels.txt`, `left_out.parquet` and the manifest's part of the quarantine.
 
     Only files that are new or changed (size or time) are opened. The result does not depend on the order in
-    which the source lists its files.
+    which the source lists its files. `version_source` is where commits are, if that is another place.
 
     Raises:
         SettingsError: if the source cannot be read.
-        BuildRefused: if the source asks for nothing, or for no clip that is known already.
+        BuildRefused: if the source asks for nothing, or if more committed clips would leave than may.
         TooManyLost: if more than the allowed fraction of its clips is lost; the quarantine is written before.
         FileDamaged: if the manifest before it or `labels.txt` is not as it was written, or is lost.
     """
     asked = read_source(source, settings)
-    return update_manifest(source, asked, paths, settings, make_pool, progress)
+    return update_manifest(source, asked, paths, settings, make_pool, progress, version_source=version_source)
 
 
 def update_manifest(
@@ -119,6 +123,8 @@ def update_manifest(
     settings: ManifestSettings,
     make_pool: PoolMaker,
     progress: Progress = silent,
+    *,
+    version_source: DatasetPaths | None = None,
 ) -> ManifestReport:
     """`build_manifest` for a source that was listed already."""
     _refuse_single_labels(paths, settings)
@@ -135,7 +141,12 @@ def update_manifest(
     clips, lost, report = _open_files(asked, previous, paths, settings, make_pool, progress)
     report.reading = NotedReading.of(asked)
     report.gone = gone_clips(previous, asked, clips)
-    refuse_another_source(source, previous, report.gone)
+    committed = with_spans(committed_clips(version_source or paths, previous), previous)
+    leaving = gone_clips(committed, asked, clips)
+    allowed = settings.max_removed_fraction
+    refuse_removal(source, committed, leaving, allowed=allowed, multi_label=settings.multi_label)
+    if len(report.gone) == len(previous):  # also of a build that was never committed
+        refuse_removal(source, previous, report.gone, allowed=allowed, multi_label=settings.multi_label)
     clips, conflicts = without_conflicts(clips, multi_label=settings.multi_label)
     files = {name: clip.file for clip in asked.clips for name in (clip.clip_id, clip.file.path)}
     report.lost = quarantine_rows([*asked.lost, *lost, *conflicts], files)
@@ -182,7 +193,7 @@ def _without_moving(asked: SourceClips, settled: set[ListedFile], previous: pd.D
     rows = previous.loc[previous["path"].isin([file.path for file in moving]), _FILE_COLUMNS]
     moving -= {ListedFile(*values) for values in rows.itertuples(index=False, name=None)}
     paths = sorted({file.path for file in moving})
-    asked.left_out += [LeftOut(path, "new or still being written; the next look takes it") for path in paths]
+    asked.left_out += [LeftOut(path, STILL_WRITTEN) for path in paths]
     asked.clips = [clip for clip in asked.clips if clip.file not in moving]
     return asked
 
