@@ -49,8 +49,17 @@ def settings_of(run_config: Mapping[str, Any]) -> Settings:
     problems += _unknown_fields((), Settings, given)
     if problems:
         raise SettingsError("; ".join(problems))
+    return checked(given)
+
+
+def checked(values: Mapping[str, Any]) -> Settings:
+    """Return the settings that these values are, by step and name.
+
+    Raises:
+        SettingsError: naming every wrong field with its value and what is allowed.
+    """
     try:
-        return Settings.model_validate(given)
+        return Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError("; ".join(map(_sentence_of, error.errors(include_url=False)))) from error
 
@@ -66,7 +75,7 @@ def as_run_config(settings: Settings, steps: Iterable[str] = STEPS) -> dict[str,
 
 
 def _sentence_of(problem: ErrorDetails) -> str:
-    if not problem["loc"]:  # of several settings together: the rule's own words name them
+    if not problem["loc"] or (problem["type"] == "value_error" and isinstance(problem["input"], Mapping)):
         return str(problem.get("ctx", {}).get("error", problem["msg"]))
     return f"{'.'.join(map(str, problem['loc']))} is {_shown(problem['input'])}: {problem['msg']}"
 

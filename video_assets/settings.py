@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Layout = Literal["tfds", "sequence_example", "movinets_helper"]
 Sampling = Literal["uniform", "fps", "segments", "all"]
@@ -41,6 +41,9 @@ SourceFormat = Literal[
 EpicLabel = Literal["verb", "noun", "action"]
 ClipField = Literal["path", "label", "start", "end", "start_frame", "end_frame", "split", "group", "caption"]
 """What a row of annotations can say of a clip."""
+
+FOR_ONE_RUN: Final = frozenset({"only_settled", "retry_lost", "new_version", "max_removed_fraction"})
+"""Settings that hold for the run that is given them. All others stay with the dataset."""
 
 UCF101_GROUP_PATTERN: Final = r"v_(?P<class>[^/]+)_g(?P<number>\d+)_c\d+\.[^/.]+$"
 """`v_Class_g01_c01.avi`; source: Soomro, Zamir and Shah, UCF101, CRCV-TR-12-01, section 2."""
@@ -82,48 +85,43 @@ class ManifestSettings(SettingsGroup):
 
     source_format: SourceFormat = Field(
         default="auto",
-        description="How the source is laid out; auto: told by its annotation files, then by its folders. "
-        "In a dataset that exists, as it was built.",
+        description="How the source is laid out; auto: told by its annotation files, then by its folders.",
     )
     columns: dict[str, str] = Field(
         default={},
         description="Columns of annotation tables by field (path, label, start, end, start_frame, end_frame, split, "
         "group, caption), over the usual names; an empty name: the table does not have the field. Without a header, "
-        "numbers of columns. In a dataset that exists, as it was built.",
+        "numbers of columns.",
     )
     videos: str = Field(
         default="",
-        description="Folder of the videos, where it is not the table's; a relative one is taken from the source. "
-        "In a dataset that exists, as it was built.",
+        description="Folder of the videos, where it is not the table's; a relative one is taken from the source.",
     )
     class_names: str = Field(
         default="",
-        description="File that gives classes their numbers and order: a name a line, number and name, or JSON. "
-        "In a dataset that exists, as it was built.",
+        description="File that gives classes their numbers and order: a name a line, number and name, or JSON.",
     )
     official_split: int = Field(
         default=1,
         ge=1,
         le=100,
-        description="Which of several published splits (UCF101, HMDB51). In a dataset that exists, as it was built.",
+        description="Which of several published splits (UCF101, HMDB51).",
     )
     label_pattern: str = Field(
         default="",
         description="Regular expression that finds the class in a file's name: its group label, else its first group, "
-        "such as ([^_]+)_. In a dataset that exists, as it was built.",
+        "such as ([^_]+)_.",
     )
     epic_label: EpicLabel = Field(
         default="verb",
-        description="What is the class in EPIC-KITCHENS: verb, noun or action. In a dataset that exists, as it was "
-        "built.",
+        description="What is the class in EPIC-KITCHENS: verb, noun or action.",
     )
     allow_single_class: bool = Field(
         default=False, description="Whether a new dataset may have one class alone; mostly its labels are elsewhere."
     )
     follow_links: bool = Field(
         default=False,
-        description="Whether symbolic links out of the source are followed (Hugging Face cache, DVC, git-annex). "
-        "In a dataset that exists, as it was built.",
+        description="Whether symbolic links out of the source are followed (Hugging Face cache, DVC, git-annex).",
     )
     max_missing_fraction: float = Field(
         default=0.2,
@@ -134,13 +132,11 @@ class ManifestSettings(SettingsGroup):
     group_pattern: str = Field(
         default=UCF101_GROUP_PATTERN,
         description="Regular expression; what its groups match in a path, joined, is the clip's group. "
-        "Default: UCF101 names (v_Class_g01_c01.avi); in a dataset that exists, as it was built. Empty: no groups from "
-        "names.",
+        "Default: UCF101 names (v_Class_g01_c01.avi). Empty: no groups from names.",
     )
     include: list[str] = Field(
         default=[],
-        description="Glob patterns on paths relative to the source; a file must match one. Empty: all videos. "
-        "Default: all; in a dataset that exists, as it was built.",
+        description="Glob patterns on paths relative to the source; a file must match one. Empty: all videos.",
     )
     multi_label: bool = Field(
         default=False,
@@ -155,7 +151,7 @@ class ManifestSettings(SettingsGroup):
         ge=0,
         le=1,
         description="Share of the committed clips that may leave the dataset in one run (0 to 1), and never a whole "
-        "class; 1: any. It is not noted in the dataset: what is allowed is allowed for one run.",
+        "class; 1: any. For one run; the dataset does not remember it.",
     )
     only_settled: bool = Field(
         default=False, description="Take only files that stood still between two looks of the new-videos sensor."
@@ -235,13 +231,19 @@ class SplitSettings(SettingsGroup):
     )
     seed: int = Field(default=0, ge=-(2**63), lt=2**63, description="Another seed gives another, equally good split.")
 
-    @field_validator("val_fraction")
-    @classmethod
-    def _must_leave_room(cls, fraction: float, info: ValidationInfo) -> float:
-        taken = info.data.get("test_fraction", 0.0)
-        if round(taken + fraction, 9) > 1:
-            raise ValueError(f"together with test_fraction {taken} it is above 1")
-        return fraction
+    @model_validator(mode="after")
+    def _must_leave_room(self) -> Self:
+        # One of them alone meets the other when the dataset's own settings are filled in.
+        if {"test_fraction", "val_fraction"} <= self.model_fields_set and self._taken > 1:
+            raise ValueError(
+                f"splits.test_fraction {self.test_fraction} and splits.val_fraction {self.val_fraction} "
+                f"are together {self._taken:g}; at most 1 can be held out"
+            )
+        return self
+
+    @property
+    def _taken(self) -> float:
+        return round(self.test_fraction + self.val_fraction, 9)
 
 
 class EncodingSettings(SettingsGroup):
@@ -331,7 +333,10 @@ class Settings(SettingsGroup):
 
     @model_validator(mode="after")
     def _must_fit_the_layout(self) -> Self:
-        if told := what_cannot_be_stored(self.plan.encoding, multi_label=self.manifest.multi_label):
+        # A layout that is not given is the dataset's own: this is asked again when that is filled in.
+        encoding = self.plan.encoding
+        told = what_cannot_be_stored(encoding, multi_label=self.manifest.multi_label)
+        if told and "layout" in encoding.model_fields_set:
             raise ValueError(told)
         return self
 

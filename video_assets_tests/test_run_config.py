@@ -191,7 +191,7 @@ def test_each_run_gets_the_config_of_its_own_steps() -> None:
         (
             "splits",
             {"test_fraction": 0.5, "val_fraction": 0.6},
-            "splits.val_fraction is 0.6: Value error, together with test_fraction 0.5 it is above 1",
+            "splits.test_fraction 0.5 and splits.val_fraction 0.6 are together 1.1; at most 1 can be held out",
         ),
         ("splits", {"test_fraction": float("nan")}, f"splits.test_fraction is nan: {SHOULD} less than or equal to 1"),
         ("splits", {"seed": 2**63}, f"splits.seed is {2**63}: {SHOULD} less than {2**63}"),
@@ -267,7 +267,11 @@ def test_no_config_is_right(given: dict[str, Any]) -> None:
     ("manifest", "encoding", "told"),
     [
         ({"multi_label": True}, {"layout": "movinets_helper"}, "manifest.multi_label is true, but a record of the"),
-        ({}, {"audio_sample_rate": 8000}, "plan.encoding.audio_sample_rate is 8000, but the layout tfds has no place"),
+        (
+            {},
+            {"layout": "tfds", "audio_sample_rate": 8000},
+            "plan.encoding.audio_sample_rate is 8000, but the layout tfds has no place",
+        ),
     ],
 )
 def test_what_the_plan_would_refuse_is_refused_before_any_video_is_opened(

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 
 from video_assets.defs import metadata
-from video_assets.defs.config import DatasetConfig, ManifestConfig, PlanConfig, SplitConfig
+from video_assets.defs.config import DatasetConfig, ManifestConfig, PlanConfig, SplitConfig, settings_of_run
 from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.lineage import CODE_VERSION
 from video_assets.defs.partitions import partition_order, register_shards
@@ -13,9 +13,8 @@ from video_assets.defs.requests import keys_in_flight
 from video_assets.defs.resources import Dataset, Decoding, VideoSource
 from video_assets.domain.progress import LineProgress
 from video_assets.domain.splits import SPLITS, Split
-from video_assets.pipeline.noted_settings import own_settings
+from video_assets.pipeline.plan.stage import refuse_another_encoding
 from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, live_shards, read_plan
-from video_assets.run_config import settings_of
 
 GROUP = "video_dataset"
 OWNERS = ["team:video_assets"]
@@ -50,9 +49,10 @@ def manifest(
 ) -> dg.MaterializeResult:
     """List, open, hash and label."""
     with shown_as_failure():
-        settings = own_settings(dataset.paths(), settings_of(context.run.run_config).manifest)
+        settings = settings_of_run(context.run.run_config, dataset.paths())
+        refuse_another_encoding(dataset.paths(), settings)
         steps = dataset.steps(decoding, LineProgress(context.log.info))
-        report = steps.manifest(source.path(), settings)
+        report = steps.manifest(source.path(), settings.manifest)
     return dg.MaterializeResult(
         metadata=metadata.of_manifest(report, dataset.paths()), data_version=dg.DataVersion(report.data_version())
     )
@@ -77,12 +77,15 @@ def manifest(
     ],
 )
 def splits(
-    context: dg.AssetExecutionContext, config: SplitConfig, dataset: Dataset, decoding: Decoding
+    context: dg.AssetExecutionContext,
+    config: SplitConfig,  # noqa: ARG001
+    dataset: Dataset,
+    decoding: Decoding,
 ) -> Iterator[dg.MaterializeResult]:
     """Assign groups to splits."""
     with shown_as_failure():
-        settings_of(context.run.run_config)
-        report = dataset.steps(decoding).splits(config)
+        settings = settings_of_run(context.run.run_config, dataset.paths())
+        report = dataset.steps(decoding).splits(settings.splits)
     for split in SPLITS:
         if dg.AssetKey(f"{split}_split") in context.selected_asset_keys:
             version = dg.DataVersion(report.data_version(split))
@@ -106,12 +109,15 @@ def plan_asset(partitions: Mapping[Split, dg.DynamicPartitionsDefinition]) -> dg
         code_version=CODE_VERSION,
     )
     def plan(
-        context: dg.AssetExecutionContext, config: PlanConfig, dataset: Dataset, decoding: Decoding
+        context: dg.AssetExecutionContext,
+        config: PlanConfig,  # noqa: ARG001
+        dataset: Dataset,
+        decoding: Decoding,
     ) -> dg.MaterializeResult:
         """Assign clips to shards and pin the encoding."""
         with shown_as_failure():
-            settings_of(context.run.run_config)
-            report = dataset.steps(decoding).plan(config)
+            settings = settings_of_run(context.run.run_config, dataset.paths())
+            report = dataset.steps(decoding).plan(settings.plan)
             in_flight = keys_in_flight(context.instance, partition_order(context.instance, partitions))
             # By what is on disk now: another plan may have been made since, whose partitions must stay.
             planned = live_shards(read_plan(dataset.paths(), FINGERPRINT_COLUMNS).rows)
@@ -135,10 +141,13 @@ def plan_asset(partitions: Mapping[Split, dg.DynamicPartitionsDefinition]) -> dg
     code_version=CODE_VERSION,
 )
 def dataset_asset(
-    context: dg.AssetExecutionContext, config: DatasetConfig, dataset: Dataset, decoding: Decoding
+    context: dg.AssetExecutionContext,
+    config: DatasetConfig,  # noqa: ARG001
+    dataset: Dataset,
+    decoding: Decoding,
 ) -> dg.MaterializeResult:
     """Check every planned shard and commit."""
     with shown_as_failure():
-        settings_of(context.run.run_config)
-        report = dataset.steps(decoding).commit(config)
+        settings = settings_of_run(context.run.run_config, dataset.paths())
+        report = dataset.steps(decoding).commit(settings.dataset)
     return dg.MaterializeResult(metadata=metadata.of_dataset(report), data_version=dg.DataVersion(report.data_version))

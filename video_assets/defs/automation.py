@@ -21,26 +21,17 @@ from video_assets.defs.requests import (
 from video_assets.defs.resources import Dataset, VideoSource
 from video_assets.domain.splits import Split
 from video_assets.pipeline.manifest.new_files import Decision, LookCursor, look
-from video_assets.pipeline.noted_settings import manifest_settings, split_settings
-from video_assets.pipeline.pinned import PinnedSettings
+from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.shards.pending import chunk_shards, read_backlog
 from video_assets.run_config import as_run_config
-from video_assets.settings import ManifestSettings, PlanSettings, Settings
+from video_assets.settings import ManifestSettings, Settings
 from video_assets.sources.read import list_source
 from video_assets.storage.addresses import place_digest
 from video_assets.storage.locks import current_holder
 from video_assets.storage.paths import DatasetPaths
 
-
-def pinned_run_config(paths: DatasetPaths, *, only_settled: bool) -> dict[str, Any]:
-    """The run config of a plan that changes nothing but the clips: settings as they were used last."""
-    manifest = manifest_settings(paths) if paths.manifest.exists() else ManifestSettings()
-    pinned = PinnedSettings.of_plan(paths)
-    plan = PlanSettings()
-    if pinned is not None:
-        plan = PlanSettings(encoding=pinned.encoding.settings, clips_per_shard=pinned.clips_per_shard)
-    manifest = manifest.replace(only_settled=only_settled)
-    return as_run_config(Settings(manifest=manifest, splits=split_settings(paths), plan=plan))
+ONLY_SETTLED = as_run_config(Settings(manifest=ManifestSettings(only_settled=True)))
+"""The run config of a plan that the sensor asks for. What is not given is the dataset's own."""
 
 
 def new_videos_sensor(seconds: int, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
@@ -68,8 +59,7 @@ def new_videos_sensor(seconds: int, status: dg.DefaultSensorStatus) -> dg.Sensor
             cursor = decision.cursor.to_json()
             if reason:
                 return dg.SensorResult(skip_reason=reason, cursor=cursor)
-            run_config = pinned_run_config(paths, only_settled=True)
-            request = request_plan(context.instance, paths, decision.cursor, run_config)
+            request = request_plan(context.instance, paths, decision.cursor, ONLY_SETTLED)
         return dg.SensorResult([request], cursor=cursor)
 
     return new_videos
@@ -164,7 +154,6 @@ def nightly_refresh_schedule(status: dg.DefaultScheduleStatus) -> dg.ScheduleDef
         paths = dataset.paths()
         if not paths.encoding.exists():
             return dg.SkipReason("there is no plan yet")
-        run_config = pinned_run_config(paths, only_settled=False)
-        return dg.RunRequest(run_key=context.scheduled_execution_time.date().isoformat(), run_config=run_config)
+        return dg.RunRequest(run_key=context.scheduled_execution_time.date().isoformat())
 
     return nightly_refresh

@@ -25,9 +25,9 @@ from video_assets.pipeline.checks.recorded import (
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.commit.stage import CommitReport, commit_dataset
 from video_assets.pipeline.manifest.stage import ManifestReport, build_manifest
-from video_assets.pipeline.noted_settings import manifest_settings, own_settings
+from video_assets.pipeline.noted_settings import manifest_settings, settings_in_force
 from video_assets.pipeline.plan.last_build import expect_build, read_last_build
-from video_assets.pipeline.plan.stage import PlanReport, build_plan
+from video_assets.pipeline.plan.stage import PlanReport, build_plan, refuse_another_encoding
 from video_assets.pipeline.plan.table import ReadPlan, read_plan
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import ShardEngine, ShardReport, build_shards
@@ -193,7 +193,9 @@ def build(
     """
     begin = _once(meanwhile, *(listener.begin for listener in listeners))
     steps = replace(steps, progress=after_first(begin, steps.progress))
-    report.manifest = steps.manifest(source, own_settings(steps.paths, settings.manifest))
+    settings = settings_in_force(steps.paths, settings)
+    refuse_another_encoding(steps.paths, settings)
+    report.manifest = steps.manifest(source, settings.manifest)
     report.splits = steps.splits(settings.splits)
     report.plan = steps.plan(settings.plan)
     for listener in listeners:

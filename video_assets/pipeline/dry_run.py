@@ -29,9 +29,14 @@ from video_assets.media.workers.pool import num_cores
 from video_assets.pipeline.build import Steps
 from video_assets.pipeline.dataset_state import refuse_lost
 from video_assets.pipeline.manifest.stage import ManifestReport, TooManyLost
-from video_assets.pipeline.noted_settings import own_settings
+from video_assets.pipeline.noted_settings import settings_in_force
 from video_assets.pipeline.plan.model_windows import clip_lengths, plan_fit, stored_frames
-from video_assets.pipeline.plan.stage import PlanReport, needs_new_version, planned_clips_per_shard
+from video_assets.pipeline.plan.stage import (
+    PlanReport,
+    needs_new_version,
+    planned_clips_per_shard,
+    refuse_another_encoding,
+)
 from video_assets.pipeline.plan.trial import Trial, trial_jobs, trial_limits, try_clips
 from video_assets.pipeline.pool import SharedPools, open_pool
 from video_assets.pipeline.splits.stage import SplitReport
@@ -66,7 +71,8 @@ def run_plan(
     Raises:
         SettingsError, BuildRefused: as the build would; or if no JPEG quality makes the dataset fit the budget.
     """
-    settings = settings.replace(manifest=own_settings(paths, settings.manifest))
+    settings = settings_in_force(paths, settings)
+    refuse_another_encoding(paths, settings)
     encoding = Encoding.of(settings.plan.encoding, multi_label=settings.manifest.multi_label)
     if budget_bytes is not None and encoding.image_format != "jpeg":
         raise SettingsError("a size budget chooses the JPEG quality; set plan.encoding.image_format=jpeg as well")

@@ -8,23 +8,35 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from video_assets.domain.errors import DAMAGE_REMEDY, BuildRefused, FileDamaged
-from video_assets.settings import ManifestSettings, SettingsGroup, SplitSettings
+from video_assets.pipeline.commit.changes import committed_settings
+from video_assets.pipeline.pinned import PinnedSettings
+from video_assets.run_config import checked
+from video_assets.settings import (
+    FOR_ONE_RUN,
+    DatasetSettings,
+    ManifestSettings,
+    PlanSettings,
+    Settings,
+    SettingsGroup,
+    SplitSettings,
+)
 from video_assets.sources.opening import is_table
 from video_assets.storage.addresses import open_address
-from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.paths import FIRST_VERSION, DatasetPaths
 from video_assets.storage.tables import read_notes
 
 SETTINGS_NOTE = "settings"
 SOURCE_NOTE = "source"
-_FOR_ONE_RUN: Final = {"max_removed_fraction"}
-"""Permissions that end with the run that was given them."""
+"""Where the videos are."""
+GIVEN_SOURCE_NOTE = "given_source"
+"""What was given as the source: a table, if the videos are elsewhere."""
 _Group = TypeVar("_Group", bound=SettingsGroup)
 
 
 def settings_note(settings: SettingsGroup) -> Mapping[str, str]:
     """Return the note that goes into the table which a stage wrote under these settings."""
     # Not pydantic's own JSON: that writes null for a limit of infinity.
-    return {SETTINGS_NOTE: json.dumps(settings.model_dump(exclude=_FOR_ONE_RUN))}
+    return {SETTINGS_NOTE: json.dumps(settings.model_dump(exclude={*FOR_ONE_RUN, "encoding"}))}
 
 
 def manifest_settings(paths: DatasetPaths) -> ManifestSettings:
@@ -50,6 +62,16 @@ def split_settings(paths: DatasetPaths) -> SplitSettings:
     if notes is None:
         return SplitSettings()
     return _noted(SplitSettings, notes, paths.split_history)
+
+
+def plan_settings(paths: DatasetPaths) -> PlanSettings:
+    """Return the settings of the last plan but for its encoding, which is pinned; the defaults where none are noted.
+
+    Raises:
+        FileDamaged: if their note cannot be understood.
+    """
+    notes = read_notes(paths.plan) or {}
+    return _noted(PlanSettings, notes, paths.plan) if SETTINGS_NOTE in notes else PlanSettings()
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,29 +121,60 @@ def _noted(model: type[_Group], notes: Mapping[str, str], table: Path) -> _Group
         ) from error
 
 
-_FROM_THE_DATASET: Final = (
-    "source_format",
-    "columns",
-    "videos",
-    "class_names",
-    "official_split",
-    "label_pattern",
-    "epic_label",
-    "follow_links",
-    "group_pattern",
-    "include",
-)
-"""Settings of the manifest that stay as they were where a run does not give them. Were they forgotten, a group would
-come apart into train and test, and clips that were not wanted would come in."""
+def dataset_settings(paths: DatasetPaths) -> Settings:
+    """Return the dataset's own settings, as its last manifest, splits, plan and commit used them; else the defaults.
+
+    Raises:
+        FileDamaged, SettingsError: if what a table notes cannot be understood.
+    """
+    pinned = PinnedSettings.of_plan(paths)
+    if pinned is None:
+        version, plan = FIRST_VERSION, PlanSettings()
+    else:
+        version, plan = pinned.version, plan_settings(paths).replace(encoding=pinned.encoding.settings)
+    return Settings(
+        manifest=manifest_settings(paths) if paths.manifest.exists() else ManifestSettings(),
+        splits=split_settings(paths),
+        plan=plan,
+        dataset=DatasetSettings.model_validate(committed_settings(paths, version)),
+    )
 
 
-def own_settings(paths: DatasetPaths, given: ManifestSettings) -> ManifestSettings:
-    """Return the settings of a run: as they are given, and for the rest as the dataset was built with them last."""
-    if not paths.manifest.exists():
-        return given
-    return filled_in(given, manifest_settings(paths), _FROM_THE_DATASET)
+def settings_in_force(paths: DatasetPaths, given: Settings) -> Settings:
+    """Return the settings of a run: those that are given, and the dataset's own for all others.
+
+    Raises:
+        SettingsError: if what is given does not go with the dataset's own.
+        FileDamaged: if what a table notes cannot be understood.
+    """
+    return checked(_filled_in(given, dataset_settings(paths)))
 
 
-def filled_in(given: _Group, own: _Group, names: tuple[str, ...]) -> _Group:
-    """Return the settings with the dataset's own for those of `names` that are not given."""
-    return given.replace(**{name: getattr(own, name) for name in names if name not in given.model_fields_set})
+def _filled_in(given: SettingsGroup, own: SettingsGroup) -> dict[str, Any]:
+    """Return the values of `given`, and those of `own` where none was given."""
+    values: dict[str, Any] = {}
+    for name in type(given).model_fields:
+        value, own_value = getattr(given, name), getattr(own, name)
+        if isinstance(value, SettingsGroup):
+            values[name] = _filled_in(value, own_value)
+        else:
+            values[name] = value if name in given.model_fields_set or name in FOR_ONE_RUN else own_value
+    return values
+
+
+def without_values_of(given: SettingsGroup, shown: SettingsGroup) -> dict[str, Any]:
+    """Return what is given, by name, without what equals `shown`: a form that was not changed gives nothing."""
+    values: dict[str, Any] = {}
+    for name in given.model_fields_set:
+        value, shown_value = getattr(given, name), getattr(shown, name)
+        if isinstance(value, SettingsGroup):
+            values[name] = without_values_of(value, shown_value)
+        elif value != shown_value:
+            values[name] = value
+    return values
+
+
+def noted_source(paths: DatasetPaths) -> str:
+    """Return the address of the source that the dataset was built from last; empty if there is no manifest."""
+    notes = read_notes(paths.manifest) or {}
+    return notes.get(GIVEN_SOURCE_NOTE) or notes.get(SOURCE_NOTE, "")

@@ -80,11 +80,7 @@ def test_new_videos_are_planned_under_the_pinned_settings(
     second = look_at_videos(instance, built, source, first.cursor)
     assert second.run_requests is not None
     [request] = second.run_requests
-    ops = request.run_config["ops"]
-    assert ops["plan"]["config"]["encoding"]["resolution"] == 32
-    assert ops["plan"]["config"]["clips_per_shard"] == 4
-    assert ops["splits"]["config"]["test_fraction"] == 0.25
-    assert ops["manifest"]["config"]["only_settled"] is True
+    assert request.run_config == {"ops": {"manifest": {"config": {"only_settled": True}}}}  # the rest is the dataset's
     third = look_at_videos(instance, built, source, second.cursor)
     assert not third.run_requests
     assert third.skip_reason is not None

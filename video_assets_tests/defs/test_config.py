@@ -6,10 +6,16 @@ import dagster as dg
 import pytest
 from pydantic import BaseModel, Field
 
-from video_assets.defs.automation import pinned_run_config
-from video_assets.defs.config import DatasetConfig, ManifestConfig, PlanConfig, SplitConfig
-from video_assets.pipeline.upkeep.status import dataset_status
-from video_assets.run_config import settings_of
+from video_assets.defs.automation import ONLY_SETTLED
+from video_assets.defs.config import (
+    DatasetConfig,
+    ManifestConfig,
+    PlanConfig,
+    SplitConfig,
+    settings_of_run,
+)
+from video_assets.pipeline.noted_settings import dataset_settings
+from video_assets.run_config import STEPS
 from video_assets.settings import (
     DatasetSettings,
     ManifestSettings,
@@ -114,11 +120,15 @@ def test_a_setting_may_be_a_mapping() -> None:
     assert (given[0].columns, given[0].names) == ({"path": "video"}, ["a"])
 
 
-def test_what_starts_by_itself_goes_on_with_several_labels(label_sets_built: Built) -> None:
-    config = pinned_run_config(label_sets_built.paths, only_settled=True)
-    settings = settings_of(config)
-    assert settings.manifest.multi_label
-    assert settings.manifest.only_settled
-    assert settings.manifest.model_fields_set == set(ManifestSettings.model_fields)
-    assert "multi_label" not in config["ops"]["plan"]["config"]["encoding"]  # the manifest says it
-    assert dataset_status(label_sets_built.paths)["encoding"]["multi_label"] is True
+def test_an_untouched_launchpad_changes_nothing_also_if_it_was_loaded_before_the_dataset(
+    label_sets_built: Built,
+) -> None:
+    paths = label_sets_built.paths
+    own = dataset_settings(paths)
+    for shown in (own, Settings()):
+        run_config = {"ops": {step: {"config": getattr(shown, step).model_dump()} for step in STEPS}}
+        assert settings_of_run(run_config, paths, shown) == own
+
+
+def test_what_starts_by_itself_gives_nothing_but_what_holds_for_its_run() -> None:
+    assert ONLY_SETTLED == {"ops": {"manifest": {"config": {"only_settled": True}}}}

@@ -8,6 +8,8 @@ from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG, shard_p
 from video_assets.defs.resources import Dataset
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.pipeline.dataset_state import committed_counts
+from video_assets.pipeline.noted_settings import split_settings
+from video_assets.settings import SplitSettings
 from video_assets_tests.datasets import NAME, RUN_CONFIG, TRAIN_SHARDS
 from video_assets_tests.defs.location import PLANNING, Location, recorded_statuses
 
@@ -62,8 +64,8 @@ def test_val_is_planned_requested_encoded_checked_and_committed(fresh: Location)
 
 def test_the_automation_keeps_the_fraction_of_val(fresh: Location) -> None:
     assert fresh.run("manifest", "train_split", "test_split", "val_split", "plan", config=THREE_WAY).success
-    config = automation.pinned_run_config(fresh.paths, only_settled=True)
-    assert config["ops"]["splits"]["config"] == {"test_fraction": 0.25, "val_fraction": 0.25, "seed": 0}
+    assert fresh.run("manifest", "train_split", "test_split", "val_split", config=automation.ONLY_SETTLED).success
+    assert split_settings(fresh.paths) == SplitSettings(test_fraction=0.25, val_fraction=0.25)
 
 
 def test_a_dataset_without_val_is_planned_and_committed_with_its_empty_assets(known: Location) -> None:

@@ -5,19 +5,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from video_assets import cli
 from video_assets.defs.config import ManifestConfig
 from video_assets.domain.errors import SettingsError
-from video_assets.pipeline.manifest.reading import noted_reading
-from video_assets.pipeline.noted_settings import own_settings
-from video_assets.settings import ManifestSettings
+from video_assets.pipeline.manifest.reading import noted_reading, refuse_misread
+from video_assets.pipeline.noted_settings import settings_in_force
+from video_assets.settings import ManifestSettings, Settings
 from video_assets.sources.opening import source_directory
-from video_assets.sources.read import list_source
+from video_assets.sources.read import list_source, read_source
 from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.tables import read_notes
+from video_assets_tests.defs.location import failures, open_location
 from video_assets_tests.pipeline.stages import Stages
 from video_assets_tests.pipeline.videos import FPS, write_video
 
@@ -140,19 +142,49 @@ def a_third_without_files(folder: Path) -> str:
     return "manifest.max_missing_fraction"
 
 
-@pytest.mark.parametrize("trap", [one_class, splits_beside_classes, splits_without_classes, a_third_without_files])
+def rows_that_match_two_files(folder: Path) -> str:
+    put(folder, *(f"{place}/{name}.mp4" for place in ("first", "second") for name in "ab"))
+    (folder / "labels.csv").write_text("path,label\na,run\nb,walk\n")
+    return "match two files"
+
+
+TRAPS = [one_class, splits_beside_classes, splits_without_classes, a_third_without_files, rows_that_match_two_files]
+
+
+@pytest.mark.parametrize("trap", TRAPS)
 def test_what_may_be_misread_is_refused_with_the_setting_that_decides(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], trap: Callable[[Path], str]
 ) -> None:
     folder, root = tmp_path / "set", tmp_path / "root"
-    setting = trap(folder)
+    words = trap(folder)
     arguments = ["--source", str(folder), "--root", str(root), "--workers", "1", "--json"]
     for command in (["inspect", str(folder), "--json"], ["plan", *arguments], ["build", "--no-dagster", *arguments]):
         assert cli.main(command) == 2
         result = json_of(capsys)
-        assert setting in result["error"]
+        assert words in result["error"]
         assert result["exit_code"] == 2
-    assert [path for path in root.rglob("*") if path.is_file() and path.parent.name != ".lock"] == []
+    assert files_below(root) == []
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_a_run_of_the_manifest_refuses_it_with_the_same_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trap: Callable[[Path], str]
+) -> None:
+    folder, root = tmp_path / "set", tmp_path / "root"
+    words = trap(folder)
+    with pytest.raises(SettingsError) as refused:
+        refuse_misread(read_source(folder), ManifestSettings(), ())
+    with dg.DagsterInstance.ephemeral() as instance:
+        location = open_location(monkeypatch, instance, folder, DatasetPaths(root, "clips"))
+        (told,) = failures(location.run("manifest")).values()
+    assert words in told
+    assert str(refused.value) in told
+    assert files_below(root) == []
+
+
+def files_below(root: Path) -> list[Path]:
+    """Return all files, but for those that locks are held on."""
+    return [path for path in root.rglob("*") if path.is_file() and path.parent.name != ".lock"]
 
 
 def test_the_folder_of_the_videos_is_found_again_by_the_stages_after(tmp_path: Path) -> None:
@@ -164,7 +196,7 @@ def test_the_folder_of_the_videos_is_found_again_by_the_stages_after(tmp_path: P
     report = stages.manifest(videos="../videos")
     directory = source_directory(open_address((read_notes(stages.paths.manifest) or {})["source"]))
     assert all((directory / path).is_file() for path in report.clips["path"])
-    assert own_settings(stages.paths, ManifestSettings()).videos == "../videos"
+    assert settings_in_force(stages.paths, Settings()).manifest.videos == "../videos"
 
 
 def test_a_fixed_order_numbers_a_new_dataset_and_moves_no_class_of_another(tmp_path: Path) -> None:
@@ -182,7 +214,7 @@ def test_a_new_row_and_a_new_split_file_are_listed_and_cost_themselves(tmp_path:
     split_folders(tmp_path / "set")
     stages = Stages(tmp_path / "set", DatasetPaths(tmp_path / "root", "clips"))
     stages.manifest()
-    options = own_settings(stages.paths, ManifestSettings())
+    options = settings_in_force(stages.paths, Settings()).manifest
     before = list_source(stages.source, options)
     put(tmp_path / "set", "Train/run/new.mp4")
     assert [file.path for file in list_source(stages.source, options) if file not in before] == ["Train/run/new.mp4"]

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -17,6 +17,7 @@ from video_assets.domain.errors import FileDamaged
 from video_assets.pipeline.upkeep.diff import COMPARED_COLUMNS, DatasetDiff, diff_indices
 from video_assets.records.dataset_info import parse_dataset_info
 from video_assets.report.card import Change
+from video_assets.settings import DatasetSettings
 from video_assets.storage.files import read_if_there
 from video_assets.storage.paths import DatasetPaths, VersionPaths
 from video_assets.storage.schemas import INDEX
@@ -35,24 +36,38 @@ class CommitNotes:
     plan: str
     licence: str
     changes: Sequence[Change] | None
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Those of the commit that are not the defaults, without the licence."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {**asdict(self), "changes": None if self.changes is None else [asdict(c) for c in self.changes]}
+        changes = None if self.changes is None else [asdict(change) for change in self.changes]
+        settings = {"settings": dict(self.settings)} if self.settings else {}
+        return {"plan": self.plan, "licence": self.licence, "changes": changes, **settings}
 
     def as_notes(self) -> Mapping[str, str]:
         """For the file of the index."""
         return {_NOTE: json.dumps(self.as_dict())}
 
 
-def commit_notes(paths: DatasetPaths, version: str, index: pd.DataFrame, plan_digest: str, licence: str) -> CommitNotes:
-    """The notes of a commit of this index; without a licence, under the one that was given last, of any version."""
+def commit_notes(
+    paths: DatasetPaths, version: str, index: pd.DataFrame, plan_digest: str, settings: DatasetSettings
+) -> CommitNotes:
+    """Return the notes of a commit of this index; without a licence, under the one given last, of any version."""
     version_paths = paths.version(version)
     known = _known_notes(version_paths)
-    licence = licence or committed_licence(paths, version)
-    if known is not None and known.plan == plan_digest:
-        return CommitNotes(plan_digest, licence, known.changes)
-    return CommitNotes(plan_digest, licence, _changes_of(version_paths, index))
+    licence = settings.licence.strip() or committed_licence(paths, version)
+    is_same = known is not None and known.plan == plan_digest
+    changes = known.changes if known is not None and is_same else _changes_of(version_paths, index)
+    return CommitNotes(plan_digest, licence, changes, settings.model_dump(exclude={"licence"}, exclude_defaults=True))
+
+
+def committed_settings(paths: DatasetPaths, version: str) -> dict[str, Any]:
+    """Return the settings of the last commit, of this version or else of the newest, that are not defaults."""
+    for name in [version, *reversed(paths.versions())]:
+        if (known := _known_notes(paths.version(name))) is not None:
+            return {**known.settings, "licence": committed_licence(paths, version)}
+    return {}
 
 
 def committed_licence(paths: DatasetPaths, version: str) -> str:
@@ -78,7 +93,10 @@ def _known_notes(version_paths: VersionPaths) -> CommitNotes | None:
 def _parsed(values: Mapping[str, Any]) -> CommitNotes:
     changes = values["changes"]
     return CommitNotes(
-        values["plan"], values["licence"], None if changes is None else [Change(**change) for change in changes]
+        values["plan"],
+        values["licence"],
+        None if changes is None else [Change(**change) for change in changes],
+        values.get("settings", {}),
     )
 
 

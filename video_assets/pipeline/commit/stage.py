@@ -84,7 +84,7 @@ def commit_dataset(
         schema = INDEX.append(LABEL_INDICES)
         index[LABEL_INDICES.name] = indices_of_sets(index["label"], plan.labels)
     digest = plan_digest(plan, audit.fingerprints)
-    notes = commit_notes(paths, plan.pinned.version, index, digest, settings.licence.strip())
+    notes = commit_notes(paths, plan.pinned.version, index, digest, settings)
     committed = Committed(
         paths=paths,
         plan=plan,

@@ -34,7 +34,7 @@ from video_assets.pipeline.manifest.reading import (
     refuse_misread,
     with_seconds,
 )
-from video_assets.pipeline.noted_settings import SOURCE_NOTE, settings_note
+from video_assets.pipeline.noted_settings import GIVEN_SOURCE_NOTE, SOURCE_NOTE, settings_note
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.settings import Limits, ManifestSettings
 from video_assets.sources.found import MISSING_REASON, SourceClips
@@ -166,6 +166,7 @@ def update_manifest(
     write_if_changed(paths.labels, labels_data(report.labels))  # before its second copy; see `known_labels`
     notes = {
         SOURCE_NOTE: str((asked.directory if settings.videos else source).absolute()),
+        GIVEN_SOURCE_NOTE: str(source.absolute()),
         **settings_note(settings),
         LABELS_NOTE: json.dumps(report.labels),
         **reading_note(report.reading),

@@ -14,11 +14,11 @@ from video_assets.domain.hashing import json_digest
 from video_assets.domain.plan import assign_shards
 from video_assets.domain.splits import Split
 from video_assets.pipeline.dataset_state import refuse_lost
-from video_assets.pipeline.noted_settings import manifest_settings
+from video_assets.pipeline.noted_settings import manifest_settings, settings_note
 from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.pipeline.plan.table import live_shards, not_stored_words, partition_keys, planned_rows
 from video_assets.records.layouts import layout_codec
-from video_assets.settings import PlanSettings, what_cannot_be_stored
+from video_assets.settings import PlanSettings, Settings, what_cannot_be_stored
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import (
     FIRST_VERSION,
@@ -125,7 +125,7 @@ def build_plan(
         superseded=superseded,
         encoding_changed=not is_same and before is not None,
     )
-    write_table(paths.plan, plan, PLAN, pinned.as_notes())
+    write_table(paths.plan, plan, PLAN, {**pinned.as_notes(), **settings_note(settings)})
     pinned.write(paths.encoding)
     return report
 
@@ -174,9 +174,7 @@ def _pin(
     pinned = PinnedSettings(version=FIRST_VERSION, encoding=encoding, clips_per_shard=clips_per_shard, source=source)
     if before is None:
         return pinned, False
-    changes: dict[str, tuple[object, object]] = dict(changed_fields(before.encoding, encoding))
-    if before.encoder_version != ENCODER_VERSION:
-        changes["encoder_version"] = (before.encoder_version, ENCODER_VERSION)
+    changes = _changes(before, encoding)
     pinned.version = before.version
     if not changes:
         pinned.num_shards = dict(before.num_shards)
@@ -190,6 +188,28 @@ def _pin(
     versions = [before.version, *built.versions()]
     pinned.version = next_version(max(versions, key=lambda v: [int(n) for n in v.split(".")]))
     return pinned, False
+
+
+def _changes(before: PinnedSettings, encoding: Encoding) -> dict[str, tuple[object, object]]:
+    """Return what a version is pinned to and what is asked for now, by name, where they differ."""
+    changes: dict[str, tuple[object, object]] = dict(changed_fields(before.encoding, encoding))
+    if before.encoder_version != ENCODER_VERSION:
+        changes["encoder_version"] = (before.encoder_version, ENCODER_VERSION)
+    return changes
+
+
+def refuse_another_encoding(paths: DatasetPaths, settings: Settings) -> None:
+    """Refuse, before any video is opened, what `build_plan` would refuse after.
+
+    Raises:
+        BuildRefused: if the dataset exists under another encoding and `plan.new_version` is not set.
+    """
+    before = PinnedSettings.of_plan(paths)
+    if before is None or settings.plan.new_version:
+        return
+    changes = _changes(before, Encoding.of(settings.plan.encoding, multi_label=settings.manifest.multi_label))
+    if changes and _has_shards(paths, before.version):
+        raise BuildRefused(_another_encoding(paths.version(before.version), changes))
 
 
 def _another_encoding(paths: VersionPaths, changes: Mapping[str, tuple[object, object]]) -> str:
