@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video_assets.domain.checks import frame_mse, misplaced_frame, psnr_from_mse
+from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
 from video_assets.media.decode.sequential import decode_frames_sequentially
@@ -66,8 +67,12 @@ def compare_with_source(job: SourceComparison) -> ComparisonResult:
         is_looped = encoding.short_clip == "loop" and encoding.sampling in ("uniform", "segments")
         if not is_looped:
             return ComparisonResult(0.0, "its times go backwards")
+    try:
+        video = locate_video(job.path)
+    except FileNotFoundError:
+        raise VideoLost(Loss("missing_file", "There is no such file.")) from None
     source = decode_frames_sequentially(
-        locate_video(job.path), job.timestamps_us, FrameSize(encoding.resize, encoding.resolution), job.limits
+        video, job.timestamps_us, FrameSize(encoding.resize, encoding.resolution), job.limits
     )
     repeats = len(job.timestamps_us) - len(set(job.timestamps_us))
     if repeats and job.is_whole and encoding.sampling != "fps" and source.num_frames_total >= len(job.timestamps_us):

@@ -36,7 +36,7 @@ from video_assets.pipeline.manifest.reading import (
 )
 from video_assets.pipeline.noted_settings import GIVEN_SOURCE_NOTE, SOURCE_NOTE, settings_note
 from video_assets.pipeline.pinned import PinnedSettings
-from video_assets.settings import Limits, ManifestSettings
+from video_assets.settings import ManifestSettings
 from video_assets.sources.found import MISSING_REASON, SourceClips
 from video_assets.sources.listing import NOT_LISTED, NOT_SEEN
 from video_assets.sources.opening import is_table
@@ -261,7 +261,7 @@ def _open_files(
     losses = {path: loss for path, loss in remembered.items() if files.get(path[0]) == ListedFile(*path)}
     lost_paths = {path[0]: loss for path, loss in losses.items()}
     to_probe = [files[path] for path in sorted(set(clips.loc[is_new, "path"]) - lost_paths.keys())]
-    found = _probe(asked.directory, to_probe, settings.limits, make_pool, progress)
+    found = _probe(asked.directory, to_probe, settings, make_pool, progress)
     facts = {path: result for path, result in found.items() if not isinstance(result, Loss)}
     lost_paths |= {path: result for path, result in found.items() if isinstance(result, Loss)}
     clips = pd.concat([clips[~is_new], _with_facts(wanted[is_new.to_numpy()], facts)], ignore_index=True)
@@ -298,7 +298,7 @@ def _wanted_frame(clips: Sequence[WantedClip]) -> pd.DataFrame:
 def _probe(
     directory: Path,
     files: Sequence[ListedFile],
-    limits: Limits,
+    settings: ManifestSettings,
     make_pool: PoolMaker,
     progress: Progress,
 ) -> "dict[str, FileFacts | Loss]":
@@ -308,8 +308,9 @@ def _probe(
 
     results: dict[str, FileFacts | Loss] = {}
     counted = progress("probing", len(files), sum(file.size_bytes for file in files))
+    jobs = (ProbeJob(directory, file, settings.limits, follow_links=settings.follow_links) for file in files)
     with make_pool() as pool:
-        for result in pool.map(probe_file, (ProbeJob(directory, file, limits) for file in files)):
+        for result in pool.map(probe_file, jobs):
             results[result.job.file.path] = result.outcome
             counted(1, result.job.file.size_bytes)
     return results
