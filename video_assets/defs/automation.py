@@ -106,7 +106,7 @@ def missing_shards_sensor(
             if is_under_way(context.instance, PLAN_JOB):
                 return dg.SensorResult(skip_reason="a plan is being made")
             backlog = read_backlog(paths)
-        if backlog.is_committed:
+        if backlog.is_committed and not backlog.missing:
             return dg.SensorResult(skip_reason=f"all {backlog.num_shards} planned shards are committed")
         orders = partition_order(context.instance, partitions)
         in_flight = keys_in_flight(context.instance, orders)

@@ -63,6 +63,16 @@ def gone(result: Result) -> list[RenderableType]:
     return [wrapped(f"{removed} no longer in the source, or manifest.include leaves them out ({named})", "yellow")]
 
 
+def replaced(result: Result) -> list[RenderableType]:
+    """Return which committed shards were written again, and why."""
+    shards = result.get("shards_replaced")
+    if not shards:
+        return []
+    named = "; ".join(f"{item['shard']}: {item['reason']}" for item in shards[:5])
+    more = f"; and {len(shards) - 5} more" if len(shards) > 5 else ""
+    return [wrapped(f"{len(shards)} committed shards were written again ({named}{more})", "yellow")]
+
+
 def losses(result: Result, place: str = ", or quarantine.parquet beside the version") -> list[RenderableType]:
     """Return how many clips were lost for which reason, with examples; `place` says where else all are listed."""
     lost = result["quarantined"]

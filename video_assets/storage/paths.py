@@ -242,6 +242,11 @@ class VersionPaths:
         return [parse_partition_key(name) for name in names if _PARTITION_KEY.fullmatch(name)]
 
     @property
+    def failed_checks(self) -> Path:
+        """The folder with an empty file for each shard, and for "dataset", whose last checks make it invalid."""
+        return self.directory.parent / ".checks" / self.version / "failed"
+
+    @property
     def dataset_info(self) -> Path:
         """The commit: the dataset is what this file lists."""
         return self.directory / "dataset_info.json"

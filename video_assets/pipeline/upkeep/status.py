@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from video_assets.pipeline.checks.recorded import check_statuses
+from video_assets.pipeline.checks.recorded import check_statuses, unchecked_shards
 from video_assets.pipeline.dataset_state import committed_counts
 from video_assets.pipeline.plan.table import read_plan
 from video_assets.pipeline.shards.pending import missing_shards
@@ -16,6 +16,7 @@ _NOTHING_PLANNED: Mapping[str, Any] = {
     "encoding": {},
     "shards_planned": 0,
     "shards_missing": [],
+    "shards_unchecked": [],
     "checks": [],
     "is_valid": False,
 }
@@ -40,6 +41,7 @@ def dataset_status(paths: DatasetPaths) -> dict[str, Any]:
     version, fingerprints = plan.pinned.version, plan.fingerprints()
     missing = list(missing_shards(paths.version(version), fingerprints))
     checks = check_statuses(paths, version, fingerprints)
+    unchecked = unchecked_shards(paths, version, fingerprints)
     counts = committed_counts(paths, version)
     return known | {
         "version_dir": str(paths.version(version).directory),
@@ -47,6 +49,7 @@ def dataset_status(paths: DatasetPaths) -> dict[str, Any]:
         "encoding": plan.pinned.encoding.as_dict(),
         "shards_planned": len(fingerprints),
         "shards_missing": missing,
+        "shards_unchecked": unchecked,
         "checks": [check.as_dict() for check in checks],
         "is_valid": bool(counts) and not missing and not any(check.makes_invalid for check in checks),
     }
