@@ -15,6 +15,7 @@ Sampling = Literal["uniform", "fps", "segments", "all"]
 Resize = Literal["stretch", "short_side", "center_crop", "letterbox"]
 ImageFormat = Literal["jpeg", "png"]
 ShortClip = Literal["repeat_last", "loop", "quarantine"]
+DamagedClips = Literal["quarantine", "store"]
 
 SourceFormat = Literal[
     "auto",
@@ -51,7 +52,7 @@ UCF101_GROUP_PATTERN: Final = r"v_(?P<class>[^/]+)_g(?P<number>\d+)_c\d+\.[^/.]+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Upper bounds for one video, in the units in which they are checked; what exceeds them is quarantined by name.
+    """Bounds for one video, in the units in which they are checked; what is beyond them is quarantined by name.
 
     Pixels, frames, duration and bytes are checked before anything is decoded, from the index where there is one, since
     headers lie. Time and memory are enforced on the process that decodes. `ManifestSettings.limits` makes them.
@@ -63,6 +64,8 @@ class Limits:
     max_file_bytes: int
     clip_seconds: float
     memory_bytes: int
+    store_damaged: bool = False
+    min_readable_fraction: float = 0.0
 
 
 class SettingsGroup(BaseModel):
@@ -78,6 +81,18 @@ class SettingsGroup(BaseModel):
         """
         given = {name: getattr(self, name) for name in self.model_fields_set}
         return self.model_validate(given | changes)
+
+    def overlaid(self, other: Self) -> Self:
+        """Return these settings with those that `other` gives in their place.
+
+        >>> SplitSettings(seed=3, test_fraction=0.5).overlaid(SplitSettings(test_fraction=0.1))
+        SplitSettings(test_fraction=0.1, val_fraction=0.0, seed=3)
+        """
+        changes: dict[str, Any] = {}
+        for name in other.model_fields_set:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            changes[name] = mine.overlaid(theirs) if isinstance(mine, SettingsGroup) else theirs
+        return self.replace(**changes)
 
 
 class ManifestSettings(SettingsGroup):
@@ -138,6 +153,11 @@ class ManifestSettings(SettingsGroup):
         default=[],
         description="Glob patterns on paths relative to the source; a file must match one. Empty: all videos.",
     )
+    exclude: str = Field(
+        default="",
+        description="File of clips to leave out: a path or an id a line; # begins a comment line. "
+        "In a dataset that exists, as it was built.",
+    )
     multi_label: bool = Field(
         default=False,
         description="Whether a clip may have several labels: run|jump in a table's column label, or as the name of a "
@@ -152,6 +172,18 @@ class ManifestSettings(SettingsGroup):
         le=1,
         description="Share of the committed clips that may leave the dataset in one run (0 to 1), and never a whole "
         "class; 1: any. For one run; the dataset does not remember it.",
+    )
+    damaged_clips: DamagedClips = Field(
+        default="quarantine",
+        description="Clips of which a frame, or one that it is decoded from, decodes only with errors: quarantine, "
+        "or store with a warning.",
+    )
+    min_readable_fraction: float = Field(
+        default=0.9,
+        ge=0,
+        le=1,
+        description="A video of which less can be read than this share of what its container says is quarantined as "
+        "truncated (0 to 1).",
     )
     only_settled: bool = Field(
         default=False, description="Take only files that stood still between two looks of the new-videos sensor."
@@ -206,6 +238,8 @@ class ManifestSettings(SettingsGroup):
             max_file_bytes=self.max_file_megabytes * 10**6,
             clip_seconds=self.clip_seconds,
             memory_bytes=self.clip_memory_megabytes * 2**20,
+            store_damaged=self.damaged_clips == "store",
+            min_readable_fraction=self.min_readable_fraction,
         )
 
     @property

@@ -167,7 +167,7 @@ def test_a_second_look_at_hostile_files_leaves_nothing_to_do(nasty: Stages) -> N
         "timeout",
         "out_of_memory",
         "crashed",
-        "corrupt_frames",
+        "damaged",
     }
     tried_again = {clip for clip, (reason, _) in nasty.quarantined().items() if reason in passing}
     assert again.num_files_probed <= len(tried_again)

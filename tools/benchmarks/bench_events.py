@@ -59,7 +59,7 @@ def run_range(folder: Path, num_partitions: int) -> None:
     """In a process of its own, as the daemon launches it: one run of the first partitions of train."""
     import dagster as dg
 
-    from video_assets.defs.location import build_definitions
+    from video_assets.definitions import build_definitions
 
     tags = {
         "dagster/asset_partition_range_start": "train-00000",

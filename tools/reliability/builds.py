@@ -135,7 +135,7 @@ class NotingHere(InThisProcess):
 
 def _watched(function: Callable[[Any], Any], jobs: Iterable[Any], encoding: Encoded) -> Iterator[Any]:
     for job in jobs:
-        if function is encode_clip:
+        if function is encode_clip and job.stored is None:
             encoding(job)
         yield job
 

@@ -1,22 +1,18 @@
 """Asset checks: of each shard, on its own partition, and of the dataset."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import dagster as dg
 
 from video_assets.defs.failures import shown_as_failure
+from video_assets.defs.graph import DatasetGraph
 from video_assets.defs.metadata import check_pictures
 from video_assets.defs.private_dagster import AssetCheckEvaluationTargetMaterializationData
-from video_assets.defs.resources import Dataset, Decoding
 from video_assets.domain.checks import CheckOutcome
-from video_assets.domain.splits import Split
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS
-from video_assets.pipeline.checks.shard import SHARD_CHECKS
-from video_assets.pipeline.plan.table import live_shards, read_plan
 from video_assets.report.escape import shown
-from video_assets.storage.paths import keys_of_split
 
-_DESCRIPTIONS = {
+DESCRIPTIONS = {
     "shard_is_complete": "The shard holds exactly its planned clips, in order; its bytes are those that were written.",
     "shard_decodes": "A sample decodes, through TensorFlow, to the planned shape, type, label and frame count.",
     "shard_matches_source": "A sample shows the frames that a full decode of the source shows at the stored times.",
@@ -27,45 +23,9 @@ _DESCRIPTIONS = {
 }
 
 
-def shard_checks(split: Split, partitions: dg.DynamicPartitionsDefinition) -> dg.AssetChecksDefinition:
-    """Return the checks of one split's shards: one step, for each shard is read once for all of them."""
-    asset = f"{split}_shards"
-    specs = [
-        dg.AssetCheckSpec(name, asset=asset, description=_DESCRIPTIONS[name], partitions_def=partitions, blocking=True)
-        for name in SHARD_CHECKS
-    ]
-
-    @dg.multi_asset_check(name=f"{asset}_checks", specs=specs, can_subset=True)
-    def check(
-        context: dg.AssetCheckExecutionContext, dataset: Dataset, decoding: Decoding
-    ) -> Iterator[dg.AssetCheckEvaluation | dg.Output]:
-        chosen = [spec for spec in specs if spec.key in context.selected_asset_check_keys]
-        names = {spec.name for spec in chosen}
-        with shown_as_failure():
-            plan = read_plan(dataset.paths())
-            checker = dataset.steps(decoding).checker(plan)
-            for key in _selected_keys(context, keys_of_split(live_shards(plan.rows), split)):
-                for outcome in checker.check(key):
-                    if outcome.name in names:
-                        yield shard_evaluation(context.instance, asset, outcome)
-        for spec in chosen:
-            yield dg.Output(None, output_name=spec.get_python_identifier())
-
-    return check
-
-
-def _selected_keys(context: dg.AssetCheckExecutionContext, planned: Sequence[str]) -> Sequence[str]:
-    """Return the run's partitions, but those that a newer plan has superseded.
-
-    A run without any, which "Execute all" on the checks page launches, means all shards.
-    """
-    if context.has_partition_key or context.has_partition_key_range:
-        known = set(planned)
-        return [key for key in context.partition_keys if key in known]
-    return planned
-
-
-def shard_evaluation(instance: dg.DagsterInstance, asset: str, outcome: CheckOutcome) -> dg.AssetCheckEvaluation:
+def shard_evaluation(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, outcome: CheckOutcome
+) -> dg.AssetCheckEvaluation:
     """Return the outcome of a shard's check, tied to the shard's partition and its latest materialization.
 
     A returned AssetCheckResult is tied to its partition in runs of a single one only; in a range the UI would
@@ -74,17 +34,19 @@ def shard_evaluation(instance: dg.DagsterInstance, asset: str, outcome: CheckOut
     return _evaluation(instance, asset, outcome, partition=outcome.target)
 
 
-def dataset_evaluation(instance: dg.DagsterInstance, outcome: CheckOutcome) -> dg.AssetCheckEvaluation:
+def dataset_evaluation(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, outcome: CheckOutcome
+) -> dg.AssetCheckEvaluation:
     """Return the outcome of a check of the dataset, tied to its latest materialization."""
-    return _evaluation(instance, "dataset", outcome, partition=None)
+    return _evaluation(instance, asset, outcome, partition=None)
 
 
 def _evaluation(
-    instance: dg.DagsterInstance, asset: str, outcome: CheckOutcome, *, partition: str | None
+    instance: dg.DagsterInstance, asset: dg.AssetKey, outcome: CheckOutcome, *, partition: str | None
 ) -> dg.AssetCheckEvaluation:
-    key, words = dg.AssetKey(asset), shown(outcome.description)
+    words = shown(outcome.description)
     return dg.AssetCheckEvaluation(
-        asset_key=key,
+        asset_key=asset,
         check_name=outcome.name,
         passed=outcome.passed,
         partition=partition,
@@ -92,7 +54,7 @@ def _evaluation(
         metadata={"what_was_found": words, **outcome.facts, **check_pictures(outcome.pictures)},
         severity=_severity(outcome),
         blocking=partition is not None,
-        target_materialization_data=_latest_materialization(instance, key, partition),
+        target_materialization_data=_latest_materialization(instance, asset, partition),
     )
 
 
@@ -113,26 +75,31 @@ def _latest_materialization(
     )
 
 
-def dataset_checks() -> dg.AssetChecksDefinition:
+def dataset_checks(graph: DatasetGraph) -> dg.AssetChecksDefinition:
     """Return the checks of the committed dataset: one step, for they share what they read."""
-    specs = [dg.AssetCheckSpec(name, asset="dataset", description=_DESCRIPTIONS[name]) for name in DATASET_CHECKS]
+    asset = graph.key("dataset")
+    specs = [dg.AssetCheckSpec(name, asset=asset, description=DESCRIPTIONS[name]) for name in DATASET_CHECKS]
 
-    @dg.multi_asset_check(name="dataset_checks", specs=specs, can_subset=True)
-    def check(
-        context: dg.AssetCheckExecutionContext, dataset: Dataset, decoding: Decoding
-    ) -> Iterator[dg.AssetCheckResult]:
+    @dg.multi_asset_check(
+        name=graph.name("dataset_checks"),
+        specs=specs,
+        can_subset=True,
+        required_resource_keys=graph.needs("dataset", "decoding"),
+    )
+    def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         chosen = {spec.name for spec in specs if spec.key in context.selected_asset_check_keys}
         with shown_as_failure():
-            for outcome in dataset.steps(decoding).check_dataset():
+            for outcome in graph.dataset_of(context).steps(graph.decoding_of(context)).check_dataset():
                 if outcome.name in chosen:
-                    yield _result(outcome)
+                    yield _result(outcome, asset)
 
     return check
 
 
-def _result(outcome: CheckOutcome) -> dg.AssetCheckResult:
+def _result(outcome: CheckOutcome, asset: dg.AssetKey) -> dg.AssetCheckResult:
     words = shown(outcome.description)
     return dg.AssetCheckResult(
+        asset_key=asset,
         check_name=outcome.name,
         passed=outcome.passed,
         severity=_severity(outcome),

@@ -1,10 +1,11 @@
 """Run config: the settings of `video_assets.settings` as Dagster's launchpad shows and checks them."""
 
 from collections.abc import Mapping
-from typing import Any
+from copy import copy
+from typing import Any, TypeVar
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, create_model
 
 from video_assets.pipeline.noted_settings import settings_in_force, without_values_of
 from video_assets.run_config import checked, settings_of
@@ -14,9 +15,12 @@ from video_assets.settings import (
     ManifestSettings,
     PlanSettings,
     Settings,
+    SettingsGroup,
     SplitSettings,
 )
 from video_assets.storage.paths import DatasetPaths
+
+_Config = TypeVar("_Config", bound=dg.Config)
 
 
 class ManifestConfig(dg.Config, ManifestSettings):
@@ -44,13 +48,44 @@ class DatasetConfig(dg.Config, DatasetSettings):
     """The commit."""
 
 
-def settings_of_run(run_config: Mapping[str, Any], paths: DatasetPaths, shown: Settings | None = None) -> Settings:
-    """Return the settings of a run: what was changed in the launchpad, and the dataset's own for all others.
+_CONFIGS: dict[str, type[dg.Config]] = {
+    "manifest": ManifestConfig,
+    "splits": SplitConfig,
+    "plan": PlanConfig,
+    "dataset": DatasetConfig,
+}
 
-    The launchpad sends a value for every setting. One that is as it was `shown` (by default the default) counts as not
-    given.
+
+def config_schema(step: str, settings: Settings) -> dict[str, dg.Field]:
+    """Return what the launchpad shows and takes for a step; its defaults are the settings that the dataset gives.
+
+    It is not taken as an asset's parameter: a Config says of no setting whether it was given.
+    """
+    return _with_defaults(_CONFIGS[step], getattr(settings, step)).to_fields_dict()
+
+
+def _with_defaults(config: type[_Config], given: SettingsGroup) -> type[_Config]:
+    fields: dict[str, Any] = {}
+    for name in given.model_fields_set:
+        field, value = copy(config.model_fields[name]), getattr(given, name)
+        kind: Any = field.annotation
+        if isinstance(value, SettingsGroup):
+            kind = _with_defaults(kind, value)
+            value = kind()
+        field.default = value
+        fields[name] = (kind, field)
+    return create_model(config.__name__, __base__=config, __doc__=config.__doc__, **fields) if fields else config
+
+
+def settings_of_run(run_config: Mapping[str, Any], paths: DatasetPaths, given: Settings | None = None) -> Settings:
+    """Return the settings of a run: what was changed in the launchpad, then what the dataset's value gives.
+
+    All others are the dataset's own. The launchpad sends a value for every setting. One that is as it was shown, which
+    is as `given`, or the default, counts as not changed.
 
     Raises:
         SettingsError: if a setting is wrong, or does not go with the dataset's own.
     """
-    return settings_in_force(paths, checked(without_values_of(settings_of(run_config), shown or Settings())))
+    given = given or Settings()
+    changed = checked(without_values_of(settings_of(run_config), Settings().overlaid(given)))
+    return settings_in_force(paths, given.overlaid(changed))

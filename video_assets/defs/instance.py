@@ -18,7 +18,6 @@ from video_assets.storage.paths import DatasetPaths
 
 _PLACES = ("storage", "local_artifact_storage", "compute_logs")
 """Keys of the project's dagster.yaml that say where things lie: a DAGSTER_HOME has its own place for them."""
-_FALLBACK = {"telemetry": {"enabled": False}, "nux": {"enabled": False}}
 
 
 def dagster_home(paths: DatasetPaths) -> Path:
@@ -39,10 +38,10 @@ def prepare_home(paths: DatasetPaths) -> Path:
 
 
 def _instance_config() -> dict[str, object]:
-    project = Path(video_assets.__file__).parents[1] / "dagster.yaml"
-    if not project.exists():
-        return dict(_FALLBACK)
-    return {key: value for key, value in yaml.safe_load(project.read_text("utf-8")).items() if key not in _PLACES}
+    package = Path(video_assets.__file__).parent
+    # A wheel has the file inside; a clone has it where `dagster dev` looks for it.
+    given = next(path for place in (package, package.parent) if (path := place / "dagster.yaml").exists())
+    return {key: value for key, value in yaml.safe_load(given.read_text("utf-8")).items() if key not in _PLACES}
 
 
 def open_instance(paths: DatasetPaths) -> dg.DagsterInstance:

@@ -48,14 +48,23 @@ def partitioned_input(instance: dg.DagsterInstance, asset: dg.AssetKey, fingerpr
     return Input(hashlib.sha256(joined.encode("utf-8")).hexdigest(), str(records[0].storage_id))
 
 
-def lineage_tags(data_version: str, inputs: Mapping[str, Input]) -> dict[str, str]:
-    """Return the tags of a materialization of this version from these inputs, by the names of their keys."""
+def latest_observation(instance: dg.DagsterInstance, asset: dg.AssetKey) -> Input:
+    """Return the latest observation of an asset that nothing here materializes as an input."""
+    records = instance.fetch_observations(asset, limit=1).records
+    if not records or (event := records[0].asset_observation) is None:
+        return Input()
+    return Input((event.tags or {}).get(DATA_VERSION_TAG, NO_VERSION), str(records[0].storage_id))
+
+
+def lineage_tags(data_version: str, inputs: Mapping[dg.AssetKey, Input]) -> dict[str, str]:
+    """Return the tags of a materialization of this version from these inputs."""
     tags = {
         CODE_VERSION_TAG: CODE_VERSION,
         DATA_VERSION_TAG: data_version,
         DATA_VERSION_IS_OURS_TAG: "true",
     }
-    for name, made_from in inputs.items():
+    for key, made_from in inputs.items():
+        name = key.to_user_string()
         tags[f"{INPUT_DATA_VERSION_TAG}/{name}"] = made_from.data_version
         tags[f"{INPUT_EVENT_POINTER_TAG}/{name}"] = made_from.event_pointer
     return tags

@@ -12,7 +12,7 @@ import pyarrow as pa
 from video_assets.domain.checks import CheckPicture
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.domain.text import MAX_NAMED
-from video_assets.pipeline.commit.card import read_stored, sampled_clip
+from video_assets.pipeline.commit.committed import read_stored, sampled_clip
 from video_assets.pipeline.commit.stage import CommitReport
 from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.manifest.stage import ManifestReport
@@ -218,6 +218,8 @@ def of_shard(report: ShardReport) -> Metadata:
         "kilobytes_per_clip": round(sidecar.bytes / 1000 / max(1, sidecar.records), 1),
         "quarantined": len(sidecar.losses),
         "was_reused": report.was_reused,
+        "clips_encoded": report.num_encoded,
+        "clips_copied": report.num_copied,
         "fingerprint": sidecar.fingerprint,
         "sha256": sidecar.sha256,
         "share_of_frames_decoded": round(report.num_frames_decoded / max(1, report.num_frames_total), 4),
@@ -239,6 +241,11 @@ def of_dataset(report: CommitReport) -> Metadata:
     return {
         "dagster/row_count": sum(report.records.values()),
         "dagster/column_schema": _columns(INDEX),
+        "dagster/uri": report.version_dir if "://" in report.version_dir else Path(report.version_dir).as_uri(),
+        "version": Path(report.version_dir).name,
+        "commit": report.data_version,
+        "encoding": dg.MetadataValue.json(dict(report.encoding)),
+        "classes": dg.MetadataValue.json(list(report.classes)),
         "records": sum(report.records.values()),
         "shards": sum(report.shards.values()),
         "megabytes": round(sum(report.num_bytes.values()) / 1e6, 3),

@@ -10,6 +10,8 @@ from video_assets.storage.paths import keys_of_split, parse_partition_key
 
 RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 """By these Dagster knows the partitions of a run: from one to another, in the order in which they were added."""
+BACKFILL_TAG = "dagster/backfill"
+"""On every run of a backfill; "Materialize all" is one where assets have partitions."""
 _BATCH = 10_000
 """Most keys that are registered at once."""
 

@@ -1,6 +1,6 @@
 """Tell a Dagster instance what a build did outside of Dagster, so that the UI shows what runs would have left."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,12 +8,14 @@ import dagster as dg
 
 from video_assets.defs import metadata
 from video_assets.defs.checks import dataset_evaluation, shard_evaluation
-from video_assets.defs.lineage import Input, latest_input, lineage_tags, partitioned_input
-from video_assets.defs.partitions import partition_order, register_shards, shard_partitions
+from video_assets.defs.graph import DatasetGraph
+from video_assets.defs.lineage import Input, latest_input, latest_observation, lineage_tags, partitioned_input
+from video_assets.defs.partitions import register_shards
 from video_assets.defs.requests import keys_in_flight
 from video_assets.defs.shards import shard_materialization
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.splits import SPLITS, Split
+from video_assets.environment import VideoDataset
 from video_assets.pipeline.checks.recorded import recorded_outcomes
 from video_assets.pipeline.commit.stage import CommitReport
 from video_assets.pipeline.manifest.stage import ManifestReport
@@ -23,76 +25,140 @@ from video_assets.pipeline.shards.stage import ShardReport, reused_shard
 from video_assets.pipeline.splits.stage import SplitReport
 from video_assets.storage.paths import DatasetPaths, keys_of_split, parse_partition_key
 
-_SPLIT_ASSETS: Mapping[Split, str] = {split: f"{split}_split" for split in SPLITS}
-_SHARD_ASSETS: Mapping[Split, str] = {split: f"{split}_shards" for split in SPLITS}
-
 
 @dataclass
-class InstanceReport:
-    """Reports the steps of one build as events without a run: materializations and evaluations of checks."""
+class ShardReports:
+    """Reports shards and their checks, each as an event of its own."""
 
     paths: DatasetPaths
+    graph: DatasetGraph
     instance: dg.DagsterInstance
-    _plan: ReadPlan | None = None
-    _inputs: dict[str, Input] = field(default_factory=dict[str, Input])
-    """The latest event of each asset that was reported."""
+    tell: Callable[[Any], None]
+    plan: ReadPlan | None = None
     _checked: set[str] = field(default_factory=set[str])
-    _repeated: list[dg.AssetCheckEvaluation] = field(default_factory=list[dg.AssetCheckEvaluation])
-
-    def planned(self, manifest: ManifestReport, splits: SplitReport, plan: PlanReport) -> None:
-        """Report the manifest, the splits and the plan, and register the partitions of its shards."""
-        self._materialize("manifest", manifest.data_version(), metadata.of_manifest(manifest, self.paths), ("videos",))
-        for split, asset in _SPLIT_ASSETS.items():
-            self._materialize(asset, splits.data_version(split), metadata.of_split(splits, split), ("manifest",))
-        partitions = shard_partitions(str(self.paths.root), self.paths.name)
-        in_flight = keys_in_flight(self.instance, partition_order(self.instance, partitions))
-        register_shards(self.instance, partitions, plan.shards, in_flight)
-        told = metadata.of_plan(plan, self.paths)
-        self._materialize("plan", plan.data_version(), told, tuple(_SPLIT_ASSETS.values()))
-        self._plan = read_plan(self.paths)
+    _inputs: dict[dg.AssetKey, Input] = field(default_factory=dict[dg.AssetKey, Input])
+    """The latest event of each asset that was reported."""
 
     def shard(self, report: ShardReport, clips_per_second: float) -> None:
         """Report a shard that was written."""
-        assert self._plan is not None
-        split, _ = parse_partition_key(report.key)
-        version = self.paths.version(self._plan.pinned.version)
-        event = shard_materialization(
-            dg.AssetKey(_SHARD_ASSETS[split]),
-            report,
-            clips_per_second,
-            paths=version,
-            labels=self._plan.labels,
-            plan=self._input("plan"),
+        plan = self._read_plan()
+        self.tell(
+            shard_materialization(
+                self.graph,
+                report,
+                clips_per_second,
+                paths=self.paths.version(plan.pinned.version),
+                labels=plan.labels,
+                plan=self.input(self.graph.key("plan")),
+            )
         )
-        self.instance.report_runless_asset_event(event)
+
+    def evaluations(self, key: str, outcomes: Sequence[CheckOutcome]) -> list[dg.AssetCheckEvaluation]:
+        """Return how the checks of a shard ended."""
+        self._checked.add(key)
+        asset = self.graph.shards_key(parse_partition_key(key)[0])
+        return [shard_evaluation(self.instance, asset, outcome) for outcome in outcomes]
+
+    def report_unknown(self) -> dict[dg.AssetKey, Input]:
+        """Report shards that are right on disk and that the instance was not told of; return all shards as inputs."""
+        fingerprints = self._read_plan().fingerprints()
+        inputs: dict[dg.AssetKey, Input] = {}
+        for split in SPLITS:
+            mine = {key: fingerprints[key] for key in keys_of_split(list(fingerprints), split)}
+            self._report_unknown(split, mine)
+            inputs[self.graph.shards_key(split)] = partitioned_input(self.instance, self.graph.shards_key(split), mine)
+        return inputs
+
+    def _report_unknown(self, split: Split, fingerprints: Mapping[str, str]) -> None:
+        plan = self._read_plan()
+        statuses = self.instance.get_status_by_partition(
+            self.graph.shards_key(split),
+            partition_keys=list(fingerprints),
+            partitions_def=self.graph.partitions[split],
+        )
+        for key in fingerprints:
+            if not statuses or statuses.get(key) is None:
+                self.shard(reused_shard(self.paths, plan, key), 0.0)
+                if key not in self._checked:
+                    outcomes = recorded_outcomes(self.paths, plan.pinned.version, key, fingerprints[key])
+                    for evaluation in self.evaluations(key, outcomes):
+                        self.tell(evaluation)
+
+    def input(self, asset: dg.AssetKey) -> Input:
+        """Return the latest version of an asset as an input of another."""
+        if asset not in self._inputs:
+            latest = latest_observation if asset == self.graph.videos_key else latest_input
+            self._inputs[asset] = latest(self.instance, asset)
+        return self._inputs[asset]
+
+    def _read_plan(self) -> ReadPlan:
+        if self.plan is None:
+            self.plan = read_plan(self.paths)
+        return self.plan
+
+
+class RunReport(ShardReports):
+    """Reports what the run of `dataset` does for other assets: the shards that it writes, and their checks."""
+
+    def __init__(self, paths: DatasetPaths, graph: DatasetGraph, context: dg.AssetExecutionContext) -> None:
+        super().__init__(paths, graph, context.instance, context.log_event)
+
+    def begin(self) -> None:
+        """Nothing is to be made ready."""
+
+    def planned(self, manifest: ManifestReport, splits: SplitReport, plan: PlanReport) -> None:
+        """Those steps were reported by their own assets."""
+
+    def shard_checked(self, key: str, outcomes: Sequence[CheckOutcome], *, again: bool) -> None:  # noqa: ARG002
+        """Report how the checks of a shard ended."""
+        for evaluation in self.evaluations(key, outcomes):
+            self.tell(evaluation)
+
+    def committed(self, report: CommitReport) -> None:  # noqa: ARG002  (Dagster reports the asset that runs)
+        """Report the shards that this instance does not know."""
+        self.report_unknown()
+
+    def finish(self) -> None:
+        """All is reported."""
+
+
+class InstanceReport(ShardReports):
+    """Reports the steps of one build as events without a run: materializations and evaluations of checks."""
+
+    def __init__(self, paths: DatasetPaths, instance: dg.DagsterInstance) -> None:
+        dataset = VideoDataset(name=paths.name, source="", root=str(paths.root))
+        super().__init__(paths, DatasetGraph(dataset=dataset), instance, instance.report_runless_asset_event)
+        self._repeated: list[dg.AssetCheckEvaluation] = []
+
+    def planned(self, manifest: ManifestReport, splits: SplitReport, plan: PlanReport) -> None:
+        """Report the manifest, the splits and the plan, and register the partitions of its shards."""
+        key, paths = self.graph.key, self.paths
+        of_manifest = metadata.of_manifest(manifest, paths)
+        self._materialize(key("manifest"), manifest.data_version(), of_manifest, [self.graph.videos_key])
+        for split, asset in zip(SPLITS, self.graph.split_keys, strict=True):
+            told = metadata.of_split(splits, split)
+            self._materialize(asset, splits.data_version(split), told, [key("manifest")])
+        in_flight = keys_in_flight(self.instance, self.graph, paths)
+        register_shards(self.instance, self.graph.partitions, plan.shards, in_flight)
+        self._materialize(key("plan"), plan.data_version(), metadata.of_plan(plan, paths), self.graph.split_keys)
+        self.plan = read_plan(paths)
 
     def shard_checked(self, key: str, outcomes: Sequence[CheckOutcome], *, again: bool) -> None:
         """Report how the checks of a shard ended, or keep it for `finish` if they were reported before."""
-        asset = _SHARD_ASSETS[parse_partition_key(key)[0]]
-        evaluations = [shard_evaluation(self.instance, asset, outcome) for outcome in outcomes]
-        self._checked.add(key)
+        evaluations = self.evaluations(key, outcomes)
         if again:
             self._repeated += evaluations
             return
         for evaluation in evaluations:
-            self.instance.report_runless_asset_event(evaluation)
+            self.tell(evaluation)
 
     def committed(self, report: CommitReport) -> None:
         """Report the commit and its checks; before them, shards that this instance does not know."""
-        assert self._plan is not None
-        fingerprints = self._plan.fingerprints()
-        inputs: dict[str, Input] = {}
-        for split in SPLITS:
-            asset = _SHARD_ASSETS[split]
-            mine = {key: fingerprints[key] for key in keys_of_split(list(fingerprints), split)}
-            self._report_unknown(split, mine)
-            inputs[asset] = partitioned_input(self.instance, dg.AssetKey(asset), mine)
-        event = dg.AssetMaterialization(
-            "dataset", metadata=metadata.of_dataset(report), tags=lineage_tags(report.data_version, inputs)
-        )
-        self.instance.report_runless_asset_event(event)
+        dataset, plan = self.graph.key("dataset"), self.graph.key("plan")
+        tags = lineage_tags(report.data_version, {plan: self.input(plan), **self.report_unknown()})
+        self.tell(dg.AssetMaterialization(dataset, metadata=metadata.of_dataset(report), tags=tags))
         for outcome in report.outcomes:
-            self.instance.report_runless_asset_event(dataset_evaluation(self.instance, outcome))
+            self.tell(dataset_evaluation(self.instance, dataset, outcome))
 
     def finish(self) -> None:
         """Report what cannot be said without a run.
@@ -117,27 +183,9 @@ class InstanceReport:
         report_checks.execute_in_process(instance=self.instance, run_config=quiet)
         self._repeated = []
 
-    def _report_unknown(self, split: Split, fingerprints: Mapping[str, str]) -> None:
-        """Report shards that are right on disk and that another instance was told of, or none."""
-        assert self._plan is not None
-        partitions = shard_partitions(str(self.paths.root), self.paths.name)
-        statuses = self.instance.get_status_by_partition(
-            dg.AssetKey(_SHARD_ASSETS[split]), partition_keys=list(fingerprints), partitions_def=partitions[split]
-        )
-        for key in fingerprints:
-            if not statuses or statuses.get(key) is None:
-                self.shard(reused_shard(self.paths, self._plan, key), 0.0)
-                version, fingerprint = self._plan.pinned.version, fingerprints[key]
-                if key not in self._checked:
-                    outcomes = recorded_outcomes(self.paths, version, key, fingerprint)
-                    self.shard_checked(key, outcomes, again=False)
-
-    def _materialize(self, asset: str, data_version: str, told: Mapping[str, Any], made_from: Sequence[str]) -> None:
-        tags = lineage_tags(data_version, {name: self._input(name) for name in made_from})
-        self.instance.report_runless_asset_event(dg.AssetMaterialization(asset, metadata=told, tags=tags))
-        self._inputs[asset] = latest_input(self.instance, dg.AssetKey(asset))
-
-    def _input(self, asset: str) -> Input:
-        if asset not in self._inputs:
-            self._inputs[asset] = latest_input(self.instance, dg.AssetKey(asset))
-        return self._inputs[asset]
+    def _materialize(
+        self, asset: dg.AssetKey, data_version: str, told: Mapping[str, Any], made_from: Sequence[dg.AssetKey]
+    ) -> None:
+        tags = lineage_tags(data_version, {key: self.input(key) for key in made_from})
+        self.tell(dg.AssetMaterialization(asset, metadata=told, tags=tags))
+        self._inputs[asset] = latest_input(self.instance, asset)

@@ -1,23 +1,22 @@
 """Run requests for what a plan still lacks: its shards in runs of neighbours, then the commit; no work twice."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
 
-from video_assets.defs.jobs import COMMIT_JOB, shards_job_name
-from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG
-from video_assets.domain.splits import Split
+from video_assets.defs.graph import COMMIT_JOB, DATASET_TAG, DatasetGraph
+from video_assets.defs.jobs import shards_job_name
+from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG, partition_order
+from video_assets.domain.splits import SPLITS, Split
 from video_assets.domain.text import sequence_of
 from video_assets.pipeline.manifest.new_files import LookCursor
 from video_assets.pipeline.shards.pending import Backlog, Chunk
 from video_assets.storage.addresses import place_digest, place_name
 from video_assets.storage.paths import DatasetPaths
 
-DATASET_TAG = "video_assets/dataset"
-"""On every run that our sensors ask for: the dataset's folder. Datasets on one instance share asset names."""
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -32,24 +31,40 @@ MAX_REQUESTS = 100
 """Runs that one look asks for; each costs Dagster some queries, and a look has a minute."""
 
 
-def is_under_way(instance: dg.DagsterInstance, job_name: str) -> bool:
-    """Whether a run of this job has begun, or waits to."""
-    return bool(instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=UNFINISHED), limit=1))
+def is_under_way(instance: dg.DagsterInstance, graph: DatasetGraph, job: str, paths: DatasetPaths) -> bool:
+    """Return whether a run of this job on this dataset has begun, or waits to."""
+    wanted = dg.RunsFilter(job_name=graph.name(job), statuses=UNFINISHED, tags=_of_dataset(paths))
+    return bool(instance.get_runs(wanted, limit=1))
 
 
-def keys_in_flight(instance: dg.DagsterInstance, orders: Mapping[Split, Sequence[str]]) -> set[str]:
-    """Shards that an unfinished run covers, whoever launched it."""
-    places: dict[str, tuple[Split, int]] = {
-        key: (split, number) for split, order in orders.items() for number, key in enumerate(order)
-    }
+def keys_in_flight(instance: dg.DagsterInstance, graph: DatasetGraph, paths: DatasetPaths) -> set[str]:
+    """Return the shards of this dataset that an unfinished run covers, whoever launched it."""
+    orders = partition_order(instance, graph.partitions)
+    places = {split: {key: number for number, key in enumerate(order)} for split, order in orders.items()}
     keys: set[str] = set()
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
         first = run.tags.get(RANGE_START_TAG, run.tags.get("dagster/partition", ""))
         last = run.tags.get(RANGE_END_TAG, first)
-        if first in places and last in places:
-            split, begin = places[first]
-            keys.update(orders[split][begin : places[last][1] + 1])
+        for split in _splits_of(run, graph, paths):
+            if first in places[split] and last in places[split]:
+                keys.update(orders[split][places[split][first] : places[split][last] + 1])
     return keys
+
+
+def _splits_of(run: dg.DagsterRun, graph: DatasetGraph, paths: DatasetPaths) -> list[Split]:
+    """Return the splits of this dataset that a run may write shards of; none where it is of something else.
+
+    A run of our jobs has the dataset's tag. One that somebody launched on assets says which they are.
+    """
+    if run.tags.get(DATASET_TAG, place_name(paths.directory)) != place_name(paths.directory):
+        return []
+    if run.asset_selection:
+        return [split for split in SPLITS if graph.shards_key(split) in run.asset_selection]
+    return [split for split in SPLITS if run.job_name == graph.name(shards_job_name(split))]
+
+
+def _of_dataset(paths: DatasetPaths) -> dict[str, str]:
+    return {DATASET_TAG: place_name(paths.directory)}
 
 
 def _work_of(paths: DatasetPaths, what: str) -> str:
@@ -75,7 +90,7 @@ def _request(
         run_key=f"{work}-{attempt}",
         job_name=job_name,
         run_config=run_config,
-        tags={**tags, WORK_TAG: work, DATASET_TAG: place_name(paths.directory)},
+        tags={**tags, WORK_TAG: work, **_of_dataset(paths)},
     )
 
 
@@ -96,13 +111,15 @@ class FailedPlan:
     is_given_up: bool
 
 
-def failed_plan(instance: dg.DagsterInstance, paths: DatasetPaths, cursor: LookCursor) -> FailedPlan | None:
+def failed_plan(
+    instance: dg.DagsterInstance, graph: DatasetGraph, paths: DatasetPaths, cursor: LookCursor
+) -> FailedPlan | None:
     """The last plan of the files that were asked for, if it failed and there was no other plan after it."""
     work = _arrivals(paths, cursor)
     records = instance.get_run_records(dg.RunsFilter(tags={WORK_TAG: work}), limit=1)
     if not records or records[0].dagster_run.status is not dg.DagsterRunStatus.FAILURE:
         return None
-    planned = instance.get_latest_materialization_event(dg.AssetKey("plan"))
+    planned = instance.get_latest_materialization_event(graph.key("plan"))
     if planned is not None and planned.timestamp > (records[0].end_time or 0):
         return None
     return FailedPlan(records[0].dagster_run.run_id, _attempts(instance, work) >= MAX_ATTEMPTS)
@@ -113,7 +130,13 @@ def _arrivals(paths: DatasetPaths, cursor: LookCursor) -> str:
 
 
 def request_shards(
-    instance: dg.DagsterInstance, paths: DatasetPaths, chunks: Iterable[Chunk], num_missing: int, num_in_flight: int
+    instance: dg.DagsterInstance,
+    graph: DatasetGraph,
+    paths: DatasetPaths,
+    chunks: Iterable[Chunk],
+    *,
+    num_missing: int,
+    num_in_flight: int,
 ) -> dg.SensorResult:
     """Runs for these shards, `MAX_REQUESTS` at most; none for those that had `MAX_ATTEMPTS`."""
     requests: list[dg.RunRequest] = []
@@ -131,7 +154,7 @@ def request_shards(
                 paths,
                 work,
                 attempt,
-                job_name=shards_job_name(chunk.split),
+                job_name=graph.name(shards_job_name(chunk.split)),
                 tags={RANGE_START_TAG: chunk.keys[0], RANGE_END_TAG: chunk.keys[-1]},
             )
         )
@@ -144,13 +167,15 @@ def request_shards(
     return dg.SensorResult(skip_reason=reason)
 
 
-def request_commit(instance: dg.DagsterInstance, paths: DatasetPaths, backlog: Backlog) -> dg.SensorResult:
+def request_commit(
+    instance: dg.DagsterInstance, graph: DatasetGraph, paths: DatasetPaths, backlog: Backlog
+) -> dg.SensorResult:
     """A run of `dataset` for this plan, unless one is under way or it was refused `MAX_ATTEMPTS` times."""
-    if is_under_way(instance, COMMIT_JOB):
+    if is_under_way(instance, graph, COMMIT_JOB, paths):
         return dg.SensorResult(skip_reason="the commit is under way")
     work = _work_of(paths, f"commit {backlog.plan_digest}")
     attempt = _attempts(instance, work)
     if attempt >= MAX_ATTEMPTS:
         reason = f"the commit was refused {MAX_ATTEMPTS} times; look at its runs, then materialize dataset"
         return dg.SensorResult(skip_reason=reason)
-    return dg.SensorResult([_request(paths, work, attempt, job_name=COMMIT_JOB)])
+    return dg.SensorResult([_request(paths, work, attempt, job_name=graph.name(COMMIT_JOB))])

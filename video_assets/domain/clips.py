@@ -19,7 +19,8 @@ LossReason = Literal[
     "unsupported_codec",  # no decoder for the stream
     "encrypted",  # protected samples
     "no_frames",  # a video stream without a single frame
-    "corrupt_frames",  # the wanted frames decode only with errors
+    "damaged",  # wanted frames, or frames that they are decoded from, decode only with errors
+    "truncated",  # much less of it can be read than its container says
     "too_many_pixels",  # a frame larger than the limit
     "too_many_frames",  # more frames than the limit
     "too_long",  # longer than the limit
@@ -55,6 +56,10 @@ PASSING_REASONS: frozenset[LossReason] = frozenset(
 `plan.retry_lost` tries such clips again. `unreadable` is one of them because the file could be opened when it was
 probed, and because earlier versions used it for files that the system refused to read.
 """
+
+
+DAMAGE_REASONS: frozenset[str] = frozenset({"damaged", "corrupt_frames"})
+"""Reasons of the clips that `manifest.damaged_clips: store` stores; the second is the first edition's name."""
 
 
 @dataclass(frozen=True, slots=True)

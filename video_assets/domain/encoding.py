@@ -7,8 +7,13 @@ from video_assets.settings import EncodingSettings
 Compression = Literal["", "GZIP"]
 """Of a whole shard, as TensorFlow names it."""
 
-ENCODER_VERSION = 1
-"""Raised when the same settings and the same video would give other bytes than before."""
+ENCODER_VERSION = 2
+"""Raised when the same settings and the same video would give other bytes than before.
+
+A dataset keeps the version that its first plan had, and grows under it. Version 1 takes the frames nearest to the
+wanted times, lays bare streams out at the demuxer's rate, takes the largest of several video tracks, and ignores the
+container's crop. Version 2 does what the rest of this package says.
+"""
 
 
 _LATER: dict[str, object] = {"audio_sample_rate": 0, "multi_label": False}
@@ -17,20 +22,23 @@ _LATER: dict[str, object] = {"audio_sample_rate": 0, "multi_label": False}
 class Encoding(EncodingSettings):
     """The encoding of a dataset version; one for all of its shards.
 
-    `multi_label` is a setting of the manifest, pinned here because a record's label depends on it.
+    `multi_label` is a setting of the manifest, pinned here because a record's label depends on it. `encoder_version` is
+    no setting: it is the newest where a version of a dataset begins, and stays.
     """
 
     multi_label: bool = False
+    encoder_version: int = ENCODER_VERSION
 
     @classmethod
-    def of(cls, settings: EncodingSettings, *, multi_label: bool) -> Self:
+    def of(cls, settings: EncodingSettings, *, multi_label: bool, encoder_version: int = ENCODER_VERSION) -> Self:
         """Return the encoding that these settings ask for."""
-        return cls.model_validate(settings.model_dump() | {"multi_label": multi_label})
+        values = settings.model_dump() | {"multi_label": multi_label, "encoder_version": encoder_version}
+        return cls.model_validate(values)
 
     @property
     def settings(self) -> EncodingSettings:
         """The settings that ask for it."""
-        return EncodingSettings.model_validate(self.model_dump(exclude={"multi_label"}))
+        return EncodingSettings.model_validate(self.model_dump(exclude={"multi_label", "encoder_version"}))
 
     @property
     def stores_images(self) -> bool:
@@ -51,9 +59,9 @@ class Encoding(EncodingSettings):
         """Return plain values by field name, for JSON and for fingerprints.
 
         Fields that came after the first datasets are left out as long as they say nothing: the fingerprints of those
-        stay what they are.
+        stay what they are. The encoder's version has a place of its own in both.
         """
-        values = self.model_dump()
+        values = self.model_dump(exclude={"encoder_version"})
         return {name: value for name, value in values.items() if name not in _LATER or value != _LATER[name]}
 
 

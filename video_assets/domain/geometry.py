@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, Self
 
+from video_assets.domain.encoding import ENCODER_VERSION, Encoding
 from video_assets.settings import Resize
 
 Turn = Literal[0, 90, 180, 270]
@@ -15,10 +16,19 @@ MAX_PIXEL_ASPECT = 20
 
 @dataclass(frozen=True, slots=True)
 class FrameSize:
-    """The size of stored frames: `resolution` is the side of the square, or the short side."""
+    """The size of stored frames, and by which version of the encoder decoded pictures become stored frames.
+
+    `resolution` is the side of the square, or the short side.
+    """
 
     resize: Resize
     resolution: int
+    encoder_version: int = ENCODER_VERSION
+
+    @classmethod
+    def of(cls, encoding: Encoding) -> Self:
+        """Return the size that an encoding asks for."""
+        return cls(encoding.resize, encoding.resolution, encoding.encoder_version)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Which clips of one split look like clips of another."""
+"""Which clips look like others, by their signatures."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+CELLS = 12
 NUM_BITS = 864
 SIGNATURE_BYTES = 2 * NUM_BITS // 8
 """A signature is 864 bits of picture and 864 bits that say which of those are valid."""
@@ -81,6 +82,29 @@ def near_duplicates(
             found = _nearest(found, max_pairs)
     nearest: list[tuple[float, int, int]] = _nearest(found, max_pairs).tolist()
     return [NearDuplicate(distance, a.names[i], b.names[j]) for distance, i, j in nearest]
+
+
+def look_alikes(
+    signatures: Mapping[str, bytes], others: Mapping[str, bytes], max_distance: float = MAX_DISTANCE
+) -> list[NearDuplicate]:
+    """Return the pairs of two clips that look alike, each once, the nearest first; `others` may be the same clips."""
+    found: dict[tuple[str, str], NearDuplicate] = {}
+    for pair in near_duplicates(signatures, others, max_distance):
+        if pair.a != pair.b:
+            a, b = sorted((pair.a, pair.b))
+            found.setdefault((a, b), NearDuplicate(pair.distance, a, b))
+    return sorted(found.values())
+
+
+def mirrored_signature(signature: bytes) -> bytes:
+    """Return the signature that a clip would have if it were mirrored left to right.
+
+    Steps to the right change their place and their sign, steps downwards their place alone.
+    """
+    bits = np.unpackbits(np.frombuffer(signature, np.uint8)).reshape(2, -1, 2, CELLS, CELLS).astype(np.bool_)
+    picture, known = bits[..., ::-1]
+    is_to_the_right = np.array([True, False])[None, :, None, None]
+    return np.packbits([np.where(is_to_the_right, known & ~picture, picture), known]).tobytes()
 
 
 def _parse(signatures: Mapping[str, bytes]) -> _Signatures:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from video_assets.domain.encoding import ENCODER_VERSION, Encoding
+from video_assets.domain.encoding import Encoding
 from video_assets.domain.hashing import json_digest, seeded_hash
 from video_assets.domain.splits import Split
 
@@ -68,7 +68,7 @@ class ShardPlan:
 
 def shard_fingerprint(row_digests: Sequence[str], encoding: Encoding) -> str:
     """Return the fingerprint of a shard that holds these rows, in this order, under this encoding."""
-    return json_digest(["shard", ENCODER_VERSION, encoding.as_dict(), list(row_digests)])
+    return json_digest(["shard", encoding.encoder_version, encoding.as_dict(), list(row_digests)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +96,9 @@ def assign_shards(
     """Assign the rows of one split, given as digests, to shards of at most `clips_per_shard` rows.
 
     A live shard keeps its index and its rows as long as all of these rows are present. A shard that lost a row is
-    superseded, and its other rows are placed again. The last shard is superseded too if it is not full and there are
-    rows to place. Placed rows go into new indices, from `num_shards` (the number of indices ever used) on. Their order
-    depends only on seed and digest.
+    superseded, and its other rows are placed again. If there are more rows to place than such shards had room for, the
+    emptiest shard that is not full is superseded too, so that it gets filled. Placed rows go into new indices, from
+    `num_shards` (the number of indices ever used) on. Their order depends only on seed and digest.
 
     >>> assign_shards(["a", "b", "c"], {}, num_shards=0, clips_per_shard=2, seed=0).shards
     {0: ('c', 'a'), 1: ('b',)}
@@ -113,9 +113,10 @@ def assign_shards(
         raise ValueError("a row is listed twice among the rows to place")
     intact = {i: tuple(members) for i, members in sorted(existing.items()) if members and present.issuperset(members)}
     to_place = present.difference(*intact.values()) if intact else present
-    last = max(intact, default=None)
-    if to_place and last is not None and len(intact[last]) < clips_per_shard:
-        to_place = to_place.union(intact.pop(last))
+    room = sum(max(clips_per_shard, len(members)) for i, members in existing.items() if i not in intact)
+    not_full = [index for index, members in intact.items() if len(members) < clips_per_shard]
+    if len(to_place) > room and not_full:
+        to_place = to_place.union(intact.pop(min(not_full, key=lambda index: (len(intact[index]), -index))))
     ordered = sorted(to_place, key=lambda row: (seeded_hash(seed, row), row))
     first_new = max(num_shards, max(existing, default=-1) + 1)
     placed = {

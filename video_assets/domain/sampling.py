@@ -25,11 +25,13 @@ class Timeline:
 
     `starts_us` (N,) int64, strictly increasing: when frame i appears, in microseconds on the video's own
     time line, as the container gives it (it may begin below or above zero). `end_us` is when the last frame
-    ends (exclusive): frame i is displayed during [starts_us[i], starts_us[i + 1]).
+    ends (exclusive): frame i is displayed during [starts_us[i], starts_us[i + 1]). `tick_us` is how exactly the
+    container can say a time: a tick of its clock, rounded up.
     """
 
     starts_us: NDArray[np.int64]
     end_us: int
+    tick_us: int = 1
 
     @property
     def num_frames(self) -> int:
@@ -50,25 +52,77 @@ class Timeline:
 _TIE_US = 2
 """Rounding to whole microseconds can make the two sides of a tie differ by up to this much."""
 
+_ROUNDING_US = 1_000
+"""Times in tables, and those in Matroska, are often rounded to milliseconds."""
 
-def span_frames(timeline: Timeline, start_seconds: float | None, end_seconds: float | None) -> tuple[int, int]:
-    """Return the frames of the span [start, end), as a pair of frame indices [first, stop).
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a video: its bounds [start_us, end_us), and the frames [first, stop) that begin in it.
+
+    `shown` is the frame that is shown at its start; it may have begun before.
+    """
+
+    start_us: int
+    end_us: int
+    first: int
+    stop: int
+    shown: int
+
+
+def span_of(timeline: Timeline, start_seconds: float | None, end_seconds: float | None) -> Span:
+    """Return the span [start, end) of a video. None means the video's start or end.
 
     Seconds count from the video's first frame, as a player shows them. An end past the video's end means the video's
-    end. A span between two frames is the one frame that is displayed at its start.
+    end. A bound within a millisecond of a frame's start means that start, so that rounded times neither lose nor gain a
+    frame. A span between two frames holds the one frame that is shown at its start.
+
+    >>> thirty = Timeline(np.arange(90) * 1_000_000 // 30, 3_000_000)   # frame 32 begins at 1.066666
+    >>> span_of(thirty, 1.067, 2.0)
+    Span(start_us=1066666, end_us=2000000, first=32, stop=60, shown=32)
 
     Raises:
         VideoLost: `bad_span` if the span is empty, negative, or begins after the video's end.
     """
+    start, end = _checked_span(timeline, start_seconds, end_seconds)
+    starts = timeline.starts_us
+    start_us = timeline.start_us if start_seconds is None else _snapped(timeline, round(start * 1e6))
+    end_us = timeline.end_us if end_seconds is None else _snapped(timeline, round(end * 1e6))
+    first, stop = (int(i) for i in np.searchsorted(starts, np.array([start_us, end_us]), side="left"))
+    shown = max(0, int(np.searchsorted(starts, start_us, side="right")) - 1)
+    if first >= stop:
+        first, stop = shown, shown + 1
+    return Span(start_us, max(end_us, start_us + 1), first, stop, shown)
+
+
+def _snapped(timeline: Timeline, offset_us: int) -> int:
+    """Return a time, given from the first frame on, or the nearest bound of a frame if that is within rounding."""
+    time_us = timeline.start_us + offset_us
+    after = int(np.searchsorted(timeline.starts_us, time_us))
+    bounds = [int(time) for time in timeline.starts_us[max(0, after - 1) : after + 1]] + [timeline.end_us]
+    nearest = min(bounds, key=lambda bound_us: abs(bound_us - time_us))
+    return nearest if abs(nearest - time_us) <= _ROUNDING_US else time_us
+
+
+def _checked_span(timeline: Timeline, start_seconds: float | None, end_seconds: float | None) -> tuple[float, float]:
     duration_seconds = timeline.duration_us / 1e6
     start = 0.0 if start_seconds is None else start_seconds
     end = duration_seconds if end_seconds is None else end_seconds
     if not (0 <= start < end) or start >= duration_seconds:
         detail = f"the span {start:g} s to {end:g} s is not a part of this video of {duration_seconds:g} s"
         raise VideoLost(Loss("bad_span", detail))
+    return start, min(end, duration_seconds)  # a table may say 1e305, which is infinite in microseconds
+
+
+def first_edition_span(timeline: Timeline, start_seconds: float | None, end_seconds: float | None) -> tuple[int, int]:
+    """Return the frames of a span, [first, stop), as version 1 of the encoder takes them: by exact times.
+
+    Raises:
+        VideoLost: `bad_span`, as `span_of`.
+    """
+    start, end = _checked_span(timeline, start_seconds, end_seconds)
     if start_seconds is None and end_seconds is None:
         return 0, timeline.num_frames
-    end = min(end, duration_seconds)  # a table may say 1e305, which is infinite in microseconds
     bounds_us = [timeline.start_us + round(start * 1e6), timeline.start_us + round(end * 1e6)]
     first, stop = (int(i) for i in np.searchsorted(timeline.starts_us, np.array(bounds_us), side="left"))
     if first >= stop:
@@ -98,24 +152,37 @@ def choose_timestamps(
 ) -> NDArray[np.int64]:
     """Return the presentation times (T,) int64, in microseconds, of the frames to store for one clip, in order.
 
-    Every time is one of the timeline's own. `uniform` takes the frames nearest to num_frames equally spaced
-    times, beginning with the clip's first; `segments` the frames displayed in the middle of num_frames equal
-    parts; `fps` the frames nearest to times 1/fps apart; `all` each frame. The last two stop at max_frames.
-    With `uniform` and `segments` no frame is taken twice unless the clip has fewer frames than num_frames.
+    Every time is one of the timeline's own. `uniform` takes the frames that a player shows at num_frames equally spaced
+    times from the clip's start on; `segments` those shown in the middle of num_frames equal parts; `fps` those shown at
+    times 1/fps apart. The frame shown at a time is the last that began by then, or within a tick of the container's
+    clock after it. `all` takes each frame that begins in the clip. The last two stop at max_frames. A frame is taken
+    twice if it is still shown at the next wanted time, or if the clip has fewer frames than num_frames.
+
+    In the layout `movinets_helper`, `uniform` takes the frames nearest to the wanted times, as the original does.
 
     >>> ten = Timeline(np.arange(10) * 100_000, 1_000_000)   # ten frames a second, for one second
-    >>> choose_timestamps(ten, Encoding(num_frames=4)) // 100_000   # at 0, 2.5, 5 and 7.5: ties to the even
-    array([0, 2, 5, 8])
+    >>> choose_timestamps(ten, Encoding(num_frames=4)) // 100_000   # at 0, 2.5, 5 and 7.5
+    array([0, 2, 5, 7])
     >>> choose_timestamps(ten, Encoding(sampling="segments", num_frames=4)) // 100_000
     array([1, 3, 6, 8])
 
     Raises:
         VideoLost: `bad_span`; `too_short` if the encoding quarantines short clips.
     """
-    first, stop = span_frames(timeline, start_seconds, end_seconds)
+    if encoding.encoder_version == 1:
+        first, stop = first_edition_span(timeline, start_seconds, end_seconds)
+    else:
+        span = span_of(timeline, start_seconds, end_seconds)
+        if encoding.sampling != "all" and not _is_helpers_choice(encoding):
+            return timeline.starts_us[_shown_indices(timeline, span, encoding)]
+        first, stop = span.first, span.stop
     starts = timeline.starts_us[first:stop]
     end_us = int(timeline.starts_us[stop]) if stop < timeline.num_frames else timeline.end_us
-    return starts[_choose_indices(starts, end_us, encoding)]
+    return starts[_nearest_indices(starts, end_us, encoding)]
+
+
+def _is_helpers_choice(encoding: Encoding) -> bool:
+    return encoding.layout == "movinets_helper" and encoding.sampling == "uniform"
 
 
 def num_stored_frames(
@@ -132,14 +199,30 @@ def num_stored_frames(
         case "uniform" | "segments":
             return np.full(len(durations_us), encoding.num_frames, np.int64)
         case "fps":
-            # Without the microsecond less, a clip that ends right at a wanted time would get one frame too many.
-            wanted = np.ceil((durations_us - 1) * encoding.fps / 1e6).astype(np.int64)
+            # Without the rounding less, a clip that ends right at a wanted time would get one frame too many.
+            rounding_us = 1 if encoding.encoder_version == 1 else min(_ROUNDING_US, 0.5e6 / encoding.fps)
+            wanted = np.ceil((durations_us - rounding_us) * encoding.fps / 1e6).astype(np.int64)
             return np.clip(wanted, 1, encoding.max_frames)
         case "all":
             return np.minimum(source_frames, encoding.max_frames)
 
 
-def _choose_indices(starts: NDArray[np.int64], end_us: int, encoding: Encoding) -> NDArray[np.int64]:
+def _shown_indices(timeline: Timeline, span: Span, encoding: Encoding) -> NDArray[np.int64]:
+    """Return the frames that a player shows at the wanted times."""
+    duration_us, num_shown = span.end_us - span.start_us, span.stop - span.shown
+    num_frames = int(num_stored_frames(encoding, np.array([duration_us]), np.array([num_shown]))[0])
+    if encoding.sampling != "fps" and num_shown < num_frames:
+        return span.shown + _short_clip_indices(num_shown, num_frames, encoding.short_clip)
+    step_us = 1e6 / encoding.fps if encoding.sampling == "fps" else duration_us / num_frames
+    into_step = 0.5 if encoding.sampling == "segments" else 0.0
+    wanted_us = span.start_us + (np.arange(num_frames) + into_step) * step_us
+    tick_us = max(_TIE_US, min(timeline.tick_us, _ROUNDING_US))
+    shown = np.searchsorted(timeline.starts_us, wanted_us + tick_us, side="right") - 1
+    return np.clip(shown, span.shown, span.stop - 1)
+
+
+def _nearest_indices(starts: NDArray[np.int64], end_us: int, encoding: Encoding) -> NDArray[np.int64]:
+    """Return the frames nearest to the wanted times, each once if there are enough: the choice of version 1."""
     duration_us = end_us - int(starts[0])
     num_frames = int(num_stored_frames(encoding, np.array([duration_us]), np.array([len(starts)]))[0])
     match encoding.sampling:

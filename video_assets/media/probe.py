@@ -8,6 +8,7 @@ import av.error
 import av.packet
 from av.video.frame import VideoFrame
 
+from video_assets.domain.encoding import ENCODER_VERSION
 from video_assets.domain.geometry import Size, display_size, usable_pixel_aspect
 from video_assets.domain.sampling import Timeline
 from video_assets.media.decode.convert import orientation_of
@@ -44,7 +45,9 @@ class VideoFacts:
     num_keyframes: int
 
 
-def probe_video(video: VideoSource, limits: Limits = DEFAULT_LIMITS) -> VideoFacts:
+def probe_video(
+    video: VideoSource, limits: Limits = DEFAULT_LIMITS, encoder_version: int = ENCODER_VERSION
+) -> VideoFacts:
     """Return the facts about a video, by its packets; only its first frame is decoded, to find broken videos.
 
     Where the packets do not tell which frames there are, the whole video is decoded, and `index_note` says why.
@@ -54,15 +57,15 @@ def probe_video(video: VideoSource, limits: Limits = DEFAULT_LIMITS) -> VideoFac
     """
     try:
         try:
-            return _probe_by_index(video, limits, allow_table=True)
+            return _probe_by_index(video, limits, encoder_version, allow_table=True)
         except TableNotTrusted:
-            return _probe_by_index(video, limits, allow_table=False)
+            return _probe_by_index(video, limits, encoder_version, allow_table=False)
     except IndexNotTrusted as error:
-        return _probe_sequentially(video, limits, str(error))
+        return _probe_sequentially(video, limits, encoder_version, str(error))
 
 
-def _probe_by_index(video: VideoSource, limits: Limits, *, allow_table: bool) -> VideoFacts:
-    with open_video(video, limits) as opened, errors_as_losses("it was probed"):
+def _probe_by_index(video: VideoSource, limits: Limits, encoder_version: int, *, allow_table: bool) -> VideoFacts:
+    with open_video(video, limits, encoder_version) as opened, errors_as_losses("it was probed"):
         index = read_index(opened, allow_table=allow_table)
         first = _first_frame(opened, _packets(opened, index))
         if first is None:
@@ -72,10 +75,10 @@ def _probe_by_index(video: VideoSource, limits: Limits, *, allow_table: bool) ->
         return _facts(opened, first, index.timeline, index.num_keyframes, note="")
 
 
-def _probe_sequentially(video: VideoSource, limits: Limits, note: str) -> VideoFacts:
-    with open_video(video, limits) as opened, errors_as_losses("it was probed"):
+def _probe_sequentially(video: VideoSource, limits: Limits, encoder_version: int, note: str) -> VideoFacts:
+    with open_video(video, limits, encoder_version) as opened, errors_as_losses("it was probed"):
         timeline, time_note, num_keyframes = sequential_timeline(opened)
-    with open_video(video, limits) as opened, errors_as_losses("it was probed"):
+    with open_video(video, limits, encoder_version) as opened, errors_as_losses("it was probed"):
         first = _first_frame(opened, opened.demux())
         if first is None:
             lose("no_frames", "Decoding it twice gave different numbers of frames.")

@@ -60,12 +60,18 @@ class Steps:
     within_build: bool = False
     version_source: DatasetPaths | None = None
 
-    def manifest(self, source: Path, settings: ManifestSettings) -> ManifestReport:
+    def manifest(self, source: Path, settings: ManifestSettings, *, new_version: bool = False) -> ManifestReport:
         """List, open and label the videos; see `build_manifest`."""
         with writing_tables(self.paths, "manifest", within_build=self.within_build):
             make_pool = self.pools_for(settings.limits)
             return build_manifest(
-                source, self.paths, settings, make_pool, self.progress, version_source=self.version_source
+                source,
+                self.paths,
+                settings,
+                make_pool,
+                self.progress,
+                new_version=new_version,
+                version_source=self.version_source,
             )
 
     def splits(self, settings: SplitSettings) -> SplitReport:
@@ -198,20 +204,40 @@ def build(
     steps = replace(steps, progress=after_first(begin, steps.progress))
     settings = settings_in_force(steps.paths, settings)
     refuse_another_encoding(steps.paths, settings)
-    report.manifest = steps.manifest(source, settings.manifest)
+    report.manifest = steps.manifest(source, settings.manifest, new_version=settings.plan.new_version)
     report.splits = steps.splits(settings.splits)
     report.plan = steps.plan(settings.plan)
     for listener in listeners:
         listener.planned(report.manifest, report.splits, report.plan)
+    complete(steps, settings.dataset, listeners, report, begin=begin)
+
+
+def complete(
+    steps: Steps,
+    settings: DatasetSettings,
+    listeners: Sequence[BuildListener],
+    report: BuildReport | None = None,
+    *,
+    begin: Callable[[], object] = lambda: None,
+) -> CommitReport:
+    """Write the planned shards that are missing, check them, and commit: a build's second half.
+
+    `begin` is called once nothing is left to decode.
+
+    Raises:
+        BuildRefused: if there is no plan, a shard could not be written, or a check fails.
+    """
+    report = report or BuildReport()
     plan = read_plan(steps.paths)
     _write_shards(steps, plan, report, listeners)
     begin()
     checker = steps.checker(plan)
     _check_shards(checker, report, listeners)
-    report.commit = steps.commit(settings.dataset, checker)
+    report.commit = steps.commit(settings, checker)
     record_dataset_checks(steps.paths, plan.pinned.version, report.commit.outcomes)
     for listener in listeners:
         listener.committed(report.commit)
+    return report.commit
 
 
 def _write_shards(steps: Steps, plan: ReadPlan, report: BuildReport, listeners: Sequence[BuildListener]) -> None:
@@ -254,8 +280,7 @@ class Rate:
 
     def after(self, shard: ShardReport) -> float:
         """Count one more shard, and return the rate."""
-        if shard.sidecar is not None and not shard.was_reused:
-            self.num_clips += shard.sidecar.records
+        self.num_clips += shard.num_encoded
         return round(self.num_clips / max(1e-9, time.monotonic() - self.begun), 2)
 
 

@@ -18,6 +18,7 @@ from video_assets.pipeline.dataset_state import committed_counts
 from video_assets.pipeline.manifest.reading import NotedReading
 from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, read_plan
 from video_assets.pipeline.pool import SharedPools
+from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import ShardEngine
 from video_assets.pipeline.write_locks import building
@@ -71,6 +72,7 @@ class BuildResult:
         return {
             "source": self.source,
             **(manifest.reading if manifest is not None else NotedReading()).as_dict(),
+            "warnings": warnings_as_dicts(dataset_warnings(self.paths, version)) if manifest is not None else [],
             "root": str(self.paths.root),
             "name": self.paths.name,
             "version_dir": str(self.paths.version(version).directory) if version else "",
@@ -156,5 +158,5 @@ def _counts(paths: DatasetPaths, report: BuildReport) -> dict[str, int]:
         if shard is None or shard.sidecar is None or shard.was_reused:
             counts.update(shards_reused=1, clips_reused=int(num_stored))
         else:
-            counts.update(shards_written=1, clips_encoded=shard.sidecar.records)
+            counts.update(shards_written=1, clips_encoded=shard.num_encoded, clips_reused=shard.num_copied)
     return dict(counts)

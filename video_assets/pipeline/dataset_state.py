@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from video_assets.domain.clips import SourceWarning
 from video_assets.domain.errors import DAMAGE_REMEDY, FileDamaged
 from video_assets.records.dataset_info import DatasetInfo, parse_dataset_info
 from video_assets.storage.files import NOT_THERE, read_if_there
@@ -25,8 +26,8 @@ def read_commit(version_paths: VersionPaths) -> DatasetInfo | None:
     return None if data is None else parse_dataset_info(data, version_paths.dataset_info)
 
 
-def _whole_commit(version_paths: VersionPaths) -> DatasetInfo | None:
-    """None also where it is damaged: the next commit then checks everything and writes it again."""
+def whole_commit(version_paths: VersionPaths) -> DatasetInfo | None:
+    """What the commit says; None also where it is damaged: the next one then checks everything and writes it again."""
     try:
         return read_commit(version_paths)
     except FileDamaged:
@@ -38,13 +39,13 @@ def committed_lengths(version_paths: VersionPaths) -> dict[str, list[int]]:
 
     Empty without a commit, and where it is damaged.
     """
-    info = _whole_commit(version_paths)
+    info = whole_commit(version_paths)
     return {} if info is None else {split: list(lengths) for split, lengths in info.lengths.items()}
 
 
 def committed_plan_digest(version_paths: VersionPaths) -> str:
     """The digest of the plan that was committed last; empty without a commit, and where it is damaged."""
-    info = _whole_commit(version_paths)
+    info = whole_commit(version_paths)
     return "" if info is None else info.plan_digest
 
 
@@ -71,6 +72,12 @@ def committed_clips(paths: DatasetPaths, manifest: pd.DataFrame) -> pd.DataFrame
             except FileDamaged:
                 return manifest[columns]
     return manifest.iloc[:0][columns]
+
+
+def committed_warnings(paths: DatasetPaths, version: str) -> list[SourceWarning]:
+    """What the commit of a version warned of; empty without a commit, and where it is damaged."""
+    info = whole_commit(paths.version(version))
+    return [] if info is None else list(info.warnings)
 
 
 def refuse_lost(paths: DatasetPaths, table: Path) -> None:

@@ -30,6 +30,7 @@ from video_assets.pipeline.build import Steps
 from video_assets.pipeline.dataset_state import refuse_lost
 from video_assets.pipeline.manifest.stage import ManifestReport, TooManyLost
 from video_assets.pipeline.noted_settings import settings_in_force
+from video_assets.pipeline.pinned import PinnedSettings, encoding_to_plan
 from video_assets.pipeline.plan.model_windows import clip_lengths, plan_fit, stored_frames
 from video_assets.pipeline.plan.stage import (
     PlanReport,
@@ -73,7 +74,7 @@ def run_plan(
     """
     settings = settings_in_force(paths, settings)
     refuse_another_encoding(paths, settings)
-    encoding = Encoding.of(settings.plan.encoding, multi_label=settings.manifest.multi_label)
+    encoding = encoding_to_plan(PinnedSettings.of_plan(paths), settings.plan, multi_label=settings.manifest.multi_label)
     if budget_bytes is not None and encoding.image_format != "jpeg":
         raise SettingsError("a size budget chooses the JPEG quality; set plan.encoding.image_format=jpeg as well")
     num_processes, limits = num_workers or num_cores(), settings.manifest.limits
@@ -121,7 +122,7 @@ def _plan_on_copy(
     with SharedPools(num_processes) as pools:
         steps = Steps(paths=copy, pools_for=pools, progress=TerminalProgress(sys.stderr), version_source=paths)
         try:
-            manifest = steps.manifest(source, settings.manifest)
+            manifest = steps.manifest(source, settings.manifest, new_version=settings.plan.new_version)
         except TooManyLost as error:  # the quarantine goes with the temporary folder
             told = f"{error.found} All are named by --json; {error.remedy}."
             raise DryRunRefused(told, quarantined(copy.quarantine)) from error
@@ -199,6 +200,7 @@ class _Forecasts:
         forecast = self._forecast(rows, len(plan.added), self._encoding)
         return {
             **self._numbers(forecast),
+            "estimated_bytes": int(self._forecast(plan.added_rows(), len(plan.added), self._encoding).num_bytes),
             "estimated_clips": len(rows),
             "estimated_bytes_error": round(forecast.bytes_error, 4),
             "clips_tried": self.trial.num_stored,

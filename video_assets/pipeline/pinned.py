@@ -1,5 +1,6 @@
 """`encoding.json`: what a plan fixes for a dataset version."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from video_assets.domain.encoding import ENCODER_VERSION, Encoding
 from video_assets.domain.errors import DAMAGE_REMEDY, SettingsError
 from video_assets.domain.splits import SPLITS, Split
+from video_assets.settings import PlanSettings
 from video_assets.storage.files import NOT_THERE, json_text, write_text
 from video_assets.storage.paths import DatasetPaths, parse_version
 from video_assets.storage.tables import read_notes
@@ -26,7 +28,6 @@ class PinnedSettings:
     clips_per_shard: int
     source: str
     num_shards: dict[Split, int] = field(default_factory=lambda: {"train": 0, "test": 0})
-    encoder_version: int = ENCODER_VERSION
 
     @property
     def splits(self) -> tuple[Split, ...]:
@@ -40,7 +41,8 @@ class PinnedSettings:
 
     def to_json(self) -> str:
         """As it stands on disk."""
-        return json_text(asdict(self) | {"encoding": self.encoding.as_dict()})
+        encoding = self.encoding
+        return json_text(asdict(self) | {"encoding": encoding.as_dict(), "encoder_version": encoding.encoder_version})
 
     def write(self, path: Path) -> None:
         """Writes the file."""
@@ -87,12 +89,23 @@ class PinnedSettings:
         return None if inside is None else _parsed(inside, plan)
 
 
+def encoder_version_of(before: PinnedSettings | None, *, new_version: bool) -> int:
+    """Return the encoder's version to go on under: the dataset's own, or the newest where a version of it begins."""
+    return ENCODER_VERSION if before is None or new_version else before.encoding.encoder_version
+
+
+def encoding_to_plan(before: PinnedSettings | None, settings: PlanSettings, *, multi_label: bool) -> Encoding:
+    """Return the encoding that settings ask for, under the encoder's version to go on under."""
+    encoder_version = encoder_version_of(before, new_version=settings.new_version)
+    return Encoding.of(settings.encoding, multi_label=multi_label, encoder_version=encoder_version)
+
+
 _PINNED = TypeAdapter(PinnedSettings)
 
 
 def _parsed(text: str | bytes, path: Path) -> PinnedSettings:
     try:
-        pinned = _PINNED.validate_json(text, strict=True, extra="forbid")
+        pinned = _PINNED.validate_json(_with_version_inside(text), strict=True, extra="forbid")
         what = _what_cannot_be(pinned)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
@@ -100,7 +113,24 @@ def _parsed(text: str | bytes, path: Path) -> PinnedSettings:
         raise SettingsError(_damage(path, what)) from error
     if what:
         raise SettingsError(_damage(path, what))
+    if pinned.encoding.encoder_version > ENCODER_VERSION:
+        raise SettingsError(
+            f"{path} was written by a later video_assets: its encoder has version {pinned.encoding.encoder_version}, "
+            f"this one knows up to {ENCODER_VERSION}; upgrade video_assets"
+        )
     return pinned
+
+
+def _with_version_inside(text: str | bytes) -> str | bytes:
+    """Move the encoder's version, which stands beside the encoding in the file, into it."""
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return text  # pydantic says what is wrong
+    if not isinstance(values, dict) or not isinstance(values.get("encoding"), dict):
+        return text
+    values["encoding"]["encoder_version"] = values.pop("encoder_version", 1)
+    return json.dumps(values)
 
 
 def _what_cannot_be(pinned: PinnedSettings) -> str:

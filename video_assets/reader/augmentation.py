@@ -39,6 +39,19 @@ class Augmentation:
         self._check("brightness", 0 <= self.brightness <= 1, "from 0 to 1")
         self._check("contrast", 0 <= self.contrast < 1, "from 0 to below 1")
 
+    def draw_box(self, size: Any, seed: Any) -> Any:
+        """Return a crop of frames of this height and width, int32 [4]: top, left, height and width."""
+        return _random_box(size, seed, self.min_area, self.max_aspect_change)
+
+    def change_part(self, part: Any, size: Any, seeds: Any) -> Any:
+        """Return a crop uint8 [T, h, w, 3] in its final size, mirrored or not, lighter or darker.
+
+        `size` is height and width of the frame, which it gets without `size_px`.
+        """
+        video = _resized(part, size, self.size_px)
+        video = random_horizontal_flip(video, seeds[1], probability=self.flip_probability)
+        return random_light(video, seeds[2], brightness=self.brightness, contrast=self.contrast)
+
     def _check(self, name: str, is_right: bool, rule: str) -> None:
         if not is_right:
             raise SettingsError(f"augmentation.{name} is {getattr(self, name)}; it must be {rule}")
@@ -52,19 +65,17 @@ def augment_clip(clip: dict[str, Any], augmentation: Augmentation, *, seed: int,
         clips = load_dataset("root/clips/1.0.0", "train")
         clips = clips.map(lambda clip: augment_clip(clip, Augmentation(size_px=172), seed=1))
     """
-    of_clip = tf.strings.to_hash_bucket_fast(clip["id"], 2**63 - 1)
+    size = tf.shape(clip["video"])[1:3]
+    seeds = clip_seeds(clip["id"], seed, epoch)
+    part = cut(clip["video"], augmentation.draw_box(size, seeds[0]))
+    return {**clip, "video": augmentation.change_part(part, size, seeds)}
+
+
+def clip_seeds(clip_id: Any, seed: int, epoch: Any, view: Any = None) -> Any:
+    """Return the seeds of crop, mirroring and light, int64 [3, 2], for a clip or for one of its views."""
+    of_clip = tf.strings.to_hash_bucket_fast(clip_id, 2**63 - 1)
     key = RANDOM.fold_in(epoch_seed(seed, epoch), of_clip)
-    crop_seed, flip_seed, light_seed = tf.unstack(RANDOM.split(key, 3))
-    video = random_resized_crop(
-        clip["video"],
-        crop_seed,
-        size_px=augmentation.size_px,
-        min_area=augmentation.min_area,
-        max_aspect_change=augmentation.max_aspect_change,
-    )
-    video = random_horizontal_flip(video, flip_seed, probability=augmentation.flip_probability)
-    video = random_light(video, light_seed, brightness=augmentation.brightness, contrast=augmentation.contrast)
-    return {**clip, "video": video}
+    return RANDOM.split(key if view is None else RANDOM.fold_in(key, view), 3)
 
 
 def random_resized_crop(
@@ -76,8 +87,18 @@ def random_resized_crop(
     frame, the change of aspect evenly in its logarithm. In a frame of 100 by 100, an area of 0.5 and a change of 2 make
     a crop of 100 by 50; a crop larger than the frame is cut to it.
     """
-    shape = tf.shape(video)
-    height, width = shape[1], shape[2]
+    size = tf.shape(video)[1:3]
+    return _resized(cut(video, _random_box(size, seed, min_area, max_aspect_change)), size, size_px)
+
+
+def cut(video: Any, box: Any) -> Any:
+    """Return a part of every frame, uint8 [T, height, width, 3]; the box is its top, left, height and width."""
+    top, left, rows, columns = tf.unstack(tf.cast(box, tf.int32), num=4)
+    return video[:, top : top + rows, left : left + columns]
+
+
+def _random_box(size: Any, seed: Any, min_area: float, max_aspect_change: float) -> Any:
+    height, width = size[0], size[1]
     drawn = tf.random.stateless_uniform([4], seed)
     area = min_area + (1 - min_area) * drawn[0]
     change = tf.exp((2 * drawn[1] - 1) * tf.math.log(tf.constant(max_aspect_change, tf.float32)))
@@ -85,9 +106,11 @@ def random_resized_crop(
     columns = _part(width, tf.sqrt(area * change))
     top = tf.cast(drawn[2] * tf.cast(height - rows + 1, tf.float32), tf.int32)
     left = tf.cast(drawn[3] * tf.cast(width - columns + 1, tf.float32), tf.int32)
-    crop = video[:, top : top + rows, left : left + columns]
-    size = [height, width] if size_px is None else [size_px, size_px]
-    resized = tf.image.resize(crop, size, antialias=True)
+    return tf.stack([top, left, rows, columns])
+
+
+def _resized(part: Any, size: Any, size_px: int | None) -> Any:
+    resized = tf.image.resize(part, size if size_px is None else [size_px, size_px], antialias=True)
     return _as_uint8(tf.ensure_shape(resized, [None, size_px, size_px, 3]))
 
 

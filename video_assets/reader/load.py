@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.splits import Split, split_named
+from video_assets.reader.windows import Segments, Views, Window
 from video_assets.records.dataset_info import parse_dataset_info
 from video_assets.storage.addresses import open_address
 from video_assets.storage.files import read_if_there
@@ -30,9 +31,17 @@ def load_dataset(
     num_workers: int = 1,
     worker_index: int = 0,
     augmentation: "Augmentation | None" = None,
+    window: Window | None = None,
+    segments: Segments | None = None,
+    num_crops: Literal[1, 3] | None = None,
+    crop_px: int | None = None,
     with_audio: bool = False,
 ) -> "tf.data.Dataset":
-    """Return the clips of one split: dicts of `video` uint8 [T, H, W, 3] RGB, `label` int64 [], `id` string [].
+    """Return the clips of one split, as dicts.
+
+    `video` is uint8 [T, H, W, 3] RGB, `label` int64 [], `id` string []. `timestamps_us` int64 [T] says when the source
+    shows these frames, in microseconds on its own time line. With several windows or crops, `video` is
+    [V, T, H, W, 3] and `timestamps_us` [V, T]: each window with its crops, one after another.
 
     Where a clip may have several labels (`manifest.multi_label`), `label` is float32 [C]: 1 for each class that the
     clip has and 0 for the others, as `BinaryCrossentropy` expects it; clips of one and of many labels make one batch
@@ -69,7 +78,13 @@ def load_dataset(
         num_workers: Workers that share each epoch. Each reads all files and decodes its own clips: of 7 clips, 3
             workers have 3, 2 and 2. `start` counts the worker's own clips.
         worker_index: Which worker this is, from 0.
-        augmentation: Random changes, drawn anew for each clip in each epoch from `seed`.
+        augmentation: Random changes, drawn anew for each clip in each epoch from `seed`; for each view by itself. Of a
+            JPEG only the part that the random crop shows is decoded.
+        window: Which frames to decode of each clip; by default all of them. Random windows depend only on the clip's
+            id, the epoch and `seed` (0 if there is none): `StoredClips` draws the same ones.
+        segments: Frames spread over the clip, instead of a window.
+        num_crops: Square crops of each frame: 1 in the middle, or 3 along the longer side. None: whole frames.
+        crop_px: Side of the crops; by default the short side of the frame. Given alone, it asks for one crop.
         with_audio: Also give the sound of each clip, mono, at the rate `plan.encoding.audio_sample_rate`: `audio`
             float32 [N] from -1 to 1, and `num_audio_samples` int64 [], which is N, and stays so when a batch is padded
             to its longest clip. A silent video has none: N is 0. `augmentation` does not change it.
@@ -80,8 +95,8 @@ def load_dataset(
     """
     import tensorflow as tf
 
-    from video_assets.reader.augmentation import augment_clip
-    from video_assets.reader.parsing import decode_images, multi_hot, parse_record
+    from video_assets.reader.frames import ViewDecoder
+    from video_assets.reader.parsing import multi_hot, parse_record
     from video_assets.reader.stream import Shuffle, Span, StoredRecords, Worker, stream_records
 
     if augmentation is not None and seed is None:
@@ -94,17 +109,28 @@ def load_dataset(
             "plan.encoding.layout=sequence_example and plan.encoding.audio_sample_rate, such as 16000"
         )
 
+    decoder = ViewDecoder(
+        views=Views.chosen(
+            window=window,
+            segments=segments,
+            num_crops=num_crops,
+            crop_px=crop_px,
+            short_side_px=encoding.resolution,
+        ),
+        image_format=encoding.image_format if encoding.stores_images else None,
+        augmentation=augmentation,
+        seed=seed or 0,
+    )
+
     def to_clip(epoch: Any, record: Any) -> dict[str, Any]:
         parsed = parse_record(encoding.layout, record, multi_label=encoding.multi_label, with_audio=with_audio)
         label = multi_hot(parsed["label"], committed.num_classes) if encoding.multi_label else parsed["label"]
-        clip = {"video": decode_images(parsed["images"]), "label": label, "id": parsed["id"]}
+        clip = {"label": label, "id": parsed["id"], **decoder.decode(parsed, epoch)}
         if with_audio:
             clip |= {"audio": parsed["audio"], "num_audio_samples": tf.size(parsed["audio"], tf.int64)}
         if committed.has_captions:
             clip["caption"] = tf.strings.reduce_join(parsed["caption"])  # at most one; empty without one
-        if augmentation is None or seed is None:
-            return clip
-        return augment_clip(clip, augmentation, seed=seed, epoch=epoch)
+        return clip
 
     pairs = stream_records(
         StoredRecords(

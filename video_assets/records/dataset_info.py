@@ -5,13 +5,15 @@ Source: tensorflow-datasets 4.9, `core/dataset_info.py` and `core/splits.py`.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 
 from pydantic import TypeAdapter, ValidationError
 
+from video_assets.domain.clips import SourceWarning
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import DAMAGE_REMEDY, FileDamaged
 from video_assets.domain.splits import Split
+from video_assets.domain.statistics import DatasetStatistics
 
 
 def dataset_info_json(
@@ -28,15 +30,17 @@ def dataset_info_json(
     licence: str = "",
     has_captions: bool = False,
     num_label_classes: int = 0,
+    statistics: DatasetStatistics | None = None,
+    warnings: Sequence[SourceWarning] = (),
 ) -> str:
     """Return the text of `dataset_info.json`, given the number of records of each shard by split (0: retired).
 
     `licence` becomes tensorflow-datasets' `builder.info.redistribution_info.license`. With `as_supervised=True` it
     gives pairs of video and label.
 
-    The encoding, the digest of the committed plan and the commit's own `notes` are stored as JSON in
-    `configDescription`, so that everything that a reader needs changes in one step. A dataset of several labels per
-    clip also stores the length of a label vector, `num_label_classes`.
+    The encoding, the digest of the committed plan, the commit's own `notes`, `statistics` and `warnings` are stored as
+    JSON in `configDescription`, so that everything that a reader needs changes in one step. A dataset of several labels
+    per clip also stores the length of a label vector, `num_label_classes`.
     """
     splits = [
         {
@@ -52,6 +56,10 @@ def dataset_info_json(
         described["captions"] = True
     if num_label_classes:
         described["num_classes"] = num_label_classes
+    if statistics is not None:
+        described["statistics"] = statistics.as_dict()
+    if warnings:
+        described["warnings"] = [asdict(warning) for warning in warnings]
     info = {
         "name": name,
         "version": version,
@@ -69,8 +77,9 @@ def dataset_info_json(
 class DatasetInfo:
     """What a commit said.
 
-    `lengths` has the number of records of each shard by split, 0 for a retired one. `plan_digest` is empty and `notes`
-    is None in files of versions that did not write them; `num_label_classes` is 0 where a clip has one label.
+    `lengths` has the number of records of each shard by split, 0 for a retired one. `plan_digest` is empty, and `notes`
+    and `statistics` are None, in files of versions that did not write them; `num_label_classes` is 0 where a clip has
+    one label.
     """
 
     name: str
@@ -81,6 +90,8 @@ class DatasetInfo:
     notes: Mapping[str, object] | None
     has_captions: bool
     num_label_classes: int
+    statistics: DatasetStatistics | None = None
+    warnings: Sequence[SourceWarning] = ()
 
 
 def parse_dataset_info(data: bytes, file: object) -> DatasetInfo:
@@ -101,6 +112,8 @@ def parse_dataset_info(data: bytes, file: object) -> DatasetInfo:
             notes=described.commit,
             has_captions=described.captions,
             num_label_classes=described.num_classes,
+            statistics=described.statistics,
+            warnings=described.warnings,
         )
     except ValueError as error:
         raise FileDamaged(
@@ -136,6 +149,8 @@ class _Described:
     commit: dict[str, object] | None = None
     captions: bool = False
     num_classes: int = 0
+    statistics: DatasetStatistics | None = None
+    warnings: list[SourceWarning] = field(default_factory=list[SourceWarning])
 
 
 _INFO, _DESCRIBED, _ENCODING = TypeAdapter(_Info), TypeAdapter(_Described), TypeAdapter(Encoding)

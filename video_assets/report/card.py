@@ -12,6 +12,7 @@ from typing import Any
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.labels import split_labels
+from video_assets.domain.statistics import DatasetStatistics
 from video_assets.report.charts import Bar, Histogram, bar_chart, histogram_chart
 from video_assets.report.contact_sheet import SampledClip, jpeg_uri, strip_jpeg
 from video_assets.report.escape import markdown_code, markdown_text, visible
@@ -95,6 +96,7 @@ class Card:
     checks: Sequence[CheckOutcome]
     changes: Sequence[Change] | None
     model_fit: Sequence[str] = ()
+    statistics: DatasetStatistics | None = None
     recipes: Mapping[str, str] = field(default_factory=dict[str, str])
     not_stored: str = ""
     read_as: str = ""
@@ -133,6 +135,7 @@ def card_html(card: Card, sampled: Sequence[SampledClip]) -> str:
         classes_note=LABEL_SETS_NOTE if card.encoding.multi_label else "",
         licence=card.licence or NO_LICENCE,
         recipes_note=RECIPES_NOTE,
+        numbers=statistics_sentences(card.statistics),
         quarantine_sentence=quarantine_sentence(card),
         changes_sentence=changes_sentence(card),
         balance=bar_chart(bars, names, f"Clips of each class in {' and '.join(names)}"),
@@ -210,17 +213,41 @@ def _cell(value: object) -> str:
 
 def _classes(card: Card) -> list[str]:
     names = [split.name for split in card.splits]
-    rows = [(row.index, row.label, *(row.clips.get(name, 0) for name in names)) for row in card.classes]
+    weights = card.statistics.class_weights if card.statistics else {}
+    rows: list[tuple[object, ...]] = [
+        (row.index, row.label, *(row.clips.get(name, 0) for name in names), weights.get(row.label, ""))
+        for row in card.classes
+    ]
     more = len(rows) - MAX_ROWS
     left_out = [f"And {more} more classes: `label.labels.txt` names them in order."] if more > 0 else []
     several = [LABEL_SETS_NOTE] if card.encoding.multi_label else []
-    return ["## Classes", *several, _table(("index", "class", *names), rows), *left_out]
+    return ["## Classes", *several, _table(("index", "class", *names, "weight"), rows), *left_out]
 
 
 def _histograms(card: Card) -> list[str]:
     durations = [f"- Durations: {card.durations.sentence()}."] if card.durations else []
     motion = [f"- Motion: {card.motion.sentence()}. {MOTION_NOTE}"] if card.motion else []
-    return ["## What the clips are like", "\n".join([*durations, *motion])] if durations or motion else []
+    numbers = [f"- {sentence}" for sentence in statistics_sentences(card.statistics)]
+    lines = [*durations, *motion, *numbers]
+    return ["## What the clips are like", "\n".join(lines)] if lines else []
+
+
+def statistics_sentences(statistics: DatasetStatistics | None) -> list[str]:
+    """Return the numbers that a trainer needs, in sentences."""
+    if statistics is None:
+        return []
+    found: list[str] = []
+    for spread, what in ((statistics.frames, "Stored frames of a clip"), (statistics.seconds, "Seconds of a clip")):
+        if spread is not None:
+            numbers = f"{spread.min:.4g} to {spread.max:.4g}, median {spread.median:.4g}, mean {spread.mean:.4g}"
+            found.append(f"{what}: {numbers}.")
+    if levels := statistics.levels:
+        mean, std = (", ".join(f"{value:.4f}" for value in values) for values in (levels.mean, levels.std))
+        found.append(
+            f"Red, green and blue, from 0 to 1: mean {mean}; standard deviation {std}; of {levels.num_frames} training "
+            "clips, the middle frame of each."
+        )
+    return found
 
 
 MOTION_NOTE = (

@@ -23,7 +23,7 @@ from video_assets.report.screen_sections import (
     replaced,
     splits_table,
 )
-from video_assets.report.source_screens import read_as
+from video_assets.report.source_screens import read_as, warnings
 from video_assets.report.terminal import Screen, copyable, headline, section, table, wrapped
 
 
@@ -174,7 +174,7 @@ def status_screen(result: Result) -> Screen:
     if missing:
         planned = f"{len(missing)} of {result['shards_planned']} planned shards"
         parts.append(wrapped(f"{planned} are missing or stale: {sequence_of(missing)}"))
-    parts += losses(result) + checks_summary(result["checks"])
+    parts += warnings(result) + losses(result) + checks_summary(result["checks"])
     if result["is_valid"]:
         return [*parts, section("Next", wrapped("read everything again:"), copyable([_verify(root, name)]))]
     if result["version_dir"]:
@@ -196,7 +196,7 @@ def verify_screen(result: Result) -> Screen:
     root, name = shlex.quote(result["root"]), name_option(result)
     checks = [{**check, "name": f"{check['name']} {check['target']}".strip()} for check in result["checks"]]
     verdict = ("Valid:", "green") if result["is_valid"] else ("INVALID:", "red")
-    parts: list[RenderableType] = [headline(verdict[0], result["version_dir"], verdict[1])]
+    parts: list[RenderableType] = [headline(verdict[0], result["version_dir"], verdict[1]), *warnings(result)]
     parts += [*checks_summary(checks), wrapped(f"Read in {format_duration(result['seconds'])}.")]
     if result["is_valid"]:
         return parts

@@ -1,20 +1,41 @@
 """How a source was read, on the screen: the words that plan and build begin with, and the screen of inspect."""
 
+from collections.abc import Sequence
+
 from rich.console import RenderableType
 
 from video_assets.report.screen_sections import Result, counted
 from video_assets.report.terminal import Screen, section, table, wrapped
 
 _MAX_CLASSES = 30
+_EXAMPLES = 3
 
 
 def read_as(result: Result) -> list[RenderableType]:
     """Return the sentence that says how the source was read, and what else should be known of it."""
     sentence = result.get("read_as")
     parts: list[RenderableType] = [wrapped(f"{sentence}.")] if sentence else []
-    return parts + [
-        wrapped(f"{warning['code']}: {warning['detail']}", "yellow") for warning in result.get("warnings", ())
-    ]
+    return parts + warnings(result)
+
+
+def warnings(result: Result) -> list[RenderableType]:
+    """Return what should be known of a dataset or its source."""
+    return [wrapped(told, "yellow") for told in warning_sentences(result.get("warnings", ()))]
+
+
+def warning_sentences(warnings: Sequence[Result]) -> list[str]:
+    """Return warnings as lines for people, by code: a few of each, and how many more there are.
+
+    >>> warning_sentences([{"code": "damaged", "detail": f"{name} is damaged.", "count": 1} for name in "abcde"])
+    ['damaged: a is damaged.', 'damaged: b is damaged.', 'damaged: c is damaged.', 'damaged: and 2 more']
+    """
+    lines: list[str] = []
+    for code in dict.fromkeys(warning["code"] for warning in warnings):
+        alike = [warning for warning in warnings if warning["code"] == code]
+        lines += [f"{code}: {warning['detail']}" for warning in alike[:_EXAMPLES]]
+        if rest := sum(warning["count"] for warning in alike[_EXAMPLES:]):
+            lines.append(f"{code}: and {rest} more")
+    return lines
 
 
 def inspect_screen(result: Result) -> Screen:

@@ -84,8 +84,13 @@ def class_names_of(tree: SourceTree) -> ClassNames | None:
     setting = tree.settings.class_names
     if not setting:
         return None
+    return read_class_names(place_of_setting(tree.folder, setting), f"manifest.class_names ({setting})")
+
+
+def place_of_setting(folder: Path, setting: str) -> Path:
+    """Return the file that a setting names; a relative one is beside the source, or else where the command runs."""
     place = open_address(setting)
-    if not is_remote(place) and not place.is_absolute():
-        beside = tree.folder / place
-        place = beside if beside.is_file() or not place.is_file() else place
-    return read_class_names(place, f"manifest.class_names ({setting})")
+    if is_remote(place) or place.is_absolute():
+        return place
+    beside = folder / place
+    return beside if beside.is_file() or not place.is_file() else place

@@ -87,6 +87,19 @@ def next_version(version: str) -> str:
     return f"{numbers[0] + 1}.0.0"
 
 
+def refuse_name(name: str) -> None:
+    """Refuse a dataset's name that tensorflow-datasets would not accept.
+
+    Raises:
+        SettingsError: If it would not.
+    """
+    if not _NAME.fullmatch(name):
+        raise SettingsError(
+            f"the dataset's name is {name!r}; it must begin with a small letter and hold only "
+            "small letters, digits and underscores (tensorflow-datasets' rule)"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class DatasetPaths:
     """The paths of one dataset.
@@ -99,11 +112,7 @@ class DatasetPaths:
     name: str
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise SettingsError(
-                f"the dataset's name is {self.name!r}; it must begin with a small letter and hold only "
-                "small letters, digits and underscores (tensorflow-datasets' rule)"
-            )
+        refuse_name(self.name)
 
     @property
     def directory(self) -> Path:

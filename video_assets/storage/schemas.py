@@ -84,6 +84,10 @@ PLAN = pa.schema(
 )
 LABEL_INDICES = pa.field("label_indices", pa.list_(pa.int64()))
 """One more column of the index where a clip may have several labels; `label_index` is the index of the first."""
+DAMAGE = pa.field("damage", pa.string())
+"""One more column of the index where damaged clips are stored: how much of a clip is damaged, or nothing."""
+ADDED_COLUMNS = frozenset({DAMAGE.name})
+"""Columns that may be absent from a file: earlier versions did not write them, or there was nothing to say."""
 INDEX = pa.schema(
     [
         ("clip_id", pa.string()),

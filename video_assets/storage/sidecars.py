@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -13,7 +14,10 @@ from video_assets.storage.tables import OPEN_SEAL, is_seal_whole, sealed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredClip:
-    """One record of a shard, in the bytes [offset, offset + length) of its file; `signature` is in hex."""
+    """One record of a shard, in the bytes [offset, offset + length) of its file; `signature` is in hex.
+
+    `damage` says how much of it is damaged; empty for nothing.
+    """
 
     clip_id: str
     source: str
@@ -25,6 +29,12 @@ class StoredClip:
     num_frames: int
     note: str = ""
     signature: str = ""
+    damage: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return its fields, without damage where there is none: sidecars of sound clips stay as they always were."""
+        values = asdict(self)
+        return values if self.damage else {name: value for name, value in values.items() if name != "damage"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +68,8 @@ class Sidecar:
 
     def to_json(self) -> str:
         """Return the file's text, sealed."""
-        return sealed(json_text(asdict(self) | {"seal": OPEN_SEAL}).encode("utf-8")).decode("utf-8")
+        values = asdict(self) | {"clips": [clip.as_dict() for clip in self.clips], "seal": OPEN_SEAL}
+        return sealed(json_text(values).encode("utf-8")).decode("utf-8")
 
     def write(self, path: Path) -> None:
         """Write the file."""

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from video_assets.domain.errors import DAMAGE_REMEDY, FileDamaged
 from video_assets.storage.files import NOT_THERE, write_bytes
+from video_assets.storage.schemas import ADDED_COLUMNS
 
 _MARK = b"seal:"
 _NUM_DIGITS = 64
@@ -90,7 +91,8 @@ def table_bytes(frame: pd.DataFrame, schema: pa.Schema, notes: Mapping[str, str]
 def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Return the file's rows, or some of its columns; an empty frame if the file is missing.
 
-    Texts without a value are missing values of pandas (NaN), as numbers are.
+    Texts without a value are missing values of pandas (NaN), as numbers are. A column of `ADDED_COLUMNS` that the file
+    does not have is all missing values.
 
     Raises:
         FileDamaged: If the file does not have the bytes that were written.
@@ -128,7 +130,11 @@ def read_noted_table(
     with _named_damage(path):
         # Not by `pq.read_table`: its scanner frees memory in threads that nobody waits for; see `_whole`.
         file = pq.ParquetFile(source)
-        rows = file.read(columns=wanted.names).cast(wanted).to_pandas(self_destruct=True, split_blocks=True)
+        table = file.read(columns=wanted.names)
+        for field in wanted:
+            if field.name in ADDED_COLUMNS and field.name not in table.column_names:
+                table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+        rows = table.select(wanted.names).cast(wanted).to_pandas(self_destruct=True, split_blocks=True)
         return rows, _notes(file.metadata)
 
 

@@ -9,7 +9,9 @@ import dagster as dg
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckPartitionInfo
 
-from video_assets.defs.location import build_definitions
+from video_assets.definitions import build_definitions
+from video_assets.defs.graph import DatasetGraph
+from video_assets.environment import VideoDataset
 from video_assets.pipeline import pool
 from video_assets.pipeline.checks.recorded import CheckStatus, check_statuses
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
@@ -75,6 +77,11 @@ class Location:
         found = records[0].asset_materialization
         assert found is not None
         return found
+
+
+def graph_of(paths: DatasetPaths, source: Path | str = "") -> DatasetGraph:
+    """The graph of a dataset without a prefix and without settings of its own."""
+    return DatasetGraph(dataset=VideoDataset(name=paths.name, source=str(source), root=str(paths.root)))
 
 
 def open_location(

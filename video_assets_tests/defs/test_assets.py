@@ -192,24 +192,34 @@ def test_a_failure_that_passes_is_tried_again_within_the_run(
         assert data_version(planned, key) == fingerprint_on_disk(planned, key)
 
 
-def test_materialize_all_on_a_fresh_instance_fails_by_name_instead_of_succeeding_over_nothing(fresh: Location) -> None:
-    # Without a single partition the UI leaves the shards out; the dataset then waits for no step of the run.
+def test_materialize_all_on_an_empty_root_writes_every_shard_and_commits(fresh: Location) -> None:
+    # Without a single partition the UI leaves the shards out of the run.
     result = fresh.run(*PLANNING, "dataset", config=RUN_CONFIG)
-    assert not result.success
-    assert set(failures(result)) == {"dataset"}
-    assert "materialize manifest, splits and plan first" in failures(result)["dataset"]
-    assert not fresh.paths.version("1.0.0").dataset_info.exists()
+    assert result.success, failures(result)
+    assert fresh.paths.version("1.0.0").dataset_info.exists()
+    assert fresh.materialized("train_shards") == set(TRAIN_SHARDS)
+    assert fresh.materialized("test_shards") == set(TEST_SHARDS)
+    checks = fresh.checks(TRAIN_SHARDS)
+    assert all(info.is_current and info.latest_execution_status.value == "SUCCEEDED" for info in checks.values())
+    for key in KEYS:
+        assert data_version(fresh, key) == fingerprint_on_disk(fresh, key)
 
 
-def test_materialize_all_over_a_plan_without_shards_fails_by_their_names(planned: Location) -> None:
-    result = planned.run(*PLANNING, "dataset", config=RUN_CONFIG)
-    assert not result.success
-    assert failures(result) == {
-        "dataset": "7 of 7 planned shards are missing, stale or damaged: train-00000, train-00001, train-00002, "
-        "train-00003, train-00004 and 2 more. "
-        "Materialize these partitions of train_shards and test_shards, then dataset."
-    }
-    assert not planned.paths.version("1.0.0").dataset_info.exists()
+def test_a_backfill_of_everything_writes_what_its_plan_added(planned: Location) -> None:
+    """Dagster knows the partitions of a backfill before the plan in it adds others."""
+    assert planned.run_range(TRAIN_SHARDS[0], TRAIN_SHARDS[-1]).success
+    assert planned.run_range(*TEST_SHARDS).success
+    write_class(planned.source, "run", range(5, 6))
+    backfill = {"dagster/backfill": "abc"}
+    assert planned.run(*PLANNING, config=RUN_CONFIG, tags=backfill).success
+    superseded = planned.run(
+        "train_shards", tags={**backfill, RANGE_START: TRAIN_SHARDS[0], RANGE_END: TRAIN_SHARDS[-1]}
+    )
+    assert superseded.success, failures(superseded)
+    assert not planned.run("dataset").success
+    result = planned.run("dataset", tags=backfill)
+    assert result.success, failures(result)
+    assert "train-00005" in planned.materialized("train_shards")
 
 
 def test_a_dataset_over_nothing_at_all_fails_by_what_to_do_first(fresh: Location) -> None:
@@ -262,7 +272,7 @@ def test_a_wrong_setting_of_a_later_step_fails_the_first_step_by_the_name_of_the
     result = fresh.run(*PLANNING, "dataset", config={"ops": {op: {"config": config}}})
     assert not result.success
     found = failures(result)
-    assert set(found) <= {"manifest", "dataset"}  # neither waits for the other, see above
+    assert set(found) == {"manifest"}
     assert words in found["manifest"]
     assert not fresh.paths.directory.exists()
 
@@ -298,10 +308,10 @@ def test_an_error_that_is_meant_for_people_is_shown_with_its_sentence_and_not_re
     )
 
 
-def test_a_changed_encoding_of_a_built_dataset_fails_the_plan_by_the_names_of_the_fields(known: Location) -> None:
+def test_a_changed_encoding_of_a_built_dataset_fails_the_run_by_the_names_of_the_fields(known: Location) -> None:
     config = {"ops": {"plan": {"config": {"encoding": {"resolution": 64, "num_frames": 5}}}}}
     result = known.run(*PLANNING, config=config)
-    assert "exists under another encoding (resolution 32 → 64)" in failures(result)["plan"]
+    assert "exists under another encoding (resolution 32 → 64)" in failures(result)["manifest"]
 
 
 def test_growth_leaves_the_plans_data_version_so_that_old_shards_stay_fresh(planned: Location) -> None:

@@ -12,8 +12,9 @@ import dagster as dg
 import pytest
 
 from video_assets.defs import automation, requests
+from video_assets.defs.automation import Automation
 from video_assets.defs.instance import open_instance
-from video_assets.defs.jobs import VERIFY_OP, dataset_jobs
+from video_assets.defs.jobs import VERIFY_OP
 from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG, register_shards, shard_partitions
 from video_assets.defs.requests import MAX_ATTEMPTS
 from video_assets.defs.resources import Dataset, VideoSource
@@ -23,9 +24,7 @@ from video_assets.pipeline.checks.shard import ShardAudit
 from video_assets.pipeline.write_locks import building
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import NAME, Built
-from video_assets_tests.defs.location import recorded_statuses
-
-STOPPED = dg.DefaultSensorStatus.STOPPED
+from video_assets_tests.defs.location import graph_of, recorded_statuses
 
 
 @pytest.fixture
@@ -44,7 +43,6 @@ def partitions_of(built: Built) -> dict[Split, dg.DynamicPartitionsDefinition]:
 
 def look_at_videos(instance: dg.DagsterInstance, built: Built, source: Path, cursor: str | None) -> dg.SensorResult:
     """One tick of the new-videos sensor."""
-    sensor = automation.new_videos_sensor(30, STOPPED)
     context = dg.build_sensor_context(
         instance=instance,
         cursor=cursor,
@@ -53,20 +51,15 @@ def look_at_videos(instance: dg.DagsterInstance, built: Built, source: Path, cur
             "dataset": Dataset(root=str(built.paths.root), name=NAME),
         },
     )
-    result = sensor(context)
-    assert isinstance(result, dg.SensorResult)
-    return result
+    return automation.look_for_videos(graph_of(built.paths), context)
 
 
 def look_at_shards(instance: dg.DagsterInstance, built: Built) -> dg.SensorResult:
     """One tick of the missing-shards sensor."""
-    sensor = automation.missing_shards_sensor(30, STOPPED, partitions_of(built), dataset_jobs(), 50)
     context = dg.build_sensor_context(
         instance=instance, resources={"dataset": Dataset(root=str(built.paths.root), name=NAME)}
     )
-    result = sensor(context)
-    assert isinstance(result, dg.SensorResult)
-    return result
+    return automation.look_for_shards(graph_of(built.paths), context)
 
 
 def test_new_videos_are_planned_under_the_pinned_settings(
@@ -206,7 +199,7 @@ def test_shards_of_any_number_of_unfinished_runs_are_left_to_them(instance: dg.D
     built.shard("train-00001").unlink()
     for number in range(1001):
         tags = {} if number else {RANGE_START_TAG: "train-00001", RANGE_END_TAG: "train-00001"}
-        run = dg.DagsterRun(job_name="other", run_id=str(uuid.uuid4()), tags=tags, status=dg.DagsterRunStatus.STARTED)
+        run = dg.DagsterRun("encode_train_shards", str(uuid.uuid4()), tags=tags, status=dg.DagsterRunStatus.STARTED)
         instance.run_storage.add_run(run)
     assert not look_at_shards(instance, built).run_requests
 
@@ -223,7 +216,9 @@ def test_one_look_asks_for_so_many_runs_at_most_and_the_next_goes_on(
         wanted = look_at_shards(instance, built).run_requests or []
         asked.append([request.tags[RANGE_START_TAG] for request in wanted])
         for request in wanted:
-            instance.create_run_for_job(make_job(), tags=request.tags, status=dg.DagsterRunStatus.STARTED)
+            instance.create_run_for_job(
+                make_job(str(request.job_name)), tags=request.tags, status=dg.DagsterRunStatus.STARTED
+            )
     assert asked == [["train-00000", "train-00002"], ["train-00004", "test-00000"], []]
 
 
@@ -272,7 +267,7 @@ def test_a_plan_without_missing_shards_is_committed_once(instance: dg.DagsterIns
 
 
 def test_the_nightly_verification_names_the_day_in_its_config() -> None:
-    schedule = automation.nightly_schedule(dg.DefaultScheduleStatus.STOPPED)
+    schedule = automation.nightly_schedule(graph_of(DatasetPaths(Path("root"), NAME)), Automation())
     night = dt.datetime(2026, 3, 1, 3, 30, tzinfo=dt.UTC)
     request = schedule(dg.build_schedule_context(scheduled_execution_time=night))
     assert isinstance(request, dg.RunRequest)
@@ -283,7 +278,7 @@ def test_the_nightly_verification_names_the_day_in_its_config() -> None:
 def test_the_nightly_verification_finds_a_damaged_shard_and_shows_it_on_its_partition(
     instance: dg.DagsterInstance, built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from video_assets.defs.location import build_definitions
+    from video_assets.definitions import build_definitions
 
     monkeypatch.setenv("VIDEO_ASSETS_SOURCE", str(built.source))
     monkeypatch.setenv("VIDEO_ASSETS_ROOT", str(built.paths.root))
@@ -305,7 +300,7 @@ def test_the_nightly_verification_audits_each_shard_once_for_all_its_checks(
     instance: dg.DagsterInstance, built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An audit keeps the copy that it made of a shard in a store; another one would fetch it again."""
-    from video_assets.defs.location import build_definitions
+    from video_assets.definitions import build_definitions
 
     audited: list[str] = []
 

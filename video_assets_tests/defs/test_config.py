@@ -6,7 +6,6 @@ import dagster as dg
 import pytest
 from pydantic import BaseModel, Field
 
-from video_assets.defs.automation import ONLY_SETTLED
 from video_assets.defs.config import (
     DatasetConfig,
     ManifestConfig,
@@ -128,7 +127,3 @@ def test_an_untouched_launchpad_changes_nothing_also_if_it_was_loaded_before_the
     for shown in (own, Settings()):
         run_config = {"ops": {step: {"config": getattr(shown, step).model_dump()} for step in STEPS}}
         assert settings_of_run(run_config, paths, shown) == own
-
-
-def test_what_starts_by_itself_gives_nothing_but_what_holds_for_its_run() -> None:
-    assert ONLY_SETTLED == {"ops": {"manifest": {"config": {"only_settled": True}}}}

@@ -83,7 +83,7 @@ def test_the_assets_and_what_they_come_from_are_those_of_the_graph(listed: dict[
         "train_shards": ["plan"],
         "test_shards": ["plan"],
         "val_shards": ["plan"],
-        "dataset": ["test_shards", "train_shards", "val_shards"],
+        "dataset": ["plan", "test_shards", "train_shards", "val_shards"],
     }
     assert listed["partitioned"] == ["test_shards", "train_shards", "val_shards"]
 
@@ -101,6 +101,7 @@ def test_the_checks_are_those_of_shards_and_of_the_dataset(listed: dict[str, obj
 
 def test_jobs_sensors_schedules_and_resources_have_these_names(listed: dict[str, object]) -> None:
     assert listed["jobs"] == [
+        "build_dataset",
         "commit_dataset",
         "encode_test_shards",
         "encode_train_shards",
@@ -118,7 +119,7 @@ def test_a_fresh_clone_starts_nothing_by_itself(listed: dict[str, object]) -> No
 
 
 def test_a_run_takes_as_many_shards_as_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    from video_assets.defs.location import build_definitions
+    from video_assets.definitions import build_definitions
 
     monkeypatch.setenv("VIDEO_ASSETS_SHARDS_PER_RUN", "7")
     definitions = build_definitions()
@@ -133,7 +134,7 @@ def test_a_run_takes_as_many_shards_as_the_environment_says(monkeypatch: pytest.
 
 
 def test_every_asset_has_an_owner_a_description_a_kind_a_code_version_and_its_stage() -> None:
-    from video_assets.defs.location import build_definitions
+    from video_assets.definitions import build_definitions
 
     specs = build_definitions().resolve_all_asset_specs()
     for spec in specs:
@@ -150,7 +151,7 @@ def test_every_asset_has_an_owner_a_description_a_kind_a_code_version_and_its_st
 def test_a_number_in_the_environment_that_is_none_is_named(
     variable: str, least: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from video_assets.defs.location import build_definitions
+    from video_assets.definitions import build_definitions
 
     monkeypatch.setenv(variable, "30s")
     with pytest.raises(SettingsError, match=f"{variable} is '30s': Input should be a valid integer"):

@@ -3,7 +3,6 @@
 import dagster as dg
 
 from video_assets.defs import automation
-from video_assets.defs.jobs import dataset_jobs
 from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG, shard_partitions
 from video_assets.defs.resources import Dataset
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
@@ -11,21 +10,19 @@ from video_assets.pipeline.dataset_state import committed_counts
 from video_assets.pipeline.noted_settings import split_settings
 from video_assets.settings import SplitSettings
 from video_assets_tests.datasets import NAME, RUN_CONFIG, TRAIN_SHARDS
-from video_assets_tests.defs.location import PLANNING, Location, recorded_statuses
+from video_assets_tests.defs.location import PLANNING, Location, graph_of, recorded_statuses
 
 THREE_WAY = {"ops": {**RUN_CONFIG["ops"], "splits": {"config": {"test_fraction": 0.25, "val_fraction": 0.25}}}}
+ONLY_SETTLED = {"ops": {"manifest": {"config": {"only_settled": True}}}}
 VAL_SHARDS = ["val-00000", "val-00001"]
 
 
 def requests(location: Location) -> dict[str, list[str]]:
     """What one tick of the missing-shards sensor asks for: the first and last shard, by job."""
-    partitions = shard_partitions(str(location.paths.root), NAME)
-    stopped = dg.DefaultSensorStatus.STOPPED
     context = dg.build_sensor_context(
         instance=location.instance, resources={"dataset": Dataset(root=str(location.paths.root), name=NAME)}
     )
-    result = automation.missing_shards_sensor(30, stopped, partitions, dataset_jobs(), 50)(context)
-    assert isinstance(result, dg.SensorResult)
+    result = automation.look_for_shards(graph_of(location.paths), context)
     return {
         str(request.job_name): [request.tags[RANGE_START_TAG], request.tags[RANGE_END_TAG]]
         for request in result.run_requests or []
@@ -64,7 +61,7 @@ def test_val_is_planned_requested_encoded_checked_and_committed(fresh: Location)
 
 def test_the_automation_keeps_the_fraction_of_val(fresh: Location) -> None:
     assert fresh.run("manifest", "train_split", "test_split", "val_split", "plan", config=THREE_WAY).success
-    assert fresh.run("manifest", "train_split", "test_split", "val_split", config=automation.ONLY_SETTLED).success
+    assert fresh.run("manifest", "train_split", "test_split", "val_split", config=ONLY_SETTLED).success
     assert split_settings(fresh.paths) == SplitSettings(test_fraction=0.25, val_fraction=0.25)
 
 

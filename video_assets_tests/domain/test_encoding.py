@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from video_assets.domain.encoding import ENCODER_VERSION, Encoding, changed_fields
+from video_assets.domain.plan import shard_fingerprint
 from video_assets.settings import EncodingSettings
 
 
@@ -21,7 +22,16 @@ def test_the_defaults_are_pinned() -> None:
         "jpeg_quality": 95,
         "short_clip": "repeat_last",
     }
-    assert ENCODER_VERSION == 1
+    assert ENCODER_VERSION == 2
+
+
+def test_the_encoders_version_is_no_setting_and_stands_apart() -> None:
+    """A fingerprint depends on both, and what a person may set is the settings alone."""
+    first = Encoding(encoder_version=1)
+    assert first.as_dict() == Encoding().as_dict()
+    assert first.settings == EncodingSettings() == Encoding().settings
+    assert Encoding.of(EncodingSettings(), multi_label=False, encoder_version=1) == first
+    assert shard_fingerprint(["a"], first) != shard_fingerprint(["a"], Encoding())
 
 
 def test_an_encoding_is_what_its_dictionary_says() -> None:

@@ -73,13 +73,7 @@ def test_no_shard_is_empty_or_holds_more_than_asked_for(history: list[set[int]],
 
 
 @given(histories, sizes)
-def test_at_most_one_live_shard_is_not_full(history: list[set[int]], clips_per_shard: int) -> None:
-    for plan in play(history, clips_per_shard):
-        assert sum(len(members) < clips_per_shard for members in plan.shards.values()) <= 1
-
-
-@given(histories, sizes)
-def test_only_a_last_partial_shard_and_shards_that_lost_a_row_are_superseded(
+def test_only_shards_that_lost_a_row_and_at_most_one_that_is_not_full_are_superseded(
     history: list[set[int]], clips_per_shard: int
 ) -> None:
     before = ShardAssignment({}, 0, (), ())
@@ -87,9 +81,45 @@ def test_only_a_last_partial_shard_and_shards_that_lost_a_row_are_superseded(
         lost_a_row = {i for i, members in before.shards.items() if not set(members) <= set(rows(*present))}
         others = set(plan.superseded) - lost_a_row
         assert lost_a_row <= set(plan.superseded)
-        assert all(i == max(before.shards.keys() - lost_a_row) for i in others)
-        assert all(len(before.shards[i]) < clips_per_shard and plan.added for i in others)
+        assert len(others) <= 1
+        assert all(len(before.shards[i]) < clips_per_shard for i in others)
         before = plan
+
+
+@given(histories, sizes, st.sets(st.integers(0, 30), min_size=1))
+def test_deletions_and_changes_reopen_no_other_shard(
+    history: list[set[int]], clips_per_shard: int, gone: set[int]
+) -> None:
+    before = play(history, clips_per_shard)[-1]
+    there = history[-1]
+    harmed = {i for i, members in before.shards.items() if set(members) & set(rows(*gone))}
+    assert set(build(rows(*there - gone), before, clips_per_shard).superseded) == harmed
+    changed = [f"{row} changed" for row in rows(*there & gone)]
+    again = build(rows(*there - gone) + changed, before, clips_per_shard)
+    assert set(again.superseded) == harmed
+    assert len(again.added) <= len(harmed)
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=9), sizes)
+def test_without_deletions_at_most_one_shard_is_not_full(arrivals: list[int], clips_per_shard: int) -> None:
+    plan, count = None, 0
+    for number in arrivals:
+        count += number
+        plan = build(rows(*range(count)), plan, clips_per_shard)
+        assert sum(len(members) < clips_per_shard for members in plan.shards.values()) <= 1
+
+
+def test_arrivals_fill_the_emptiest_shard() -> None:
+    first = build(rows(*range(8)), None, 4)
+    one, other = first.shards.values()
+    holed = build([*one[:3], *other[:2]], first, 4)
+    assert [len(members) for members in holed.shards.values()] == [4, 1]
+    holed = build([*one[:3], *other], first, 4)
+    assert [len(members) for members in holed.shards.values()] == [4, 3]
+    twice = build([*one[:3], *other[:2]], holed, 4)
+    assert sorted(map(len, twice.shards.values())) == [2, 3]
+    filled = build([*one[:3], *other[:2], "new"], twice, 4)
+    assert sorted(map(len, filled.shards.values())) == [3, 3]
 
 
 @given(histories, sizes, st.randoms(use_true_random=False))
@@ -190,8 +220,10 @@ def test_a_row_digest_is_pinned() -> None:
 
 def test_a_shard_fingerprint_is_pinned() -> None:
     """Pinned: sidecars on disk hold it; another value makes every shard of every dataset stale."""
-    fingerprint = ShardPlan("train", 0, (WHOLE, SPAN), Encoding()).fingerprint()
-    assert fingerprint == "ad518d3c9f2295a99bb2e3976ff7fcd7131ff37a807bb1badb72e351c80d4537"
+    first = ShardPlan("train", 0, (WHOLE, SPAN), Encoding(encoder_version=1)).fingerprint()
+    assert first == "ad518d3c9f2295a99bb2e3976ff7fcd7131ff37a807bb1badb72e351c80d4537"
+    newest = ShardPlan("train", 0, (WHOLE, SPAN), Encoding()).fingerprint()
+    assert newest == "65583398060f336c858dc591703c1c7afa8ac1d1f1bba0bfd9ce7a8de9fb5c61"
 
 
 def test_a_clip_of_several_labels_is_another_row_by_each_of_their_indices() -> None:

@@ -117,7 +117,7 @@ def hide_lack_of_memory(mebibytes: int) -> int:
     try:
         return allocate(mebibytes)
     except MemoryError as error:
-        raise VideoLost(Loss("corrupt_frames", "frames cannot be decoded")) from error
+        raise VideoLost(Loss("damaged", "frames cannot be decoded")) from error
 
 
 def lose(reason: str) -> str:

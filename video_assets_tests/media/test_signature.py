@@ -9,8 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from video_assets.domain.near_duplicates import MAX_DISTANCE, SIGNATURE_BYTES, near_duplicates
-from video_assets.media.images import clip_signature
+from video_assets.domain.near_duplicates import MAX_DISTANCE, SIGNATURE_BYTES, mirrored_signature, near_duplicates
+from video_assets.media.images import (
+    clip_signature,
+    crop_signatures,
+    encode_images,
+    signature_greys,
+)
 from video_assets_tests.corpus import corpus_rows, require_corpus
 
 Frames = NDArray[np.uint8]
@@ -170,3 +175,23 @@ def test_real_clips_of_other_groups_are_not_near_and_copies_are() -> None:
     pairs = near_duplicates(originals, copies)
     assert {pair.a for pair in pairs if pair.a == pair.b} == set(originals)
     assert [pair for pair in pairs if group[pair.a] != group[pair.b]] == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_signature_of_a_mirrored_clip_follows_from_the_clips_own(seed: int) -> None:
+    clip = natural_clip(seed)
+    mirrored = np.ascontiguousarray(clip[:, :, ::-1])
+    assert distance(mirrored_signature(clip_signature(clip)), clip_signature(mirrored)) < 0.01
+    assert mirrored_signature(mirrored_signature(clip_signature(clip))) == clip_signature(clip)
+
+
+@pytest.mark.parametrize(("top", "left", "side"), [(0, 0, 0.7), (30, 8, 0.75), (6, 40, 0.74), (12, 16, 0.8)])
+def test_a_part_of_a_clip_is_near_one_of_the_clips_parts_and_of_no_other_clips(
+    top: int, left: int, side: float
+) -> None:
+    clip = natural_clip(1)
+    part = clip[:, top : top + round(120 * side), left : left + round(160 * side)]
+    parts = crop_signatures(signature_greys(encode_images(clip, "png", 95)))
+    assert len(parts) == 125
+    assert min(distance(one, clip_signature(part)) for one in parts) <= MAX_DISTANCE
+    assert min(distance(one, clip_signature(natural_clip(2))) for one in parts) > MAX_DISTANCE

@@ -70,10 +70,12 @@ class Stages:
     source: Path
     paths: DatasetPaths
 
-    def manifest(self, pool: InThisProcess | None = None, **settings: Any) -> ManifestReport:
+    def manifest(
+        self, pool: InThisProcess | None = None, *, new_version: bool = False, **settings: Any
+    ) -> ManifestReport:
         # Tests of other things have one class.
         given = ManifestSettings.model_validate({"allow_single_class": True, **settings})
-        return build_manifest(self.source, self.paths, given, pool or InThisProcess())
+        return build_manifest(self.source, self.paths, given, pool or InThisProcess(), new_version=new_version)
 
     def splits(self, settings: SplitSettings = SPLITTING) -> SplitReport:
         return build_splits(self.paths, settings)

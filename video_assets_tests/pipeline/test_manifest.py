@@ -39,7 +39,7 @@ def stages(videos: Path, tmp_path: Path) -> Stages:
     return Stages(copied_source(videos, tmp_path), DatasetPaths(tmp_path / "root", "clips"))
 
 
-def opened(stages: Stages, **settings: object) -> list[str]:
+def opened(stages: Stages, **settings: Any) -> list[str]:
     """Materializes the manifest; gives the files that it opened."""
     pool = InThisProcess()
     report = stages.manifest(pool, **settings)
@@ -301,10 +301,10 @@ def test_what_another_decoder_said_is_not_believed_after_a_refused_manifest_aske
     """Its rows are still there, and the table's note names the decoder of now."""
     probe_video = probing.probe_video
 
-    def cannot_read(video: Any, limits: Limits) -> Any:
+    def cannot_read(video: Any, limits: Limits, encoder_version: int) -> Any:
         if isinstance(video, Path) and video.name == "unlucky.mp4":
             raise VideoLost(Loss("unreadable", "this decoder cannot"))
-        return probe_video(video, limits)
+        return probe_video(video, limits, encoder_version)
 
     write_video(stages.source / "run" / "unlucky.mp4", seed=1)
     with monkeypatch.context() as patch:

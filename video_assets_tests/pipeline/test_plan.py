@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from video_assets.domain.encoding import ENCODER_VERSION
 from video_assets.domain.errors import BuildRefused, SettingsError
+from video_assets.pipeline import pinned
 from video_assets.pipeline.plan.stage import PlanReport, needs_new_version
 from video_assets.pipeline.plan.table import read_plan
 from video_assets.settings import PlanSettings
@@ -122,14 +124,15 @@ def test_an_index_is_never_used_twice(stages: Stages) -> None:
     assert read_plan(stages.paths).pinned.num_shards == {"train": 7, "test": 2}
 
 
-def test_a_deleted_clip_supersedes_its_own_shard_and_the_partial_one(stages: Stages) -> None:
+def test_a_deleted_clip_supersedes_its_own_shard_alone(stages: Stages) -> None:
     before = members(stages)
     gone = before["train-00001"][0]
     (stages.source / gone).unlink()
     report = stages.up_to_plan()
     after = members(stages)
-    assert report.superseded == ["train-00001", "train-00004"]
-    assert report.added == ["train-00005", "train-00006"]
+    assert report.superseded == ["train-00001"]
+    assert report.added == ["train-00005"]
+    assert report.new_rows().empty
     assert all(after[key] == before[key] for key in before if key not in report.superseded)
     assert gone not in {clip_id for clips in after.values() for clip_id in clips}
 
@@ -138,8 +141,8 @@ def test_a_changed_clip_supersedes_its_own_shard(stages: Stages) -> None:
     changed = members(stages)["test-00000"][2]
     write_video(stages.source / changed, seed=5, num_frames=23)
     report = stages.up_to_plan()
-    assert report.superseded == ["test-00000", "test-00001"]
-    assert report.added == ["test-00002", "test-00003"]
+    assert (report.superseded, report.added) == (["test-00000"], ["test-00002"])
+    assert report.new_rows()["clip_id"].tolist() == [changed]
 
 
 def test_another_time_of_a_file_without_another_content_changes_no_shard(stages: Stages) -> None:
@@ -203,6 +206,51 @@ def test_a_new_version_without_a_change_is_no_new_version(stages: Stages) -> Non
     report = stages.plan(new_version=True)
     assert report.pinned.version == "1.0.0"
     assert report.added == []
+
+
+def test_a_dataset_goes_on_under_the_encoders_version_that_began_it(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in (stages.paths.manifest, stages.paths.plan, stages.paths.encoding):
+        file.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(pinned, "ENCODER_VERSION", 1)
+        planned = stages.up_to_plan()
+    pretend_built(stages)
+    write_video(stages.source / clip_path("run", 9, 1), seed=99)
+    assert stages.manifest().num_files_probed == 1
+    stages.splits()
+    grown = stages.plan()
+    assert grown.pinned.version == "1.0.0"
+    assert planned.pinned.encoding.encoder_version == grown.pinned.encoding.encoder_version == 1
+    assert read_plan(stages.paths).pinned.encoding.encoder_version == 1
+    assert set(planned.shards) - set(grown.superseded) <= set(grown.shards)
+
+
+def test_a_new_version_is_encoded_by_the_newest_encoder_and_its_videos_are_read_by_it(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in (stages.paths.manifest, stages.paths.plan, stages.paths.encoding):
+        file.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(pinned, "ENCODER_VERSION", 1)
+        stages.up_to_plan()
+    pretend_built(stages)
+    assert stages.manifest(new_version=True).num_files_probed == NUM_CLIPS
+    stages.splits()
+    newest = stages.plan(new_version=True)
+    assert newest.pinned.version == "2.0.0"
+    assert newest.pinned.encoding.encoder_version == ENCODER_VERSION
+    assert stages.manifest().num_files_probed == 0
+
+
+def test_a_dataset_of_a_later_encoder_is_refused_by_name(stages: Stages) -> None:
+    later = stages.paths.encoding.read_text("utf-8").replace(
+        f'"encoder_version": {ENCODER_VERSION}', '"encoder_version": 99'
+    )
+    stages.paths.encoding.write_text(later, "utf-8")
+    with pytest.raises(SettingsError, match=r"encoding\.json was written by a later video_assets: its encoder has"):
+        stages.plan()
 
 
 def test_a_new_version_never_takes_the_number_of_one_that_is_there(stages: Stages) -> None:

@@ -221,7 +221,7 @@ def test_a_video_that_changed_loses_its_spans_and_no_others(stages: Stages) -> N
     assert len(stored_records(stages, reports)) == len(SPANS) + 1
 
 
-@pytest.mark.parametrize("trouble", [JointDecodeFailed("no"), VideoLost(Loss("corrupt_frames", "of some span"))])
+@pytest.mark.parametrize("trouble", [JointDecodeFailed("no"), VideoLost(Loss("damaged", "of some span"))])
 def test_where_spans_are_not_smooth_together_each_is_encoded_by_itself(
     trouble: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

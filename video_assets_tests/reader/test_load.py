@@ -28,19 +28,21 @@ def loaded_ids(version_dir: Path, split: Split = "train") -> list[str]:
     return [clip["id"].decode() for clip in clips]
 
 
-def test_a_clip_is_frames_label_and_id(tensorflow: ModuleType, tmp_path: Path) -> None:
+def test_a_clip_is_frames_label_id_and_times(tensorflow: ModuleType, tmp_path: Path) -> None:
     paths = write_dataset(tmp_path, SMALL)
     dataset = load_dataset(paths.directory, "train")
     assert dataset.element_spec == {
         "video": tensorflow.TensorSpec([None, None, None, 3], tensorflow.uint8),
         "label": tensorflow.TensorSpec([], tensorflow.int64),
         "id": tensorflow.TensorSpec([], tensorflow.string),
+        "timestamps_us": tensorflow.TensorSpec([None], tensorflow.int64),
     }
     clips: list[Any] = list(dataset.as_numpy_iterator())
     assert [clip["id"].decode() for clip in clips] == [id_of(1), id_of(2), id_of(3)]
     assert [int(clip["label"]) for clip in clips] == [0, 1, 0]
     for number, clip in enumerate(clips, start=1):
         assert (clip["video"] == expected_video(number)).all()
+        assert clip["timestamps_us"].tolist() == [0, 33_367, 66_733]
 
 
 def test_clips_come_in_the_order_in_which_they_are_stored_each_time(tensorflow: ModuleType, tmp_path: Path) -> None:

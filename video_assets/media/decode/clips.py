@@ -158,7 +158,7 @@ def _decode_range(
     video: VideoSource, choose: Choose, frame_size: FrameSize, limits: Limits, decode: _Decode, time_range: TimeRange
 ) -> DecodedFrames | None:
     """Decode by an index of the time range alone; return None where that fails: indexing the whole video tells why."""
-    with open_video(video, limits) as opened:
+    with open_video(video, limits, frame_size.encoder_version) as opened:
         try:
             with errors_as_losses("its packets were indexed"):
                 index = read_range_index(opened, time_range)
@@ -184,7 +184,7 @@ def _decode_by_index(
     *,
     allow_table: bool,
 ) -> DecodedFrames:
-    with open_video(video, limits) as opened:
+    with open_video(video, limits, frame_size.encoder_version) as opened:
         try:
             with errors_as_losses("its packets were indexed"):
                 index = read_index(opened, allow_table=allow_table)

@@ -22,7 +22,8 @@ class DecodedFrames:
 
     `frames`: (T, H, W, 3) uint8 RGB. `timestamps_us`: (T,) int64, when each frame appears on the video's own timeline,
     which is not the wanted time. `num_frames_decoded`: how many of the `num_frames_total` were decoded for them.
-    `note`: "", or why the whole video was decoded sequentially. `timeline`: that of the whole video.
+    `note`: "", or why the whole video was decoded sequentially. `timeline`: that of the whole video. `damage`: "", or
+    how many of the frames are damaged, as a sentence.
     """
 
     frames: NDArray[np.uint8]
@@ -31,6 +32,7 @@ class DecodedFrames:
     num_frames_total: int
     note: str
     timeline: Timeline
+    damage: str = ""
 
 
 class FrameStack:

@@ -11,9 +11,16 @@ import av.packet
 import numpy as np
 from av.video.frame import VideoFrame
 
+from video_assets.media.decode.damage import notice_more_damage
 from video_assets.media.decode.frame_stack import FrameStack
 from video_assets.media.decode.packet_reader import PacketReader
-from video_assets.media.index.bitstream import INTRA_ONLY, NEEDS_FIRST_PACKET, may_skip_unreferenced, starts_cleanly
+from video_assets.media.index.bitstream import (
+    INTRA_ONLY,
+    NEEDS_FIRST_PACKET,
+    begins_anew,
+    may_skip_unreferenced,
+    starts_cleanly,
+)
 from video_assets.media.index.packet_index import OTHER_FIRST_FRAME, PacketIndex
 from video_assets.media.index.packets import NO_TICK, FrameDamaged, IndexNotTrusted
 from video_assets.media.index.parameter_sets import parameters_in_packet
@@ -129,9 +136,12 @@ class _IndexedDecoder:
         self._num_frames_decoded = 0
         self._latest_tick = NO_TICK
         self._is_at_first = False
+        self._not_before = NO_TICK
 
     def decode(self, runs: Sequence[DecodeRun]) -> int:
         """Decode the runs in order, and return the number of frames that came out."""
+        if self._begin_anew(runs):
+            notice_more_damage(self._opened)
         if runs and runs[0].start > 0 and self._codec_name in NEEDS_FIRST_PACKET:
             for packet in self._reader.packets(0, 1):
                 self._send(packet, may_skip=False)
@@ -143,6 +153,13 @@ class _IndexedDecoder:
             self._decode_run(run)
         return self._num_frames_decoded
 
+    def _begin_anew(self, runs: Sequence[DecodeRun]) -> bool:
+        packets, extradata = self._index.packets, self._opened.codec.extradata
+        if packets is None:
+            return self._codec_name != "h264"
+        starts = (packets[run.start] for run in runs if run.start or not self._index.has_first_packet)
+        return all(begins_anew(self._codec_name, packet, extradata) for packet in starts)
+
     def _decode_run(self, run: DecodeRun) -> None:
         index = self._index
         wanted = {int(index.frame_ticks[frame_index]): frame_index for frame_index in run.frame_indices}
@@ -150,17 +167,17 @@ class _IndexedDecoder:
         self._latest_tick = NO_TICK
         self._is_at_first = index.has_pts and index.has_first_packet and not run.start
         begins_later = index.has_pts and bool(run.start or not index.has_first_packet)
-        not_before = int(index.pts[run.start]) if begins_later else NO_TICK
+        self._not_before = int(index.pts[run.start]) if begins_later else NO_TICK
         number = run.start
         for packet in self._reader.packets(run.start, run.stop):
             if number and index.is_from_table and packet.is_keyframe:
                 self._check_keyframe(packet, is_start=number == run.start)
-            self._take(self._send(packet, may_skip=number not in exempt), wanted, not_before)
+            self._take(self._send(packet, may_skip=number not in exempt), wanted)
             number += 1
         last_wanted = max(int(index.frame_packets[frame_index]) for frame_index in run.frame_indices)
         if not wanted and run.stop == last_wanted + 1:
             return  # no wanted frame is left in the decoder
-        self._take(self._send(None, may_skip=False), wanted, not_before)
+        self._take(self._send(None, may_skip=False), wanted)
         if wanted:
             raise IndexNotTrusted(f"{len(wanted)} frames that its index lists did not come out of the decoder.")
 
@@ -196,16 +213,18 @@ class _IndexedDecoder:
         try:
             return codec.decode(packet)
         except av.error.FFmpegError as error:
+            if packet is not None and packet.pts is not None and packet.pts < self._not_before:
+                return []  # a leading picture of an open GOP, as below
             raise FrameDamaged(f"A packet did not decode ({error.strerror}).") from error
 
-    def _take(self, frames: Sequence[VideoFrame], wanted: dict[int, int], not_before: int) -> None:
+    def _take(self, frames: Sequence[VideoFrame], wanted: dict[int, int]) -> None:
         for frame in frames:
             self._num_frames_decoded += 1
             tick = self._tick(frame)
             if self._is_at_first and tick != self._index.frame_ticks[0]:
                 raise IndexNotTrusted(OTHER_FIRST_FRAME)
             self._is_at_first = False
-            if tick < not_before:  # leading pictures of an open GOP: what they refer to was not decoded
+            if tick < self._not_before:  # leading pictures of an open GOP: what they refer to was not decoded
                 continue
             if frame.is_corrupt:
                 raise FrameDamaged("A frame came out damaged.")

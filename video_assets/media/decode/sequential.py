@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from video_assets.domain.geometry import FrameSize, round_half_up
 from video_assets.domain.sampling import Timeline
 from video_assets.media.decode.convert import FrameConverter
+from video_assets.media.decode.damage import DamageLog, notice_more_damage
 from video_assets.media.decode.frame_stack import DecodedFrames, FrameStack
 from video_assets.media.index.bitstream import min_raw_bytes
 from video_assets.media.index.presentation_times import frame_times, frames_shown_at, timeline_of
@@ -40,7 +41,8 @@ class _SequentialPass:
 
     pts: list[int | None] = field(default_factory=list)
     dts: list[int | None] = field(default_factory=list)
-    corrupt: list[bool] = field(default_factory=list)
+    packets: list[int] = field(default_factory=list)  # the number of the packet that brought each frame
+    damage: DamageLog = field(default_factory=DamageLog)
     last_duration: int = 0
     num_errors: int = 0
     num_keyframes: int = 0
@@ -59,9 +61,9 @@ def decode_sequentially(
     A video whose frames take more than `BUFFERED_BYTES` is decoded twice.
 
     Raises:
-        VideoLost: as `open_video`, and no_frames, encrypted, corrupt_frames, too_many_frames, too_long.
+        VideoLost: as `open_video`, and no_frames, encrypted, damaged, too_many_frames, too_long.
     """
-    with open_video(video, limits) as opened:
+    with open_video(video, limits, frame_size.encoder_version) as opened:
         return decode_opened_sequentially(opened, video, choose, frame_size, note)
 
 
@@ -79,18 +81,26 @@ def decode_opened_sequentially(
     """
     with errors_as_losses("all of it was decoded"):
         seen = _SequentialPass()
+        notice_more_damage(opened)
         frames = _buffered_frames(_all_frames(opened, seen))
+        if seen.damage.damaged:  # a decoder that raises errors for damage may show fewer frames
+            noticed, seen = seen.damage.damaged, _SequentialPass()
+            with open_video(video, opened.limits) as again:
+                frames = _buffered_frames(_all_frames(again, seen))
+            seen.damage.damaged |= noticed
         timeline, time_note = _timeline(opened, seen)
     starts_us = timeline.starts_us
     wanted_us = list(choose(timeline))
     frame_indices = frames_shown_at(starts_us, wanted_us)
-    _check_undamaged(seen, frame_indices)
+    damage = _damage_of(seen, frame_indices)
+    if damage and not opened.limits.store_damaged:
+        lose("damaged", damage)
     with errors_as_losses("all of it was decoded"):
         numbers = frame_indices.tolist()
         if frames is not None:
             stack = _fill(opened, frames, numbers, frame_size)
         else:
-            with open_video(video, opened.limits) as again:
+            with open_video(video, opened.limits, opened.encoder_version) as again:
                 stack = _fill(again, _all_frames(again, _SequentialPass()), numbers, frame_size)
     return DecodedFrames(
         frames=stack.frames,
@@ -99,6 +109,7 @@ def decode_opened_sequentially(
         num_frames_total=len(starts_us),
         note=" ".join(part for part in (note, time_note) if part),
         timeline=timeline,
+        damage=damage,
     )
 
 
@@ -126,7 +137,11 @@ def sequential_timeline(opened: OpenVideo) -> tuple[Timeline, str, int]:
 def _all_frames(opened: OpenVideo, seen: _SequentialPass) -> Iterator[VideoFrame]:
     """Yield every frame in display order; packets that do not decode are counted and left out, as ffmpeg does."""
     min_bytes = min_raw_bytes(opened.codec)
+    seen.damage.prepare(opened)
+    number = 0
     for packet in opened.packets():
+        if packet.size:
+            number = seen.damage.add(opened, packet)
         if 0 < packet.size < min_bytes:
             seen.num_errors += 1
             continue
@@ -135,6 +150,7 @@ def _all_frames(opened: OpenVideo, seen: _SequentialPass) -> Iterator[VideoFrame
             frames = opened.codec.decode(packet)
         except _PACKET_ERRORS:
             seen.num_errors += 1
+            seen.damage.damaged.add(number)
             continue
         for frame in frames:
             check_pixels(frame.width, frame.height, opened.limits)
@@ -142,7 +158,9 @@ def _all_frames(opened: OpenVideo, seen: _SequentialPass) -> Iterator[VideoFrame
             seen.num_keyframes += frame.key_frame
             seen.pts.append(frame.pts)
             seen.dts.append(frame.dts)
-            seen.corrupt.append(frame.is_corrupt)
+            seen.packets.append(frame.opaque if isinstance(frame.opaque, int) else number)
+            if frame.is_corrupt:
+                seen.damage.damaged.add(seen.packets[-1])
             seen.last_duration = frame.duration or 0
             yield frame
 
@@ -151,7 +169,9 @@ def _timeline(opened: OpenVideo, seen: _SequentialPass) -> tuple[Timeline, str]:
     if not seen.pts:
         _lose_without_frames(opened, seen)
     starts_us, note = frame_times(seen.pts, seen.dts, opened.time_base, opened.frame_rate)
-    timeline = timeline_of(starts_us, round_half_up(seen.last_duration * opened.time_base * 1_000_000))
+    timeline = timeline_of(
+        starts_us, round_half_up(seen.last_duration * opened.time_base * 1_000_000), opened.time_base
+    )
     check_length(timeline.num_frames, timeline.duration_us, opened.limits)
     if seen.num_errors:
         note = f"{note} {seen.num_errors} packets did not decode.".strip()
@@ -170,15 +190,16 @@ def _lose_without_frames(opened: OpenVideo, seen: _SequentialPass) -> None:
     lose("no_frames", "Its video stream holds no frame.")
 
 
-def _check_undamaged(seen: _SequentialPass, frame_indices: NDArray[np.int64]) -> None:
+def _damage_of(seen: _SequentialPass, frame_indices: NDArray[np.int64]) -> str:
+    """Return how many of the wanted frames are damaged, as a sentence; empty if none is."""
     wanted = set(frame_indices.tolist())
-    num_corrupt = sum(seen.corrupt[frame_index] for frame_index in wanted)
-    if num_corrupt:
-        lose(
-            "corrupt_frames",
-            f"{num_corrupt} of the {len(wanted)} wanted frames decode with errors "
-            f"({sum(seen.corrupt)} of {len(seen.corrupt)} in the whole video).",
-        )
+    num_damaged = sum(seen.damage.is_damaged(seen.packets[frame_index]) for frame_index in wanted)
+    if not num_damaged:
+        return ""
+    return (
+        f"{num_damaged} of the {len(wanted)} wanted frames are damaged, or are decoded from a damaged one "
+        f"({len(seen.damage.damaged)} of {len(seen.damage.times)} packets of the video gave errors)."
+    )
 
 
 def _fill(

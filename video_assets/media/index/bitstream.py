@@ -53,6 +53,16 @@ def starts_cleanly(codec: str, packet: Packet, extradata: bytes | None) -> bool:
     return codec in SEEKABLE
 
 
+def begins_anew(codec: str, packet: Packet, extradata: bytes | None) -> bool:
+    """Return False where an H.264 keyframe leaves pictures before it in the decoder's memory: it is not an IDR picture.
+
+    FFmpeg then misses the pictures that the numbers of later ones count from, and may call one of those damaged.
+    """
+    if codec != "h264":
+        return True
+    return any(unit and unit[0] & 31 == _H264_IDR for unit in nal_units(bytes(packet), avc_length_size(extradata)))
+
+
 def may_skip_unreferenced(codec: str, extradata: bytes | None) -> bool:
     """Return whether FFmpeg can skip unreferenced frames while all other frames stay bit-identical.
 

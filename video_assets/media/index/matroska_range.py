@@ -22,7 +22,7 @@ from video_assets.domain.sampling import KnownTimeline, Timeline
 from video_assets.media.index.bitstream import is_shown, starts_cleanly
 from video_assets.media.index.packet_index import MAX_BYTES_IN_MEMORY, PacketIndex
 from video_assets.media.index.packets import NO_TICK, IndexNotTrusted
-from video_assets.media.index.presentation_times import MAX_REORDERED, ticks_to_us, timeline_of
+from video_assets.media.index.presentation_times import MAX_REORDERED, tick_us, ticks_to_us, timeline_of
 from video_assets.media.open.losses import check_length
 from video_assets.media.open.video import OpenVideo
 
@@ -76,7 +76,10 @@ def read_range_index(opened: OpenVideo, time_range: TimeRange) -> PacketIndex:
         frame_ticks[0], frame_starts_us[0] = NO_TICK + 1, known.start_us
     if (frame_starts_us[1:] <= frame_starts_us[:-1]).any() or starts_us.min() < known.start_us:
         raise IndexNotTrusted("Its packets' times are not those that probing found.")
-    if found.is_at_end and timeline_of(frame_starts_us, found.last_duration_us(opened)).end_us != known.end_us:
+    if (
+        found.is_at_end
+        and timeline_of(frame_starts_us, found.last_duration_us(opened), opened.time_base).end_us != known.end_us
+    ):
         raise IndexNotTrusted("It does not end where probing found its end.")
     return PacketIndex(
         pts=pts,
@@ -86,7 +89,7 @@ def read_range_index(opened: OpenVideo, time_range: TimeRange) -> PacketIndex:
         num_keyframes=len(found.seek_points),
         frame_ticks=frame_ticks,
         frame_packets=order,
-        timeline=Timeline(frame_starts_us, known.end_us),
+        timeline=Timeline(frame_starts_us, known.end_us, tick_us(opened.time_base)),
         has_pts=True,
         packets=found.packets,
         has_first_packet=has_first_packet,

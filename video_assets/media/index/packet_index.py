@@ -182,7 +182,7 @@ def _timeline(opened: OpenVideo, ticks: NDArray[np.int64], last_duration: int) -
         raise IndexNotTrusted("Its packets' times are beyond reason.") from error
     if not len(starts_us) or (starts_us[1:] <= starts_us[:-1]).any():
         raise IndexNotTrusted("Its packets' times repeat.")
-    timeline = timeline_of(starts_us, round_half_up(last_duration * opened.time_base * 1_000_000))
+    timeline = timeline_of(starts_us, round_half_up(last_duration * opened.time_base * 1_000_000), opened.time_base)
     check_length(timeline.num_frames, timeline.duration_us, opened.limits)
     return timeline
 

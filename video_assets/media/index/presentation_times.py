@@ -16,6 +16,7 @@ from video_assets.media.index.packets import NO_TICK, DemuxedPackets, IndexNotTr
 from video_assets.media.open.video import OpenVideo
 
 _SECOND_US = 1_000_000
+_MICROSECOND = Fraction(1, _SECOND_US)
 _MAX_SECONDS = 2**62 // _SECOND_US
 _CLOCK_RESTARTS_US = 1_000_000
 """A larger step back means that the clock started again, not that single times are wrong."""
@@ -85,7 +86,7 @@ def frame_times(
     return filled, ""
 
 
-def timeline_of(starts_us: NDArray[np.int64], last_duration_us: int) -> Timeline:
+def timeline_of(starts_us: NDArray[np.int64], last_duration_us: int, time_base: Fraction = _MICROSECOND) -> Timeline:
     """Return the timeline of frames that start at `starts_us`.
 
     The last frame gets the given duration. Where that is unknown, or too long to be right, it gets that of the frame
@@ -96,7 +97,12 @@ def timeline_of(starts_us: NDArray[np.int64], last_duration_us: int) -> Timeline
     """
     if last_duration_us <= 0 or _is_too_long(starts_us, last_duration_us):
         last_duration_us = int(starts_us[-1] - starts_us[-2]) if len(starts_us) > 1 else 40_000
-    return Timeline(starts_us, int(starts_us[-1]) + last_duration_us)
+    return Timeline(starts_us, int(starts_us[-1]) + last_duration_us, tick_us(time_base))
+
+
+def tick_us(time_base: Fraction) -> int:
+    """Return a tick in microseconds, rounded up."""
+    return -(-_SECOND_US * time_base.numerator // time_base.denominator)
 
 
 def _is_too_long(starts_us: NDArray[np.int64], last_duration_us: int) -> bool:

@@ -12,6 +12,14 @@ CONTAINERS = (
 """Formats that hold a video in one file. Formats that name other files or places (hls, dash, concat, imf, sdp, rtsp,
 image2 sequences, lavfi, devices) are left out on purpose, and so are still pictures."""
 
+BARE_WITH_RATE: Final = frozenset({"h264", "hevc", "vvc", "mpegvideo"})
+"""Bare streams whose codec header may have a frame rate, which FFmpeg's decoder tells."""
+
+BARE_STREAMS: Final = BARE_WITH_RATE | {
+    "m4v", "cavsvideo", "avs2", "avs3", "evc", "vc1", "dirac", "h261", "h263", "obu"
+}  # fmt: skip
+"""Formats that are a codec's bytes alone. FFmpeg's demuxers give them 25 frames a second, whatever they say."""
+
 
 class NamedBytes(io.BytesIO):
     """The bytes of a small file, with its name, which FFmpeg uses to guess the format."""

@@ -22,7 +22,8 @@ import av.video.codeccontext
 import av.video.stream
 
 from video_assets.domain.clips import Loss, VideoLost
-from video_assets.media.open.formats import CONTAINERS, NamedBytes, detect_format
+from video_assets.domain.encoding import ENCODER_VERSION
+from video_assets.media.open.formats import BARE_STREAMS, BARE_WITH_RATE, CONTAINERS, NamedBytes, detect_format
 from video_assets.media.open.losses import check_pixels, error_words, errors_as_losses, lose
 from video_assets.settings import Limits
 
@@ -66,7 +67,8 @@ class OpenVideo:
     """An open container and the decoder of its video stream, which has not decoded anything yet.
 
     `packets_read` are the packets that were demuxed so far, for a later decode; None once they took too much memory.
-    `is_read_to_end` tells whether these are all packets.
+    `is_read_to_end` tells whether these are all packets. `encoder_version` decides where versions read a video
+    differently.
     """
 
     container: av.container.InputContainer
@@ -76,6 +78,7 @@ class OpenVideo:
     file: BinaryIO
     size_bytes: int
     limits: Limits
+    encoder_version: int = ENCODER_VERSION
     packets_read: list[av.packet.Packet] | None = field(default_factory=list)
     is_read_to_end: bool = False
 
@@ -101,19 +104,24 @@ class OpenVideo:
 
     @property
     def frame_rate(self) -> Fraction:
-        """Frames per second according to the container; 25 where it names no usable rate."""
-        for rate in (
-            self.stream.average_rate,
-            self.stream.guessed_rate,
-            self.stream.base_rate,
-        ):
+        """Frames per second according to the container; 25 where it names no usable rate.
+
+        For a bare stream that is its own rate, from its sequence header or VUI. Its demuxer gives it 25 as average
+        rate, and the guessed rate is 25 again where twice the rate is above 200.
+        """
+        stream = self.stream
+        rates = [stream.average_rate, stream.guessed_rate, stream.base_rate]
+        if self.encoder_version >= 2 and self.container_name in BARE_STREAMS:
+            of_header = [self.codec.framerate] if self.container_name in BARE_WITH_RATE else []
+            rates = [*of_header, stream.guessed_rate, *rates]
+        for rate in rates:
             if rate is not None and 0 < rate <= 1000:
                 return Fraction(rate)
         return Fraction(25)
 
 
 @contextmanager
-def open_video(video: VideoSource, limits: Limits) -> Generator[OpenVideo]:
+def open_video(video: VideoSource, limits: Limits, encoder_version: int = ENCODER_VERSION) -> Generator[OpenVideo]:
     """Open a video for reading its packets and decoding its frames.
 
     FFmpeg gets a Python file object, a list of container formats and no protocol, and a callback refuses every other
@@ -129,7 +137,7 @@ def open_video(video: VideoSource, limits: Limits) -> Generator[OpenVideo]:
         file, size_bytes = _open_file(video, limits)
     try:
         with errors_as_losses("its header was read"):
-            opened = _open_container(file, size_bytes, limits)
+            opened = _open_container(file, size_bytes, limits, encoder_version)
         try:
             yield opened
         finally:
@@ -175,7 +183,7 @@ def _refuse_to_open(url: str, _flags: int, _options: dict[str, str]) -> NoReturn
     raise ValueError(f"a video may not open anything else ({url[:80]!r})")
 
 
-def _open_container(file: BinaryIO, size_bytes: int, limits: Limits) -> OpenVideo:
+def _open_container(file: BinaryIO, size_bytes: int, limits: Limits, encoder_version: int) -> OpenVideo:
     try:
         container = av.open(
             file,
@@ -200,7 +208,9 @@ def _open_container(file: BinaryIO, size_bytes: int, limits: Limits) -> OpenVide
         if stream.time_base is None or stream.time_base <= 0:
             lose("unreadable", "Its video stream has no time base.")
         _set_up(container, stream, limits)
-        return OpenVideo(container, stream, stream.codec_context, stream.time_base, file, size_bytes, limits)
+        return OpenVideo(
+            container, stream, stream.codec_context, stream.time_base, file, size_bytes, limits, encoder_version
+        )
     except BaseException:
         container.close()
         raise

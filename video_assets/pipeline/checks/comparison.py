@@ -11,6 +11,7 @@ from video_assets.domain.checks import frame_mse, misplaced_frame, psnr_from_mse
 from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
+from video_assets.domain.sampling import Timeline
 from video_assets.media.decode.sequential import decode_frames_sequentially
 from video_assets.media.images import decode_image, encode_image, encode_images, scaled_to_height
 from video_assets.settings import Limits
@@ -57,7 +58,8 @@ def compare_with_source(job: SourceComparison) -> ComparisonResult:
 
     A stored frame must be as near to its source frame as the image format lets it be, within `PSNR_MARGIN_DB`,
     and nearer to it than to the clip's other frames. Times must not go backwards, nor stand twice unless the
-    source has fewer frames than asked for, or a fixed rate asks for more than the source's.
+    source has fewer frames than asked for, still shows the frame at the next wanted time, or a fixed rate asks for more
+    than the source's.
 
     Raises:
         VideoLost: if the source cannot be decoded.
@@ -72,10 +74,13 @@ def compare_with_source(job: SourceComparison) -> ComparisonResult:
     except FileNotFoundError:
         raise VideoLost(Loss("missing_file", "There is no such file.")) from None
     source = decode_frames_sequentially(
-        video, job.timestamps_us, FrameSize(encoding.resize, encoding.resolution), job.limits
+        video,
+        job.timestamps_us,
+        FrameSize.of(encoding),
+        replace(job.limits, store_damaged=True),  # whether damage may be stored, the build has decided
     )
-    repeats = len(job.timestamps_us) - len(set(job.timestamps_us))
-    if repeats and job.is_whole and encoding.sampling != "fps" and source.num_frames_total >= len(job.timestamps_us):
+    repeats = _wrong_repeats(job, source.timeline)
+    if repeats:
         return ComparisonResult(0.0, f"{repeats} frames stand twice, though its source has {source.num_frames_total}")
     if not np.array_equal(np.asarray(source.timestamps_us), np.asarray(job.timestamps_us)):
         return ComparisonResult(0.0, "its times are not times at which its source shows a frame")
@@ -86,6 +91,22 @@ def compare_with_source(job: SourceComparison) -> ComparisonResult:
     if stored.shape != source.frames.shape:
         return ComparisonResult(0.0, f"its frames are {stored.shape}, its source gives {source.frames.shape}")
     return _compare_frames(stored, source.frames, encoding)
+
+
+def _wrong_repeats(job: SourceComparison, timeline: Timeline) -> int:
+    """Return how many frames of a whole video stand twice without being shown for that long."""
+    wanted = len(job.timestamps_us)
+    if not job.is_whole or job.encoding.sampling == "fps" or timeline.num_frames < wanted:
+        return 0
+    times_us, counts = np.unique(np.array(job.timestamps_us, np.int64), return_counts=True)
+    if job.encoding.encoder_version == 1:
+        return int((counts - 1).sum())
+    bounds_us = np.append(timeline.starts_us, timeline.end_us)
+    after = np.minimum(np.searchsorted(bounds_us, times_us, side="right"), timeline.num_frames)
+    shown_us = bounds_us[after] - times_us
+    step_us = timeline.duration_us / wanted
+    is_wrong = (counts - 1) * step_us > shown_us + timeline.tick_us
+    return int((counts - 1)[is_wrong].sum())
 
 
 def _compare_frames(stored: NDArray[np.uint8], source: NDArray[np.uint8], encoding: Encoding) -> ComparisonResult:

@@ -4,32 +4,33 @@ What is read is bounded: the records of 200 clips for motion, and of 96 for pict
 """
 
 import hashlib
-import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from video_assets.domain.checks import CheckOutcome
-from video_assets.domain.encoding import Encoding
+from video_assets.domain.clips import SourceWarning
 from video_assets.domain.labels import split_labels
-from video_assets.domain.splits import Split
+from video_assets.domain.statistics import DatasetStatistics
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
-from video_assets.pipeline.commit.changes import CommitNotes
+from video_assets.pipeline.commit.committed import (
+    Committed,
+    Place,
+    motion_of,
+    of_each,
+    places_by_content,
+    sampled_clip,
+)
 from video_assets.pipeline.label_sets import rows_by_class
 from video_assets.pipeline.manifest.reading import noted_reading
 from video_assets.pipeline.plan.model_windows import clip_lengths, fit_of_index
 from video_assets.pipeline.plan.table import ReadPlan, not_stored_words
-from video_assets.records.clip_record import ClipRecord
-from video_assets.records.framing import read_records
-from video_assets.records.layouts import layout_codec
+from video_assets.pipeline.said_aloud import stored_warnings, warnings_as_dicts
+from video_assets.pipeline.shards.stored import joined_versions
 from video_assets.report.card import (
     MAX_ROWS,
     STRIPS_OF_CLASS,
@@ -42,106 +43,31 @@ from video_assets.report.card import (
     template_text,
 )
 from video_assets.report.charts import nice_histogram
-from video_assets.report.contact_sheet import SampledClip, evenly
+from video_assets.report.contact_sheet import SampledClip
 from video_assets.report.model_garden import model_sentence
 from video_assets.report.recipes import reader_lines
-from video_assets.settings import Layout
-from video_assets.storage.files import read_part
-from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
+from video_assets.report.source_screens import warning_sentences
+from video_assets.storage.paths import VersionPaths
 from video_assets.storage.quarantine import accepted_losses
-from video_assets.storage.sidecars import Sidecar, StoredClip, read_checksums
-
-_MOTION_FRAMES = 16
-
-
-def read_stored(
-    paths: VersionPaths, layout: Layout, labels: Sequence[str], places: Iterable[tuple[str, StoredClip]]
-) -> Iterator[ClipRecord]:
-    """The records at these places (partition key of the shard, and the clip in it); of the shard only they are read.
-
-    A record that cannot be read is left out: checks are there to say so, and pictures do without it.
-    """
-    codec, compression = layout_codec(layout), Encoding(layout=layout).compression
-    for key, clip in places:
-        data = read_part(paths.shard(*parse_partition_key(key)), clip.offset, clip.length)
-        try:
-            for framed in read_records(io.BytesIO(data), compression):
-                yield codec.decode_record(framed.data, labels)
-        except ValueError:
-            continue
-
-
-def sampled_clip(record: ClipRecord, num_frames: int) -> SampledClip:
-    """Some of a record's frames, from its first to its last."""
-    from video_assets.media.images import decode_image
-
-    chosen = evenly(record.num_frames, num_frames)
-    if record.frames is None:
-        frames = np.stack([decode_image(record.images[index]) for index in chosen])
-    else:
-        frames = record.frames[chosen]
-    times = [int(record.timestamps_us[index]) for index in chosen]
-    return SampledClip(record.clip_id, record.label, frames, times)
-
-
-def motion_of(record: ClipRecord) -> float | None:
-    """Mean change of brightness from one stored frame to the next, in grey levels; None for a single frame.
-
-    At an eighth of the frame's size, of at most 16 neighbouring frames from the middle of the clip.
-    """
-    from video_assets.media.images import decode_small_grey, small_grey
-
-    first = max(0, (record.num_frames - _MOTION_FRAMES) // 2)
-    middle = slice(first, first + _MOTION_FRAMES)
-    if record.num_frames < 2:
-        return None
-    if record.frames is None:
-        small = map(decode_small_grey, record.images[middle])
-    else:
-        small = map(small_grey, record.frames[middle])
-    greys: list[NDArray[np.int16]] = [grey.astype(np.int16) for grey in small]
-    return float(np.mean([np.abs(b - a).mean() for a, b in pairwise(greys)]))
-
+from video_assets.storage.sidecars import Sidecar, read_checksums
 
 _CARD_VERSION = 1
 """Raised when the same values would be drawn in another way."""
 _MAX_STRIPS, _STRIP_FRAMES = 96, 4
 _MAX_MOTION_CLIPS = 200
-_AT_ONCE = 4
 _INPUTS = '<meta name="inputs" content="{}">'
 
-Place = tuple[str, StoredClip]
-Found = TypeVar("Found")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Committed:
-    """What is committed, as the card tells it. `index` has a row a record; numbers are by split."""
-
-    paths: DatasetPaths
-    plan: ReadPlan
-    notes: CommitNotes
-    sidecars: Mapping[str, Sidecar]
-    index: pd.DataFrame
-    records: Mapping[Split, int]
-    shards: Mapping[Split, int]
-    num_bytes: Mapping[Split, int]
-    outcomes: Sequence[CheckOutcome]
-
-    @property
-    def version_paths(self) -> VersionPaths:
-        """Where it lies."""
-        return self.paths.version(self.plan.pinned.version)
-
-
-def card_files(committed: Committed) -> dict[str, bytes]:
+def card_files(
+    committed: Committed, statistics: DatasetStatistics | None, warnings: Sequence[SourceWarning]
+) -> dict[str, bytes]:
     """`README.md` and `card.html` by name; pictures are drawn only if something changed since they were."""
-    paths, card = committed.version_paths, make_card(committed)
+    paths, card = committed.version_paths, make_card(committed, statistics, warnings)
     inputs = _INPUTS.format(_inputs_digest(card))
     known = _known_files(paths)
     if inputs.encode() in known.get(paths.card_html.name, b"")[:1000] and paths.card_markdown.name in known:
         return known
-    values = _of_each(committed, islice(_by_content(committed.sidecars), _MAX_MOTION_CLIPS), motion_of)
+    values = of_each(committed, islice(places_by_content(committed.sidecars), _MAX_MOTION_CLIPS), motion_of)
     motion = nice_histogram([value for value in values if value is not None], "grey levels")
     card = replace(card, motion=motion)
     page = card_html(card, _sampled(committed)).replace("<head>\n", f"<head>\n{inputs}\n", 1)
@@ -167,7 +93,7 @@ def _inputs_digest(card: Card) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def make_card(committed: Committed) -> Card:
+def make_card(committed: Committed, statistics: DatasetStatistics | None, warnings: Sequence[SourceWarning]) -> Card:
     """All of the card but its motion and pictures, from tables and sidecars."""
     plan, index = committed.plan, committed.index
     lengths = clip_lengths(committed.paths).reindex(index["clip_id"])
@@ -200,9 +126,10 @@ def make_card(committed: Committed) -> Card:
         changes=committed.notes.changes,
         model_fit=[model_sentence(model) for model in fit.fits],
         recipes=fit.recipes,
+        statistics=statistics,
         not_stored=not_stored_words(plan.rows, plan.pinned.encoding),
         read_as=reading.sentence,
-        warnings=[warning.detail for warning in reading.warnings],
+        warnings=warning_sentences(warnings_as_dicts([*reading.warnings, *stored_warnings(index), *warnings])),
     )
 
 
@@ -224,18 +151,7 @@ def class_rows(index: pd.DataFrame, plan: ReadPlan) -> list[ClassRow]:
 
 def _software(sidecars: Mapping[str, Sidecar]) -> dict[str, str]:
     """What wrote the shards; all versions of each, for shards are never written again."""
-    found: dict[str, set[str]] = {}
-    for sidecar in sidecars.values():
-        for name, version in sidecar.versions.items():
-            found.setdefault(name, set()).add(version)
-    return {name: ", ".join(sorted(versions)) for name, versions in sorted(found.items())}
-
-
-def _by_content(sidecars: Mapping[str, Sidecar]) -> Iterator[Place]:
-    """All stored clips by the hash of their content: an order that looks random and stays the same."""
-    places = [(key, clip) for key, sidecar in sidecars.items() for clip in sidecar.clips]
-    places.sort(key=lambda place: (place[1].content_hash, place[1].clip_id))
-    return iter(places)
+    return joined_versions(sidecar.versions for sidecar in sidecars.values())
 
 
 def _sampled(committed: Committed) -> list[SampledClip]:
@@ -244,20 +160,9 @@ def _sampled(committed: Committed) -> list[SampledClip]:
     most = max(1, min(STRIPS_OF_CLASS, _MAX_STRIPS // max(1, len(labels))))
     wanted = dict.fromkeys(labels[:_MAX_STRIPS], most)
     chosen: list[Place] = []
-    for key, clip in _by_content(committed.sidecars):
+    for key, clip in places_by_content(committed.sidecars):
         names = split_labels(clip.label, multi_label=committed.plan.pinned.encoding.multi_label)
         if any(wanted.get(name, 0) > 0 for name in names):
             wanted.update({name: wanted[name] - 1 for name in names if name in wanted})
             chosen.append((key, clip))
-    return _of_each(committed, chosen, partial(sampled_clip, num_frames=_STRIP_FRAMES))
-
-
-def _of_each(committed: Committed, places: Iterable[Place], what: Callable[[ClipRecord], Found]) -> list[Found]:
-    """What is found in the records at these places that can be read, in their order."""
-    paths, layout, labels = committed.version_paths, committed.plan.pinned.encoding.layout, committed.plan.labels
-
-    def look(place: Place) -> list[Found]:
-        return [what(record) for record in read_stored(paths, layout, labels, [place])]
-
-    with ThreadPoolExecutor(_AT_ONCE) as threads:  # reading and decoding let go of Python's lock
-        return [found for several in threads.map(look, places) for found in several]
+    return of_each(committed, chosen, partial(sampled_clip, num_frames=_STRIP_FRAMES))

@@ -2,17 +2,23 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
 from video_assets.domain.checks import CheckOutcome
+from video_assets.domain.clips import SourceWarning
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.splits import Split
+from video_assets.domain.statistics import DatasetStatistics
 from video_assets.domain.text import sequence_of
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
-from video_assets.pipeline.commit.card import Committed, card_files, class_rows
+from video_assets.pipeline.commit.card import card_files, class_rows
 from video_assets.pipeline.commit.changes import commit_notes
+from video_assets.pipeline.commit.committed import Committed
+from video_assets.pipeline.commit.look_alikes import commit_warnings
 from video_assets.pipeline.commit.publish import copied_tables, publish, remove_retired, text_indexes
+from video_assets.pipeline.commit.statistics import commit_statistics
 from video_assets.pipeline.dataset_state import committed_lengths, refuse_damaged_labels
 from video_assets.pipeline.label_sets import indices_of_sets
 from video_assets.pipeline.plan.table import plan_digest
@@ -30,7 +36,7 @@ from video_assets.storage.paths import (
     partition_key,
 )
 from video_assets.storage.quarantine import replace_stage
-from video_assets.storage.schemas import INDEX, LABEL_INDICES, QUARANTINE
+from video_assets.storage.schemas import DAMAGE, INDEX, LABEL_INDICES, QUARANTINE
 from video_assets.storage.sidecars import Sidecar
 from video_assets.storage.tables import table_bytes
 
@@ -49,6 +55,7 @@ class CommitReport:
     classes: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
     outcomes: Sequence[CheckOutcome] = ()
     data_version: str = ""
+    encoding: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def commit_dataset(
@@ -81,8 +88,12 @@ def commit_dataset(
     report = _report(version_paths, plan.pinned.splits, sidecars)
     index, schema = _index(sidecars), INDEX
     if plan.pinned.encoding.multi_label:
-        schema = INDEX.append(LABEL_INDICES)
+        schema = schema.append(LABEL_INDICES)
         index[LABEL_INDICES.name] = indices_of_sets(index["label"], plan.labels)
+    damage = [clip.damage for sidecar in sidecars.values() for clip in sidecar.clips]
+    if any(damage):
+        schema = schema.append(DAMAGE)
+        index[DAMAGE.name] = damage
     digest = plan_digest(plan, audit.fingerprints)
     notes = commit_notes(paths, plan.pinned.version, index, digest, settings)
     committed = Committed(
@@ -96,14 +107,16 @@ def commit_dataset(
         num_bytes=report.num_bytes,
         outcomes=outcomes,
     )
+    statistics, warnings = commit_statistics(committed), commit_warnings(committed)
     report.licence, report.outcomes, report.data_version = notes.licence, outcomes, digest
+    report.encoding = plan.pinned.encoding.as_dict()
     report.classes = {row.label: dict(row.clips) for row in class_rows(index, plan)}
     contents = {
         **dict(copied_tables(paths, version_paths)),
         version_paths.index.name: table_bytes(index, schema, notes.as_notes()),
         **indexes,
-        **card_files(committed),
-        **_metadata(committed),
+        **card_files(committed, statistics, warnings),
+        **_metadata(committed, statistics, warnings),
     }
     report.was_changed = publish(version_paths, contents, sidecars)
     report.removed = remove_retired(version_paths, sidecars.keys(), settings.retired_grace_minutes)
@@ -210,7 +223,9 @@ def _index(sidecars: Mapping[str, Sidecar]) -> pd.DataFrame:
 _OF_THE_SHARD = ("split", "shard", "signature")
 
 
-def _metadata(committed: Committed) -> dict[str, bytes]:
+def _metadata(
+    committed: Committed, statistics: DatasetStatistics | None, warnings: Sequence[SourceWarning]
+) -> dict[str, bytes]:
     """What readers open, by name, in the order in which it is written: `dataset_info.json` last."""
     paths, version_paths, plan = committed.paths, committed.version_paths, committed.plan
     encoding, labels = plan.pinned.encoding, plan.labels
@@ -235,6 +250,8 @@ def _metadata(committed: Committed) -> dict[str, bytes]:
         licence=committed.notes.licence,
         has_captions=has_captions,
         num_label_classes=len(labels) if encoding.multi_label else 0,
+        statistics=statistics,
+        warnings=warnings,
     )
     # Names before their number: readers take the number of classes from the names, never the other way round.
     texts = {version_paths.label_names: "".join(f"{label}\n" for label in labels)}

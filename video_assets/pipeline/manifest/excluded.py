@@ -1,6 +1,7 @@
 """Clips that are not in the manifest although they were, or although their files can be read."""
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -8,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from video_assets.domain.clips import DECODER_REASONS, REMEMBERED_REASONS, Loss, LostSource
-from video_assets.domain.errors import BuildRefused
+from video_assets.domain.clips import DECODER_REASONS, REMEMBERED_REASONS, LeftOut, Loss, LostSource, SourceWarning
+from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.text import sequence_of
 from video_assets.pipeline.label_sets import class_counts
 from video_assets.sources.found import MISSING_REASON, SourceClips
+from video_assets.sources.opening import is_table, place_of_setting
 from video_assets.storage.schemas import QUARANTINE
 from video_assets.storage.tables import read_noted_table
 
@@ -20,6 +22,61 @@ STILL_WRITTEN = "new or still being written; the next look takes it"
 """Why a file that did not stand still is left out."""
 
 _WHOLE = {"start_seconds": -1.0, "end_seconds": -1.0}
+
+
+EXCLUDED = "named by manifest.exclude"
+
+
+def without_excluded(source: Path, asked: SourceClips, setting: str) -> SourceClips:
+    """Leave out the clips that a file names, by the path of the video or by the clip's own id, a line each.
+
+    Raises:
+        SettingsError: If the file is not there or cannot be read.
+    """
+    if not setting:
+        return asked
+    wanted = _listed(_file_of(source, setting), setting)
+    names = [{_composed(clip.clip_id), _composed(clip.file.path)} for clip in asked.clips]
+    are_wanted = [bool(several & wanted) for several in names]
+    asked.left_out += [LeftOut(c.clip_id, EXCLUDED) for c, out in zip(asked.clips, are_wanted, strict=True) if out]
+    asked.clips = [clip for clip, out in zip(asked.clips, are_wanted, strict=True) if not out]
+    known = {_composed(item.source) for item in asked.lost}.union(*names)
+    asked.lost = [item for item in asked.lost if _composed(item.source) not in wanted]
+    if unknown := sorted(wanted - known):
+        detail = f"{len(unknown)} lines of manifest.exclude name no clip of the source: {sequence_of(unknown)}"
+        asked.warnings.append(SourceWarning("not_excluded", setting, detail, len(unknown)))
+    return asked
+
+
+def excluding(source: Path, setting: str) -> str:
+    """Return the setting as a dataset notes it: a relative path only if the file is beside the source."""
+    if not setting or (_folder_of(source) / setting).is_file():
+        return setting
+    return str(_file_of(source, setting).absolute())
+
+
+def _file_of(source: Path, setting: str) -> Path:
+    return place_of_setting(_folder_of(source), setting)
+
+
+def _folder_of(source: Path) -> Path:
+    return source.parent if is_table(source) else source
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _listed(file: Path, setting: str) -> set[str]:
+    try:
+        lines = file.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"manifest.exclude: {setting} cannot be read ({error}); name a text file with a path or an id a line, or "
+            "set manifest.exclude to nothing to take all clips again"
+        ) from error
+    names = (_composed(line.strip()).removeprefix("./") for line in lines)
+    return {name for name in names if name and not name.startswith("#")}
 
 
 def gone_clips(previous: pd.DataFrame, asked: SourceClips, clips: pd.DataFrame) -> list[str]:

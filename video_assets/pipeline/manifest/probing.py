@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from video_assets.domain.clips import ListedFile, Loss, VideoLost
+from video_assets.domain.encoding import ENCODER_VERSION
 from video_assets.domain.errors import StorageFailed
 from video_assets.media.probe import VideoFacts, probe_video
 from video_assets.settings import Limits
@@ -26,6 +27,7 @@ class ProbeJob:
     directory: Path
     file: ListedFile
     limits: Limits
+    encoder_version: int = ENCODER_VERSION
     follow_links: bool = False
 
 
@@ -46,7 +48,7 @@ def probe_file(job: ProbeJob) -> FileFacts:
     try:
         video = locate_video(path, None if job.follow_links else job.directory)
         content_hash = content_identity(video)
-        facts = probe_video(video, limits)
+        facts = probe_video(video, limits, job.encoder_version)
         is_same = stat_file(path, file.path) == file
         if isinstance(video, LocalVideo):
             video.refuse_changed()

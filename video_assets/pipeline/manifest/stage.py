@@ -19,12 +19,14 @@ from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.manifest.excluded import (
     STILL_WRITTEN,
     decoder_notes,
+    excluding,
     gone_clips,
     refuse_removal,
     remembered_losses,
     with_spans,
     without_bad_spans,
     without_conflicts,
+    without_excluded,
 )
 from video_assets.pipeline.manifest.new_files import settled_files
 from video_assets.pipeline.manifest.reading import (
@@ -35,8 +37,8 @@ from video_assets.pipeline.manifest.reading import (
     with_seconds,
 )
 from video_assets.pipeline.noted_settings import GIVEN_SOURCE_NOTE, SOURCE_NOTE, settings_note
-from video_assets.pipeline.pinned import PinnedSettings
-from video_assets.settings import ManifestSettings
+from video_assets.pipeline.pinned import PinnedSettings, encoder_version_of
+from video_assets.settings import Limits, ManifestSettings
 from video_assets.sources.found import MISSING_REASON, SourceClips
 from video_assets.sources.listing import NOT_LISTED, NOT_SEEN
 from video_assets.sources.opening import is_table
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 
 FACTS_COLUMNS = [name for name, _ in FACTS_FIELDS]
 _FILE_COLUMNS = ["path", "size_bytes", "mtime_ns"]
+_ENCODER_NOTE = "encoder_version"
 
 
 @dataclass(slots=True)
@@ -99,12 +102,15 @@ def build_manifest(
     make_pool: PoolMaker,
     progress: Progress = silent,
     *,
+    new_version: bool = False,
     version_source: DatasetPaths | None = None,
 ) -> ManifestReport:
     """Writes `manifest.parquet`, `labels.txt`, `left_out.parquet` and the manifest's part of the quarantine.
 
-    Only files that are new or changed (size or time) are opened. The result does not depend on the order in
-    which the source lists its files. `version_source` is where commits are, if that is another place.
+    Only files that are new or changed (size or time) are opened; all of them where the plan goes on under another
+    version of the encoder, which reads videos differently: with `new_version`, under the newest. The result does not
+    depend on the order in which the source lists its files. `version_source` is where commits are, if that is another
+    place.
 
     Raises:
         SettingsError: if the source cannot be read.
@@ -113,7 +119,16 @@ def build_manifest(
         FileDamaged: if the manifest before it or `labels.txt` is not as it was written, or is lost.
     """
     asked = read_source(source, settings)
-    return update_manifest(source, asked, paths, settings, make_pool, progress, version_source=version_source)
+    return update_manifest(
+        source,
+        asked,
+        paths,
+        settings,
+        make_pool,
+        progress,
+        new_version=new_version,
+        version_source=version_source,
+    )
 
 
 def update_manifest(
@@ -124,21 +139,27 @@ def update_manifest(
     make_pool: PoolMaker,
     progress: Progress = silent,
     *,
+    new_version: bool = False,
     version_source: DatasetPaths | None = None,
 ) -> ManifestReport:
     """`build_manifest` for a source that was listed already."""
-    _refuse_single_labels(paths, settings)
+    pinned = PinnedSettings.of_plan(paths)
+    _refuse_single_labels(paths, pinned, settings)
+    encoder_version = encoder_version_of(pinned, new_version=new_version)
     previous, previous_notes = read_noted_table(paths.manifest, MANIFEST)
     if previous_notes is None:
         refuse_lost(paths, paths.manifest)
     known = known_labels(paths, previous_notes)
     refuse_misread(asked, settings, known)
     remove_temporaries(paths.directory)
+    asked = without_excluded(source, asked, settings.exclude)
     if settings.only_settled:
         asked = _without_moving(asked, settled_files(paths), previous)
     _refuse_empty(source, asked, previous)
     _refuse_unlisted(asked, previous)
-    clips, lost, report = _open_files(asked, previous, paths, settings, make_pool, progress)
+    is_read_alike = (previous_notes or {}).get(_ENCODER_NOTE, "1") == str(encoder_version)
+    probed = _Probed(previous if is_read_alike else previous.iloc[:0], encoder_version)
+    clips, lost, report = _open_files(asked, probed, paths, settings, make_pool, progress)
     report.reading = NotedReading.of(asked)
     report.gone = gone_clips(previous, asked, clips)
     committed = with_spans(committed_clips(version_source or paths, previous), previous)
@@ -167,17 +188,25 @@ def update_manifest(
     notes = {
         SOURCE_NOTE: str((asked.directory if settings.videos else source).absolute()),
         GIVEN_SOURCE_NOTE: str(source.absolute()),
-        **settings_note(settings),
+        **settings_note(settings.replace(exclude=excluding(source, settings.exclude))),
         LABELS_NOTE: json.dumps(report.labels),
         **reading_note(report.reading),
+        _ENCODER_NOTE: str(encoder_version),
     }
     write_table(paths.manifest, report.clips, MANIFEST, notes)
     return report
 
 
-def _refuse_single_labels(paths: DatasetPaths, settings: ManifestSettings) -> None:
+@dataclass(frozen=True, slots=True)
+class _Probed:
+    """Rows of clips whose files were probed before, and the version of the encoder as which files are probed."""
+
+    rows: pd.DataFrame
+    encoder_version: int
+
+
+def _refuse_single_labels(paths: DatasetPaths, pinned: PinnedSettings | None, settings: ManifestSettings) -> None:
     """Label sets must not become classes of their own: `labels.txt` would keep them for ever."""
-    pinned = PinnedSettings.of_plan(paths)
     if pinned is not None and pinned.encoding.multi_label and not settings.multi_label:
         raise BuildRefused(
             f"the clips of {paths.name} have several labels, but manifest.multi_label is false now; "
@@ -245,7 +274,7 @@ def _too_many_lost(report: ManifestReport, allowed: float) -> TooManyLost:
 
 def _open_files(
     asked: SourceClips,
-    previous: pd.DataFrame,
+    probed: _Probed,
     paths: DatasetPaths,
     settings: ManifestSettings,
     make_pool: PoolMaker,
@@ -253,7 +282,7 @@ def _open_files(
 ) -> tuple[pd.DataFrame, list[LostSource], ManifestReport]:
     """The clips with the facts of their files, those that are lost, and the counts."""
     wanted = _wanted_frame(asked.clips)
-    known = previous[[*_FILE_COLUMNS, "content_hash", *FACTS_COLUMNS]].drop_duplicates("path")
+    known = probed.rows[[*_FILE_COLUMNS, "content_hash", *FACTS_COLUMNS]].drop_duplicates("path")
     clips = wanted.merge(known, on=_FILE_COLUMNS, how="left")
     remembered = remembered_losses(paths.quarantine)
     is_new = clips["content_hash"].isna()
@@ -261,7 +290,8 @@ def _open_files(
     losses = {path: loss for path, loss in remembered.items() if files.get(path[0]) == ListedFile(*path)}
     lost_paths = {path[0]: loss for path, loss in losses.items()}
     to_probe = [files[path] for path in sorted(set(clips.loc[is_new, "path"]) - lost_paths.keys())]
-    found = _probe(asked.directory, to_probe, settings, make_pool, progress)
+    opening = _Opening(asked.directory, settings.limits, probed.encoder_version, follow_links=settings.follow_links)
+    found = _probe(to_probe, opening, make_pool, progress)
     facts = {path: result for path, result in found.items() if not isinstance(result, Loss)}
     lost_paths |= {path: result for path, result in found.items() if isinstance(result, Loss)}
     clips = pd.concat([clips[~is_new], _with_facts(wanted[is_new.to_numpy()], facts)], ignore_index=True)
@@ -295,12 +325,18 @@ def _wanted_frame(clips: Sequence[WantedClip]) -> pd.DataFrame:
     return pd.DataFrame(columns).astype(kinds)
 
 
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """Where files are opened, and how."""
+
+    directory: Path
+    limits: Limits
+    encoder_version: int
+    follow_links: bool
+
+
 def _probe(
-    directory: Path,
-    files: Sequence[ListedFile],
-    settings: ManifestSettings,
-    make_pool: PoolMaker,
-    progress: Progress,
+    files: Sequence[ListedFile], opening: _Opening, make_pool: PoolMaker, progress: Progress
 ) -> "dict[str, FileFacts | Loss]":
     if not files:
         return {}
@@ -308,7 +344,10 @@ def _probe(
 
     results: dict[str, FileFacts | Loss] = {}
     counted = progress("probing", len(files), sum(file.size_bytes for file in files))
-    jobs = (ProbeJob(directory, file, settings.limits, follow_links=settings.follow_links) for file in files)
+    jobs = (
+        ProbeJob(opening.directory, file, opening.limits, opening.encoder_version, follow_links=opening.follow_links)
+        for file in files
+    )
     with make_pool() as pool:
         for result in pool.map(probe_file, jobs):
             results[result.job.file.path] = result.outcome

@@ -66,9 +66,9 @@ def expect_build(paths: DatasetPaths, report: PlanReport, last: LastBuild) -> Ex
 
     Of a first build, and under another encoding, bytes are a rule of thumb, and how long it takes is not known.
     """
-    encoding, rows = report.pinned.encoding, report.new_rows()
+    encoding, rows = report.pinned.encoding, report.added_rows()
     frames = stored_frames(clip_lengths(paths).reindex(rows["clip_id"]), encoding)
     if last.bytes_per_frame is None or last.version != report.pinned.version:
         return ExpectedBuild(sum(expected_record_bytes(encoding, n) for n in frames.tolist()), "rule of thumb", None)
-    seconds = None if last.seconds_per_clip is None else len(rows) * last.seconds_per_clip
+    seconds = None if last.seconds_per_clip is None else len(report.new_rows()) * last.seconds_per_clip
     return ExpectedBuild(float(frames.sum()) * last.bytes_per_frame, "last build", seconds)

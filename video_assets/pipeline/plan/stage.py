@@ -1,13 +1,13 @@
 """Stage 3: the plan, the dataset's lock file: which clip goes to which shard, under which encoding."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
-from video_assets.domain.clips import PASSING_REASONS
-from video_assets.domain.encoding import ENCODER_VERSION, Encoding, changed_fields
+from video_assets.domain.clips import DAMAGE_REASONS, PASSING_REASONS
+from video_assets.domain.encoding import Encoding, changed_fields
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.forecast import ExpectedBuild, usual_record_bytes
 from video_assets.domain.hashing import json_digest
@@ -15,10 +15,10 @@ from video_assets.domain.plan import assign_shards
 from video_assets.domain.splits import Split
 from video_assets.pipeline.dataset_state import refuse_lost
 from video_assets.pipeline.noted_settings import manifest_settings, settings_note
-from video_assets.pipeline.pinned import PinnedSettings
+from video_assets.pipeline.pinned import PinnedSettings, encoding_to_plan
 from video_assets.pipeline.plan.table import live_shards, not_stored_words, partition_keys, planned_rows
 from video_assets.records.layouts import layout_codec
-from video_assets.settings import PlanSettings, Settings, what_cannot_be_stored
+from video_assets.settings import ManifestSettings, PlanSettings, Settings, what_cannot_be_stored
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import (
     FIRST_VERSION,
@@ -36,13 +36,17 @@ from video_assets.storage.tables import read_notes, read_table, write_table
 
 @dataclass(slots=True, kw_only=True)
 class PlanReport:
-    """What the stage decided. `rows` is the plan, one row a clip; shards are named by their partition keys."""
+    """What the stage decided. `rows` is the plan, one row per clip; shards are named by their partition keys.
+
+    `copied` has the ids of clips in new shards whose frames are stored in superseded ones, which are not encoded again.
+    """
 
     rows: pd.DataFrame
     pinned: PinnedSettings
     labels: list[str]
     added: list[str]
     superseded: list[str]
+    copied: frozenset[str] = frozenset()
     encoding_changed: bool = False
     expected: ExpectedBuild = field(default=ExpectedBuild(0.0, "not known", None))
 
@@ -51,9 +55,14 @@ class PlanReport:
         """Partition keys of all live shards, in order."""
         return live_shards(self.rows)
 
-    def new_rows(self) -> pd.DataFrame:
+    def added_rows(self) -> pd.DataFrame:
         """Return the rows of the shards that were added."""
         return self.rows[np.isin(partition_keys(self.rows), self.added)]
+
+    def new_rows(self) -> pd.DataFrame:
+        """Return those of the added rows whose clips are to be encoded."""
+        rows = self.added_rows()
+        return rows[~rows["clip_id"].isin(self.copied)]
 
     @property
     def not_stored(self) -> str:
@@ -61,8 +70,8 @@ class PlanReport:
         return not_stored_words(self.rows, self.pinned.encoding)
 
     def data_version(self) -> str:
-        """Hash of encoding and label map only, so that growth does not make old shards stale."""
-        return json_digest([self.pinned.encoding.as_dict(), self.pinned.encoder_version, self.labels])
+        """Hash the encoding alone: neither growth nor a new class makes old shards stale."""
+        return json_digest([self.pinned.encoding.as_dict(), self.pinned.encoding.encoder_version])
 
 
 def build_plan(
@@ -71,8 +80,9 @@ def build_plan(
     """Write `plan.parquet` and `encoding.json`.
 
     With `settings.retry_lost`, shards that lost a clip to a fault that may pass are superseded, so that it is tried
-    again. `version_source` is where version directories are looked for, if it is another place (a dry run). Shards that
-    are planned already keep their rows. What is new is put into new shards; see `domain.plan.assign_shards`.
+    again, and so are those that lost a damaged clip if such clips are stored now. `version_source` is where version
+    directories are looked for, if it is another place (a dry run). Shards that are planned already keep their rows.
+    What is new is put into new shards; see `domain.plan.assign_shards`.
 
     Raises:
         SettingsError: if this version cannot write the layout, or the layout has no place for sound, or for several
@@ -80,12 +90,13 @@ def build_plan(
         BuildRefused: if the dataset exists under another encoding and `settings.new_version` is not set.
         FileDamaged: if a table is not as it was written, or the plan of a committed dataset is lost.
     """
-    multi_label = paths.manifest.exists() and manifest_settings(paths).multi_label
-    encoding = Encoding.of(settings.encoding, multi_label=multi_label)
+    source = manifest_settings(paths) if paths.manifest.exists() else ManifestSettings()
+    multi_label = source.multi_label
+    before = PinnedSettings.of_plan(paths)
+    encoding = encoding_to_plan(before, settings, multi_label=multi_label)
     layout_codec(encoding.layout)
     if told := what_cannot_be_stored(encoding, multi_label=multi_label):
         raise SettingsError(told)
-    before = PinnedSettings.of_plan(paths)
     previous = read_table(paths.plan, PLAN)
     if before is None or previous.empty:
         refuse_lost(version_source or paths, paths.plan)
@@ -94,8 +105,9 @@ def build_plan(
     if not is_same:
         previous = previous.iloc[:0]
     retried = _lost_and_seen_since(previous, clips, (version_source or paths).version(pinned.version))
-    retried |= _lost_to_passing_faults(paths) if settings.retry_lost else set[str]()
-    previous = previous[["split", "shard_index", "position", "row_digest", "clip_id"]]  # the rest is not needed again
+    retried |= _lost_for(paths, PASSING_REASONS) if settings.retry_lost else set[str]()
+    retried |= _lost_for(paths, DAMAGE_REASONS) if source.damaged_clips == "store" else set[str]()
+    previous = previous[["split", "shard_index", "position", "row_digest", "clip_id", *_FRAMES]]  # no more is needed
     placed: dict[tuple[Split, int], tuple[str, ...]] = {}
     added: list[str] = []
     superseded: list[str] = []
@@ -116,6 +128,7 @@ def build_plan(
         added += [partition_key(split, index) for index in assignment.added]
         superseded += [partition_key(split, index) for index in sorted({*assignment.superseded, *again})]
     plan = _place(clips, placed)
+    copied = _copied(previous, plan, superseded)
     del clips, previous
     report = PlanReport(
         rows=plan,
@@ -123,6 +136,7 @@ def build_plan(
         labels=read_lines(paths.labels),
         added=added,
         superseded=superseded,
+        copied=copied,
         encoding_changed=not is_same and before is not None,
     )
     write_table(paths.plan, plan, PLAN, {**pinned.as_notes(), **settings_note(settings)})
@@ -130,9 +144,10 @@ def build_plan(
     return report
 
 
-def _lost_to_passing_faults(paths: DatasetPaths) -> set[str]:
+def _lost_for(paths: DatasetPaths, reasons: Set[str]) -> set[str]:
+    """Clips that shards lost for one of these reasons."""
     lost = read_quarantine(paths.quarantine)
-    return set(lost.loc[(lost["stage"] == "shards") & lost["reason"].isin(PASSING_REASONS), "clip_id"])
+    return set(lost.loc[(lost["stage"] == "shards") & lost["reason"].isin(reasons), "clip_id"])
 
 
 def _lost_and_seen_since(previous: pd.DataFrame, clips: pd.DataFrame, version_paths: VersionPaths) -> set[str]:
@@ -159,6 +174,16 @@ def _place(clips: pd.DataFrame, shards: Mapping[tuple[Split, int], Sequence[str]
     plan["shard_index"] = np.repeat(np.array([index for _, index in shards], np.int64), sizes)
     plan["position"] = np.concatenate([np.arange(size) for size in sizes] or [np.zeros(0, np.int64)])
     return plan
+
+
+_FRAMES = ["content_hash", "start_seconds", "end_seconds"]
+"""What a clip's frames depend on, besides the encoding."""
+
+
+def _copied(previous: pd.DataFrame, plan: pd.DataFrame, superseded: Sequence[str]) -> frozenset[str]:
+    """Ids of the planned clips whose frames are stored in superseded shards."""
+    stored = previous.loc[np.isin(partition_keys(previous), superseded), _FRAMES].drop_duplicates()
+    return frozenset(plan[["clip_id", *_FRAMES]].merge(stored, on=_FRAMES)["clip_id"])
 
 
 def _pin(
@@ -193,8 +218,8 @@ def _pin(
 def _changes(before: PinnedSettings, encoding: Encoding) -> dict[str, tuple[object, object]]:
     """Return what a version is pinned to and what is asked for now, by name, where they differ."""
     changes: dict[str, tuple[object, object]] = dict(changed_fields(before.encoding, encoding))
-    if before.encoder_version != ENCODER_VERSION:
-        changes["encoder_version"] = (before.encoder_version, ENCODER_VERSION)
+    if before.encoding.encoder_version != encoding.encoder_version:
+        changes["encoder_version"] = (before.encoding.encoder_version, encoding.encoder_version)
     return changes
 
 
@@ -207,7 +232,8 @@ def refuse_another_encoding(paths: DatasetPaths, settings: Settings) -> None:
     before = PinnedSettings.of_plan(paths)
     if before is None or settings.plan.new_version:
         return
-    changes = _changes(before, Encoding.of(settings.plan.encoding, multi_label=settings.manifest.multi_label))
+    encoding = encoding_to_plan(before, settings.plan, multi_label=settings.manifest.multi_label)
+    changes = _changes(before, encoding)
     if changes and _has_shards(paths, before.version):
         raise BuildRefused(_another_encoding(paths.version(before.version), changes))
 

@@ -69,7 +69,8 @@ def trial_jobs(
 
     The clips are spread evenly over all of them in the order of codec, frame size and length.
     """
-    rows = report.new_rows() if report.added else report.rows
+    new = report.new_rows()
+    rows = report.rows if new.empty else new
     codecs = read_table(paths.manifest, MANIFEST, ["clip_id", "codec"]).set_index("clip_id")["codec"]
     ordered = rows.assign(codec=codecs.reindex(rows["clip_id"]).to_numpy())
     ordered = ordered.sort_values(["codec", "num_pixels", "num_frames", "clip_id"])

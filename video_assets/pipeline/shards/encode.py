@@ -18,6 +18,7 @@ from video_assets.media.decode.clips import Choose, JointDecodeFailed, decode_cl
 from video_assets.media.decode.frame_stack import DecodedFrames
 from video_assets.media.images import ImageCache, clip_signature, encode_images
 from video_assets.media.index.matroska_range import MIN_RANGE_FRAMES, TimeRange
+from video_assets.pipeline.shards.stored import StoredRecord, copy_record
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import frame_record
 from video_assets.records.layouts import layout_codec
@@ -31,6 +32,7 @@ class ClipJob:
     """One clip to encode. Size and time are those that the file had when it was hashed, and `known` is of that time.
 
     `hashed_ns` is when the manifest was written. The file lies below `within`, also behind links; None: anywhere.
+    `stored` is a record that has its frames already.
     """
 
     path: Path
@@ -40,6 +42,7 @@ class ClipJob:
     encoding: Encoding
     limits: Limits
     known: KnownTimeline | None = None
+    stored: StoredRecord | None = None
     hashed_ns: int = 0
     within: Path | None = None
 
@@ -55,7 +58,7 @@ class ClipJob:
 
 @dataclass(frozen=True, slots=True)
 class EncodedClip:
-    """One framed record, and what happened on the way."""
+    """One framed record, and what happened on the way. `copied` is the stored record that it was made from, if any."""
 
     framed: bytes
     num_frames: int
@@ -63,18 +66,38 @@ class EncodedClip:
     signature: bytes
     num_frames_decoded: int
     num_frames_total: int
+    damage: str = ""
+    copied: StoredRecord | None = None
 
 
 def encode_clip(job: ClipJob) -> EncodedClip:
-    """Decodes, samples, resizes and frames one clip.
+    """Return the record of one clip: copied if it is stored, else decoded, sampled, resized and framed.
 
     Raises:
         VideoLost: if the clip cannot be used, or its file is no longer the one that the plan is about.
     """
+    if job.stored is not None and (copied := _copy(job, job.stored)) is not None:
+        return copied
     video = unchanged_video(job)
     encoded = encode_decoded(job, video, decode_job(job, video))
     _refuse_changed(video)
     return encoded
+
+
+def _copy(job: ClipJob, stored: StoredRecord) -> EncodedClip | None:
+    framed = copy_record(stored, job.clip, job.encoding)
+    if framed is None:
+        return None
+    return EncodedClip(
+        framed=framed,
+        num_frames=stored.clip.num_frames,
+        note=stored.clip.note,
+        signature=bytes.fromhex(stored.clip.signature),
+        num_frames_decoded=0,
+        num_frames_total=0,
+        damage=stored.clip.damage,
+        copied=stored,
+    )
 
 
 def encode_spans(jobs: Sequence[ClipJob]) -> list[EncodedClip | Loss] | None:
@@ -91,7 +114,7 @@ def encode_spans(jobs: Sequence[ClipJob]) -> list[EncodedClip | Loss] | None:
     video = unchanged_video(first)
     try:
         choices = [_choice(job) for job in jobs]
-        found = decode_spans(video, choices, _frame_size(first.encoding), first.limits, joint_part(jobs))
+        found = decode_spans(video, choices, FrameSize.of(first.encoding), first.limits, joint_part(jobs))
     except JointDecodeFailed:
         return None
     encoded: list[EncodedClip | Loss] = []
@@ -108,7 +131,7 @@ def decode_job(job: ClipJob, video: LocalVideo | RemoteVideo) -> DecodedFrames:
     Raises:
         VideoLost: if the clip cannot be used.
     """
-    return decode_clip(video, _choice(job), _frame_size(job.encoding), job.limits, job.time_range)
+    return decode_clip(video, _choice(job), FrameSize.of(job.encoding), job.limits, job.time_range)
 
 
 def joint_part(jobs: Sequence[ClipJob]) -> TimeRange | None:
@@ -123,10 +146,6 @@ def joint_part(jobs: Sequence[ClipJob]) -> TimeRange | None:
 def _choice(job: ClipJob) -> Choose:
     clip = job.clip
     return lambda timeline: choose_timestamps(timeline, job.encoding, clip.start_seconds, clip.end_seconds).tolist()
-
-
-def _frame_size(encoding: Encoding) -> FrameSize:
-    return FrameSize(encoding.resize, encoding.resolution)
 
 
 def encode_decoded(
@@ -151,6 +170,7 @@ def encode_decoded(
         signature=clip_signature(decoded.frames, letterboxed=encoding.resize == "letterbox"),
         num_frames_decoded=decoded.num_frames_decoded,
         num_frames_total=decoded.num_frames_total,
+        damage=decoded.damage,
     )
 
 

@@ -80,7 +80,7 @@ def span_tasks(jobs: Iterable[ClipJob]) -> Iterator[Task]:
     """All jobs, each in one task; tasks come by their earliest job, and take along none that is far behind it."""
     source = enumerate(jobs)
     ahead: dict[int, ClipJob] = {}
-    ahead_of_video: defaultdict[tuple[Path, int, int], dict[int, ClipJob]] = defaultdict(dict)
+    ahead_of_video: defaultdict[tuple[Path, int, int, str], dict[int, ClipJob]] = defaultdict(dict)
     stored_bytes: deque[float] = deque()  # of the places from `head` on, the first that is in no task yet
     head, num_bytes = 0, 0.0
     while True:
@@ -103,8 +103,9 @@ def span_tasks(jobs: Iterable[ClipJob]) -> Iterator[Task]:
         yield task
 
 
-def _video(job: ClipJob) -> tuple[Path, int, int]:
-    return job.path, job.size_bytes, job.mtime_ns
+def _video(job: ClipJob) -> tuple[Path, int, int, str]:
+    # A clip whose record is stored is copied, without its video and so without its neighbours.
+    return job.path, job.size_bytes, job.mtime_ns, job.clip.clip_id if job.stored is not None else ""
 
 
 def _together(head: int, candidates: Mapping[int, ClipJob]) -> Task:

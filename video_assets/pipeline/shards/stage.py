@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from video_assets.media.workers.pool import DecodingPool, PoolMaker
 from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.plan.table import ReadPlan, read_plan
 from video_assets.pipeline.shards.pending import is_current
+from video_assets.pipeline.shards.stored import StoredRecord, joined_versions, stored_records
 from video_assets.records.framing import FramingError, read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.settings import Limits
@@ -65,15 +66,24 @@ class ShardFailed(BuildRefused):
 
 @dataclass(slots=True, kw_only=True)
 class ShardReport:
-    """What became of one shard. `error` is empty, or says why the shard is not there."""
+    """What became of one shard. `error` is empty, or says why the shard is not there.
+
+    `num_copied` of its records were made from stored ones, so their clips were not decoded.
+    """
 
     key: str
     fingerprint: str
     sidecar: Sidecar | None = None
     was_reused: bool = False
     error: str = ""
+    num_copied: int = 0
     num_frames_decoded: int = 0
     num_frames_total: int = 0
+
+    @property
+    def num_encoded(self) -> int:
+        """Return how many clips were decoded and encoded for it."""
+        return 0 if self.sidecar is None or self.was_reused else self.sidecar.records - self.num_copied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +105,7 @@ class ShardPlace:
     """What all shards of a version share: where they go, where and what their videos are, class names, limits.
 
     For `hashed_ns` and `within` see `ClipJob`.
+    `stored` has the records that need not be encoded again, by the ids of their clips.
     """
 
     paths: VersionPaths
@@ -102,6 +113,7 @@ class ShardPlace:
     labels: tuple[str, ...]
     limits: Limits
     known: KnownVideos = field(default_factory=dict)
+    stored: Mapping[str, StoredRecord] = field(default_factory=dict[str, StoredRecord])
     hashed_ns: int = 0
     within: Path | None = None
 
@@ -116,6 +128,7 @@ class _Written:
 
     clips: list[StoredClip] = field(default_factory=list)
     losses: list[LostClip] = field(default_factory=list)
+    copied: list[StoredRecord] = field(default_factory=list[StoredRecord])
     num_frames_decoded: int = 0
     num_frames_total: int = 0
 
@@ -151,12 +164,14 @@ def build_shards(
         else:
             yield ShardReport(key=key, fingerprint=task.fingerprint, sidecar=sidecar, was_reused=True)
     if tasks:
+        clips = [clip for task in tasks for clip in task.plan.clips]
         place = ShardPlace(
             paths=version_paths,
             source_directory=source_directory(open_address(plan.pinned.source)),
             labels=tuple(plan.labels),
             limits=limits,
-            known=known_timelines(paths, chain.from_iterable(task.plan.clips for task in tasks)),
+            known=known_timelines(paths, clips),
+            stored=stored_records(version_paths, plan, clips),
         )
         place = replace(place, **_as_hashed(paths, place.source_directory))
         yield from (engine or partial(build_here, make_pool))(tasks, place, progress)
@@ -249,6 +264,7 @@ def _jobs(tasks: Iterable[ShardTask], place: ShardPlace) -> "Iterator[ClipJob]":
                 encoding=task.plan.encoding,
                 limits=place.limits,
                 known=known,
+                stored=place.stored.get(clip.clip_id),
                 hashed_ns=place.hashed_ns,
                 within=place.within,
             )
@@ -273,13 +289,14 @@ def _write_shard(
         encoding=plan.encoding.as_dict(),
         clips=done.clips,
         losses=done.losses,
-        versions=encoder_versions(),
+        versions=_versions(done),
     )
     sidecar.write(paths.sidecar(plan.split, plan.shard_index))
     return ShardReport(
         key=task.key,
         fingerprint=task.fingerprint,
         sidecar=sidecar,
+        num_copied=len(done.copied),
         num_frames_decoded=done.num_frames_decoded,
         num_frames_total=done.num_frames_total,
     )
@@ -291,6 +308,13 @@ def encoder_versions() -> dict[str, str]:
     return packages | {"zlib": zlib.ZLIB_RUNTIME_VERSION}
 
 
+def _versions(done: _Written) -> dict[str, str]:
+    used = [record.versions for record in done.copied]
+    if len(done.clips) > len(used) or not used:
+        used.append(encoder_versions())
+    return joined_versions(used)
+
+
 def _store(file: AtomicFile, clip: PlannedClip, result: "EncodedClip | Loss", done: _Written) -> None:
     if isinstance(result, Loss):
         lost = LostClip(
@@ -298,18 +322,31 @@ def _store(file: AtomicFile, clip: PlannedClip, result: "EncodedClip | Loss", do
         )
         done.losses.append(lost)
         return
-    stored = StoredClip(
-        clip_id=clip.clip_id,
-        source=clip.path,
-        label=clip.label,
-        label_index=clip.label_index,
-        content_hash=clip.content_hash,
-        offset=file.num_bytes,
-        length=len(result.framed),
-        num_frames=result.num_frames,
-        note=result.note,
-        signature=result.signature.hex(),
-    )
+    if result.copied is None:
+        stored = StoredClip(
+            clip_id=clip.clip_id,
+            source=clip.path,
+            label=clip.label,
+            label_index=clip.label_index,
+            content_hash=clip.content_hash,
+            offset=file.num_bytes,
+            length=len(result.framed),
+            num_frames=result.num_frames,
+            note=result.note,
+            signature=result.signature.hex(),
+            damage=result.damage,
+        )
+    else:
+        done.copied.append(result.copied)
+        stored = replace(
+            result.copied.clip,
+            clip_id=clip.clip_id,
+            source=clip.path,
+            label=clip.label,
+            label_index=clip.label_index,
+            offset=file.num_bytes,
+            length=len(result.framed),
+        )
     file.write(result.framed)
     done.clips.append(stored)
     done.num_frames_decoded += result.num_frames_decoded

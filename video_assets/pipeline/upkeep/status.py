@@ -6,6 +6,7 @@ from typing import Any
 from video_assets.pipeline.checks.recorded import check_statuses, unchecked_shards
 from video_assets.pipeline.dataset_state import committed_counts
 from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.shards.pending import missing_shards
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantined
@@ -34,6 +35,7 @@ def dataset_status(paths: DatasetPaths) -> dict[str, Any]:
         "name": paths.name,
         "versions": paths.versions(),
         "quarantined": quarantined(paths.quarantine),
+        "warnings": warnings_as_dicts(dataset_warnings(paths)),
     }
     if not paths.plan.exists():  # the first build was refused, or ended before it had planned
         return {**known, **_NOTHING_PLANNED}
@@ -44,6 +46,7 @@ def dataset_status(paths: DatasetPaths) -> dict[str, Any]:
     unchecked = unchecked_shards(paths, version, fingerprints)
     counts = committed_counts(paths, version)
     return known | {
+        "warnings": warnings_as_dicts(dataset_warnings(paths, version)),
         "version_dir": str(paths.version(version).directory),
         "splits": counts,
         "encoding": plan.pinned.encoding.as_dict(),

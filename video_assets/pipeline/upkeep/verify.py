@@ -9,6 +9,7 @@ from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.dataset_state import committed_counts
 from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.pool import SharedPools
+from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.upkeep.integrity import find_damage, integrity_outcomes
 from video_assets.reader.parsing import load_tensorflow_quietly
 from video_assets.storage.paths import DatasetPaths
@@ -38,6 +39,7 @@ def verify_dataset(paths: DatasetPaths, *, all_records: bool) -> dict[str, Any]:
         "splits": splits,
         "checks": [_as_dict(outcome) for outcome in outcomes],
         "quarantined": quarantined(paths.quarantine) if version else [],
+        "warnings": warnings_as_dicts(dataset_warnings(paths, version)),
         "is_valid": not any(outcome.makes_invalid for outcome in outcomes),
         "seconds": round(time.monotonic() - begun, 3),
     }

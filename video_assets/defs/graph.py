@@ -1,0 +1,157 @@
+"""One dataset in a code location: what its assets, jobs, sensors and resources are called, and whose they are."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypedDict
+
+import dagster as dg
+
+from video_assets.defs.config import settings_of_run
+from video_assets.defs.lineage import CODE_VERSION
+from video_assets.defs.partitions import shard_partitions
+from video_assets.defs.resources import Dataset, Decoding, Engine, VideoSource
+from video_assets.domain.splits import SPLITS, Split
+from video_assets.environment import VideoDataset
+from video_assets.settings import Settings
+from video_assets.storage.addresses import open_address, place_name
+from video_assets.storage.paths import DatasetPaths
+
+DATASET_TAG = "video_assets/dataset"
+"""On every run of our jobs and sensors: the dataset's folder. Other datasets on the instance have runs, too."""
+DEFAULT_GROUP = "video_dataset"
+PLANNING, CONVERSION, COMMIT = "planning", "conversion", "commit"
+"""Stages, which assets have as a tag: tag:stage=conversion finds shards."""
+BUILD_JOB, PLAN_JOB, COMMIT_JOB, VERIFY_JOB = "build_dataset", "plan_dataset", "commit_dataset", "verify_shards"
+"""Jobs, without a prefix."""
+
+
+class Attributes(TypedDict):
+    """What all assets of a stage have in common."""
+
+    group_name: str
+    owners: Sequence[str]
+    tags: Mapping[str, str]
+    code_version: str
+    automation_condition: dg.AutomationCondition | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetGraph:
+    """The asset graph of one dataset: its value, the prefix of all its names, and what its owner says of its assets.
+
+    Without a prefix names are as short as they can be: `manifest`, `plan_dataset`. With the prefix `["sports", "ucf"]`
+    they are `sports/ucf/manifest` for an asset, and `sports__ucf__plan_dataset` for anything else.
+    """
+
+    dataset: VideoDataset
+    prefix: Sequence[str] = ()
+    group: str = ""
+    owners: Sequence[str] = ()
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    videos: dg.AssetKey | None = None
+    pool: str = ""
+    freshness: dg.FreshnessPolicy | None = None
+    has_conditions: bool = False
+
+    def key(self, name: str) -> dg.AssetKey:
+        """Return the key of an asset."""
+        return dg.AssetKey([*self.prefix, name])
+
+    def name(self, name: str) -> str:
+        """Return the name of an op, a job, a sensor, a schedule, a resource or a pool."""
+        return self.key(name).to_python_identifier()
+
+    @property
+    def videos_key(self) -> dg.AssetKey:
+        """The key of the videos: somebody else's asset, or one of this graph."""
+        return self.videos or self.key("videos")
+
+    def shards_key(self, split: Split) -> dg.AssetKey:
+        """Return the key of a split's shards."""
+        return self.key(f"{split}_shards")
+
+    @property
+    def split_keys(self) -> list[dg.AssetKey]:
+        """The keys of the splits' clips."""
+        return [self.key(f"{split}_split") for split in SPLITS]
+
+    @property
+    def shard_pool(self) -> str:
+        """The pool that the dataset's shards are written in."""
+        return self.pool or self.name("video_shards")
+
+    def attributes(self, stage: str) -> "Attributes":
+        """Return what all assets of a stage have in common."""
+        group = self.group or ("__".join(self.prefix) if self.prefix else DEFAULT_GROUP)
+        return {
+            "group_name": group.replace("-", "_").replace(".", "_"),
+            "owners": list(self.owners),
+            "tags": {**self.tags, "stage": stage},
+            "code_version": CODE_VERSION,
+            "automation_condition": self._condition(stage) if self.has_conditions else None,
+        }
+
+    def _condition(self, stage: str) -> dg.AutomationCondition:
+        """Return what asks for the assets of a stage: news of the videos, missing shards, a whole plan."""
+        if stage == CONVERSION:  # an updated plan says nothing of the shards that are there
+            return dg.AutomationCondition.on_missing()
+        eager = dg.AutomationCondition.eager()
+        if stage == COMMIT:  # a plan without news needs no commit
+            return eager.ignore(dg.AssetSelection.assets(self.key("plan")))
+        return eager.without(~dg.AutomationCondition.any_deps_missing())  # nobody may have observed the videos
+
+    @cached_property
+    def partitions(self) -> Mapping[Split, dg.DynamicPartitionsDefinition]:
+        """The partition set of each split."""
+        return shard_partitions(self.dataset.root, self.dataset.name)
+
+    @cached_property
+    def run_tags(self) -> Mapping[str, str]:
+        """Tags of every run of the dataset's jobs; none before a root is given."""
+        root = self.dataset.root
+        return {DATASET_TAG: place_name(open_address(root) / self.dataset.name)} if root else {}
+
+    def settings_of(self, run_config: Mapping[str, Any], paths: DatasetPaths) -> Settings:
+        """Return the settings of a run of this dataset; see `settings_of_run`.
+
+        Raises:
+            SettingsError: naming every wrong field with its value and what is allowed.
+        """
+        ops = run_config.get("ops") or {}
+        steps = {step: ops[name] for step in Settings.model_fields if (name := self.name(step)) in ops}
+        return settings_of_run({"ops": steps}, paths, self.dataset.settings)
+
+    # --- Resources ---
+
+    def resources(self) -> dict[str, dg.ConfigurableResource]:
+        """Return the dataset's resources by their names."""
+        made = self.dataset
+        return {
+            self.name("source"): VideoSource(address=made.source),
+            self.name("dataset"): Dataset(root=made.root, name=made.name),
+            self.name("decoding"): Decoding(num_workers=made.workers),
+            self.name("engine"): Engine(
+                kind=made.engine, ray_address=made.ray_address, cpus_per_shard=made.cpus_per_shard
+            ),
+        }
+
+    def needs(self, *resources: str) -> set[str]:
+        """Return the names of resources that an asset, a check or a sensor needs."""
+        return {self.name(resource) for resource in resources}
+
+    def source_of(self, context: Any) -> VideoSource:
+        """Return the place of the videos, of a run or a look."""
+        return getattr(context.resources, self.name("source"))
+
+    def dataset_of(self, context: Any) -> Dataset:
+        """Return the place of the dataset, of a run or a look."""
+        return getattr(context.resources, self.name("dataset"))
+
+    def decoding_of(self, context: Any) -> Decoding:
+        """Return the decoding processes of a run."""
+        return getattr(context.resources, self.name("decoding"))
+
+    def engine_of(self, context: Any) -> Engine:
+        """Return who builds shards in a run."""
+        return getattr(context.resources, self.name("engine"))

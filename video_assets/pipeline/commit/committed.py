@@ -1,0 +1,128 @@
+"""What is committed, and a bounded sample of its records: what the card and the statistics are made of."""
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from video_assets.domain.checks import CheckOutcome
+from video_assets.domain.encoding import Encoding
+from video_assets.domain.splits import Split
+from video_assets.domain.statistics import channel_sums
+from video_assets.pipeline.commit.changes import CommitNotes
+from video_assets.pipeline.plan.table import ReadPlan
+from video_assets.records.clip_record import ClipRecord
+from video_assets.records.framing import read_records
+from video_assets.records.layouts import layout_codec
+from video_assets.report.contact_sheet import SampledClip, evenly
+from video_assets.settings import Layout
+from video_assets.storage.files import read_part
+from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
+from video_assets.storage.sidecars import Sidecar, StoredClip
+
+_MOTION_FRAMES = 16
+_AT_ONCE = 4
+
+Place = tuple[str, StoredClip]
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """What is committed, as the card tells it. `index` has a row a record; numbers are by split."""
+
+    paths: DatasetPaths
+    plan: ReadPlan
+    notes: CommitNotes
+    sidecars: Mapping[str, Sidecar]
+    index: pd.DataFrame
+    records: Mapping[Split, int]
+    shards: Mapping[Split, int]
+    num_bytes: Mapping[Split, int]
+    outcomes: Sequence[CheckOutcome]
+
+    @property
+    def version_paths(self) -> VersionPaths:
+        """Where it lies."""
+        return self.paths.version(self.plan.pinned.version)
+
+
+def read_stored(
+    paths: VersionPaths, layout: Layout, labels: Sequence[str], places: Iterable[tuple[str, StoredClip]]
+) -> Iterator[ClipRecord]:
+    """The records at these places (partition key of the shard, and the clip in it); of the shard only they are read.
+
+    A record that cannot be read is left out: checks are there to say so, and pictures do without it.
+    """
+    codec, compression = layout_codec(layout), Encoding(layout=layout).compression
+    for key, clip in places:
+        data = read_part(paths.shard(*parse_partition_key(key)), clip.offset, clip.length)
+        try:
+            for framed in read_records(io.BytesIO(data), compression):
+                yield codec.decode_record(framed.data, labels)
+        except ValueError:
+            continue
+
+
+def sampled_clip(record: ClipRecord, num_frames: int) -> SampledClip:
+    """Some of a record's frames, from its first to its last."""
+    from video_assets.media.images import decode_image
+
+    chosen = evenly(record.num_frames, num_frames)
+    if record.frames is None:
+        frames = np.stack([decode_image(record.images[index]) for index in chosen])
+    else:
+        frames = record.frames[chosen]
+    times = [int(record.timestamps_us[index]) for index in chosen]
+    return SampledClip(record.clip_id, record.label, frames, times)
+
+
+def motion_of(record: ClipRecord) -> float | None:
+    """Mean change of brightness from one stored frame to the next, in grey levels; None for a single frame.
+
+    At an eighth of the frame's size, of at most 16 neighbouring frames from the middle of the clip.
+    """
+    from video_assets.media.images import decode_small_grey, small_grey
+
+    first = max(0, (record.num_frames - _MOTION_FRAMES) // 2)
+    middle = slice(first, first + _MOTION_FRAMES)
+    if record.num_frames < 2:
+        return None
+    if record.frames is None:
+        small = map(decode_small_grey, record.images[middle])
+    else:
+        small = map(small_grey, record.frames[middle])
+    greys: list[NDArray[np.int16]] = [grey.astype(np.int16) for grey in small]
+    return float(np.mean([np.abs(b - a).mean() for a, b in pairwise(greys)]))
+
+
+def middle_frame_sums(record: ClipRecord) -> NDArray[np.float64]:
+    """The `channel_sums` of a record's middle frame."""
+    from video_assets.media.images import decode_image
+
+    middle = record.num_frames // 2
+    return channel_sums(decode_image(record.images[middle]) if record.frames is None else record.frames[middle])
+
+
+def places_by_content(sidecars: Mapping[str, Sidecar]) -> Iterator[Place]:
+    """All stored clips by the hash of their content: an order that looks random and stays the same."""
+    places = [(key, clip) for key, sidecar in sidecars.items() for clip in sidecar.clips]
+    places.sort(key=lambda place: (place[1].content_hash, place[1].clip_id))
+    return iter(places)
+
+
+def of_each(committed: Committed, places: Iterable[Place], what: Callable[[ClipRecord], Found]) -> list[Found]:
+    """What is found in the records at these places that can be read, in their order."""
+    paths, layout, labels = committed.version_paths, committed.plan.pinned.encoding.layout, committed.plan.labels
+
+    def look(place: Place) -> list[Found]:
+        return [what(record) for record in read_stored(paths, layout, labels, [place])]
+
+    with ThreadPoolExecutor(_AT_ONCE) as threads:  # reading and decoding let go of Python's lock
+        return [found for several in threads.map(look, places) for found in several]

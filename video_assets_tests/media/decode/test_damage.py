@@ -1,0 +1,96 @@
+"""Damage counts for every frame that is decoded from a damaged one, however few frames are wanted."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from video_assets.domain.clips import VideoLost
+from video_assets.domain.geometry import FrameSize
+from video_assets.media.decode.clips import decode_clip, decode_spans
+from video_assets.media.decode.damage import DamageLog
+from video_assets.media.decode.frame_stack import DecodedFrames
+from video_assets.settings import DEFAULT_LIMITS, Limits
+from video_assets_tests.media.joining import joined_video
+from video_assets_tests.media.making import decode_frames, number_of, numbered_video
+
+SIZE = FrameSize("stretch", 64)
+STORE = replace(DEFAULT_LIMITS, store_damaged=True)
+NUM_FRAMES, GROUP = 40, 12
+KINDS: dict[str, tuple[str, str, dict[str, str]]] = {
+    "h264": ("libx264", "mp4", {"x264-params": "keyint=12:min-keyint=12:scenecut=0:bframes=0"}),
+    "mpeg4": ("mpeg4", "avi", {"g": "12"}),
+    "mpeg2": ("mpeg2video", "mpegts", {"g": "12"}),
+}
+
+
+def zeroed(data: bytes) -> bytes:
+    """Return a packet with zeros in its last quarter, as a lost block of a disk reads."""
+    return data[: len(data) * 3 // 4] + bytes(len(data) - len(data) * 3 // 4)
+
+
+def damaged_video(kind: str, packet_number: int) -> bytes:
+    codec, container, options = KINDS[kind]
+    whole = numbered_video(NUM_FRAMES, codec=codec, container=container, options=options)
+    return joined_video([whole], container, lambda data, _, number: zeroed(data) if number == packet_number else data)
+
+
+def wanted(video: bytes, numbers: list[int], limits: Limits = DEFAULT_LIMITS) -> DecodedFrames:
+    return decode_clip(video, lambda timeline: timeline.starts_us[numbers].tolist(), SIZE, limits)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_clip_decoded_from_a_damaged_keyframe_is_damaged(kind: str) -> None:
+    video = damaged_video(kind, 0)
+    for numbers in ([4], [7, 8, 9], [2, 30]):
+        with pytest.raises(VideoLost, match=r"^damaged: .* are damaged, or are decoded from a damaged one"):
+            wanted(video, numbers)
+    after = wanted(video, [GROUP + 2, GROUP + 9, 30])
+    assert [number_of(picture) for picture in after.frames] == [GROUP + 2, GROUP + 9, 30]
+    assert after.damage == ""
+
+
+@pytest.mark.parametrize("kind", ["h264", "mpeg4", "mpeg2"])
+def test_a_damaged_picture_between_keyframes_damages_what_follows_until_the_next_one(kind: str) -> None:
+    video = damaged_video(kind, 16)
+    assert wanted(video, [2, 11]).damage == ""
+    assert wanted(video, [26, 39]).damage == ""
+    with pytest.raises(VideoLost, match=r"^damaged"):
+        wanted(video, [23])
+
+
+def test_a_damaged_clip_is_stored_with_what_is_wrong_where_the_setting_says_so() -> None:
+    stored = wanted(damaged_video("h264", 0), [2, 30], STORE)
+    assert len(stored.frames) == 2
+    assert stored.damage.startswith("1 of the 2 wanted frames are damaged")
+
+
+def test_of_two_spans_the_damaged_one_alone_is_lost() -> None:
+    video = damaged_video("h264", 0)
+    with pytest.raises(VideoLost, match=r"^damaged"):
+        decode_frames(video, [160_000], SIZE)
+    assert number_of(decode_frames(video, [1_200_000], SIZE).frames[0]) == 30
+    (sound,) = decode_spans(video, [lambda _: [1_200_000]], SIZE)
+    assert isinstance(sound, DecodedFrames)
+
+
+def test_pictures_shown_before_a_restart_are_no_reference_of_those_after_it() -> None:
+    # In decode order: I0 P2 B1 | I5 B3 B4 P6, with times; the second I begins an open group.
+    log = DamageLog(times=[0, 2, 1, 5, 3, 4, 6], restarts=[0, 3])
+    expected = {
+        0: [True, True, True, False, True, True, False],
+        1: [False, True, True, False, True, True, False],
+        3: [False, False, False, True, True, True, True],
+        4: [False, False, False, False, True, True, False],
+    }
+    for damaged, are_damaged in expected.items():
+        log.damaged = {damaged}
+        assert [log.is_damaged(number) for number in range(7)] == are_damaged, damaged
+
+
+def test_frames_are_the_same_whether_damage_is_looked_for_or_not() -> None:
+    for codec, container, options in KINDS.values():
+        video = numbered_video(GROUP, codec=codec, container=container, options=options)
+        clip = wanted(video, list(range(GROUP)))
+        assert np.array_equal([number_of(picture) for picture in clip.frames], range(GROUP))
+        assert (clip.note, clip.damage) == ("", "")
