@@ -143,6 +143,24 @@ def refuse_removal(
     )
 
 
+def without_truncated(clips: pd.DataFrame, min_fraction: float) -> tuple[pd.DataFrame, list[LostSource]]:
+    """Leaves out clips of videos of which less can be read than the least share of what their container says."""
+    is_short = (clips["readable_fraction"] < min_fraction).to_numpy(dtype=bool, na_value=False)
+    lost = [
+        LostSource(
+            row["clip_id"],
+            Loss(
+                "truncated",
+                f"only {row['duration_us'] / 1e6:.2f} s of it can be read, {row['readable_fraction']:.0%} of what its "
+                f"container says; manifest.min_readable_fraction is {min_fraction:g}",
+            ),
+            row["label"],
+        )
+        for _, row in clips[is_short].iterrows()
+    ]
+    return clips[~is_short], lost
+
+
 def without_bad_spans(clips: pd.DataFrame) -> tuple[pd.DataFrame, list[LostSource]]:
     """Leaves out clips whose span begins after the end of their video."""
     durations = clips["duration_us"].astype("float64") / 1e6
