@@ -135,8 +135,8 @@ def refuse_removal(
         what = (
             f"{len(gone)} of the {len(committed)} clips of the dataset ({len(gone) / len(committed):.1%}) would leave "
             f"it{classes if whole else ''}, such as {gone[0]}: they are not in the source {source} any more, or "
-            f"manifest.include or manifest.exclude leaves them out. At most {allowed:.1%} may leave in one run, and never a whole class. "
-            "Put them back or mount their disk"
+            f"manifest.include or manifest.exclude leaves them out. At most {allowed:.1%} may leave in one run, and "
+            "never a whole class. Put them back or mount their disk"
         )
     raise BuildRefused(
         f"{what}. If they are to leave, allow it for one run: video-assets build --set manifest.max_removed_fraction=1"
