@@ -5,13 +5,13 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TextIO
+from types import FrameType, MappingProxyType
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from video_assets.arguments import WrongUsage, parser_of, without_secrets
+from video_assets.arguments import COMMANDS, WrongUsage, parse, parser_of, without_secrets
 from video_assets.domain.errors import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -21,14 +21,16 @@ from video_assets.domain.errors import (
     VideoAssetsError,
 )
 from video_assets.domain.text import sequence_of
+from video_assets.report.help_text import has_colours, width_of
 
 if TYPE_CHECKING:
     from video_assets.defs.report_thread import ReportThread
     from video_assets.environment import Environment
+    from video_assets.report.progress import TerminalProgress
     from video_assets.report.terminal import Screen
     from video_assets.storage.paths import DatasetPaths
 
-_INTERRUPTED = "interrupted; what is finished is kept, and the same command goes on from there"
+_INTERRUPTED = "interrupted; finished work is kept, and the same command continues from there"
 _NOTHING_BUILT: Mapping[str, Any] = {
     "source_format": "",
     "warnings": [],
@@ -47,28 +49,35 @@ _NOTHING_BUILT: Mapping[str, Any] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; gives its exit code: 0 done and valid, 1 refused or a check failed, 2 wrong usage or settings."""
+    """Run a command; return its exit code: 0 done and valid, 1 refused or a check failed, 2 wrong usage or settings."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        options = parser_of(_COMMANDS).parse_args(given)
+        options = parse(given, _COMMANDS)
     except WrongUsage as error:
-        print(f"{error.usage}{error}", file=sys.stderr)
+        _say_error(str(error))
+        print(f"\n{error.hint}", file=sys.stderr)
         if "--json" in given:
             _print_json({"error": str(error), "exit_code": EXIT_USAGE})
         raise SystemExit(EXIT_USAGE) from None
+    if options.version:
+        return _version()
+    if options.command is None:
+        print(parser_of(_COMMANDS).format_help(), end="", file=sys.stderr)
+        return EXIT_USAGE
     try:
-        return options.run(options)
+        with _ended_by_signals():
+            return options.run(options)
     except VideoAssetsError as error:
         exit_code = EXIT_USAGE if isinstance(error, SettingsError) else EXIT_FAILED
         lost = getattr(error, "quarantined", None)  # of a dry run, whose tables are gone
         return _fail(options, str(error), exit_code, {} if lost is None else {"quarantined": lost})
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever presses it again would stop just the words and the end
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would only cut off these words
         if sys.stderr.isatty():
-            print(file=sys.stderr)  # the cursor stands in a bar, behind ^C
+            print(file=sys.stderr)  # the cursor stands behind ^C
         return _fail(options, _INTERRUPTED, EXIT_INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read the output has left; nothing more can be said to it.
+        # The reader of our output is gone; nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
     except OSError as error:
@@ -80,10 +89,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise
 
 
+@contextmanager
+def _ended_by_signals() -> Generator[None]:
+    """Take a termination as Ctrl-C is taken: the command cleans up, and says that it was interrupted."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _version() -> int:
+    from importlib.metadata import version
+
+    print(f"video-assets {version('video_assets')}")
+    return EXIT_OK
+
+
 def _fail(
     options: argparse.Namespace, sentence: str, exit_code: int, more: Mapping[str, Any] = MappingProxyType({})
 ) -> int:
-    """Says why a command could not be done, to people and to scripts; gives the exit code."""
+    """Say why a command could not be done, to people and to scripts; return the exit code."""
     _say_error(sentence)
     _tell_scripts(options, sentence, exit_code, more)
     return exit_code
@@ -92,7 +122,7 @@ def _fail(
 def _tell_scripts(
     options: argparse.Namespace, error: str, exit_code: int, more: Mapping[str, Any] = MappingProxyType({})
 ) -> None:
-    """The object that `--json` promises, where there is nothing else to tell."""
+    """Print the object that `--json` promises, where there is nothing else to tell."""
     if not getattr(options, "json", False):
         return
     root = getattr(options, "root", None)
@@ -105,7 +135,10 @@ def _tell_scripts(
 def _say_error(sentence: str) -> None:
     from video_assets.report.terminal import paragraph
 
-    print(paragraph(f"video-assets: {sentence}"), file=sys.stderr)
+    text = paragraph(f"error: {sentence}", width=width_of(sys.stderr))
+    if has_colours(sys.stderr):
+        text = f"\x1b[1;31merror:\x1b[0m{text.removeprefix('error:')}"
+    print(text, file=sys.stderr)
 
 
 def _environment(options: argparse.Namespace) -> "Environment":
@@ -123,12 +156,44 @@ def _paths(options: argparse.Namespace) -> "DatasetPaths":
     return DatasetPaths(options.root.absolute(), options.name)
 
 
-def _end(options: argparse.Namespace, result: Mapping[str, Any], screen: "Screen", error: str = "") -> int:
-    """Shows what a command found, and ends it: well, or with what makes it a failure."""
+def _source(options: argparse.Namespace) -> Path:
+    """Return the source that is given, or else that of the dataset.
+
+    Raises:
+        SettingsError: if there is none.
+    """
+    source: Path | None = options.source
+    if source is None:
+        from video_assets.pipeline.noted_settings import noted_source
+        from video_assets.storage.addresses import open_address
+
+        address = noted_source(paths := _paths(options))
+        if not address:
+            raise SettingsError(f"there is no dataset in {paths.directory} yet: name its videos with --source")
+        source = open_address(address)
+    _refuse_missing(source)
+    return source
+
+
+def _refuse_missing(source: Path) -> None:
+    if not source.exists():
+        raise SettingsError(f"the source {source} is not there")
+
+
+def _end(
+    options: argparse.Namespace,
+    result: Mapping[str, Any],
+    screen: "Callable[[Mapping[str, Any]], Screen]",
+    error: str = "",
+) -> int:
+    """Show what a command found, and end it: well, or with what makes it a failure."""
     from video_assets.report.terminal import show
 
     exit_code = result.get("exit_code", EXIT_FAILED if error else EXIT_OK)
-    show(screen, sys.stderr if options.json else sys.stdout)
+    if not options.quiet:
+        show(screen({**result, "verbose": options.verbose}), sys.stderr if options.json else sys.stdout)
+    elif error:
+        _say_error(error)
     if options.json:
         _print_json({**result, "error": error, "exit_code": exit_code})
     return exit_code
@@ -139,40 +204,52 @@ def _print_json(values: Mapping[str, Any]) -> None:
 
 
 def _failed_checks(checks: Sequence[Mapping[str, Any]]) -> str:
-    """The checks that make a dataset invalid, as a sentence; empty where there is none."""
+    """Return the checks that make a dataset invalid, as a sentence; empty where there is none."""
     from video_assets.report.screen_sections import invalidating
 
     failed = [f"{check['name']} {check.get('target', '')}".strip() for check in invalidating(checks)]
     return f"checks failed: {sequence_of(failed)}" if failed else ""
 
 
-def _build(options: argparse.Namespace) -> int:
-    from video_assets.pipeline.build_command import run_build
-    from video_assets.report.screens import build_screen
-    from video_assets.report.terminal import TerminalProgress
-    from video_assets.run_config import read_settings
+def _progress(options: argparse.Namespace, sentence: str, running: ExitStack) -> "TerminalProgress":
+    """Begin to say how far a command has come, before anything is imported or read."""
+    from video_assets.report.progress import TerminalProgress
 
-    settings = read_settings(options.config, options.assignments)
-    paths = _paths(options)
-    _refuse_missing(options.source)
-    with ExitStack() as reporting:
-        listeners = [reporting.enter_context(_report_thread(paths))] if options.dagster else []
-        result = run_build(
-            options.source,
-            paths,
-            settings,
-            num_workers=options.workers,
-            engine=_environment(options).shard_engine(),
-            progress=TerminalProgress(reporting.enter_context(_progress_stream())),
-            listeners=listeners,
-        )
-    values = result.as_dict()
-    return _end(options, values, build_screen(values), values["refused"] or _failed_checks(values["checks"]))
+    stream = running.enter_context(_quiet_stream() if options.quiet else _progress_stream())
+    return running.enter_context(TerminalProgress(stream)).begin(sentence)
 
 
 def _progress_stream() -> TextIO:
     """Return standard error under a descriptor of its own: descriptor 2 is silent while TensorFlow starts."""
     return os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
+
+
+def _quiet_stream() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
+
+
+def _build(options: argparse.Namespace) -> int:
+    with ExitStack() as running:
+        progress = _progress(options, f"Building {options.name} in {options.root}", running)
+        from video_assets.pipeline.build_command import run_build
+        from video_assets.report.screens import build_screen
+        from video_assets.run_config import read_settings
+
+        settings = read_settings(options.config, options.assignments)
+        paths = _paths(options)
+        source = _source(options)
+        listeners = [running.enter_context(_report_thread(paths))] if options.dagster else []
+        result = run_build(
+            source,
+            paths,
+            settings,
+            num_workers=options.workers,
+            engine=_environment(options).shard_engine(),
+            progress=progress,
+            listeners=listeners,
+        )
+    values = result.as_dict()
+    return _end(options, values, build_screen, values["refused"] or _failed_checks(values["checks"]))
 
 
 def _report_thread(paths: "DatasetPaths") -> "ReportThread":
@@ -181,35 +258,20 @@ def _report_thread(paths: "DatasetPaths") -> "ReportThread":
     return ReportThread(paths)
 
 
-def _refuse_missing(source: Path) -> None:
-    if not source.exists():
-        raise SettingsError(f"the source {source} is not there")
-
-
 def _plan(options: argparse.Namespace) -> int:
-    from video_assets.pipeline.dry_run import run_plan
-    from video_assets.report.screens import plan_screen
-    from video_assets.run_config import read_settings
+    with ExitStack() as running:
+        progress = _progress(options, f"Planning {options.name}", running)
+        from video_assets.pipeline.dry_run import run_plan
+        from video_assets.report.screens import plan_screen
+        from video_assets.run_config import read_settings
 
-    settings = read_settings(options.config, options.assignments)
-    _refuse_missing(options.source)
-    values = run_plan(
-        options.source, _paths(options), settings, num_workers=options.workers, budget_bytes=options.budget
-    )
+        settings = read_settings(options.config, options.assignments)
+        source, paths = _source(options), _paths(options)
+        values = run_plan(
+            source, paths, settings, num_workers=options.workers, budget_bytes=options.budget, progress=progress
+        )
     values |= {"config": str(options.config or ""), "set": list(options.assignments)}
-    return _end(options, values, plan_screen(values))
-
-
-def _recipe(options: argparse.Namespace) -> int:
-    from video_assets.pipeline.plan.model_windows import committed_fit
-
-    paths = _paths(options)
-    recipe = committed_fit(paths, root=str(paths.root)).recipe(options.model, is_stream=options.stream)
-    if options.json:
-        _print_json({"recipe": recipe, "error": "", "exit_code": EXIT_OK})
-    else:
-        print(recipe, end="")
-    return EXIT_OK
+    return _end(options, values, plan_screen)
 
 
 def _inspect(options: argparse.Namespace) -> int:
@@ -230,8 +292,8 @@ def _inspect(options: argparse.Namespace) -> int:
         refuse_missing(found, reading)
     except SettingsError as refused:
         error, values["exit_code"] = str(refused), EXIT_USAGE
-    exit_code = _end(options, values, inspect_screen(values), error)
-    if error:
+    exit_code = _end(options, values, inspect_screen, error)
+    if error and not options.quiet:
         _say_error(error)
     return exit_code
 
@@ -242,7 +304,32 @@ def _status(options: argparse.Namespace) -> int:
 
     values = dataset_status(_paths(options))
     error = "" if values["is_valid"] else _failed_checks(values["checks"]) or "the dataset is not up to date"
-    return _end(options, values, status_screen(values), error)
+    return _end(options, values, status_screen, error)
+
+
+def _show(options: argparse.Namespace) -> int:
+    from video_assets.pipeline.upkeep.show import show_clip
+    from video_assets.report.source_screens import clip_screen
+
+    values = show_clip(_paths(options), options.clip, options.picture)
+    return _end(options, values, clip_screen, "" if values["is_stored"] else f"{values['clip_id']} is not stored")
+
+
+def _config(options: argparse.Namespace) -> int:
+    from video_assets.pipeline.noted_settings import dataset_settings, noted_source
+    from video_assets.run_config import as_defs_yaml, as_run_config_yaml
+
+    paths = _paths(options)
+    paths.refuse_missing()
+    settings = dataset_settings(paths)
+    run_config = as_run_config_yaml(settings)
+    defs_yaml = as_defs_yaml(settings, name=paths.name, source=noted_source(paths), root=str(paths.root))
+    if options.json:
+        values = {"root": str(paths.root), "name": paths.name, "settings": settings.model_dump()}
+        _print_json({**values, "run_config": run_config, "defs_yaml": defs_yaml, "error": "", "exit_code": EXIT_OK})
+    else:
+        print(defs_yaml if options.format == "defs-yaml" else run_config, end="")
+    return EXIT_OK
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -250,7 +337,7 @@ def _verify(options: argparse.Namespace) -> int:
     from video_assets.report.screens import verify_screen
 
     values = verify_dataset(_paths(options), all_records=options.all)
-    return _end(options, values, verify_screen(values), _failed_checks(values["checks"]))
+    return _end(options, values, verify_screen, _failed_checks(values["checks"]))
 
 
 def _repair(options: argparse.Namespace) -> int:
@@ -261,7 +348,19 @@ def _repair(options: argparse.Namespace) -> int:
         _refuse_missing(options.source)
     values = run_repair(_paths(options), options.source, num_workers=options.workers)
     error = "; ".join(entry["reason"] for entry in values["not_repaired"])
-    return _end(options, values, repair_screen(values), error)
+    return _end(options, values, repair_screen, error)
+
+
+def _recipe(options: argparse.Namespace) -> int:
+    from video_assets.pipeline.plan.model_windows import committed_fit
+
+    paths = _paths(options)
+    recipe = committed_fit(paths, root=str(paths.root)).recipe(options.model, is_stream=options.stream)
+    if options.json:
+        _print_json({"recipe": recipe, "error": "", "exit_code": EXIT_OK})
+    else:
+        print(recipe, end="")
+    return EXIT_OK
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -275,7 +374,7 @@ def _doctor(options: argparse.Namespace) -> int:
     values = {"is_sound": is_sound(findings), "findings": [asdict(finding) for finding in findings]}
     problems = [finding for finding in findings if finding.state == "problem"]
     error = "; ".join(f"{finding.check}: {finding.found}" for finding in problems)
-    return _end(options, values, doctor_screen(values), error)
+    return _end(options, values, doctor_screen, error)
 
 
 def _diff(options: argparse.Namespace) -> int:
@@ -285,36 +384,53 @@ def _diff(options: argparse.Namespace) -> int:
     from video_assets.report.screens import diff_screen
 
     values = asdict(diff_versions(options.before, options.after))
-    return _end(options, values, diff_screen(values))
+    return _end(options, values, diff_screen)
 
 
 def _sample(options: argparse.Namespace) -> int:
     from video_assets.media.sample_dataset import write_sample
 
     report = write_sample(options.directory)
-    print(f"{report.num_clips} clips of {report.num_classes} classes in {options.directory}")
+    if not options.quiet:
+        print(f"{report.num_clips} clips of {report.num_classes} classes in {options.directory}")
     return EXIT_OK
 
 
 def _ui(options: argparse.Namespace) -> int:
     from video_assets.defs.ui import serve_ui
 
-    _refuse_missing(options.source)
-    return serve_ui(options.source, _paths(options), options.port, _environment(options), options.hosts)
+    return serve_ui(_source(options), _paths(options), options.port, _environment(options), options.hosts)
+
+
+def _completion(options: argparse.Namespace) -> int:
+    from video_assets.report.completion import completion_script
+    from video_assets.run_config import setting_names
+
+    choices = {
+        option.names[-1]: [*option.keywords["choices"]]
+        for command in COMMANDS
+        for option in command.options
+        if "choices" in option.keywords
+    }
+    print(completion_script(options.shell, COMMANDS, list(setting_names()), choices), end="")
+    return EXIT_OK
 
 
 _COMMANDS = {
     "build": _build,
     "inspect": _inspect,
     "plan": _plan,
-    "recipe": _recipe,
     "status": _status,
+    "show": _show,
+    "config": _config,
     "verify": _verify,
     "repair": _repair,
+    "recipe": _recipe,
     "diff": _diff,
     "doctor": _doctor,
     "sample": _sample,
     "ui": _ui,
+    "generate-shell-completion": _completion,
 }
 
 

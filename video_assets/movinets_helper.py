@@ -27,7 +27,7 @@ from video_assets.media.workers.pool import DecodingPool, num_cores
 from video_assets.records import messages
 from video_assets.records.framing import compress, frame_record
 from video_assets.records.movinets_helper import video_features
-from video_assets.report.terminal import TerminalProgress
+from video_assets.report.progress import TerminalProgress
 from video_assets.storage.files import AtomicFile, remove_temporaries
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ def convert_mp4_to_tfrecord(
     _refuse_target(target, files)
     remove_temporaries(target)
     done = Conversion()
-    counter = TerminalProgress(sys.stderr)("converting", len(jobs), 0)
-    with DecodingPool(num_cores(), modules=[__name__]) as pool:
+    with TerminalProgress(sys.stderr) as progress, DecodingPool(num_cores(), modules=[__name__]) as pool:
+        counter = progress("converting", len(jobs), 0)
         results = ((result.job, result.outcome) for result in pool.map(_convert, jobs))
         for file in files:
             with AtomicFile(file) as opened:

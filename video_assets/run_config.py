@@ -1,7 +1,7 @@
 """Read settings from a run config (`--config`, the launchpad) and from `--set`; write them as a run config again."""
 
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard, Union, get_args, get_origin
 
@@ -10,10 +10,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from video_assets.domain.errors import SettingsError
-from video_assets.settings import Settings
+from video_assets.settings import FOR_ONE_RUN, Settings
 
 STEPS = tuple(Settings.model_fields)
 """Steps that have settings, in their order; each is an op of that name in Dagster."""
+COMPONENT = "video_assets.VideoDatasetComponent"
 _LAUNCHPAD_KEYS = ("ops", "execution", "loggers", "resources")
 
 
@@ -72,6 +73,39 @@ def as_run_config(settings: Settings, steps: Iterable[str] = STEPS) -> dict[str,
     given = settings.model_dump(exclude_unset=True)
     ops = {step: {"config": given[step]} for step in steps if given.get(step)}
     return {"ops": ops} if ops else {}
+
+
+def as_run_config_yaml(settings: Settings) -> str:
+    """Return all settings as a run config file; those that hold for one run alone are left out."""
+    values = _lasting(settings.model_dump())
+    return yaml.safe_dump({"ops": {step: {"config": values[step]} for step in STEPS}}, sort_keys=False)
+
+
+def as_defs_yaml(settings: Settings, *, name: str, source: str, root: str) -> str:
+    """Return the `defs.yaml` of a Dagster project that builds such a dataset; defaults are left out."""
+    values = _lasting(settings.model_dump(exclude_defaults=True))
+    plan = values.pop("plan", {})
+    groups = {**values, "encoding": plan.pop("encoding", {}), "plan": plan}
+    given = {group: found for group, found in groups.items() if found}
+    attributes = {"name": name, "source": source, "root": root, **given}
+    return yaml.safe_dump({"type": COMPONENT, "attributes": attributes}, sort_keys=False)
+
+
+def _lasting(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _lasting(value) if isinstance(value, dict) and name != "columns" else value
+        for name, value in values.items()
+        if name not in FOR_ONE_RUN
+    }
+
+
+def setting_names(model: type[BaseModel] = Settings, place: str = "") -> Iterator[str]:
+    """Give the path of every setting, as `--set` takes it."""
+    for name, field in model.model_fields.items():
+        if _is_group(field.annotation):
+            yield from setting_names(field.annotation, f"{place}{name}.")
+        else:
+            yield f"{place}{name}"
 
 
 def _sentence_of(problem: ErrorDetails) -> str:

@@ -36,6 +36,8 @@ def invented_facts() -> "VideoFacts":
         index_trusted=True,
         index_note="",
         num_keyframes=2,
+        readable_fraction=1.0,
+        gap_us=0,
     )
 
 

@@ -2,12 +2,14 @@
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import pytest
@@ -15,9 +17,10 @@ import pytest
 from video_assets import cli
 from video_assets.arguments import num_bytes
 from video_assets.domain.errors import BuildRefused, SettingsError, VideoAssetsError
+from video_assets.report import help_text
 
 HEAVY = ("dagster", "tensorflow", "tensorflow_datasets", "cv2", "av", "pandas", "pyarrow", "numpy", "google.protobuf")
-COMMANDS = ("build", "plan", "status", "verify", "diff", "doctor", "sample", "ui")
+COMMANDS = tuple(cli._COMMANDS)
 
 PROBE = """
 import json, sys, time
@@ -84,7 +87,7 @@ def test_the_commands_are_pinned(capsys: pytest.CaptureFixture[str]) -> None:
         "plan": ("--source", "--root", "--name", "--config", "--set", "--workers", "--json"),
         "status": ("--root", "--name", "--json"),
         "verify": ("--root", "--name", "--all", "--json"),
-        "sample": ("DIR",),
+        "sample": ("<DIR>",),
         "ui": ("--source", "--root", "--name", "--port", "--allow-host"),
     }
     for command, names in options.items():
@@ -95,21 +98,80 @@ def test_the_commands_are_pinned(capsys: pytest.CaptureFixture[str]) -> None:
         assert all(name in text for name in names), command
 
 
+def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 2  # as uv and ruff do
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "Usage: video-assets [OPTIONS] <COMMAND>" in printed.err
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"video-assets {version('video_assets')}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=str)
+def test_help_of_a_command_has_defaults_examples_and_exit_codes(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    text = capsys.readouterr().out
+    assert f"Usage: video-assets {command} " in text
+    assert f"Examples:\n  {'eval' if command.startswith('generate') else 'video-assets'} " in text
+    assert "Exit codes:\n  0 " in text
+    assert "metavar" not in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_is_as_wide_as_the_terminal(
+    command: str, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(help_text, "width_of", lambda _: width)
+    with pytest.raises(SystemExit):
+        cli.main([*filter(None, [command]), "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if len(line) > width and not line.startswith(("  video-assets", "Usage: "))] == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "fish", "zsh"])
+def test_a_shell_completes_commands_options_and_settings(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["generate-shell-completion", shell]) == 0
+    script = capsys.readouterr().out
+    for name in ("inspect", "workers", "plan.encoding.num_frames"):
+        assert name in script
+    if program := which(shell):
+        assert subprocess.run([program, "-n"], input=script, text=True, check=False).returncode == 0
+
+
+@pytest.mark.program("bash")
+def test_bash_completes_what_is_being_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["generate-shell-completion", "bash"]) == 0
+    script = capsys.readouterr().out
+    for words, expected in ((["vid", "ins"], "inspect"), (["vid", "build", "--so"], "--source")):
+        typed = " ".join(map(shlex.quote, words))
+        code = f"{script}\nCOMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}; _video_assets; echo ${{COMPREPLY[@]}}"
+        done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [expected]
+
+
 # --- wrong usage ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "the following arguments are required: COMMAND"),
-        (["biuld"], "invalid choice: 'biuld'"),
-        (["build"], "the following arguments are required: --source, --root"),
-        (["build", "--source", "s"], "the following arguments are required: --root"),
+        (["biuld"], "error: unknown command 'biuld'\n\n  tip: a similar command exists: 'build'\n\nUsage: "),
+        (["--verbos"], "error: unexpected argument '--verbos'"),
+        (["build"], "the following arguments are required: --root"),
         (["status"], "the following arguments are required: --root"),
-        (["sample"], "the following arguments are required: DIR"),
-        (["build", "--source", "s", "--root", "r", "--fast"], "unrecognized arguments: --fast"),
+        (["sample"], "the following arguments are required: <DIR>"),
+        (["build", "--root", "r", "--fast"], "error: unexpected argument '--fast'\n\n"),
+        (["build", "--root", "r", "--sorce=s"], "argument '--sorce=s'\n\n  tip: a similar option exists: '--source'\n"),
+        (["status", "--root"], "try 'video-assets status --help'."),
         (["build", "--source", "s", "--root", "r", "--workers", "0"], "--workers: '0' is not a whole number above 0"),
-        (["build", "--source", "s", "--root", "r", "--workers", "-1"], "argument --workers: "),
+        (["build", "--source", "s", "--root", "r", "--workers", "-1"], "--workers: "),
         (["build", "--source", "s", "--root", "r", "--workers", "two"], "'two' is not a whole number above 0"),
         (["build", "--source", "s", "--root", "r", "--workers", "²"], "'²' is not a whole number above 0"),
         (["build", "--source", "", "--root", "r"], "--source: it is empty, as of a variable of the shell"),
@@ -132,9 +194,7 @@ def test_a_source_that_is_not_there_is_exit_2_and_named(
 ) -> None:
     code = cli.main([command, "--source", str(tmp_path / "none"), "--root", str(tmp_path / "root")])
     assert code == 2
-    assert stderr_of(capsys).replace(" ", "") == f"video-assets: the source {tmp_path}/none is not there".replace(
-        " ", ""
-    )
+    assert stderr_of(capsys).replace(" ", "") == f"error: the source {tmp_path}/none is not there".replace(" ", "")
     assert not (tmp_path / "root").exists()
 
 
@@ -142,7 +202,7 @@ def test_a_source_that_is_not_there_is_exit_2_and_named(
 def test_a_name_that_cannot_be_is_exit_2(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = ["--source", str(tmp_path)] if command == "build" else []
     assert cli.main([command, *source, "--root", str(tmp_path), "--name", "My Clips"]) == 2
-    assert "video-assets: the dataset's name is 'My Clips'; it must begin with a small letter" in stderr_of(capsys)
+    assert "error: the dataset's name is 'My Clips'; it must begin with a small letter" in stderr_of(capsys)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +219,7 @@ def test_a_wrong_setting_is_exit_2_before_anything_is_written(
 ) -> None:
     root = tmp_path / "root"
     assert cli.main([command, "--source", str(tmp_path), "--root", str(root), "--set", assignment]) == 2
-    assert f"video-assets: {said}" in stderr_of(capsys)
+    assert f"error: {said}" in stderr_of(capsys)
     assert not root.exists()
 
 
@@ -195,7 +255,7 @@ def test_a_root_without_a_dataset_is_an_error_that_says_what_to_do(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main([command, "--root", str(tmp_path)]) == 2
-    assert stderr_of(capsys).startswith("video-assets: there is no dataset clips in ")
+    assert stderr_of(capsys).startswith("error: there is no dataset clips in ")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -215,7 +275,7 @@ def test_errors_are_one_sentence_and_an_exit_code(
     monkeypatch.setitem(cli._COMMANDS, "sample", fail)
     assert cli.main(["sample", "x"]) == code
     printed = capsys.readouterr()
-    assert (printed.out, printed.err) == ("", "video-assets: no such class\n")
+    assert (printed.out, printed.err) == ("", "error: no such class\n")
 
 
 def test_an_interruption_says_that_nothing_finished_is_lost(
@@ -231,7 +291,7 @@ def test_an_interruption_says_that_nothing_finished_is_lost(
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
-    assert "what is finished is kept, and the same command goes on from there" in stderr_of(capsys)
+    assert "interrupted; finished work is kept, and the same command continues from there" in stderr_of(capsys)
 
 
 def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,15 +307,18 @@ def test_json_is_the_last_line_of_standard_output_and_the_text_goes_elsewhere(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     options = cli.parser_of(cli._COMMANDS).parse_args(["status", "--root", "r", "--json"])
-    assert cli._end(options, {"root": "/vidéos"}, ["the summary\nof two lines"]) == 0
+    assert cli._end(options, {"root": "/vidéos"}, lambda _: ["the summary\nof two lines"]) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out) == {"root": "/vidéos", "error": "", "exit_code": 0}
     assert printed.out.isascii()
     assert printed.out.count("\n") == 1
     assert printed.err == "the summary\nof two lines\n"
     options.json = False
-    assert cli._end(options, {"root": "/r"}, ["the summary"], "a check failed") == 1
+    assert cli._end(options, {"root": "/r"}, lambda _: ["the summary"], "a check failed") == 1
     assert capsys.readouterr() == ("the summary\n", "")
+    options.quiet = True
+    assert cli._end(options, {"root": "/r"}, lambda _: ["the summary"], "a check failed") == 1
+    assert capsys.readouterr() == ("", "error: a check failed\n")
 
 
 @pytest.mark.parametrize(
@@ -269,7 +332,7 @@ def test_json_is_the_last_line_of_standard_output_and_the_text_goes_elsewhere(
         (["build", "--source", "ROOT/none", "--root", "ROOT"], 2, "the source ROOT/none is not there"),
         (["build", "--source", "ROOT", "--root", "ROOT", "--set", "x=1"], 2, "--set 'x=1' must look like"),
         (["diff", "ROOT/1.0.0", "ROOT/2.0.0"], 2, "ROOT/1.0.0"),
-        (["status"], 2, "video-assets status: error: the following arguments are required: --root"),
+        (["status"], 2, "the following arguments are required: --root"),
         (["build", "--source", "s", "--root", "r", "--workers", "0"], 2, "'0' is not a whole number above 0"),
     ],
 )

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 COMMAND = Path(sys.executable).with_name("video-assets")
 NUM_CLIPS = 120
-WORDS = "video-assets: interrupted; what is finished is kept, and the same command goes on from there"
+WORDS = "error: interrupted; finished work is kept, and the same command continues from there"
 PROMPT_SECONDS = 60.0
 """Of a machine that is busy with other tests; alone it takes less than half a second."""
 

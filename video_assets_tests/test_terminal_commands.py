@@ -1,4 +1,4 @@
-"""The commands on a real terminal of 80 columns: a pseudo-terminal, and what stands on its screen at the end."""
+"""The commands on a real terminal: a pseudo-terminal, and what stands on its screen at the end."""
 
 import fcntl
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from video_assets.report.terminal import WIDTH
+from video_assets.report.help_text import WIDTH
 from video_assets_tests.pipeline.videos import write_class
 
 pytestmark = pytest.mark.slow
@@ -41,10 +41,10 @@ class Screen:
         return "\n".join(self.lines)
 
 
-def run_on_terminal(*arguments: str | Path, **variables: str) -> Screen:
-    """Runs the command with a pseudo-terminal of 80 columns as its input, output and error."""
+def run_on_terminal(*arguments: str | Path, columns: int = WIDTH, **variables: str) -> Screen:
+    """Runs the command with a pseudo-terminal as its input, output and error."""
     leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, WIDTH, 0, 0))
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("VIDEO_ASSETS_", "DAGSTER_", "NO_COLOR"))}
     process = subprocess.Popen(
         [sys.executable, "-m", "video_assets.cli", *map(str, arguments)],
@@ -71,12 +71,16 @@ def run_on_terminal(*arguments: str | Path, **variables: str) -> Screen:
         os.close(leader)
 
 
-def assert_fits(screen: Screen) -> None:
+def assert_fits(screen: Screen, columns: int = WIDTH) -> None:
     """Nothing but colours and the bar's own erasing; no line wider than the screen that is not a command or a path."""
     rest = COLOUR.sub("", screen.raw).replace(ERASE, "").replace("\r\n", "\n")
     assert all(character.isprintable() or character == "\n" for character in rest), ascii(rest)
-    wide = [line for line in screen.lines if cell_len(line) > WIDTH]
-    assert [line for line in wide if not line.startswith(("    ", "Built /", "Valid: /", "Would build /"))] == []
+    wide = [line for line in screen.lines if cell_len(line) > columns]
+    assert [
+        line
+        for line in wide
+        if not line.startswith(("    ", "  video-assets ", "Built /", "Valid: /", "Would build /"))
+    ] == []
 
 
 @pytest.fixture(scope="module")
@@ -106,18 +110,19 @@ def version_dir_of(built: Screen) -> Path:
 def test_a_build_draws_bars_and_ends_with_a_screen_that_can_be_read(built: Screen) -> None:
     assert built.code == 0, built.text
     assert_fits(built)
-    assert re.search(r"█{12} probing: \d+ of \d+ clips, [\d.]+ clips/s, [\d.]+ MB/s", built.text)
-    assert re.search(r"█{12} encoding: ", built.text)
-    assert built.raw.count(ERASE) > 3
+    drawn = COLOUR.sub("", built.raw).split(ERASE)
+    assert drawn[1].startswith("Building clips in ")
+    assert any(re.match(r"━+─+ +\d+ %  probing: \d+ of \d+ clips, [\d.]+ clips/s, [\d.]+ MB/s", text) for text in drawn)
+    assert any(re.match(r"━+─* +\d+ %  encoding: ", text) for text in drawn)
     assert "\x1b[1;32mBuilt\x1b[0m" in built.raw
-    assert "Lost: 1 clip" in built.text
-    assert "  unreadable: 1" in built.text
+    assert "1 clip cannot be used" in built.text
+    assert "  1 clip is not a readable video (unreadable):" in built.text
     assert "run/evil\\x1b[2J\\x1b[31mred.mp4" in built.text
-    assert "Next\n  train with it:\n    from video_assets.reader import load_dataset" in built.text
+    assert "Next\n  Train with it:\n    from video_assets.reader import load_dataset" in built.text
 
 
 def test_the_code_that_a_build_ends_with_runs(built: Screen) -> None:
-    lines = built.lines[built.lines.index("  train with it:") + 1 :]
+    lines = built.lines[built.lines.index("  Train with it:") + 1 :]
     code = "\n".join(line.strip() for line in lines[:2]) + "\nprint('clips:', sum(1 for _ in train))"
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
@@ -131,6 +136,30 @@ def test_a_status_without_colours_has_no_escape_at_all(built: Screen) -> None:
     assert "\x1b" not in status.raw
     assert_fits(status)
     assert status.lines[0] == f"Valid: {version_dir}"
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_status_is_as_wide_as_the_terminal(built: Screen, columns: int, no_color: str) -> None:
+    root = version_dir_of(built).parents[1]
+    status = run_on_terminal("status", "--root", root, columns=columns, NO_COLOR=no_color)
+    assert status.code == 0, status.text
+    assert_fits(status, columns)
+    assert ("\x1b[" in status.raw) == (not no_color)
+
+
+def test_an_interrupted_command_says_so(source: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "video_assets.cli", "build", "--source", source, "--root", tmp_path],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == f"Building clips in {tmp_path}\n"
+    process.terminate()
+    assert process.stderr.read().splitlines()[-1].startswith("error: interrupted; finished work is kept")
+    assert process.wait(timeout=60) == 130
 
 
 def test_a_plan_on_a_terminal_says_size_time_and_alternatives(source: Path, tmp_path: Path) -> None:

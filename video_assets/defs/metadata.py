@@ -18,6 +18,7 @@ from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.manifest.stage import ManifestReport
 from video_assets.pipeline.plan.model_windows import plan_fit
 from video_assets.pipeline.plan.stage import PlanReport
+from video_assets.pipeline.said_aloud import manifest_warnings
 from video_assets.pipeline.shards.stage import ShardReport
 from video_assets.pipeline.splits.stage import SplitReport
 from video_assets.report.charts import (
@@ -125,7 +126,7 @@ def of_manifest(report: ManifestReport, paths: DatasetPaths) -> Metadata:
         "dagster/column_schema": _columns(MANIFEST),
         "read_as": shown(report.reading.sentence) or "not noted",
         "source_format": report.reading.source_format or "not noted",
-        "warnings": _table(asdict(warning) for warning in report.reading.warnings),
+        "warnings": _table(asdict(w) for w in [*report.reading.warnings, *manifest_warnings(clips)]),
         "clips": len(clips),
         "classes": len(report.labels),
         "hours": round(float(clips["duration_us"].sum()) / 3.6e9, 4),

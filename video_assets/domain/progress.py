@@ -1,13 +1,18 @@
 """How far a stage has come, as told to a log or a terminal."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 Counter = Callable[[int, int], None]
 """Called with the numbers of clips and source bytes that were finished since the last call."""
 Progress = Callable[[str, int, int], Counter]
 """Called when a phase begins: with its name and how many clips and source bytes it has. Returns the phase's counter."""
+
+
+UNITS: Final[Mapping[str, str]] = {"checking": "shards"}
+"""What a phase counts, where it is not clips."""
 
 
 def silent(_phase: str, _num_clips: int, _num_bytes: int) -> Counter:
@@ -65,15 +70,16 @@ def progress_line(
     """Return one line about a phase. With `num_bytes`, the time left is estimated from bytes: clips differ in length.
 
     >>> progress_line("encoding", 20, 100, 4e6, 2.0)
-    'encoding: 20 of 100 clips, 10.0 clips/s, 2.0 MB/s, 8 s left'
+    'encoding: 20 of 100 clips, 10.0 clips/s, 8 s left'
     """
     rate = num_done / max(seconds, 1e-9)
     share = bytes_done / num_bytes if num_bytes else num_done / max(1, num_clips)
     left = ""
     if 0 < num_done < num_clips and 0 < share < 1:
         left = f", {format_duration(seconds * (1 - share) / share)} left"
-    megabytes = bytes_done / max(seconds, 1e-9) / 1e6
-    return f"{phase}: {num_done} of {num_clips} clips, {rate:.1f} clips/s, {megabytes:.1f} MB/s{left}"
+    unit = UNITS.get(phase, "clips")
+    megabytes = f", {bytes_done / max(seconds, 1e-9) / 1e6:.1f} MB/s" if num_bytes else ""
+    return f"{phase}: {num_done} of {num_clips} {unit}, {rate:.1f} {unit}/s{megabytes}{left}"
 
 
 def format_duration(seconds: float) -> str:

@@ -13,9 +13,10 @@ from video_assets.domain.geometry import Size, display_size, usable_pixel_aspect
 from video_assets.domain.sampling import Timeline
 from video_assets.media.decode.convert import orientation_of
 from video_assets.media.decode.indexed import PacketReader
-from video_assets.media.decode.sequential import sequential_timeline
+from video_assets.media.decode.sequential import sequential_facts
 from video_assets.media.index.packet_index import OTHER_FIRST_FRAME, PacketIndex, read_index
 from video_assets.media.index.packets import IndexNotTrusted, TableNotTrusted
+from video_assets.media.index.readable import longest_gap_us, readable_fraction, said_length
 from video_assets.media.open.losses import check_pixels, errors_as_losses, lose
 from video_assets.media.open.video import OpenVideo, VideoSource, open_video
 from video_assets.settings import DEFAULT_LIMITS, Limits
@@ -43,6 +44,8 @@ class VideoFacts:
     index_trusted: bool
     index_note: str  # why it is not trusted, or ""
     num_keyframes: int
+    readable_fraction: float  # of what the container says
+    gap_us: int  # the longest time in the middle without a frame, where frames come at a steady rate
 
 
 def probe_video(
@@ -66,24 +69,28 @@ def probe_video(
 
 def _probe_by_index(video: VideoSource, limits: Limits, encoder_version: int, *, allow_table: bool) -> VideoFacts:
     with open_video(video, limits, encoder_version) as opened, errors_as_losses("it was probed"):
+        said = said_length(opened)
         index = read_index(opened, allow_table=allow_table)
         first = _first_frame(opened, _packets(opened, index))
         if first is None:
             raise IndexNotTrusted("None of its first packets decoded to a frame.")
         if index.has_pts and first.pts != index.frame_ticks[0]:
             raise IndexNotTrusted(OTHER_FIRST_FRAME)
-        return _facts(opened, first, index.timeline, index.num_keyframes, note="")
+        fraction = readable_fraction(opened, said, index.timeline, index.num_packets)
+        return _facts(opened, first, index.timeline, index.num_keyframes, fraction, note="")
 
 
 def _probe_sequentially(video: VideoSource, limits: Limits, encoder_version: int, note: str) -> VideoFacts:
     with open_video(video, limits, encoder_version) as opened, errors_as_losses("it was probed"):
-        timeline, time_note, num_keyframes = sequential_timeline(opened)
+        said = said_length(opened)
+        found = sequential_facts(opened)
+        fraction = readable_fraction(opened, said, found.timeline, found.num_packets)
     with open_video(video, limits, encoder_version) as opened, errors_as_losses("it was probed"):
         first = _first_frame(opened, opened.demux())
         if first is None:
             lose("no_frames", "Decoding it twice gave different numbers of frames.")
-        note = " ".join(part for part in (note, time_note) if part)
-        return _facts(opened, first, timeline, num_keyframes, note=note)
+        note = " ".join(part for part in (note, found.note) if part)
+        return _facts(opened, first, found.timeline, found.num_keyframes, fraction, note=note)
 
 
 def _packets(opened: OpenVideo, index: PacketIndex) -> Iterator[av.packet.Packet | None]:
@@ -93,7 +100,9 @@ def _packets(opened: OpenVideo, index: PacketIndex) -> Iterator[av.packet.Packet
     yield None
 
 
-def _facts(opened: OpenVideo, first: VideoFrame, timeline: Timeline, num_keyframes: int, *, note: str) -> VideoFacts:
+def _facts(
+    opened: OpenVideo, first: VideoFrame, timeline: Timeline, num_keyframes: int, fraction: float, *, note: str
+) -> VideoFacts:
     check_pixels(first.width, first.height, opened.limits)
     orientation = orientation_of(first)
     aspect = usable_pixel_aspect(opened.stream.sample_aspect_ratio)
@@ -117,6 +126,8 @@ def _facts(opened: OpenVideo, first: VideoFrame, timeline: Timeline, num_keyfram
         index_trusted=not note,
         index_note=note,
         num_keyframes=num_keyframes,
+        readable_fraction=fraction,
+        gap_us=longest_gap_us(timeline),
     )
 
 

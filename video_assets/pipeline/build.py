@@ -232,7 +232,7 @@ def complete(
     _write_shards(steps, plan, report, listeners)
     begin()
     checker = steps.checker(plan)
-    _check_shards(checker, report, listeners)
+    _check_shards(checker, report, listeners, steps.progress)
     report.commit = steps.commit(settings, checker)
     record_dataset_checks(steps.paths, plan.pinned.version, report.commit.outcomes)
     for listener in listeners:
@@ -284,15 +284,19 @@ class Rate:
         return round(self.num_clips / max(1e-9, time.monotonic() - self.begun), 2)
 
 
-def _check_shards(checker: ShardChecker, report: BuildReport, listeners: Sequence[BuildListener]) -> None:
+def _check_shards(
+    checker: ShardChecker, report: BuildReport, listeners: Sequence[BuildListener], progress: Progress
+) -> None:
     """Check what this build wrote, and what was never checked: shards of a build that was interrupted, for one."""
     unchecked = unchecked_shards(checker.paths, checker.plan.pinned.version, checker.fingerprints)
-    for key in checker.fingerprints:
-        if key in report.shards or key in unchecked:
-            again = was_checked(checker.paths, key)
-            outcomes = checker.check(key)
-            for listener in listeners:
-                listener.shard_checked(key, outcomes, again=again)
+    todo = [key for key in checker.fingerprints if key in report.shards or key in unchecked]
+    count = progress("checking", len(todo), 0)
+    for key in todo:
+        again = was_checked(checker.paths, key)
+        outcomes = checker.check(key)
+        count(1, 0)
+        for listener in listeners:
+            listener.shard_checked(key, outcomes, again=again)
 
 
 def _once(*actions: Callable[[], object]) -> Callable[[], None]:

@@ -89,6 +89,7 @@ class BuildResult:
             "checks": [check.as_dict() for check in self.checks],
             "seconds": round(self.seconds, 3),
             "refused": self.refused,
+            "committed": self.report.commit is not None,
             "interrupted": self.interrupted,
             "exit_code": self.exit_code,
         }

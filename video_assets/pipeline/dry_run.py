@@ -1,6 +1,5 @@
 """`video-assets plan`: what a build would do, without doing it."""
 
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -24,6 +23,7 @@ from video_assets.domain.forecast import (
     size_at_quality,
     smaller_frames,
 )
+from video_assets.domain.progress import Progress, silent
 from video_assets.domain.text import MAX_NAMED
 from video_assets.media.workers.pool import num_cores
 from video_assets.pipeline.build import Steps
@@ -40,10 +40,10 @@ from video_assets.pipeline.plan.stage import (
 )
 from video_assets.pipeline.plan.trial import Trial, trial_jobs, trial_limits, try_clips
 from video_assets.pipeline.pool import SharedPools, open_pool
+from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.splits.stage import SplitReport
 from video_assets.report.model_garden import model_rows
 from video_assets.report.screens import format_size
-from video_assets.report.terminal import TerminalProgress
 from video_assets.settings import PlanSettings, Settings
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 from video_assets.storage.quarantine import quarantined
@@ -64,6 +64,7 @@ def run_plan(
     *,
     num_workers: int = 0,
     budget_bytes: float | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Return the JSON object of `plan --json`. Nothing is written into the root.
 
@@ -80,10 +81,11 @@ def run_plan(
     num_processes, limits = num_workers or num_cores(), settings.manifest.limits
     with tempfile.TemporaryDirectory(prefix="video-assets-plan-") as folder:
         copy = DatasetPaths(Path(folder), paths.name)
-        planned = _plan_on_copy(source.absolute(), paths, copy, settings, num_processes)
+        planned = _plan_on_copy(source.absolute(), paths, copy, settings, num_processes, progress)
         fit = plan_fit(copy, planned.plan, root=str(paths.root))
         lost = quarantined(copy.quarantine)
         lengths = clip_lengths(copy)
+        warnings = warnings_as_dicts(dataset_warnings(copy))
         encodings = _encodings(encoding, with_budget=budget_bytes is not None)
         jobs = trial_jobs(copy, planned.plan, encodings, limits)
         trial = try_clips(jobs, partial(open_pool, num_processes, trial_limits(limits)), num_processes)
@@ -91,6 +93,7 @@ def run_plan(
     return {
         "source": str(source.absolute()),
         **planned.manifest.reading.as_dict(),
+        "warnings": warnings,
         "root": str(paths.root),
         **_counts(planned, paths),
         **forecasts.as_planned(),
@@ -114,13 +117,18 @@ class _Planned:
 
 
 def _plan_on_copy(
-    source: Path, paths: DatasetPaths, copy: DatasetPaths, settings: Settings, num_processes: int
+    source: Path,
+    paths: DatasetPaths,
+    copy: DatasetPaths,
+    settings: Settings,
+    num_processes: int,
+    progress: Progress,
 ) -> _Planned:
     """Run the stages up to the plan on a copy of the dataset's tables."""
     _copy_tables(paths, copy)
     begun = time.monotonic()
     with SharedPools(num_processes) as pools:
-        steps = Steps(paths=copy, pools_for=pools, progress=TerminalProgress(sys.stderr), version_source=paths)
+        steps = Steps(paths=copy, pools_for=pools, progress=progress, version_source=paths)
         try:
             manifest = steps.manifest(source, settings.manifest, new_version=settings.plan.new_version)
         except TooManyLost as error:  # the quarantine goes with the temporary folder

@@ -13,11 +13,13 @@ from video_assets.domain.errors import FileDamaged
 from video_assets.pipeline.dataset_state import committed_warnings
 from video_assets.pipeline.manifest.reading import noted_reading
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.schemas import DAMAGE, INDEX
+from video_assets.storage.schemas import DAMAGE, INDEX, MANIFEST
 from video_assets.storage.tables import read_table
 
 MAX_OF_A_CODE: Final = 1000
 """How many clips `--json` names for one code; all others are counted in one more entry."""
+
+_MANIFEST_COLUMNS: Final = ("path", "readable_fraction", "gap_us")
 
 
 def stored_warnings(index: pd.DataFrame) -> list[SourceWarning]:
@@ -29,19 +31,36 @@ def stored_warnings(index: pd.DataFrame) -> list[SourceWarning]:
     return [SourceWarning("damaged", clip_id, f"{clip_id} is stored: {sentence}") for clip_id, sentence in pairs]
 
 
+def manifest_warnings(clips: pd.DataFrame) -> list[SourceWarning]:
+    """Return the warnings about videos that can be used, from the rows of a manifest: one per video."""
+    videos = clips.drop_duplicates("path")
+    short = videos[videos["readable_fraction"] < 1]
+    found = [
+        SourceWarning("truncated", path, f"{path}: only {fraction:.1%} of what its container says can be read")
+        for path, fraction in zip(short["path"], short["readable_fraction"], strict=True)
+    ]
+    gaps = videos[videos["gap_us"] > 0]
+    return found + [
+        SourceWarning("gap", path, f"{path}: {gap_us / 1e6:.2f} s in its middle have no frame")
+        for path, gap_us in zip(gaps["path"], gaps["gap_us"], strict=True)
+    ]
+
+
+def warnings_of(paths: DatasetPaths, index: pd.DataFrame | None) -> list[SourceWarning]:
+    """Return all warnings of a dataset: about its source, its videos, and the clips of this index."""
+    manifest = read_table(paths.manifest, MANIFEST, _MANIFEST_COLUMNS)
+    stored = [] if index is None else stored_warnings(index)
+    return [*noted_reading(paths).warnings, *manifest_warnings(manifest), *stored]
+
+
 def dataset_warnings(paths: DatasetPaths, version: str = "") -> list[SourceWarning]:
-    """Return all warnings of a dataset: about its source, and about the clips that `version` holds."""
+    """Return all warnings of a dataset, as far as its tables can be read; `version` is the one that is committed."""
     with suppress(FileDamaged):  # found and named by the checks of files
+        index = paths.version(version).index if version else None
+        rows = None if index is None else read_table(index, INDEX.append(DAMAGE), ["clip_id", DAMAGE.name])
         told = committed_warnings(paths, version) if version else []
-        return [*noted_reading(paths).warnings, *_of_the_index(paths, version), *told]
+        return [*warnings_of(paths, rows), *told]
     return []
-
-
-def _of_the_index(paths: DatasetPaths, version: str) -> list[SourceWarning]:
-    if not version:
-        return []
-    columns = ["clip_id", DAMAGE.name]
-    return stored_warnings(read_table(paths.version(version).index, INDEX.append(DAMAGE), columns))
 
 
 def warnings_as_dicts(warnings: Iterable[SourceWarning]) -> list[dict[str, Any]]:

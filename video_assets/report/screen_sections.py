@@ -41,8 +41,10 @@ def classes(result: Result) -> list[RenderableType]:
     labels = result.get("classes", ())
     if not labels:
         return []
-    more = ", …" if len(labels) > _CLASSES else ""
-    found: list[RenderableType] = [wrapped(f"{len(labels)} classes: {', '.join(labels[:_CLASSES])}{more}")]
+    most = len(labels) if result.get("verbose") else _CLASSES
+    more = f" and {len(labels) - most} more" if len(labels) > most else ""
+    number = counted(len(labels), "class", "classes")
+    found: list[RenderableType] = [wrapped(f"{number}: {', '.join(labels[:most])}{more}")]
     if are_names_of_splits(labels):
         found.append(
             wrapped(
@@ -73,8 +75,45 @@ def replaced(result: Result) -> list[RenderableType]:
     return [wrapped(f"{len(shards)} committed shards were written again ({named}{more})", "yellow")]
 
 
+_LOST: Mapping[str, tuple[str, str]] = {
+    "missing_file": ("was listed, but its file is gone", "were listed, but their files are gone"),
+    "not_found": ("is listed, but has no file", "are listed, but have no file"),
+    "ambiguous_file": ("is listed by a name that two files have", "are listed by names that two files have"),
+    "outside_source": ("lies outside of the source", "lie outside of the source"),
+    "empty_file": ("is an empty file", "are empty files"),
+    "read_failed": ("could not be read by the system", "could not be read by the system"),
+    "unreadable": ("is not a readable video", "are not readable videos"),
+    "no_video": ("holds no video", "hold no video"),
+    "unsupported_codec": ("has a codec that cannot be decoded", "have a codec that cannot be decoded"),
+    "encrypted": ("is encrypted", "are encrypted"),
+    "no_frames": ("has no frames", "have no frames"),
+    "corrupt_frames": ("has damaged frames", "have damaged frames"),
+    "damaged": ("has damaged frames", "have damaged frames"),
+    "truncated": ("is cut off", "are cut off"),
+    "too_many_pixels": ("has more pixels than manifest.max_pixels", "have more pixels than manifest.max_pixels"),
+    "too_many_frames": ("has more frames than manifest.max_frames", "have more frames than manifest.max_frames"),
+    "too_long": ("is longer than manifest.max_duration_seconds", "are longer than manifest.max_duration_seconds"),
+    "too_large": ("is larger than manifest.max_file_megabytes", "are larger than manifest.max_file_megabytes"),
+    "too_short": ("has fewer frames than plan.encoding.num_frames", "have fewer frames than plan.encoding.num_frames"),
+    "bad_span": ("begins or ends outside of its video", "begin or end outside of their videos"),
+    "bad_row": ("has a row that cannot be understood", "have rows that cannot be understood"),
+    "bad_name": ("has a name that is not valid UTF-8", "have names that are not valid UTF-8"),
+    "no_label": ("has no label", "have no label"),
+    "label_conflict": ("has a copy under another label", "have copies under other labels"),
+    "split_conflict": ("would be in two splits", "would be in two splits"),
+    "timeout": ("took longer than manifest.clip_seconds", "took longer than manifest.clip_seconds"),
+    "crashed": ("crashed the decoder", "crashed the decoder"),
+    "out_of_memory": (
+        "needed more memory than manifest.clip_memory_megabytes",
+        "needed more memory than manifest.clip_memory_megabytes",
+    ),
+    "changed": ("changed while it was read", "changed while they were read"),
+}
+"""What happened to one clip, and to several."""
+
+
 def losses(result: Result, place: str = ", or quarantine.parquet beside the version") -> list[RenderableType]:
-    """Return how many clips were lost for which reason, with examples; `place` says where else all are listed."""
+    """Return how many clips were lost and why, with examples; `place` says where else all are listed."""
     lost = result["quarantined"]
     if not lost:
         return []
@@ -82,22 +121,29 @@ def losses(result: Result, place: str = ", or quarantine.parquet beside the vers
     for item in lost:
         by_reason[item["reason"]].append(item)
     ordered = sorted(by_reason, key=lambda reason: (-len(by_reason[reason]), reason))
-    parts: list[RenderableType] = []
-    for reason in ordered[:_REASONS]:
-        items = by_reason[reason]
-        lines = [wrapped(f"{reason}: {len(items)}".replace("\n", " "), "yellow")]
-        for item in items[:_EXAMPLES]:
-            line = wrapped(f"  {item['source']}".replace("\n", " "))
-            line.append(wrapped(f"  {item['detail']}".replace("\n", " ")).plain, style="dim")
+    most_reasons = len(ordered) if result.get("verbose") else _REASONS
+    parts: list[RenderableType] = [_lost_for(reason, by_reason[reason], result) for reason in ordered[:most_reasons]]
+    if len(ordered) > most_reasons:
+        parts.append(Text(f"There are {counted(len(ordered) - most_reasons, 'other reason')}."))
+    if not result.get("verbose"):
+        parts.append(wrapped(f"To see all of them: --verbose, --json{place}."))
+    return [section(f"{counted(len(lost), 'clip')} cannot be used", *parts, style="bold yellow")]
+
+
+def _lost_for(reason: str, items: Sequence[Mapping[str, str]], result: Result) -> Group:
+    one, several = _LOST.get(reason, ("was lost", "were lost"))
+    sentence = f"{counted(len(items), 'clip')} {one if len(items) == 1 else several} ({reason}):"
+    lines = [wrapped(sentence.replace("\n", " "), "yellow")]
+    most = len(items) if result.get("verbose") else _EXAMPLES
+    for item in items[:most]:
+        line = wrapped(f"  {item['source']}".replace("\n", " "))
+        line.append(wrapped(f"  {item['detail']}".replace("\n", " ")).plain, style="dim")
+        if not result.get("verbose"):
             line.no_wrap, line.overflow = True, "ellipsis"
-            lines.append(line)
-        if len(items) > _EXAMPLES:
-            lines.append(Text(f"  and {len(items) - _EXAMPLES} more"))
-        parts.append(Group(*lines))
-    if len(ordered) > _REASONS:
-        parts.append(Text(f"and {len(ordered) - _REASONS} other reasons"))
-    parts.append(wrapped(f"All of them, in full: --json{place}."))
-    return [section(f"Lost: {counted(len(lost), 'clip')}", *parts, style="bold yellow")]
+        lines.append(line)
+    if len(items) > most:
+        lines.append(Text(f"  and {len(items) - most} more"))
+    return Group(*lines)
 
 
 def left_out(result: Result) -> list[RenderableType]:
@@ -105,9 +151,11 @@ def left_out(result: Result) -> list[RenderableType]:
     entries = result["left_out"]
     if not entries:
         return []
-    named = "; ".join(f"{item['source']} ({item['reason']})" for item in entries[:_EXAMPLES])
-    more = f"; and {len(entries) - _EXAMPLES} more: left_out.parquet" if len(entries) > _EXAMPLES else ""
-    return [wrapped(f"Not used as videos, each with its reason: {len(entries)}: {named}{more}")]
+    most = len(entries) if result.get("verbose") else _EXAMPLES
+    named = "; ".join(f"{item['source']} ({item['reason']})" for item in entries[:most])
+    more = f"; and {len(entries) - most} more: left_out.parquet" if len(entries) > most else ""
+    are = "is not a video" if len(entries) == 1 else "are not videos"
+    return [wrapped(f"{counted(len(entries), 'file')} {are}, or not taken for one: {named}{more}")]
 
 
 def official_ignored(result: Result) -> list[RenderableType]:
@@ -153,10 +201,10 @@ def _failed_check(checks: Sequence[Result]) -> RenderableType:
     )
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, plural: str = "") -> str:
     """Return a number and its noun.
 
-    >>> counted(1, "clip"), counted(2, "clip")
-    ('1 clip', '2 clips')
+    >>> counted(1, "clip"), counted(2000, "clip"), counted(2, "class", "classes")
+    ('1 clip', '2 000 clips', '2 classes')
     """
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}".replace(",", " ")

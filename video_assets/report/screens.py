@@ -1,7 +1,8 @@
 """The last screens of the commands: what was done, what was lost and why, and what to do next."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -25,6 +26,7 @@ from video_assets.report.screen_sections import (
 )
 from video_assets.report.source_screens import read_as, warnings
 from video_assets.report.terminal import Screen, copyable, headline, section, table, wrapped
+from video_assets.settings import Settings
 
 
 def build_screen(result: Result) -> Screen:
@@ -34,8 +36,10 @@ def build_screen(result: Result) -> Screen:
         before = f"The previous build, by {result['interrupted']}, was interrupted"
         parts.append(wrapped(f"{before}; this one continued from what it had finished."))
     failed = invalidating(result["checks"])
+    if result["refused"] and not result.get("committed"):
+        return [*parts, Text.assemble(("Not built: ", "bold red"), wrapped(f"{result['refused'].rstrip('.')}."))]
     if result["refused"]:
-        parts.append(Group(Text("Not built", "bold red"), wrapped(result["refused"])))
+        parts.append(Group(headline("Built", result["version_dir"], "green"), wrapped(result["refused"], "red")))
     elif failed:
         parts.append(headline("Built, but not valid:", result["version_dir"], "red"))
     else:
@@ -43,9 +47,9 @@ def build_screen(result: Result) -> Screen:
     parts += splits_table(result["splits"])
     parts.append(
         wrapped(
-            f"{counted(result['clips_encoded'], 'clip')} encoded, {result['clips_reused']} reused; "
-            f"{counted(result['shards_written'], 'shard')} written, {result['shards_reused']} reused; "
-            f"{format_duration(result['seconds'])}"
+            f"Encoded {counted(result['clips_encoded'], 'clip')} and reused {result['clips_reused']}; "
+            f"wrote {counted(result['shards_written'], 'shard')} and reused {result['shards_reused']}; "
+            f"took {format_duration(result['seconds'])}."
         )
     )
     parts += classes(result) + gone(result) + replaced(result)
@@ -64,14 +68,14 @@ def _after_build(result: Result, *, has_failed: bool) -> RenderableType:
         return section("Next", wrapped(advice), copyable([f"video-assets status --root {root}{name}", look]))
     return section(
         "Next",
-        wrapped("train with it:"),
+        wrapped("Train with it:"),
         copyable(
             [
                 "from video_assets.reader import load_dataset",
                 f"train = load_dataset({result['version_dir']!r}, 'train', seed=1)",
             ]
         ),
-        wrapped("look at it, and let it grow by itself:"),
+        wrapped("Look at it, and let it grow by itself:"),
         copyable([look]),
     )
 
@@ -80,9 +84,9 @@ def plan_screen(result: Result) -> Screen:
     """Return what a build would do."""
     parts: list[RenderableType] = [*read_as(result), headline("Would build", result["version_dir"], "green")]
     parts += splits_table(result["splits"])
-    shards = f"{counted(result['shards_to_write'], 'shard')} to write, {result['clips_per_shard']} clips a shard"
-    superseded = f"; {counted(result['shards_superseded'], 'shard')} superseded" if result["shards_superseded"] else ""
-    parts.append(wrapped(f"{shards}{superseded}."))
+    each = f"with at most {counted(result['clips_per_shard'], 'clip')} each"
+    replaced = f"; {counted(result['shards_superseded'], 'shard')} replaced" if result["shards_superseded"] else ""
+    parts.append(wrapped(f"{counted(result['shards_to_write'], 'shard')} to write, {each}{replaced}."))
     parts.append(section("Estimate", *_estimate(result)))
     if result.get("budget"):
         budget = result["budget"]
@@ -115,7 +119,7 @@ def _estimate(result: Result) -> list[RenderableType]:
     settings = [" ".join(f"--set {assignment}" for assignment in item["set"]) for item in result["alternatives"]]
     tried = (
         f"From encoding {counted(result['clips_tried'], 'clip')} in {format_duration(result['trial_seconds'])}; "
-        f"{result['workers']} decoding processes."
+        f"{counted(result['workers'], 'decoding process', 'decoding processes')}."
     )
     errors = "± is the standard error. Times may be off by a third, and more while the machine is busy."
     names = " and ".join(item["name"] for item in result["alternatives"])
@@ -172,11 +176,13 @@ def status_screen(result: Result) -> Screen:
     parts += splits_table(result["splits"])
     missing = result["shards_missing"]
     if missing:
-        planned = f"{len(missing)} of {result['shards_planned']} planned shards"
-        parts.append(wrapped(f"{planned} are missing or stale: {sequence_of(missing)}"))
-    parts += warnings(result) + losses(result) + checks_summary(result["checks"])
+        planned = f"{len(missing)} of {counted(result['shards_planned'], 'planned shard')}"
+        are = "is" if len(missing) == 1 else "are"
+        named = ", ".join(missing) if result.get("verbose") else sequence_of(missing)
+        parts.append(wrapped(f"{planned} {are} missing or stale: {named}"))
+    parts += warnings(result) + losses(result) + checks_summary(result["checks"]) + _own_settings(result)
     if result["is_valid"]:
-        return [*parts, section("Next", wrapped("read everything again:"), copyable([_verify(root, name)]))]
+        return [*parts, section("Next", wrapped("Read everything again:"), copyable([_verify(root, name)]))]
     if result["version_dir"]:
         advice = "Build again with the same settings; what is finished is kept:"
     elif result["quarantined"]:
@@ -185,6 +191,30 @@ def status_screen(result: Result) -> Screen:
         advice = "Build it:"
     build = f"video-assets build --source DIR --root {root}{name}"
     return [*parts, section("Next", wrapped(advice), copyable([build]))]
+
+
+def _own_settings(result: Result) -> list[RenderableType]:
+    """Return the settings that are not the defaults."""
+    if "settings" not in result:
+        return []
+    given = dict(_different(result["settings"], Settings().model_dump()))
+    command = f"video-assets config --root {shlex.quote(result['root'])}{name_option(result)}"
+    rows = [(name, _as_text(value)) for name, value in given.items()]
+    about = "These differ from the defaults. All of them:" if rows else "All are the defaults. All of them:"
+    found = [table(("setting", "value"), rows)] if rows else []
+    return [section("Settings", *found, wrapped(about), copyable([command]))]
+
+
+def _different(values: Mapping[str, Any], defaults: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and name != "columns":
+            yield from _different(value, defaults[name], f"{place}{name}.")
+        elif value != defaults.get(name):
+            yield f"{place}{name}", value
+
+
+def _as_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _verify(root: str, name: str) -> str:

@@ -21,6 +21,8 @@ FACTS_FIELDS = [
     ("index_trusted", pa.bool_()),
     ("index_note", pa.string()),
     ("num_keyframes", pa.int64()),
+    ("readable_fraction", pa.float64()),
+    ("gap_us", pa.int64()),
 ]
 CLIP_FIELDS = [
     ("clip_id", pa.string()),
@@ -86,7 +88,7 @@ LABEL_INDICES = pa.field("label_indices", pa.list_(pa.int64()))
 """One more column of the index where a clip may have several labels; `label_index` is the index of the first."""
 DAMAGE = pa.field("damage", pa.string())
 """One more column of the index where damaged clips are stored: how much of a clip is damaged, or nothing."""
-ADDED_COLUMNS = frozenset({DAMAGE.name})
+ADDED_COLUMNS = frozenset({DAMAGE.name, "readable_fraction", "gap_us"})
 """Columns that may be absent from a file: earlier versions did not write them, or there was nothing to say."""
 INDEX = pa.schema(
     [

@@ -106,7 +106,7 @@ def put_others_there(source: Path) -> dict[str, Any]:
 REMOVALS: dict[Callable[[Path], dict[str, Any]], str] = {
     delete_a_quarter: "clips of the dataset",
     empty_a_class: "all of the class jump",
-    leave_out_by_include: "manifest.include leaves them out",
+    leave_out_by_include: "manifest.include or manifest.exclude leaves them out",
     shorten_the_table: "would leave it",
     put_others_there: "none of the",
 }

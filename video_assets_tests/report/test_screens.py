@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from video_assets.report.help_text import WIDTH
 from video_assets.report.screens import (
     build_screen,
     diff_screen,
@@ -13,7 +14,7 @@ from video_assets.report.screens import (
     status_screen,
     verify_screen,
 )
-from video_assets.report.terminal import WIDTH, Screen, as_text
+from video_assets.report.terminal import Screen, as_text
 
 BUILT: dict[str, Any] = {
     "source": "/my videos",
@@ -45,14 +46,14 @@ def test_a_finished_build_says_what_it_did_and_what_comes_next() -> None:
     assert parts_of(build_screen(BUILT)) == [
         "Built /r/clips/1.0.0",
         "split  clips  shards\ntrain     48       2\ntest      12       1",
-        "60 clips encoded, 0 reused; 3 shards written, 0 reused; 1.2 s",
+        "Encoded 60 clips and reused 0; wrote 3 shards and reused 0; took 1.2 s.",
         "Checks: 1 of 1 passed",
         (
             "Next\n"
-            "  train with it:\n"
+            "  Train with it:\n"
             "    from video_assets.reader import load_dataset\n"
             "    train = load_dataset('/r/clips/1.0.0', 'train', seed=1)\n"
-            "  look at it, and let it grow by itself:\n"
+            "  Look at it, and let it grow by itself:\n"
             "    video-assets ui --source '/my videos' --root /r"
         ),
     ]
@@ -63,27 +64,27 @@ def test_a_dataset_of_another_name_is_named_in_the_next_command() -> None:
     assert text.endswith("video-assets ui --source '/my videos' --root /r --name walks")
 
 
-def test_a_refused_build_begins_with_why_and_says_how_to_go_on() -> None:
-    refused = {**BUILT, "refused": "2 of 3 planned shards are missing", "splits": {}, "checks": []}
-    text = as_text(build_screen(refused))
-    assert text.startswith("Not built\n2 of 3 planned shards are missing\n\n60 clips encoded")
-    assert "Built /r" not in text
-    assert "Checks:" not in text
-    assert "load_dataset" not in text
-    assert "video-assets status --root /r\n" in text
+def test_a_refused_build_ends_after_why() -> None:
+    refused = {**BUILT, "refused": "2 of 3 planned shards are missing", "checks": [], "read_as": "Read as: folders"}
+    assert as_text(build_screen(refused)) == "Read as: folders.\n\nNot built: 2 of 3 planned shards are missing."
+
+
+def test_a_dataset_that_was_committed_is_shown_also_if_dagster_does_not_know_of_it() -> None:
+    text = as_text(build_screen({**BUILT, "refused": "Dagster's storage cannot be opened", "committed": True}))
+    assert text.startswith("Built /r/clips/1.0.0\nDagster's storage cannot be opened\n\nsplit  clips  shards\n")
 
 
 def test_what_was_lost_is_grouped_by_reason_the_commonest_first_with_examples() -> None:
     others = [{"source": f"{n}.mp4", "reason": "unreadable", "detail": "moov atom not found"} for n in range(5)]
     parts = parts_of(build_screen({**BUILT, "quarantined": [LOST, *others]}))
     assert parts[3].split("\n")[:8] == [
-        "Lost: 6 clips",
-        "  unreadable: 5",
+        "6 clips cannot be used",
+        "  5 clips are not readable videos (unreadable):",
         "    0.mp4  moov atom not found",
         "    1.mp4  moov atom not found",
         "    2.mp4  moov atom not found",
         "    and 2 more",
-        "  empty_file: 1",
+        "  1 clip is an empty file (empty_file):",
         "    run/dead.mp4  the file has no bytes",
     ]
     assert "quarantine.parquet" in parts[3]
@@ -91,17 +92,16 @@ def test_what_was_lost_is_grouped_by_reason_the_commonest_first_with_examples() 
 
 def test_very_many_reasons_do_not_fill_the_screen() -> None:
     many = [{**LOST, "reason": f"reason {number}"} for number in range(20)]
-    assert "and 12 other reasons" in as_text(build_screen({**BUILT, "quarantined": many}))
+    assert "There are 12 other reasons." in as_text(build_screen({**BUILT, "quarantined": many}))
+    assert "reason 19" in as_text(build_screen({**BUILT, "quarantined": many, "verbose": True}))
 
 
 def test_what_was_left_out_is_counted_and_named() -> None:
     left_out = [{"source": f"{number}.txt", "reason": "not a video by its name"} for number in range(4)]
     text = flat(build_screen({**BUILT, "left_out": left_out}))
-    assert (
-        "Not used as videos, each with its reason: 4: 0.txt (not a video by its name); 1.txt (not a video by its name)"
-        in text
-    )
+    assert "4 files are not videos, or not taken for one: 0.txt (not a video by its name); 1.txt (not a" in text
     assert "; and 1 more: left_out.parquet" in text
+    assert "3.txt" in flat(build_screen({**BUILT, "left_out": left_out, "verbose": True}))
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_an_official_list_that_came_too_late_is_told_on_both_screens(number: int
 def test_classes_are_named_and_those_that_seem_to_be_splits_are_doubted() -> None:
     many = [f"class{number}" for number in range(12)]
     for screen, result in ((build_screen, BUILT), (plan_screen, PLAN)):
-        assert "12 classes: class0, class1, class2, class3, class4, class5, class6, class7, …" in flat(
+        assert "12 classes: class0, class1, class2, class3, class4, class5, class6, class7 and 4 more" in flat(
             screen({**result, "classes": many})
         )
         doubted = flat(screen({**result, "classes": ["test", "Train"]}))
@@ -195,7 +195,7 @@ PLAN: dict[str, Any] = {
 def test_a_plan_says_what_would_be_done_and_what_else_could_be() -> None:
     parts = parts_of(plan_screen(PLAN))
     assert parts[0] == "Would build /r/clips/1.0.0"
-    assert parts[2] == "3 shards to write, 20 clips a shard; 1 shard superseded."
+    assert parts[2] == "3 shards to write, with at most 20 clips each; 1 shard replaced."
     lines = parts[3].split("\n")
     assert lines[2].split() == ["as", "set", "12.3", "MB", "±", "3", "%", "2", "min"]
     assert lines[3:] == [
@@ -206,7 +206,7 @@ def test_a_plan_says_what_would_be_done_and_what_else_could_be() -> None:
         "  For lower quality:",
         "    --set plan.encoding.jpeg_quality=85 --set plan.new_version=true",
     ]
-    assert parts[-2].startswith("Lost: 1 clip\n")
+    assert parts[-2].startswith("1 clip cannot be used\n")
     assert parts[-1] == (
         "Next\n  Nothing was written to /r. This builds it:\n    video-assets build --source '/my videos' --root /r"
     )
@@ -250,7 +250,7 @@ STATUS: dict[str, Any] = {
 
 def test_a_plan_names_no_table_for_its_losses_for_none_of_its_tables_is_left() -> None:
     lost = [{"source": "run/broken.mp4", "reason": "unreadable", "detail": "No known video container"}]
-    assert "All of them, in full: --json. " in flat(plan_screen({**PLAN, "quarantined": lost}))
+    assert "To see all of them: --verbose, --json. " in flat(plan_screen({**PLAN, "quarantined": lost}))
     assert "--json, or quarantine.parquet beside the version." in flat(build_screen({**BUILT, "quarantined": lost}))
 
 
@@ -269,7 +269,9 @@ def test_a_status_before_any_plan_tells_what_was_lost_and_how_to_go_on() -> None
     lost = [{"source": "run/broken.mp4", "reason": "unreadable", "detail": "No known video container"}]
     result = {**STATUS, "is_valid": False, "splits": {}, "version_dir": "", "name": "mine", "shards_missing": []}
     text = flat(status_screen({**result, "quarantined": lost}))
-    assert text.startswith("Nothing is planned yet: /r/mine Lost: 1 clip unreadable: 1")
+    assert text.startswith(
+        "Nothing is planned yet: /r/mine 1 clip cannot be used 1 clip is not a readable video (unreadable):"
+    )
     assert "Fix what is named above, or allow more losses (manifest.max_failed_fraction)" in text
     assert text.endswith("video-assets build --source DIR --root /r --name mine")
 

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from video_assets.report.help_text import WIDTH
+from video_assets.report.progress import ProgressBar, TerminalProgress
 from video_assets.report.terminal import (
-    WIDTH,
-    ProgressBar,
-    TerminalProgress,
     as_text,
     copyable,
     escaped,
     paragraph,
+    section,
     show,
     table,
     wrapped,
@@ -99,37 +99,57 @@ def test_an_encoding_that_knows_few_letters_is_no_error() -> None:
 # --- progress -------------------------------------------------------------------------------------
 
 
-def test_a_terminal_gets_a_bar_that_ends_full_on_its_own_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    terminal = Terminal()
-    count = TerminalProgress(terminal)("encoding", 4, 1000)
-    for _ in range(4):
-        count(1, 250)
-    drawn = terminal.getvalue().split("\r\x1b[K")
-    assert drawn[0] == ""
-    assert drawn[1].startswith("............ encoding: 0 of 4 clips, ")
-    assert drawn[-1].startswith("############ encoding: 4 of 4 clips, ")
-    assert drawn[-1].endswith("\n")
-    assert terminal.getvalue().count("\n") == 1
-    assert all(len(text) < WIDTH + 1 for text in drawn)
+def drawings(terminal: Terminal) -> list[str]:
+    return terminal.getvalue().split("\r\x1b[K")[1:]
 
 
-@pytest.mark.parametrize(("num_clips", "bar"), [(10_000, "............ "), (10_000_000, "..... encoding")])
-def test_a_bar_leaves_room_for_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch, num_clips: int, bar: str) -> None:
+def test_a_terminal_gets_one_bar_for_all_phases_that_ends_with_an_empty_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     terminal = Terminal()
-    ProgressBar(terminal, "encoding", num_clips, 10**9, begun=time.monotonic() - 20).count(num_clips // 100, 10**7)
-    drawn = terminal.getvalue().removeprefix("\r\x1b[K")
-    assert drawn.startswith(bar)
-    assert re.search(r" clips/s, 0\.\d MB/s, \d+ min left$", drawn)
+    with TerminalProgress(terminal).begin("Building clips") as progress:
+        for phase in ("probing", "encoding", "checking"):
+            count = progress(phase, 4, 1000)
+            for _ in range(4):
+                count(1, 250)
+    drawn = drawings(terminal)
+    assert drawn[0] == "Building clips"
+    assert drawn[1].startswith(f"{'.' * 20}   0 %  probing: 0 of 4 clips")
+    assert [re.findall(r"(\d+) %  (\w+)", text)[0] for text in drawn[1:-1]] == [
+        ("0", "probing"), ("20", "probing"), ("20", "encoding"), ("90", "encoding"), ("90", "checking"),
+        ("100", "checking"),
+    ]  # fmt: skip
+    assert set(drawn[-2].split()[0]) == {"#"}  # it is full
+    assert drawn[-1] == ""
+    assert "\n" not in terminal.getvalue()
+    assert all(len(text) < WIDTH for text in drawn)
+
+
+def test_a_bar_leaves_room_for_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    terminal = Terminal()
+    ProgressBar(terminal, "encoding", 10_000_000, 10**9, begun=time.monotonic() - 20).count(100_000, 10**7)
+    (drawn,) = drawings(terminal)
+    assert re.search(r"^#*\.+   1 %  encoding: 100000 of 10000000 clips, \d+ min left$", drawn)
     assert len(drawn) < WIDTH
 
 
-def test_elsewhere_it_is_lines_without_control_characters() -> None:
+def test_elsewhere_it_is_lines_without_control_characters_and_the_first_at_once() -> None:
     stream = io.StringIO()
-    count = TerminalProgress(stream, every_seconds=3600)("encoding", 2, 1000)
-    count(1, 500)
-    assert stream.getvalue() == ""
-    count(1, 500)
-    assert stream.getvalue().startswith("encoding: 2 of 2 clips, ")
-    assert stream.getvalue().endswith(" MB/s\n")
+    with TerminalProgress(stream, every_seconds=3600).begin("Building clips") as progress:
+        assert stream.getvalue() == "Building clips\n"
+        count = progress("encoding", 2, 1000)
+        count(1, 500)
+        count(1, 500)
+    assert re.fullmatch(r"Building clips\nencoding: 2 of 2 clips, .* MB/s\n", stream.getvalue())
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_screen_is_as_wide_as_its_terminal(width: int) -> None:
+    rows = [("a column", "a long cell " * 20, 3)]
+    screen = [
+        wrapped("some words " * 40),
+        table(("one", "two", "three"), rows),
+        section("title", table(("a", "b"), rows)),
+    ]
+    lines = as_text(screen, width=width).split("\n")
+    assert max(map(cell_len, lines)) == width

@@ -85,7 +85,7 @@ def decode_opened_sequentially(
         frames = _buffered_frames(_all_frames(opened, seen))
         if seen.damage.damaged:  # a decoder that raises errors for damage may show fewer frames
             noticed, seen = seen.damage.damaged, _SequentialPass()
-            with open_video(video, opened.limits) as again:
+            with open_video(video, opened.limits, opened.encoder_version) as again:
                 frames = _buffered_frames(_all_frames(again, seen))
             seen.damage.damaged |= noticed
         timeline, time_note = _timeline(opened, seen)
@@ -126,12 +126,25 @@ def _buffered_frames(frames: Iterable[VideoFrame]) -> list[VideoFrame] | None:
     return kept
 
 
-def sequential_timeline(opened: OpenVideo) -> tuple[Timeline, str, int]:
-    """Decode everything; return the timeline, a note on times that were made up, and the number of keyframes."""
+@dataclass(frozen=True, slots=True)
+class SequentialFacts:
+    """What decoding all of a video tells.
+
+    `note` is about times that were made up. `num_packets` counts those that decode.
+    """
+
+    timeline: Timeline
+    note: str
+    num_keyframes: int
+    num_packets: int
+
+
+def sequential_facts(opened: OpenVideo) -> SequentialFacts:
+    """Decode everything for what it tells."""
     seen = _SequentialPass()
     for _ in _all_frames(opened, seen):
         pass
-    return *_timeline(opened, seen), seen.num_keyframes
+    return SequentialFacts(*_timeline(opened, seen), seen.num_keyframes, len(seen.damage.times) - seen.num_errors)
 
 
 def _all_frames(opened: OpenVideo, seen: _SequentialPass) -> Iterator[VideoFrame]:

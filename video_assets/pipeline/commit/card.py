@@ -29,7 +29,7 @@ from video_assets.pipeline.label_sets import rows_by_class
 from video_assets.pipeline.manifest.reading import noted_reading
 from video_assets.pipeline.plan.model_windows import clip_lengths, fit_of_index
 from video_assets.pipeline.plan.table import ReadPlan, not_stored_words
-from video_assets.pipeline.said_aloud import stored_warnings, warnings_as_dicts
+from video_assets.pipeline.said_aloud import warnings_as_dicts, warnings_of
 from video_assets.pipeline.shards.stored import joined_versions
 from video_assets.report.card import (
     MAX_ROWS,
@@ -129,7 +129,7 @@ def make_card(committed: Committed, statistics: DatasetStatistics | None, warnin
         statistics=statistics,
         not_stored=not_stored_words(plan.rows, plan.pinned.encoding),
         read_as=reading.sentence,
-        warnings=warning_sentences(warnings_as_dicts([*reading.warnings, *stored_warnings(index), *warnings])),
+        warnings=warning_sentences(warnings_as_dicts([*warnings_of(committed.paths, index), *warnings])),
     )
 
 

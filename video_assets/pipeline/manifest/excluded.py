@@ -88,12 +88,12 @@ def gone_clips(previous: pd.DataFrame, asked: SourceClips, clips: pd.DataFrame) 
     lost = {item.source for item in asked.lost if item.loss.reason != MISSING_REASON}
     waiting = {item.source for item in asked.left_out if item.reason == STILL_WRITTEN}
     unnamed = previous[~previous["clip_id"].isin({clip.clip_id for clip in asked.clips} | lost)]
-    unnamed = unnamed[~unnamed["clip_id"].map(_file_of).isin(waiting)]
+    unnamed = unnamed[~unnamed["clip_id"].map(_video_of).isin(waiting)]
     contents = set(_contents(clips)) if len(unnamed) else set()
     return sorted(i for i, key in zip(unnamed["clip_id"], _contents(unnamed), strict=True) if key not in contents)
 
 
-def _file_of(clip_id: str) -> str:
+def _video_of(clip_id: str) -> str:
     """Return the file of a clip by its name, which has the span behind it."""
     return re.split("#t=|#frame=", clip_id)[0]
 
@@ -135,12 +135,30 @@ def refuse_removal(
         what = (
             f"{len(gone)} of the {len(committed)} clips of the dataset ({len(gone) / len(committed):.1%}) would leave "
             f"it{classes if whole else ''}, such as {gone[0]}: they are not in the source {source} any more, or "
-            f"manifest.include leaves them out. At most {allowed:.1%} may leave in one run, and never a whole class. "
-            "Put them back or mount their disk"
+            f"manifest.include or manifest.exclude leaves them out. At most {allowed:.1%} may leave in one run, and "
+            "never a whole class. Put them back or mount their disk"
         )
     raise BuildRefused(
         f"{what}. If they are to leave, allow it for one run: video-assets build --set manifest.max_removed_fraction=1"
     )
+
+
+def without_truncated(clips: pd.DataFrame, min_fraction: float) -> tuple[pd.DataFrame, list[LostSource]]:
+    """Leaves out clips of videos of which less can be read than the least share of what their container says."""
+    is_short = (clips["readable_fraction"] < min_fraction).to_numpy(dtype=bool, na_value=False)
+    lost = [
+        LostSource(
+            row["clip_id"],
+            Loss(
+                "truncated",
+                f"only {row['duration_us'] / 1e6:.2f} s of it can be read, {row['readable_fraction']:.0%} of what its "
+                f"container says; manifest.min_readable_fraction is {min_fraction:g}",
+            ),
+            row["label"],
+        )
+        for _, row in clips[is_short].iterrows()
+    ]
+    return clips[~is_short], lost
 
 
 def without_bad_spans(clips: pd.DataFrame) -> tuple[pd.DataFrame, list[LostSource]]:
@@ -192,6 +210,6 @@ def remembered_losses(quarantine: Path) -> dict[tuple[str, int, int], Loss]:
     reasons = REMEMBERED_REASONS if is_same_decoder else REMEMBERED_REASONS - DECODER_REASONS
     stage = "refused" if (rows["stage"] == "refused").any() else "manifest"  # what was looked at last
     rows = rows[(rows["stage"] == stage) & rows["reason"].isin(reasons) & (rows["size_bytes"] >= 0)]
-    paths = (_file_of(str(source)) for source in rows["source"])
+    paths = (_video_of(str(source)) for source in rows["source"])
     keys = zip(paths, rows["size_bytes"].tolist(), rows["mtime_ns"].tolist(), strict=True)
     return {key: Loss(r, d) for key, r, d in zip(keys, rows["reason"], rows["detail"], strict=True)}

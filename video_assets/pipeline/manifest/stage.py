@@ -27,6 +27,7 @@ from video_assets.pipeline.manifest.excluded import (
     without_bad_spans,
     without_conflicts,
     without_excluded,
+    without_truncated,
 )
 from video_assets.pipeline.manifest.new_files import settled_files
 from video_assets.pipeline.manifest.reading import (
@@ -296,6 +297,7 @@ def _open_files(
     lost_paths |= {path: result for path, result in found.items() if isinstance(result, Loss)}
     clips = pd.concat([clips[~is_new], _with_facts(wanted[is_new.to_numpy()], facts)], ignore_index=True)
     clips = with_seconds(clips, asked.clips)
+    clips, truncated = without_truncated(clips, settings.min_readable_fraction)
     clips, bad_spans = without_bad_spans(clips)
     lost = [
         LostSource(clip.clip_id, lost_paths[clip.file.path], clip.label)
@@ -304,7 +306,7 @@ def _open_files(
     ]
     num_reused = len(files) - len(to_probe)
     report = ManifestReport(clips, [], num_files_probed=len(to_probe), num_files_reused=num_reused)
-    return clips, [*lost, *bad_spans], report
+    return clips, [*lost, *truncated, *bad_spans], report
 
 
 def _wanted_frame(clips: Sequence[WantedClip]) -> pd.DataFrame:

@@ -81,7 +81,7 @@ def trial_jobs(
     return [
         TrialJob(
             # Its videos were hashed by this very run.
-            ClipJob(directory / file[0], *file[1:], clip, encodings[0], limits, known.get(file), sys.maxsize),
+            ClipJob(directory / file[0], *file[1:], clip, encodings[0], limits, known.get(file), hashed_ns=sys.maxsize),
             tuple(encodings),
         )
         for clip, file in zip(clips, files, strict=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 from video_assets.pipeline.checks.recorded import check_statuses, unchecked_shards
 from video_assets.pipeline.dataset_state import committed_counts
+from video_assets.pipeline.noted_settings import dataset_settings, noted_source
 from video_assets.pipeline.plan.table import read_plan
 from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.shards.pending import missing_shards
@@ -34,6 +35,8 @@ def dataset_status(paths: DatasetPaths) -> dict[str, Any]:
         "root": str(paths.root),
         "name": paths.name,
         "versions": paths.versions(),
+        "source": noted_source(paths),
+        "settings": dataset_settings(paths).model_dump(),
         "quarantined": quarantined(paths.quarantine),
         "warnings": warnings_as_dicts(dataset_warnings(paths)),
     }

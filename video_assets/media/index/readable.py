@@ -1,0 +1,134 @@
+"""Compare what can be read of a video with what its container says: interrupted downloads, damaged blocks, holes."""
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import av.error
+import av.stream
+import numpy as np
+
+from video_assets.domain.sampling import Timeline
+from video_assets.media.open.video import OpenVideo
+
+_MOV: Final = "mov,mp4,m4a,3gp,3g2,mj2"
+_SAYS_DURATION: Final = frozenset({_MOV, "matroska,webm", "flv", "mxf", "rm", "wtv"})
+"""Containers whose header says a duration. Of others FFmpeg estimates one from what can be read, or from bit rates."""
+
+_TAG: Final = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+_MISSING_FRAMES: Final = 2
+"""Headers of sound files say up to two frames more than there are."""
+_MISSING_FRACTION: Final = 0.02
+_GAP_INTERVALS, _GAP_US = 8, 250_000
+_STEADY_SHARE: Final = 0.9
+_HEADER_BYTES: Final = 4096
+_ASF_FILE_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+
+
+@dataclass(frozen=True, slots=True)
+class SaidLength:
+    """What a container says before any packet is read: how many there are, or when the last frame ends; 0: nothing."""
+
+    num_packets: int = 0
+    end_us: int = 0
+
+
+def said_length(opened: OpenVideo) -> SaidLength:
+    """Return what the container of an open video says. Some containers say something else once packets were read."""
+    stream, name = opened.stream, opened.container_name
+    if name == "avi":  # its own duration, which FFmpeg corrects where the index is lost
+        return SaidLength(end_us=_us(stream.frames * opened.time_base))
+    if name == _MOV and stream.frames and stream.frames == len(stream.index_entries):
+        return SaidLength(num_packets=stream.frames)  # frames may be hidden by an edit list; packets are not
+    if name == "asf":
+        return SaidLength(end_us=_asf_us(opened))
+    if name not in _SAYS_DURATION:
+        return SaidLength()
+    if name == _MOV:
+        start, duration = stream.start_time or 0, stream.duration or 0
+        return SaidLength(end_us=_us((start + duration) * opened.time_base) if duration else 0)
+    ends = [opened.container.duration or 0, *_tagged_us(stream.metadata)]
+    return SaidLength(end_us=min(ends))
+
+
+def readable_fraction(opened: OpenVideo, said: SaidLength, timeline: Timeline, num_packets: int) -> float:
+    """Return how much of the video can be read, of what its container says; 1.0 if all, or if it says nothing.
+
+    Less than two frames or 2 % are not counted. A gap at the end that is no longer than one before is the video's own
+    way, and so is a video that ends before its sound.
+    """
+    # The last fragment of a fragmented mp4 names its packets before they come; all others are named at the beginning.
+    num_said = said.num_packets or (len(opened.stream.index_entries) if opened.container_name == _MOV else 0)
+    if num_said - num_packets > _MISSING_FRAMES and num_packets < num_said * (1 - _MISSING_FRACTION):
+        return num_packets / num_said
+    if said.num_packets:
+        return 1.0
+    if timeline.num_frames == 1 and _is_all_there_is(opened):
+        return 1.0
+    fraction = min(1.0, max(0, timeline.end_us) / said.end_us) if said.end_us > 0 else 1.0
+    intervals = np.diff(timeline.starts_us)
+    interval_us = int(intervals.max()) if len(intervals) else timeline.duration_us
+    missing_us = said.end_us - timeline.end_us
+    if fraction < 1 - _MISSING_FRACTION and missing_us > _MISSING_FRAMES * interval_us:
+        return fraction if len(opened.container.streams) == 1 or not _others_reach(opened, said.end_us) else 1.0
+    return 1.0
+
+
+def longest_gap_us(timeline: Timeline) -> int:
+    """Return the longest time in which a video of a steady rate has no frame; 0 if there is none."""
+    intervals = np.diff(timeline.starts_us)
+    if len(intervals) < 10:
+        return 0
+    usual = float(np.median(intervals))
+    is_steady = float((np.abs(intervals - usual) <= usual / 5 + 2000).mean()) >= _STEADY_SHARE
+    place = int(intervals.argmax())
+    if not is_steady or intervals[place] < max(_GAP_INTERVALS * usual, _GAP_US):
+        return 0
+    return int(intervals[place] - usual)
+
+
+def _is_all_there_is(opened: OpenVideo) -> bool:
+    """Return whether a file holds hardly anything besides the packets that were read: a picture, shown for a while."""
+    packets = opened.packets_read
+    return packets is not None and opened.size_bytes <= sum(packet.size for packet in packets) + _HEADER_BYTES
+
+
+def _us(seconds: object) -> int:
+    return int(float(seconds) * 1_000_000)  # pyright: ignore[reportArgumentType]
+
+
+def _tagged_us(tags: dict[str, str]) -> Iterator[int]:
+    """Yield the durations that a Matroska track's tags say, such as DURATION: 00:00:04.000000000."""
+    for name, text in tags.items():
+        if name.upper().startswith("DURATION") and (found := _TAG.match(text)):
+            yield _us(3600 * int(found[1]) + 60 * int(found[2]) + float(found[3]))
+
+
+def _asf_us(opened: OpenVideo) -> int:
+    """Return the play duration in an ASF header, which FFmpeg does not believe in a file that was cut."""
+    position = opened.file.tell()
+    opened.file.seek(0)
+    head = opened.file.read(_HEADER_BYTES)
+    opened.file.seek(position)
+    place = head.find(_ASF_FILE_PROPERTIES)
+    if place < 0 or place + 88 > len(head):
+        return 0
+    duration_100ns, _sending, preroll_ms = struct.unpack_from("<QQQ", head, place + 64)
+    return max(0, duration_100ns // 10 - 1000 * preroll_ms)
+
+
+def _others_reach(opened: OpenVideo, end_us: int) -> bool:
+    """Return whether sound or another stream can be read up to the end: then the video is shorter by itself."""
+    latest_us = 0
+    for stream in opened.container.streams:
+        stream.discard = av.stream.Discard.default
+    try:
+        opened.container.seek(0, any_frame=False, backward=True)
+        for packet in opened.container.demux():
+            if packet.pts is not None and packet.stream is not opened.stream:
+                latest_us = max(latest_us, _us((packet.pts + (packet.duration or 0)) * packet.time_base))
+    except (av.error.FFmpegError, IndexError):
+        return False
+    return latest_us >= end_us * (1 - _MISSING_FRACTION)

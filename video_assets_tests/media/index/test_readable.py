@@ -1,0 +1,88 @@
+"""How much of a video can be read is told against what its container says, in all containers by one rule."""
+
+import io
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from video_assets.domain.sampling import Timeline
+from video_assets.media.index.readable import longest_gap_us
+from video_assets.media.probe import probe_video
+from video_assets_tests.media.making import numbered_video
+
+OPTIONS = {"x264-params": "keyint=10:bframes=2"}
+KINDS: dict[str, dict[str, object]] = {
+    "mp4": {"container_options": {"moov_size": "9000"}},
+    "mov": {"container": "mov", "container_options": {"moov_size": "9000"}},
+    "fragmented mp4": {"container_options": {"movflags": "frag_keyframe+empty_moov"}},
+    "mkv": {"container": "matroska"},
+    "webm": {"container": "webm", "codec": "libvpx-vp9", "options": {"g": "10", "cpu-used": "8"}},
+    "avi": {"container": "avi", "codec": "mpeg4", "options": {"g": "10"}},
+    "flv": {"container": "flv"},
+    "asf": {"container": "asf", "codec": "mpeg4", "options": {"g": "10"}},
+}
+
+
+def made(kind: str, num_frames: int = 60) -> bytes:
+    return numbered_video(num_frames, **{"options": OPTIONS, **KINDS[kind]})  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cut_video_says_how_much_of_it_can_be_read(kind: str, tmp_path: Path) -> None:
+    whole = made(kind)
+    assert probe_video(whole).readable_fraction == 1.0
+    path = tmp_path / "a file of the same name"
+    path.write_bytes(whole[: len(whole) * 6 // 10])
+    cut = probe_video(path)
+    assert 0 < cut.num_frames < 50
+    if kind == "fragmented mp4":  # it says only how long its last fragment is
+        assert cut.readable_fraction < 1
+    else:
+        assert cut.readable_fraction == pytest.approx(cut.num_frames / 60, abs=0.05)
+
+
+def test_a_damaged_block_at_which_the_demuxer_stops_takes_the_rest() -> None:
+    whole = bytearray(made("webm"))
+    middle = len(whole) // 2
+    whole[middle : middle + 600] = b"\xff" * 600
+    facts = probe_video(bytes(whole))
+    assert facts.readable_fraction < 0.9 or facts.gap_us > 0
+
+
+def test_a_video_that_ends_before_its_sound_is_whole() -> None:
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as output:
+        pictures, sound = output.add_stream("libx264", rate=25), output.add_stream("pcm_s16le", rate=8000)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
+        for number in range(25):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), number, np.uint8), format="rgb24")
+            output.mux(pictures.encode(frame))
+        output.mux(pictures.encode(None))
+        for number in range(30):
+            samples = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+            samples.sample_rate, samples.pts = 8000, number * 800
+            output.mux(sound.encode(samples))
+        output.mux(sound.encode(None))
+    assert probe_video(file.getvalue()).readable_fraction == 1.0
+
+
+def test_a_picture_that_is_shown_for_a_while_is_whole() -> None:
+    file = io.BytesIO()
+    with av.open(io.BytesIO(made("webm", 1)), "r") as source, av.open(file, "w", format="webm") as output:
+        written = output.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.duration, packet.stream = 5000, written
+                output.mux(packet)
+    assert probe_video(file.getvalue()).readable_fraction == 1.0
+
+
+def test_frames_that_are_lost_in_the_middle_of_a_steady_video_are_a_gap() -> None:
+    starts_us = np.arange(50) * 40_000
+    assert longest_gap_us(Timeline(starts_us, 2_000_000)) == 0
+    assert longest_gap_us(Timeline(np.delete(starts_us, slice(20, 32)), 2_000_000)) == 480_000
+    assert longest_gap_us(Timeline(np.delete(starts_us, slice(20, 23)), 2_000_000)) == 0
+    unsteady_us = np.cumsum(np.arange(50) * 7_000)
+    assert longest_gap_us(Timeline(np.append(unsteady_us, 99_000_000), 99_100_000)) == 0
