@@ -355,6 +355,13 @@ class DatasetSettings(SettingsGroup):
         default="",
         description="The licence of the videos, for the dataset card and for readers. Empty: as committed before.",
     )
+    citation: str = Field(
+        default="",
+        description="How to cite the videos, for the dataset card and for tensorflow-datasets. Empty: nothing.",
+    )
+    intended_use: str = Field(
+        default="", description="What the dataset is meant for, and what not, for the dataset card."
+    )
 
 
 class Settings(SettingsGroup):

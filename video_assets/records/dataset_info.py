@@ -28,6 +28,7 @@ def dataset_info_json(
     num_bytes: Mapping[Split, int],
     notes: Mapping[str, object],
     licence: str = "",
+    citation: str = "",
     has_captions: bool = False,
     num_label_classes: int = 0,
     statistics: DatasetStatistics | None = None,
@@ -35,8 +36,8 @@ def dataset_info_json(
 ) -> str:
     """Return the text of `dataset_info.json`, given the number of records of each shard by split (0: retired).
 
-    `licence` becomes tensorflow-datasets' `builder.info.redistribution_info.license`. With `as_supervised=True` it
-    gives pairs of video and label.
+    `licence` becomes tensorflow-datasets' `builder.info.redistribution_info.license`, and `citation` its own. With
+    `as_supervised=True` it gives pairs of video and label.
 
     The encoding, the digest of the committed plan, the commit's own `notes`, `statistics` and `warnings` are stored as
     JSON in `configDescription`, so that everything that a reader needs changes in one step. A dataset of several labels
@@ -68,6 +69,7 @@ def dataset_info_json(
         "fileFormat": "tfrecord",
         "supervisedKeys": {"tuple": {"items": [{"featureKey": "video"}, {"featureKey": "label"}]}},
         "splits": splits,
+        **({"citation": citation} if citation else {}),
         **({"redistributionInfo": {"license": licence}} if licence else {}),
     }
     return json.dumps(info, indent=1, ensure_ascii=False) + "\n"

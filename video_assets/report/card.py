@@ -3,11 +3,16 @@
 Neither has a date or a path of this machine: the same dataset has the same card, byte for byte.
 """
 
+import base64
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any
+
+from markupsafe import Markup
 
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.encoding import Encoding
@@ -16,10 +21,12 @@ from video_assets.domain.statistics import DatasetStatistics
 from video_assets.report.charts import Bar, Histogram, bar_chart, histogram_chart
 from video_assets.report.contact_sheet import SampledClip, jpeg_uri, strip_jpeg
 from video_assets.report.escape import markdown_code, markdown_text, visible
-from video_assets.report.recipes import ReaderLines, record_sentences
+from video_assets.report.recipes import ReaderLines, record_features, record_sentences
 
 MAX_ROWS = 200
 """Rows of a table; the files beside the card have all of them."""
+MAX_CLASS_ROWS = 2_000
+"""Classes that the page lists and searches."""
 STRIPS_OF_CLASS = 6
 _STRIP_PX = 96
 NO_LICENCE = "none given; say it with dataset.licence"
@@ -101,6 +108,10 @@ class Card:
     not_stored: str = ""
     read_as: str = ""
     warnings: Sequence[str] = ()
+    citation: str = ""
+    intended_use: str = ""
+    newest_video: str = ""
+    has_captions: bool = False
 
     @property
     def num_clips(self) -> int:
@@ -114,7 +125,7 @@ class Card:
 
 
 def card_html(card: Card, sampled: Sequence[SampledClip]) -> str:
-    """Return the card as one page that needs nothing else: no script, no other file, no network.
+    """Return the card as one page that needs nothing else: no other file, no network, and no script but its own.
 
     Pictures are those of `sampled`, by label, at most `STRIPS_OF_CLASS` of each. All texts from outside are escaped.
     """
@@ -127,8 +138,15 @@ def card_html(card: Card, sampled: Sequence[SampledClip]) -> str:
                 strips[name].append(entry)
     names = [split.name for split in card.splits]
     bars = [Bar(row.label, [row.clips.get(name, 0) for name in names]) for row in card.classes]
+    script = files("video_assets.report").joinpath("card.js").read_text("utf-8")
     page = _template().render(
         card=card,
+        script=Markup(script),  # noqa: S704  (our own file)
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        features=record_features(card.encoding, has_captions=card.has_captions),
+        failed=[check for check in card.checks if not check.passed],
+        weights=card.statistics.class_weights if card.statistics else {},
+        max_class_rows=MAX_CLASS_ROWS,
         strips=strips,
         max_rows=MAX_ROWS,
         records=f"{record_sentences(card.encoding)} {TIMES_NOTE}",
@@ -162,22 +180,62 @@ def template_text() -> str:
 def card_markdown(card: Card) -> str:
     """Return the card as Markdown."""
     parts = [
+        _front_matter(card),
         f"# {card.name} {card.version}",
+        *_warnings(card),
         *([f"{markdown_text(card.read_as)}."] if card.read_as else []),
-        *(f"Warning: {markdown_text(warning)}" for warning in card.warnings),
         _summary(card),
         _table(("split", "clips", "shards", "MB"), [_split_row(split) for split in card.splits]),
         f"Licence: {markdown_text(card.licence) or NO_LICENCE}",
+        *([f"Intended use: {markdown_text(card.intended_use)}"] if card.intended_use else []),
         *_classes(card),
         *_histograms(card),
         "## How it is encoded",
         _table(("setting", "value"), list(card.encoding.as_dict().items())),
         f"{markdown_text(record_sentences(card.encoding))} {TIMES_NOTE}",
+        _table(
+            ("field", "type", "what it holds"),
+            [(f.name, f.kind, f.what) for f in record_features(card.encoding, has_captions=card.has_captions)],
+        ),
         *([f"{markdown_text(card.not_stored)}."] if card.not_stored else []),
         *_reading(card),
         *_record(card),
+        *(["## How to cite it", markdown_code(card.citation)] if card.citation else []),
     ]
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+_KNOWN_LICENCES = ("apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0")
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+
+def _front_matter(card: Card) -> str:
+    """Return what Hugging Face reads of a dataset's README."""
+    spelled = "-".join(card.licence.lower().replace("cc by", "cc-by").split())
+    size = next((words for most, words in _SIZES if card.num_clips < most), "n>1M")
+    lines = [
+        "---",
+        f"pretty_name: {_yaml_text(card.name)}",
+        "task_categories: [video-classification]",
+        "tags: [video, tfrecord]",
+        f'size_categories: ["{size}"]',
+    ]
+    if spelled in _KNOWN_LICENCES:
+        lines.append(f"license: {spelled}")
+    elif card.licence:
+        lines += ["license: other", f"license_name: {_yaml_text(card.licence)}"]
+    return "\n".join([*lines, "---"])
+
+
+def _yaml_text(text: str) -> str:
+    return json.dumps(visible(text), ensure_ascii=True)
+
+
+def _warnings(card: Card) -> list[str]:
+    """Return what has to be known first: failed checks, and warnings of the source and of clips."""
+    told = [f"{check.name}: {check.description}" for check in card.checks if not check.passed]
+    lines = [f"- {markdown_text(sentence)}" for sentence in (*told, *card.warnings)]
+    return ["**Warnings**", "\n".join(lines)] if lines else []
 
 
 TIMES_NOTE = (
@@ -213,15 +271,16 @@ def _cell(value: object) -> str:
 
 def _classes(card: Card) -> list[str]:
     names = [split.name for split in card.splits]
-    weights = card.statistics.class_weights if card.statistics else {}
     rows: list[tuple[object, ...]] = [
-        (row.index, row.label, *(row.clips.get(name, 0) for name in names), weights.get(row.label, ""))
-        for row in card.classes
+        (row.index, row.label, *(row.clips.get(name, 0) for name in names)) for row in card.classes
     ]
+    if card.statistics:
+        names = [*names, "weight"]
+        rows = [(*row, card.statistics.class_weights.get(str(row[1]), 0.0)) for row in rows]
     more = len(rows) - MAX_ROWS
     left_out = [f"And {more} more classes: `label.labels.txt` names them in order."] if more > 0 else []
     several = [LABEL_SETS_NOTE] if card.encoding.multi_label else []
-    return ["## Classes", *several, _table(("index", "class", *names, "weight"), rows), *left_out]
+    return ["## Classes", *several, _table(("index", "class", *names), rows), *left_out]
 
 
 def _histograms(card: Card) -> list[str]:
@@ -280,6 +339,8 @@ def _record(card: Card) -> list[str]:
     """Return provenance, checks, quarantine and changes."""
     software = ", ".join(f"{name} {version}" for name, version in card.versions.items())
     provenance = [("source", card.source), ("plan", card.digest), ("written by", software)]
+    if card.newest_video:
+        provenance.insert(1, ("newest video", card.newest_video))
     parts = ["## Where it comes from", _table(("", ""), provenance)]
     verdicts = {True: "passed", False: "warning"}
     checks = [(check.name, verdicts[check.passed], check.description) for check in card.checks]

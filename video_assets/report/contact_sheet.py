@@ -22,12 +22,16 @@ _MIN_WIDTH_PX = 360
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampledClip:
-    """Some frames of a clip: (T, H, W, 3) uint8 RGB, and the (T,) times at which its source shows them."""
+    """Some frames of a clip: (T, H, W, 3) uint8 RGB, and the (T,) times at which its source shows them.
+
+    `split` is empty where it is not known.
+    """
 
     clip_id: str
     label: str
     frames: NDArray[np.uint8]
     times_us: Sequence[int]
+    split: str = ""
 
     @property
     def times(self) -> str:

@@ -15,6 +15,48 @@ RECORDS: Mapping[Layout, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One field of a record; T frames of H by W pixels, N labels, S samples of sound."""
+
+    name: str
+    kind: str
+    what: str
+
+
+def record_features(encoding: Encoding, *, has_captions: bool = False) -> list[Feature]:
+    """Return the fields of a record of the layout, in the words of its readers."""
+    image, labels = encoding.image_format.upper(), "int64 [N]" if encoding.multi_label else "int64"
+    if encoding.layout == "tfds":
+        found = [
+            Feature("video", f"bytes [T], {image}", "the frames; decoded uint8 [T, H, W, 3] RGB"),
+            Feature("label", labels, "index of the class, as label.labels.txt counts"),
+            Feature("id", "bytes", "the clip's id"),
+            Feature("source", "bytes", "path of the video in the source"),
+            Feature("timestamps_us", "int64 [T]", "when the source shows each frame, in microseconds"),
+        ]
+        return [*found, *([Feature("caption", "bytes", "the caption, or nothing")] if has_captions else [])]
+    if encoding.layout == "movinets_helper":
+        return [
+            Feature("video", "bytes", "a serialized float32 tensor [T, H, W, 3], RGB from 0 to 255"),
+            Feature("label", "int64", "index of the class, as label.labels.txt counts"),
+            Feature("n_frames, n_channels", "int64", "T, and 3"),
+            Feature("width, height", "int64", "H in width and W in height, as the package reads them"),
+        ]
+    found = [
+        Feature("image/encoded", f"bytes [T], {image}", "the frames; decoded uint8 [T, H, W, 3] RGB"),
+        Feature("image/timestamp", "int64 [T]", "when the source shows each frame, in microseconds"),
+        Feature("clip/label/index", labels, "index of the class, as label.labels.txt counts"),
+        Feature("clip/label/text, clip/label/string", "bytes", "name of the class"),
+        Feature("clip/start/timestamp, clip/end/timestamp", "int64", "the clip's span, in microseconds"),
+        Feature("example/id", "bytes", "the clip's id"),
+        Feature("video/filename, clip/data_path", "bytes", "path of the video in the source"),
+    ]
+    if encoding.audio_sample_rate:
+        found.append(Feature("WAVEFORM/feature/floats", "float32 [S]", f"sound, {encoding.audio_sample_rate} a second"))
+    return found
+
+
 _LABEL_SETS: Mapping[Layout, str] = {
     "tfds": "label holds the index of each of a clip's labels.",
     "sequence_example": "clip/label/index and clip/label/text hold a value for each of a clip's labels.",

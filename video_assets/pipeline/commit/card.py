@@ -10,6 +10,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from video_assets.domain.checks import CheckOutcome
@@ -47,11 +48,11 @@ from video_assets.report.contact_sheet import SampledClip
 from video_assets.report.model_garden import model_sentence
 from video_assets.report.recipes import reader_lines
 from video_assets.report.source_screens import warning_sentences
-from video_assets.storage.paths import VersionPaths
+from video_assets.storage.paths import VersionPaths, parse_partition_key
 from video_assets.storage.quarantine import accepted_losses
 from video_assets.storage.sidecars import Sidecar, read_checksums
 
-_CARD_VERSION = 1
+_CARD_VERSION = 2
 """Raised when the same values would be drawn in another way."""
 _MAX_STRIPS, _STRIP_FRAMES = 96, 4
 _MAX_MOTION_CLIPS = 200
@@ -114,6 +115,10 @@ def make_card(committed: Committed, statistics: DatasetStatistics | None, warnin
         motion=None,
         hours=float(seconds.sum()) / 3600,
         licence=committed.notes.licence,
+        citation=str(committed.notes.settings.get("citation", "")),
+        intended_use=str(committed.notes.settings.get("intended_use", "")),
+        newest_video=_newest_video(plan.rows),
+        has_captions=bool(plan.rows["caption"].notna().any()),
         source=Path(plan.pinned.source).name,
         digest=committed.notes.plan,
         versions=_software(committed.sidecars),
@@ -137,6 +142,12 @@ def _shard_outcomes(num_shards: int) -> list[CheckOutcome]:
     """A commit refuses a shard that fails; so all of them have passed, each before it was first committed."""
     words = f"all {num_shards} shards passed before they were committed"
     return [CheckOutcome(name=name, passed=True, description=words) for name in SHARD_CHECKS]
+
+
+def _newest_video(rows: pd.DataFrame) -> str:
+    """The day (UTC) on which the newest video was last changed; the same data has the same day."""
+    newest_ns = int(rows["mtime_ns"].max()) if len(rows) else 0
+    return str(np.datetime64(newest_ns, "ns").astype("datetime64[D]")) if newest_ns > 0 else ""
 
 
 def class_rows(index: pd.DataFrame, plan: ReadPlan) -> list[ClassRow]:
@@ -165,4 +176,6 @@ def _sampled(committed: Committed) -> list[SampledClip]:
         if any(wanted.get(name, 0) > 0 for name in names):
             wanted.update({name: wanted[name] - 1 for name in names if name in wanted})
             chosen.append((key, clip))
-    return of_each(committed, chosen, partial(sampled_clip, num_frames=_STRIP_FRAMES))
+    splits = {clip.clip_id: parse_partition_key(key)[0] for key, clip in chosen}
+    found = of_each(committed, chosen, partial(sampled_clip, num_frames=_STRIP_FRAMES))
+    return [replace(clip, split=splits.get(clip.clip_id, "")) for clip in found]

@@ -248,6 +248,7 @@ def _metadata(
         num_bytes=committed.num_bytes,
         notes=committed.notes.as_dict(),
         licence=committed.notes.licence,
+        citation=str(committed.notes.settings.get("citation", "")),
         has_captions=has_captions,
         num_label_classes=len(labels) if encoding.multi_label else 0,
         statistics=statistics,
