@@ -24,7 +24,7 @@ _PREFIX = "VIDEO_ASSETS_"
 
 
 class Workplace(BaseModel):
-    """Who builds a dataset, and in runs of which size."""
+    """Who builds a dataset, and in runs of which size. Subclasses have a `name`, which must be one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,6 +33,15 @@ class Workplace(BaseModel):
     ray_address: str = Field(default="", description="Of a Ray cluster; empty: one is started on this machine.")
     cpus_per_shard: int = Field(default=1, ge=1, description="Cores, and decoding processes, of one shard on Ray.")
     shards_per_run: int = Field(default=50, ge=1, description="Shards of one run; docs/SCALING.md says what they cost.")
+
+    @field_validator("name", check_fields=False)
+    @classmethod
+    def _must_be_a_name(cls, name: str) -> str:
+        try:
+            refuse_name(name)
+        except SettingsError as error:
+            raise ValueError(str(error)) from error
+        return name
 
     def shard_engine(self) -> ShardEngine | None:
         """Return who builds shards; None: decoding processes of this machine."""
@@ -61,15 +70,6 @@ class VideoDataset(Workplace):
     encoding: EncodingSettings = Field(default=EncodingSettings(), description="How a clip becomes a record.")
     plan: PlanSettings = Field(default=PlanSettings(), description="Which clips go to which shard.")
     dataset: DatasetSettings = Field(default=DatasetSettings(), description="The commit.")
-
-    @field_validator("name")
-    @classmethod
-    def _must_be_a_name(cls, name: str) -> str:
-        try:
-            refuse_name(name)
-        except SettingsError as error:
-            raise ValueError(str(error)) from error
-        return name
 
     @model_validator(mode="after")
     def _must_fit_together(self) -> Self:

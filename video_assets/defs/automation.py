@@ -154,6 +154,8 @@ def look_for_shards(graph: DatasetGraph, context: dg.SensorEvaluationContext) ->
         for job, doing in ((PLAN_JOB, "a plan is being made"), (BUILD_JOB, "a build is under way")):
             if is_under_way(context.instance, graph, job, paths):
                 return dg.SensorResult(skip_reason=doing)
+        if not paths.plan.exists():
+            return dg.SensorResult(skip_reason="there is no plan yet")
         backlog = read_backlog(paths)
     if backlog.is_committed and not backlog.missing:
         return dg.SensorResult(skip_reason=f"all {backlog.num_shards} planned shards are committed")

@@ -58,20 +58,24 @@ def committed_counts(paths: DatasetPaths, version: str) -> dict[str, dict[str, i
     }
 
 
+def committed_version(paths: DatasetPaths) -> str:
+    """Return the newest version that is committed; empty without one."""
+    return next((name for name in reversed(paths.versions()) if paths.version(name).dataset_info.exists()), "")
+
+
 def committed_clips(paths: DatasetPaths, manifest: pd.DataFrame) -> pd.DataFrame:
     """Return name, label and content of every clip of the newest commit.
 
     Where its index is damaged, they are those of the manifest.
     """
     columns = ["clip_id", "label", "content_hash"]
-    for version in reversed(paths.versions()):
-        version_paths = paths.version(version)
-        if version_paths.dataset_info.exists():
-            try:
-                return read_table(version_paths.index, INDEX, columns)
-            except FileDamaged:
-                return manifest[columns]
-    return manifest.iloc[:0][columns]
+    version = committed_version(paths)
+    if not version:
+        return manifest.iloc[:0][columns]
+    try:
+        return read_table(paths.version(version).index, INDEX, columns)
+    except FileDamaged:
+        return manifest[columns]
 
 
 def committed_warnings(paths: DatasetPaths, version: str) -> list[SourceWarning]:

@@ -227,6 +227,8 @@ def verify_screen(result: Result) -> Screen:
     checks = [{**check, "name": f"{check['name']} {check['target']}".strip()} for check in result["checks"]]
     verdict = ("Valid:", "green") if result["is_valid"] else ("INVALID:", "red")
     parts: list[RenderableType] = [headline(verdict[0], result["version_dir"], verdict[1]), *warnings(result)]
+    if result.get("beside"):
+        parts.append(wrapped(f"{result['beside']} is at work on the dataset: what is committed was judged.", "yellow"))
     parts += [*checks_summary(checks), wrapped(f"Read in {format_duration(result['seconds'])}.")]
     if result["is_valid"]:
         return parts

@@ -163,6 +163,13 @@ def test_a_source_that_cannot_be_listed_fails_the_tick_and_deletes_nothing(
         look_at_videos(instance, built, tmp_path / "unmounted", None)
 
 
+def test_before_the_first_plan_there_is_nothing_to_ask_for_and_nothing_red(
+    instance: dg.DagsterInstance, built: Built, tmp_path: Path
+) -> None:
+    result = look_at_shards(instance, Built(built.source, DatasetPaths(tmp_path / "empty root", NAME)))
+    assert str(result.skip_reason.skip_message if result.skip_reason else "") == "there is no plan yet"
+
+
 def test_a_committed_plan_asks_for_nothing(instance: dg.DagsterInstance, built: Built) -> None:
     result = look_at_shards(instance, built)
     assert not result.run_requests

@@ -13,7 +13,7 @@ from video_assets.defs.report_thread import ReportThread
 from video_assets.pipeline.build_command import BuildResult, run_build
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import NAME, SETTINGS
-from video_assets_tests.defs.location import Location, open_location
+from video_assets_tests.defs.location import Location, failures, open_location
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,8 @@ def by_runs(location: Location) -> None:
     for split in ("train", "test"):
         keys = sorted(location.instance.get_dynamic_partitions(partition_set(location, split)))
         assert location.run_range(keys[0], keys[-1]).success
-    assert location.run("dataset").success
+    result = location.run("dataset")
+    assert result.success, failures(result)
 
 
 def partition_set(location: Location, split: str) -> str:
