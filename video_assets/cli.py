@@ -40,6 +40,7 @@ _NOTHING_BUILT: Mapping[str, Any] = {
     "clips_reused": 0,
     "shards_written": 0,
     "shards_reused": 0,
+    "shards_replaced": [],
     "quarantined": [],
     "checks": [],
     "seconds": 0.0,

@@ -44,7 +44,7 @@ EpicLabel = Literal["verb", "noun", "action"]
 ClipField = Literal["path", "label", "start", "end", "start_frame", "end_frame", "split", "group", "caption"]
 """What a row of annotations can say of a clip."""
 
-FOR_ONE_RUN: Final = frozenset({"only_settled", "retry_lost", "new_version"})
+FOR_ONE_RUN: Final = frozenset({"only_settled", "retry_lost", "new_version", "max_removed_fraction"})
 """Settings that hold for the run that is given them. All others stay with the dataset."""
 
 UCF101_GROUP_PATTERN: Final = r"v_(?P<class>[^/]+)_g(?P<number>\d+)_c\d+\.[^/.]+$"
@@ -166,6 +166,13 @@ class ManifestSettings(SettingsGroup):
     )
     max_failed_fraction: float = Field(
         default=0.1, ge=0, le=1, description="Share of clips that may be unusable before the build fails (0 to 1)."
+    )
+    max_removed_fraction: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Share of the committed clips that may leave the dataset in one run (0 to 1), and never a whole "
+        "class; 1: any. For one run; the dataset does not remember it.",
     )
     damaged_clips: DamagedClips = Field(
         default="quarantine",

@@ -29,6 +29,7 @@ from video_assets.domain.plan import PlannedClip
 from video_assets.media.workers.pool import DecodingPool
 from video_assets.pipeline.shards.encode import ClipJob, EncodedClip, encode_clip
 from video_assets.settings import DEFAULT_LIMITS
+from video_assets.storage.files import file_sha256
 from video_assets_tests.corpus import corpus_files, corpus_path
 
 NUM_WORKERS = 2
@@ -131,7 +132,7 @@ def clip_jobs(clips: Iterable[Path]) -> list[ClipJob]:
             label_index=0,
             start_seconds=None,
             end_seconds=None,
-            content_hash="",
+            content_hash=file_sha256(path),
         )
         jobs.append(ClipJob(path, status.st_size, status.st_mtime_ns, clip, Encoding(), DEFAULT_LIMITS))
     return jobs

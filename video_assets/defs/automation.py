@@ -159,7 +159,7 @@ def look_for_shards(graph: DatasetGraph, context: dg.SensorEvaluationContext) ->
             return dg.SensorResult(skip_reason="there is no plan yet")
         remove_expired(paths)
         backlog = read_backlog(paths)
-    if backlog.is_committed:
+    if backlog.is_committed and not backlog.missing:
         return dg.SensorResult(skip_reason=f"all {backlog.num_shards} planned shards are committed")
     if not backlog.missing:
         return request_commit(context.instance, graph, paths, backlog)

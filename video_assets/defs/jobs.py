@@ -5,17 +5,18 @@ from typing import Any
 
 import dagster as dg
 
-from video_assets.defs.checks import shard_evaluation
+from video_assets.defs.checks import dataset_evaluation, shard_evaluation
 from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.graph import BUILD_JOB, COMMIT_JOB, PLAN_JOB, VERIFY_JOB, DatasetGraph
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.splits import SPLITS, Split
-from video_assets.pipeline.dataset_state import committed_lengths
+from video_assets.pipeline.dataset_state import committed_lengths, committed_plan_digest
 from video_assets.pipeline.plan.table import read_plan
-from video_assets.pipeline.shards.pending import rotating_sample
+from video_assets.pipeline.shards.pending import read_backlog, rotating_sample
 from video_assets.storage.paths import parse_partition_key
 
 VERIFY_OP = "verify_sampled_shards"
+_REMEDY = "The sensor missing_shards asks for them again; without it, materialize these partitions."
 DAYS_PER_ROUND = 30
 """Every committed shard is verified once in so many nights."""
 
@@ -51,9 +52,15 @@ def verify_job(graph: DatasetGraph) -> dg.JobDefinition:
             chosen = rotating_sample(committed, day_number=config.day_number, num_days=DAYS_PER_ROUND)
             checker = steps.checker(plan)
             outcomes = [outcome for key in chosen for outcome in checker.check(key)]
+            is_committed = read_backlog(steps.paths).plan_digest == committed_plan_digest(
+                steps.paths.version(plan.pinned.version)
+            )
+            of_dataset = steps.check_dataset() if is_committed else []
         for outcome in outcomes:
             asset = graph.shards_key(parse_partition_key(outcome.target)[0])
             context.log_event(shard_evaluation(context.instance, asset, outcome))  # pyright: ignore[reportArgumentType]  (it takes them)
+        for outcome in of_dataset:  # a dataset with a damaged shard is not well, and shows it
+            context.log_event(dataset_evaluation(context.instance, graph.key("dataset"), outcome))  # pyright: ignore[reportArgumentType]
         failed = [outcome for outcome in outcomes if not outcome.passed]
         if failed:
             raise dg.Failure(description=_damage(failed), allow_retries=False)
@@ -80,7 +87,7 @@ def _is_committed(lengths: Mapping[str, Sequence[int]], key: str) -> bool:
 def _damage(failed: Sequence[CheckOutcome]) -> str:
     named = "; ".join(f"{outcome.target}: {outcome.description}" for outcome in failed[:5])
     keys = sorted({outcome.target for outcome in failed})
-    return f"{len(keys)} committed shards are damaged: {named}. Materialize these partitions again, then dataset."
+    return f"{len(keys)} committed shards are damaged: {named}. {_REMEDY}"
 
 
 def dataset_jobs(graph: DatasetGraph) -> list[Any]:

@@ -160,7 +160,7 @@ def request_shards(
         )
     if requests:
         return dg.SensorResult(requests)
-    reason = f"{num_missing} shards are missing, {num_in_flight} of them are being encoded"
+    reason = f"{num_missing} shards are missing or damaged, {num_in_flight} of them are being encoded"
     if given_up:
         named = sequence_of(given_up)
         reason += f"; given up after {MAX_ATTEMPTS} runs: {named}; look at their runs, then materialize them"

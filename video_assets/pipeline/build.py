@@ -5,7 +5,7 @@ one each; a dry run, a repair and the tests call those that they need.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,12 +24,13 @@ from video_assets.pipeline.checks.recorded import (
 )
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.commit.stage import CommitReport, commit_dataset
+from video_assets.pipeline.dataset_state import committed_lengths
 from video_assets.pipeline.manifest.stage import ManifestReport, build_manifest
 from video_assets.pipeline.noted_settings import manifest_settings, settings_in_force
 from video_assets.pipeline.plan.last_build import expect_build, read_last_build
 from video_assets.pipeline.plan.stage import PlanReport, build_plan, refuse_another_encoding
 from video_assets.pipeline.plan.table import ReadPlan, read_plan
-from video_assets.pipeline.shards.pending import shards_to_build
+from video_assets.pipeline.shards.pending import shards_to_build, why_not_current
 from video_assets.pipeline.shards.stage import ShardEngine, ShardReport, build_shards
 from video_assets.pipeline.splits.stage import SplitReport, build_splits
 from video_assets.pipeline.write_locks import writing_shards, writing_tables
@@ -62,8 +63,15 @@ class Steps:
     def manifest(self, source: Path, settings: ManifestSettings, *, new_version: bool = False) -> ManifestReport:
         """List, open and label the videos; see `build_manifest`."""
         with writing_tables(self.paths, "manifest", within_build=self.within_build):
+            make_pool = self.pools_for(settings.limits)
             return build_manifest(
-                source, self.paths, settings, self.pools_for(settings.limits), self.progress, new_version=new_version
+                source,
+                self.paths,
+                settings,
+                make_pool,
+                self.progress,
+                new_version=new_version,
+                version_source=self.version_source,
             )
 
     def splits(self, settings: SplitSettings) -> SplitReport:
@@ -168,6 +176,8 @@ class BuildReport:
     splits: SplitReport | None = None
     plan: PlanReport | None = None
     shards: dict[str, ShardReport] = field(default_factory=dict[str, ShardReport])
+    replaced: dict[str, str] = field(default_factory=dict[str, str])
+    """Committed shards that were written again, each with the reason."""
     commit: CommitReport | None = None
 
 
@@ -232,6 +242,7 @@ def complete(
 
 def _write_shards(steps: Steps, plan: ReadPlan, report: BuildReport, listeners: Sequence[BuildListener]) -> None:
     todo, rate = shards_to_build(steps.paths), Rate()
+    report.replaced = _why_replaced(steps.paths, plan, todo)
     for shard in steps.shards(plan, todo):
         report.shards[shard.key] = shard
         if not shard.error:
@@ -240,6 +251,19 @@ def _write_shards(steps: Steps, plan: ReadPlan, report: BuildReport, listeners: 
                 listener.shard(shard, clips_per_second)
     if failed := [shard.error for shard in report.shards.values() if shard.error]:
         raise BuildRefused(shard_failures(failed, len(todo)))
+
+
+def _why_replaced(paths: DatasetPaths, plan: ReadPlan, keys: Iterable[str]) -> dict[str, str]:
+    """Return why these shards are written again, of those that the committed dataset holds."""
+    version = paths.version(plan.pinned.version)
+    lengths, fingerprints = committed_lengths(version), plan.fingerprints()
+    reasons: dict[str, str] = {}
+    for key in keys:
+        split, index = parse_partition_key(key)
+        known = lengths.get(split, [])
+        if index < len(known) and known[index]:
+            reasons[key] = why_not_current(version, key, fingerprints[key])
+    return reasons
 
 
 def shard_failures(errors: Sequence[str], num_shards: int) -> str:

@@ -79,6 +79,7 @@ class BuildResult:
             "version_dir": str(self.paths.version(version).directory) if version else "",
             "splits": committed_counts(self.paths, version) if version else {},
             **(_counts(self.paths, self.report) if version else _NO_COUNTS),
+            "shards_replaced": [{"shard": key, "reason": why} for key, why in self.report.replaced.items()],
             "quarantined": quarantined(self.paths.quarantine),
             "left_out": read_table(self.paths.left_out, LEFT_OUT).to_dict("records"),
             "classes": read_lines(self.paths.labels),

@@ -5,13 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from video_assets.domain.clips import SourceWarning
 from video_assets.domain.errors import DAMAGE_REMEDY, FileDamaged
 from video_assets.records.dataset_info import DatasetInfo, parse_dataset_info
 from video_assets.storage.files import NOT_THERE, read_if_there
 from video_assets.storage.paths import DatasetPaths, VersionPaths
+from video_assets.storage.schemas import INDEX
 from video_assets.storage.sidecars import read_checksums
-from video_assets.storage.tables import read_notes
+from video_assets.storage.tables import read_notes, read_table
 
 
 def read_commit(version_paths: VersionPaths) -> DatasetInfo | None:
@@ -88,6 +91,26 @@ def committed_counts(paths: DatasetPaths, version: str) -> dict[str, dict[str, i
         split: {"records": sum(numbers), "shards": sum(1 for number in numbers if number)}
         for split, numbers in lengths.items()
     }
+
+
+def committed_version(paths: DatasetPaths) -> str:
+    """Return the newest version that is committed; empty without one."""
+    return next((name for name in reversed(paths.versions()) if paths.version(name).dataset_info.exists()), "")
+
+
+def committed_clips(paths: DatasetPaths, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return name, label and content of every clip of the newest commit.
+
+    Where its index is damaged, they are those of the manifest.
+    """
+    columns = ["clip_id", "label", "content_hash"]
+    version = committed_version(paths)
+    if not version:
+        return manifest.iloc[:0][columns]
+    try:
+        return read_table(paths.version(version).index, INDEX, columns)
+    except FileDamaged:
+        return manifest[columns]
 
 
 def committed_warnings(paths: DatasetPaths, version: str) -> list[SourceWarning]:

@@ -45,6 +45,7 @@ from video_assets.pipeline.splits.stage import SplitReport
 from video_assets.report.model_garden import model_rows
 from video_assets.report.screens import format_size
 from video_assets.settings import PlanSettings, Settings
+from video_assets.storage.files import temporary_prefix
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 from video_assets.storage.quarantine import quarantined
 
@@ -79,7 +80,7 @@ def run_plan(
     if budget_bytes is not None and encoding.image_format != "jpeg":
         raise SettingsError("a size budget chooses the JPEG quality; set plan.encoding.image_format=jpeg as well")
     num_processes, limits = num_workers or num_cores(), settings.manifest.limits
-    with tempfile.TemporaryDirectory(prefix="video-assets-plan-") as folder:
+    with tempfile.TemporaryDirectory(prefix=temporary_prefix("plan")) as folder:
         copy = DatasetPaths(Path(folder), paths.name)
         planned = _plan_on_copy(source.absolute(), paths, copy, settings, num_processes, progress)
         fit = plan_fit(copy, planned.plan, root=str(paths.root))

@@ -1,8 +1,11 @@
 """One writer at a time: what a stage or a whole build holds while it writes."""
 
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
+from video_assets.storage.addresses import is_remote
+from video_assets.storage.files import remove_abandoned_folders
 from video_assets.storage.locks import Holder, hold_lock
 from video_assets.storage.paths import DatasetPaths
 
@@ -20,8 +23,25 @@ def building(paths: DatasetPaths, what: str) -> Generator[Holder | None]:
         LockHeld: if another build, or a run of the UI, is writing this dataset.
         StorageFailed: if the dataset's folder cannot be written.
     """
+    remove_abandoned_folders()
+    new = [] if is_remote(paths.root) else [place for place in (paths.directory, paths.root) if not place.exists()]
     with hold_lock(paths.build_lock, what, wait_seconds=_BUILD_WAIT_SECONDS) as left:
-        yield left
+        try:
+            yield left
+        finally:
+            if new:
+                _leave_nothing(paths, new)
+
+
+def _leave_nothing(paths: DatasetPaths, new: Sequence[Path]) -> None:
+    """Remove the lock of a first build that wrote nothing, and the folders that were made for it."""
+    if any(place != paths.build_lock.parent for place in paths.directory.iterdir()):
+        return
+    with suppress(OSError):  # somebody else put something there
+        for lock in paths.build_lock.parent.iterdir():
+            lock.unlink()
+        for folder in (paths.build_lock.parent, *new):
+            folder.rmdir()
 
 
 @contextmanager

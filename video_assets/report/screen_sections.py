@@ -58,12 +58,22 @@ def classes(result: Result) -> list[RenderableType]:
 
 
 def gone(result: Result) -> list[RenderableType]:
-    """Return the clips that were removed because they are no longer in the source."""
+    """Return the clips that were removed: no longer in the source, or not asked for by the settings."""
     if not result.get("gone"):
         return []
     named = ", ".join(result["gone_clips"][:3]) + (", …" if result["gone"] > 3 else "")
     removed = "1 clip was removed: it is" if result["gone"] == 1 else f"{result['gone']} clips were removed: they are"
-    return [wrapped(f"{removed} no longer in the source ({named})", "yellow")]
+    return [wrapped(f"{removed} no longer in the source, or manifest.include leaves them out ({named})", "yellow")]
+
+
+def replaced(result: Result) -> list[RenderableType]:
+    """Return which committed shards were written again, and why."""
+    shards = result.get("shards_replaced")
+    if not shards:
+        return []
+    named = "; ".join(f"{item['shard']}: {item['reason']}" for item in shards[:5])
+    more = f"; and {len(shards) - 5} more" if len(shards) > 5 else ""
+    return [wrapped(f"{len(shards)} committed shards were written again ({named}{more})", "yellow")]
 
 
 _LOST: Mapping[str, tuple[str, str]] = {

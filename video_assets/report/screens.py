@@ -20,6 +20,7 @@ from video_assets.report.screen_sections import (
     losses,
     name_option,
     official_ignored,
+    replaced,
     splits_table,
 )
 from video_assets.report.source_screens import read_as, warnings
@@ -50,7 +51,7 @@ def build_screen(result: Result) -> Screen:
             f"took {format_duration(result['seconds'])}."
         )
     )
-    parts += classes(result) + gone(result)
+    parts += classes(result) + gone(result) + replaced(result)
     parts += losses(result) + left_out(result) + official_ignored(result) + checks_summary(result["checks"])
     return [*parts, _after_build(result, has_failed=bool(failed))]
 
@@ -158,8 +159,13 @@ def _model_fit(rows: Sequence[Result]) -> list[RenderableType]:
 def status_screen(result: Result) -> Screen:
     """Return the state of a dataset."""
     root, name = shlex.quote(result["root"]), name_option(result)
-    if result["is_valid"]:
-        parts: list[RenderableType] = [headline("Valid:", result["version_dir"], "green")]
+    unchecked = result.get("shards_unchecked", ())
+    if result["is_valid"] and unchecked:  # nothing is known to be wrong, but not all is known
+        parts: list[RenderableType] = [headline("Committed, and not checked:", result["version_dir"], "yellow")]
+        number = f"{len(unchecked)} of {result['shards_planned']} shards"
+        parts.append(wrapped(f"No outcome of a check is recorded for {number}; a build makes up for them."))
+    elif result["is_valid"]:
+        parts = [headline("Valid:", result["version_dir"], "green")]
     elif result["splits"]:
         parts = [headline("Not up to date, or not valid:", result["version_dir"], "red")]
     elif result["version_dir"]:
@@ -226,6 +232,8 @@ def verify_screen(result: Result) -> Screen:
     checks = [{**check, "name": f"{check['name']} {check['target']}".strip()} for check in result["checks"]]
     verdict = ("Valid:", "green") if result["is_valid"] else ("INVALID:", "red")
     parts: list[RenderableType] = [headline(verdict[0], result["version_dir"], verdict[1]), *warnings(result)]
+    if result.get("beside"):
+        parts.append(wrapped(f"{result['beside']} is at work on the dataset: what is committed was judged.", "yellow"))
     parts += [*checks_summary(checks), wrapped(f"Read in {format_duration(result['seconds'])}.")]
     if result["is_valid"]:
         return parts

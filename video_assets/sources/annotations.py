@@ -13,7 +13,7 @@ from video_assets.domain.splits import SPLITS, Split, split_of_word
 from video_assets.sources.class_names import ClassNames
 from video_assets.sources.found import AnnotatedClips
 from video_assets.sources.places import lost
-from video_assets.sources.table_rows import Row
+from video_assets.sources.table_rows import LOSS, Row
 from video_assets.sources.times import parse_frame, parse_seconds
 
 _LONGEST: Final = {"path": 4096, "label": 500, "group": 4096, "caption": 100_000, "split": 100}
@@ -23,8 +23,6 @@ _LONGEST_SET: Final = 10_000
 _LONGEST_SHOWN: Final = 4096
 _NO_NUMBERS: Final = frozenset({"nan", "inf", "+inf", "-inf", "infinity", "-infinity"})
 """What programs write where a number was missing or too large; a class of this name would be their mistake."""
-LOSS: Final = "loss"
-"""The key under which a dialect puts the `Loss` of a row for which it found no file itself."""
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from video_assets.domain.clips import Loss
 from video_assets.domain.errors import SettingsError
 from video_assets.settings import ManifestSettings
 from video_assets.sources.columns import Columns, RefusedTable
@@ -38,6 +39,8 @@ _MARKS: Final = (
 )
 
 Row = Mapping[str, object]
+LOSS: Final = "loss"
+"""The key of a row's `Loss`, where it is known already that the row cannot be used."""
 
 
 def read_rows(table: Path, columns: Columns, settings: ManifestSettings) -> Iterator[Row]:
@@ -169,10 +172,12 @@ def _csv_rows(file: BinaryIO, reading: _Reading) -> Iterator[Row]:
         places, rows = _begin_rows(first, rows, reading.columns)
         width = len(first)
         for row in rows:
-            if len(row) > width:
-                raise ValueError(f"line {lines.number}: {len(row)} values, where the first line names {width}")
             reading.count(1, 0)
-            yield {name: row[place] for name, place in places.items() if place < len(row)}
+            values: dict[str, object] = {name: row[place] for name, place in places.items() if place < len(row)}
+            if len(row) > width:  # a separator that should have been quoted; what stands where is unknown
+                detail = f"line {lines.number} has {len(row)} values, where the first line names {width}"
+                values[LOSS] = Loss("bad_row", detail)
+            yield values
 
 
 def _begin_rows(
@@ -224,8 +229,14 @@ def _json_rows(file: BinaryIO, reading: _Reading) -> Iterator[Row]:
             lines.begin_row()
             if not line.strip():
                 continue
-            names, values = _json_object(line.rstrip("\n"), lines.number)
             reading.count(1, 0)
+            try:
+                names, values = _json_object(line.rstrip("\n"), lines.number)
+            except ValueError as error:
+                if not known:  # it may be something else than a table
+                    raise
+                yield {LOSS: Loss("bad_row", str(error))}
+                continue
             places = known.get(names)
             if places is None:
                 places = known[names] = _places_of_object(names, lines.number, reading)

@@ -15,14 +15,13 @@ from video_assets.domain.clips import LeftOut, ListedFile, SourceWarning, VideoL
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.splits import Split
 from video_assets.settings import ManifestSettings
-from video_assets.sources.annotations import LOSS
 from video_assets.sources.columns import Columns, plain_name
 from video_assets.sources.folder_names import split_in_name
 from video_assets.sources.listing import Listing
 from video_assets.sources.paths import PathFinder, relative_folder
 from video_assets.sources.places import Videos, lost, one_of
 from video_assets.sources.suffixes import suffix_of
-from video_assets.sources.table_rows import Row, encoding_of, read_rows
+from video_assets.sources.table_rows import LOSS, Row, encoding_of, read_rows
 
 _HEAD_BYTES: Final = 1 << 16
 _DEEPEST: Final = 4

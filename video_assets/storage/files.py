@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
+
 from video_assets.storage.addresses import is_remote
 from video_assets.storage.failures import named_failures
 
@@ -214,6 +216,19 @@ def sha256_if_there(path: Path) -> str | None:
         return file_sha256(path)
     except (*NOT_THERE, IsADirectoryError):
         return None
+
+
+def temporary_prefix(kind: str) -> str:
+    """Return how the name of a temporary folder of this process begins, for `tempfile`."""
+    return f"video-assets-{kind}-{this_host()}-{os.getpid()}-"
+
+
+def remove_abandoned_folders() -> None:
+    """Remove temporary folders of processes of this machine that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"video-assets-*-{this_host()}-*"):
+        number = folder.name.split(f"-{this_host()}-")[1].partition("-")[0]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            remove_tree(folder)
 
 
 def remove_tree(directory: Path) -> None:

@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -71,8 +71,12 @@ def hold_lock(path: Path, what: str, *, shared: bool = False, wait_seconds: floa
         with hold_object_lock(path, what, shared=shared, wait_seconds=wait_seconds) as killed:
             yield killed
         return
-    with _opened(path) as descriptor:
+    with ExitStack() as opened:
+        descriptor = opened.enter_context(_opened(path))
         _acquire(descriptor, path, what, shared=shared, wait_seconds=wait_seconds)
+        while not _has_name(descriptor, path):  # who held it before removed the file, and a third one may make it anew
+            descriptor = opened.enter_context(_opened(path))
+            _acquire(descriptor, path, what, shared=shared, wait_seconds=wait_seconds)
         dead = [holder for holder in _holders(descriptor) if not holder.may_live]
         _sign(descriptor, what, shared=shared)
         try:
@@ -138,6 +142,13 @@ def _try(descriptor: int, path: Path, *, shared: bool) -> bool:
                 return False
             raise
     return True
+
+
+def _has_name(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _sign(descriptor: int, what: str, *, shared: bool) -> None:

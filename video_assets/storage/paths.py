@@ -116,6 +116,8 @@ class DatasetPaths:
 
     root: Path
     name: str
+    committed: str = ""
+    """A version, of whose commit the tables are; empty: the tables as they are now."""
 
     def __post_init__(self) -> None:
         refuse_name(self.name)
@@ -137,12 +139,12 @@ class DatasetPaths:
     @property
     def manifest(self) -> Path:
         """One row per clip."""
-        return self.directory / "manifest.parquet"
+        return self._tables / "manifest.parquet"
 
     @property
     def left_out(self) -> Path:
         """One row per file of the source that is not used as a video."""
-        return self.directory / "left_out.parquet"
+        return self._tables / "left_out.parquet"
 
     @property
     def arrivals(self) -> Path:
@@ -152,26 +154,30 @@ class DatasetPaths:
     @property
     def quarantine(self) -> Path:
         """One row per clip that could not be used."""
-        return self.directory / "quarantine.parquet"
+        return self._tables / "quarantine.parquet"
 
     @property
     def labels(self) -> Path:
         """One class per line, in index order."""
-        return self.directory / "labels.txt"
+        return self._tables / "labels.txt"
 
     def split(self, split: Split) -> Path:
         """Return the table of one split's clips."""
-        return self.directory / "splits" / f"{split}.parquet"
+        return self._tables / "splits" / f"{split}.parquet"
 
     @property
     def split_history(self) -> Path:
         """The split of every group and content ever seen."""
-        return self.directory / "splits" / "history.parquet"
+        return self._tables / "splits" / "history.parquet"
 
     @property
     def plan(self) -> Path:
         """One row per planned clip."""
-        return self.directory / "plan.parquet"
+        return self._tables / "plan.parquet"
+
+    @property
+    def _tables(self) -> Path:
+        return self.version(self.committed).tables if self.committed else self.directory
 
     def tables(self) -> list[Path]:
         """Return every existing table and list of the dataset, without the sensor's memory."""
@@ -182,7 +188,7 @@ class DatasetPaths:
     @property
     def encoding(self) -> Path:
         """The pinned encoding, and what else the plan fixes."""
-        return self.directory / "encoding.json"
+        return self._tables / "encoding.json"
 
     @property
     def dagster_home(self) -> Path:
@@ -287,6 +293,11 @@ class VersionPaths:
     def retired_commits(self) -> list[str]:
         """Return the commits that have a marker."""
         return sorted(path.stem for path in self.commits.glob("*.retired") if path.stem != self.current_commit())
+
+    @property
+    def failed_checks(self) -> Path:
+        """The folder with an empty file for each shard, and for "dataset", whose last checks make it invalid."""
+        return self.directory.parent / ".checks" / self.version / "failed"
 
     @property
     def dataset_info(self) -> Path:

@@ -1,13 +1,16 @@
-"""Objects of a store as files: videos by the ranges that are read, other files as local copies."""
+"""Videos as they were when they were located, local ones and objects of a store; other objects as local copies."""
 
 import base64
+import errno
 import hashlib
 import io
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
+from video_assets.domain.clips import Loss, VideoLost
 from video_assets.storage.addresses import is_remote, open_address, place_digest
 from video_assets.storage.files import AtomicFile, file_sha256
 
@@ -51,34 +54,151 @@ class RemoteVideo:
         return cast("BinaryIO", RangeReader(self.path, file))
 
 
-def locate_video(path: Path) -> Path | RemoteVideo:
-    """Return what decoding opens: a local path as it is, or the video in a store.
+class _NamedBytes(io.BytesIO):
+    """The bytes of a file with its name, by which FFmpeg guesses formats."""
+
+    def __init__(self, name: str, data: bytes) -> None:
+        super().__init__(data)
+        self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class LocalVideo:
+    """One local video as it was when it was located: its bytes if there are few, else what the system says of it.
+
+    `real_path` is where it is without links, and `stamp` its device, number, size and times. Nobody can set the time of
+    the last change of an inode (st_ctime), so a file that is written over or put in its place has another one.
+    """
+
+    path: Path
+    real_path: str
+    stamp: tuple[int, ...]
+    content: bytes | None
+
+    @property
+    def name(self) -> str:
+        """Return its path, as it was given."""
+        return str(self.path)
+
+    @property
+    def size_bytes(self) -> int:
+        """Return its length."""
+        return self.stamp[2]
+
+    @property
+    def mtime_ns(self) -> int:
+        """Return the time of its last modification."""
+        return self.stamp[3]
+
+    @property
+    def changed_ns(self) -> int:
+        """Return the time of the last change of its inode."""
+        return self.stamp[4]
+
+    def open(self) -> BinaryIO:
+        """Return a file of its bytes.
+
+        Raises:
+            VideoLost: If another file is in its place now.
+        """
+        if self.content is not None:
+            return _NamedBytes(self.name, self.content)
+        file = io.FileIO(self.real_path, opener=_open_itself)  # unbuffered: FFmpeg has a buffer of its own
+        if _stamp(os.fstat(file.fileno())) != self.stamp:
+            file.close()
+            raise VideoLost(_REPLACED)
+        return cast("BinaryIO", file)
+
+    def refuse_changed(self) -> None:
+        """Let pass only a video that is still the one that was located.
+
+        Raises:
+            VideoLost: If it is not.
+        """
+        if self.content is None:
+            self.open().close()
+
+
+_REPLACED: Final = Loss("changed", "another file was put in its place while it was read; the next run takes it")
+
+
+def _open_itself(path: str, flags: int) -> int:
+    """Open a file, and no link that was put in its place; a pipe does not block."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def _stamp(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def locate_video(path: Path, within: Path | None = None) -> LocalVideo | RemoteVideo:
+    """Return what decoding opens. A local video lies below `within`, also behind links, if that is given.
 
     Raises:
-        FileNotFoundError: If a store has no such object.
-        StorageFailed: If it does not answer.
+        FileNotFoundError: If there is no such file.
+        VideoLost: If it lies elsewhere, or is no file.
+        StorageFailed: If a store does not answer.
     """
     if not is_remote(path):
-        return path
+        return _locate_local(path, within)
     remote = cast("ObjectPath", path)
     size_bytes = remote.stat().st_size
     return RemoteVideo(remote, size_bytes, remote.read_bytes() if size_bytes <= WHOLE_BYTES else None)
 
 
-def content_identity(video: Path | RemoteVideo, *, hash_whole: bool = False) -> str:
+def _locate_local(path: Path, within: Path | None) -> LocalVideo:
+    real_path = os.path.realpath(path)
+    if within is not None and not Path(real_path).is_relative_to(os.path.realpath(within)):
+        raise VideoLost(Loss("changed", "a link out of the source is in its place now (manifest.follow_links)"))
+    try:
+        file = io.FileIO(real_path, opener=_open_itself)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise VideoLost(_REPLACED) from error
+        raise
+    with file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise VideoLost(Loss("unreadable", "It is not a regular file."))
+        content = file.read(status.st_size + 1) if status.st_size <= WHOLE_BYTES else None
+        if content is not None and len(content) != status.st_size:
+            raise VideoLost(_REPLACED)
+    return LocalVideo(path, real_path, _stamp(status), content)
+
+
+def content_identity(video: LocalVideo | RemoteVideo, *, hash_whole: bool = False) -> str:
     """Return what identifies a video's content: its SHA-256 in hex; for a large one in a store, what the store knows.
 
     That is a SHA-256 too if the object was uploaded with one, and its ETag (Google: MD5) and size otherwise. Then the
     same content is not recognised if it was uploaded in parts of another size, or if it also lies on a local disk.
     `hash_whole` reads the whole video instead.
+
+    Raises:
+        VideoLost: If another file was put in its place.
     """
-    if isinstance(video, Path):
-        return file_sha256(video)
     if video.content is not None:
         return hashlib.sha256(video.content).hexdigest()
+    if isinstance(video, LocalVideo):
+        with video.open() as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()  # pyright: ignore[reportArgumentType]
     if hash_whole:
         return file_sha256(cast("Path", video.path))
     return _told_sha256(video.path) or f"{video.path.stat().content_tag}-{video.size_bytes}"
+
+
+def refuse_other_content(video: LocalVideo | RemoteVideo, identity: str, hashed_ns: int) -> None:
+    """Let pass only a video that has the content that was hashed.
+
+    Few bytes are hashed again. A large local file is, if its inode changed after the time `hashed_ns`, when the
+    manifest was written; a large object is asked for its ETag.
+
+    Raises:
+        VideoLost: If it has another content.
+    """
+    if video.content is None and isinstance(video, LocalVideo) and video.changed_ns <= hashed_ns:
+        return
+    if content_identity(video, hash_whole=len(identity) == _SHA256_DIGITS) != identity:
+        raise VideoLost(Loss("changed", "its bytes are not those that were hashed; materialize manifest again"))
 
 
 def has_content(path: Path, identity: str) -> bool:

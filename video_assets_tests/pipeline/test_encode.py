@@ -14,6 +14,7 @@ from video_assets.pipeline.shards.encode import ClipJob, encode_clip, encode_spa
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
+from video_assets.storage.files import file_sha256
 from video_assets_tests.pipeline.stages import LIMITS
 from video_assets_tests.pipeline.videos import frame_number, write_video
 
@@ -27,7 +28,9 @@ def video(tmp_path: Path) -> Path:
 
 
 def job_of(path: Path, encoding: Encoding = ENCODING, **clip: object) -> ClipJob:
-    planned = PlannedClip(clip_id="run/a.mp4", path="run/a.mp4", content_hash="0", label="run", label_index=2)
+    planned = PlannedClip(
+        clip_id="run/a.mp4", path="run/a.mp4", content_hash=file_sha256(path), label="run", label_index=2
+    )
     status = path.stat()
     return ClipJob(path, status.st_size, status.st_mtime_ns, replace(planned, **clip), encoding, LIMITS)
 

@@ -1,12 +1,17 @@
 """Clips that leave the source leave the dataset, by name; another source is not taken for a deletion."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from video_assets.domain.errors import BuildRefused
+from video_assets.pipeline.noted_settings import manifest_settings
+from video_assets.settings import ManifestSettings
 from video_assets.storage.paths import DatasetPaths
+from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline.stages import Stages, copied_source
 from video_assets_tests.pipeline.videos import clip_path
 
@@ -55,7 +60,7 @@ def test_a_source_with_none_of_the_clips_that_are_known_is_refused_and_changes_n
     other = tmp_path / "other"
     (other / "walk").mkdir(parents=True)
     (other / "walk" / "new.mp4").write_bytes((stages.source / FIRST).read_bytes()[:-1])
-    with pytest.raises(BuildRefused, match=r"^none of the 24 clips that the dataset knows is in the source .*other"):
+    with pytest.raises(BuildRefused, match=r"^none of the 24 clips of the dataset is in the source .*other"):
         Stages(other, stages.paths).manifest(max_failed_fraction=1.0)
     assert stages.paths.manifest.read_bytes() == before
 
@@ -64,3 +69,84 @@ def test_all_clips_under_other_names_are_the_same_source(stages: Stages) -> None
     for name in ("jump", "run", "walk"):
         shutil.move(stages.source / name, stages.source / f"{name}ing")
     assert stages.manifest().gone == []
+
+
+# --- the brake on removal ---------------------------------------------------------------------------------------------
+
+
+def delete_a_quarter(source: Path) -> dict[str, Any]:
+    for path in sorted(source.glob("*/*_c02.mp4"))[::2]:
+        path.unlink()
+    return {}
+
+
+def empty_a_class(source: Path) -> dict[str, Any]:
+    shutil.rmtree(source / "jump")
+    (source / "jump").mkdir()
+    return {}
+
+
+def leave_out_by_include(source: Path) -> dict[str, Any]:
+    return {"include": ["*c01.mp4"]}
+
+
+def shorten_the_table(source: Path) -> dict[str, Any]:
+    rows = [f"{path.relative_to(source)},{path.parent.name}" for path in sorted(source.glob("*/[!.]*.mp4"))]
+    (source / "labels.csv").write_text("\n".join(["path,label", *rows[: len(rows) * 2 // 3]]), "utf-8")
+    return {"source_format": "table"}
+
+
+def put_others_there(source: Path) -> dict[str, Any]:
+    for path in list(source.glob("*/[!.]*.mp4")):
+        path.rename(path.with_name(f"other_{path.name}"))
+        path.with_name(f"other_{path.name}").write_bytes(path.with_name(f"other_{path.name}").read_bytes() + b"\0" * 9)
+    return {}
+
+
+REMOVALS: dict[Callable[[Path], dict[str, Any]], str] = {
+    delete_a_quarter: "clips of the dataset",
+    empty_a_class: "all of the class jump",
+    leave_out_by_include: "manifest.include or manifest.exclude leaves them out",
+    shorten_the_table: "would leave it",
+    put_others_there: "none of the",
+}
+
+
+@pytest.mark.parametrize("remove", REMOVALS, ids=lambda remove: remove.__name__)
+def test_many_clips_leave_only_if_that_is_allowed_and_for_one_run(
+    remove: Callable[[Path], dict[str, Any]], built: Built, tmp_path: Path
+) -> None:
+    stages = Stages(copied_source(built.source, tmp_path), built.paths)
+    before = {path: path.read_bytes() for path in built.paths.tables()}
+    settings = remove(stages.source)
+    with pytest.raises(BuildRefused, match=r"--set manifest.max_removed_fraction=1$") as refused:
+        stages.manifest(**settings)
+    assert REMOVALS[remove] in str(refused.value)
+    assert {path: path.read_bytes() for path in built.paths.tables()} == before
+
+    assert len(stages.manifest(**settings, max_removed_fraction=1.0).gone) >= 3
+    assert manifest_settings(built.paths).max_removed_fraction == ManifestSettings().max_removed_fraction
+    with pytest.raises(BuildRefused, match="max_removed_fraction"):  # nothing was committed since
+        stages.manifest(**settings)
+
+
+def test_few_clips_leave_without_a_word(built: Built, tmp_path: Path) -> None:
+    stages = Stages(copied_source(built.source, tmp_path), built.paths)
+    (stages.source / FIRST).unlink()
+    assert stages.manifest().gone == [FIRST]
+
+
+def test_a_whole_class_never_leaves_by_a_fraction(built: Built, tmp_path: Path) -> None:
+    stages = Stages(copied_source(built.source, tmp_path), built.paths)
+    shutil.rmtree(stages.source / "jump")
+    with pytest.raises(BuildRefused, match="all of the class jump among them"):
+        stages.manifest(max_removed_fraction=0.9)
+
+
+def test_rows_whose_files_are_not_there_leave_too(built: Built, tmp_path: Path) -> None:
+    """As of a table whose folder of one class is on a disk that is not mounted."""
+    stages = Stages(copied_source(built.source, tmp_path), built.paths)
+    shorten_the_table(stages.source)
+    shutil.rmtree(stages.source / "jump")
+    with pytest.raises(BuildRefused, match="all of the classes jump, walk among them"):
+        stages.manifest(source_format="table", max_missing_fraction=1.0)

@@ -1,6 +1,8 @@
 """`verify` runs every check again on what is on disk, and names all that is wrong, not only the first."""
 
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,12 @@ from video_assets.pipeline.checks.dataset import DATASET_CHECKS
 from video_assets.pipeline.checks.shard import MISSING_VIDEO, SHARD_CHECKS
 from video_assets.pipeline.upkeep.integrity import CHECK
 from video_assets.pipeline.upkeep.verify import verify_dataset
+from video_assets.pipeline.write_locks import building
+from video_assets.storage.files import remove_abandoned_folders, temporary_prefix
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS, Built
 from video_assets_tests.pipeline import damage
-from video_assets_tests.pipeline.stages import InThisProcess, Stages
+from video_assets_tests.pipeline.stages import InThisProcess, Stages, copied_source
 
 
 @pytest.fixture(autouse=True)
@@ -136,3 +140,40 @@ def test_what_was_never_planned_cannot_be_verified(tmp_path_factory: pytest.Temp
     paths.directory.mkdir()
     with pytest.raises(BuildRefused, match=r"there is no manifest in .*; materialize manifest first"):
         verify_dataset(paths, all_records=False)
+
+
+def test_beside_a_running_build_only_what_is_committed_is_judged(built: Built, tmp_path: Path) -> None:
+    """The build has made another plan already, and none of its shards is there yet."""
+    stages = Stages(copied_source(built.source, tmp_path), built.paths)
+    shutil.copy2(stages.source / "jump/v_jump_g01_c01.mp4", stages.source / "run/new.mp4")
+    (stages.source / "jump/v_jump_g01_c01.mp4").unlink()
+    stages.up_to_plan()
+    assert not verify_dataset(built.paths, all_records=False)["is_valid"]
+    with building(built.paths, "video-assets build"):
+        found = verify_dataset(built.paths, all_records=False)
+        assert found["is_valid"], failures(found)
+        assert "video-assets build" in found["beside"]
+        damage.flip_byte(built.shard(TRAIN_SHARDS[0]), 100)
+        assert ("bytes_are_as_written", TRAIN_SHARDS[0]) in failures(verify_dataset(built.paths, all_records=False))
+
+
+def test_a_refused_first_build_leaves_nothing_behind(tmp_path: Path) -> None:
+    paths = DatasetPaths(tmp_path / "root", "clips")
+    with pytest.raises(BuildRefused), building(paths, "a build"):
+        raise BuildRefused("no")
+    assert list(tmp_path.iterdir()) == []
+    with building(paths, "a build"):
+        (paths.directory / "plan.parquet").touch()
+    assert paths.build_lock.exists()
+
+
+def test_temporary_folders_of_killed_processes_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    mine = tmp_path / f"{temporary_prefix('plan')}x"
+    left, foreign = tmp_path / mine.name.replace(f"-{os.getpid()}-", f"-{ended.pid}-"), tmp_path / "video-assets-plan-x"
+    for folder in (mine, left, foreign):
+        folder.mkdir()
+    remove_abandoned_folders()
+    assert sorted(tmp_path.iterdir()) == sorted([mine, foreign])

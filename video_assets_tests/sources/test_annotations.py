@@ -166,7 +166,6 @@ def test_a_column_may_be_in_any_place(folder: Path) -> None:
         ("path,label,label\na.mp4,x,y\n", "has the column label twice"),
         ("path, label,label \na.mp4,x,y\n", "has the column label twice"),
         ("", "cannot be read: it is empty; its first line names the columns"),
-        ("path,label\na.mp4,x,y,z\n", "cannot be read: line 2: 4 values, where the first line names 2"),
         ('path,label\na.mp4,"x\n', "cannot be read: line 2: unexpected end of data"),
     ],
 )
@@ -190,12 +189,26 @@ def test_a_table_in_another_encoding_is_an_error_that_says_why(folder: Path) -> 
         ('["a.mp4", "x"]', 'line 2 is not an object: ["a.mp4", "x"]'),
     ],
 )
-def test_a_damaged_json_line_is_an_error_that_names_the_line(folder: Path, line: str, message: str) -> None:
+def test_a_damaged_json_line_costs_its_row_and_is_named(folder: Path, line: str, message: str) -> None:
     (folder / "clips.jsonl").write_text(f'{{"path": "a.mp4", "label": "x"}}\n{line}\n')
-    with pytest.raises(
-        SettingsError, match=rf"^the annotation table .*clips\.jsonl cannot be read: {re.escape(message)}$"
-    ):
+    annotated = read_annotations(folder / "clips.jsonl", "")
+    assert [clip.clip_id for clip in annotated.clips] == ["a.mp4"]
+    assert [(item.loss.reason, item.loss.detail) for item in annotated.lost] == [
+        ("bad_row", f"row 2 of clips.jsonl: {message}")
+    ]
+
+
+def test_a_table_whose_first_line_is_no_json_is_an_error(folder: Path) -> None:
+    (folder / "clips.jsonl").write_text("not json\n")
+    with pytest.raises(SettingsError, match=r"clips\.jsonl cannot be read: line 1: Expecting value"):
         read_annotations(folder / "clips.jsonl", "")
+
+
+def test_a_row_of_too_many_values_costs_its_row_and_is_named(folder: Path) -> None:
+    annotated = read_csv(folder, "path,label\na.mp4,x\nb.mp4,x,y,z\n")
+    assert [clip.clip_id for clip in annotated.clips] == ["a.mp4"]
+    assert [(item.source, item.loss.reason) for item in annotated.lost] == [("b.mp4", "bad_row")]
+    assert "line 3 has 4 values, where the first line names 2" in annotated.lost[0].loss.detail
 
 
 def test_a_damaged_parquet_file_is_an_error(folder: Path) -> None:

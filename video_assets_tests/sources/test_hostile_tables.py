@@ -130,7 +130,6 @@ def test_a_text_table_of_too_many_bytes_is_refused(folder: Path, name: str) -> N
         ("t.csv", b"path,label\na.mp4," + b"\0" * 2**21, "line 2: a row of more than 1048576 characters"),
         ("t.csv", b'path,label\na.mp4,"' + b'x\n","' * 2**18, "line 209716: a row of more than 1048576 characters"),
         ("t.csv", b'path,label\na.mp4,"' + b"\n" * 2**18, "line 131074: field larger than field limit (131072)"),
-        ("t.csv", b"path,label\na.mp4,x" + b"," * 5000, "line 2: 5002 values, where the first line names 2"),
         ("t.jsonl", b'{"path": "' + b"x" * 2**21, "line 1: a row of more than 1048576 characters"),
         ("t.jsonl", b"[" * 10**6, "line 1: it is nested too deeply"),
         ("t.jsonl", b'{"path": "a.mp4", "label": ' + b"[" * 10**5, "line 1: it is nested too deeply"),

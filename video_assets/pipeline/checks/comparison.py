@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video_assets.domain.checks import frame_mse, misplaced_frame, psnr_from_mse
+from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import Timeline
@@ -68,8 +69,12 @@ def compare_with_source(job: SourceComparison) -> ComparisonResult:
         is_looped = encoding.short_clip == "loop" and encoding.sampling in ("uniform", "segments")
         if not is_looped:
             return ComparisonResult(0.0, "its times go backwards")
+    try:
+        video = locate_video(job.path)
+    except FileNotFoundError:
+        raise VideoLost(Loss("missing_file", "There is no such file.")) from None
     source = decode_frames_sequentially(
-        locate_video(job.path),
+        video,
         job.timestamps_us,
         FrameSize.of(encoding),
         replace(job.limits, store_damaged=True),  # whether damage may be stored, the build has decided

@@ -15,6 +15,7 @@ from video_assets.domain.text import sequence_of
 from video_assets.pipeline.commit.committed import read_stored, sampled_clip
 from video_assets.pipeline.label_sets import rows_by_class
 from video_assets.pipeline.plan.table import ReadPlan, partition_keys, read_plan
+from video_assets.pipeline.shards.pending import is_current, marks_of_failures
 from video_assets.sources.found import MISSING_REASON
 from video_assets.storage.addresses import ask_each
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
@@ -224,9 +225,12 @@ class DatasetAudit:
         planned: dict[str, set[str]] = defaultdict(set)
         for key, clip_id in zip(partition_keys(self.plan.rows), self.plan.rows["clip_id"], strict=True):
             planned[key].add(clip_id)
-        missing = [key for key in planned if self.sidecars.get(key) is None]
+        version = self.paths.version(self.plan.pinned.version)
+        failed = marks_of_failures(version) & self.fingerprints.keys()
+        known = {key for key in failed if not is_current(version, key, self.fingerprints[key])}
+        missing = [key for key in planned if self.sidecars.get(key) is None or key in known]
         if missing:
-            description = f"{len(missing)} planned shards are not there: {sequence_of(missing)}"
+            description = f"{len(missing)} planned shards are not there, or damaged: {sequence_of(missing)}"
             return CheckOutcome(
                 name="nothing_lost", passed=False, description=description, facts={"missing": len(missing)}
             )

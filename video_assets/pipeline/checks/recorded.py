@@ -61,11 +61,21 @@ def record_shard_checks(
 ) -> None:
     """Write down how the checks of one shard ended; the fingerprint says for which content."""
     _write(paths.check_record(version, key), fingerprint, outcomes)
+    _mark(paths.version(version).failed_checks / key, outcomes)
 
 
 def record_dataset_checks(paths: DatasetPaths, version: str, outcomes: Sequence[CheckOutcome]) -> None:
     """Write down how the checks of the committed dataset ended."""
     _write(paths.check_record(version, _DATASET), "", outcomes)
+    _mark(paths.version(version).failed_checks / _DATASET, outcomes)
+
+
+def _mark(place: Path, outcomes: Sequence[CheckOutcome]) -> None:
+    """Leave a mark where a check failed: who looks for failures every half a minute lists one folder."""
+    if any(outcome.makes_invalid for outcome in outcomes):
+        write_bytes(place, b"")
+    elif place.exists():
+        place.unlink()
 
 
 def unchecked_shards(paths: DatasetPaths, version: str, fingerprints: Mapping[str, str]) -> list[str]:

@@ -30,7 +30,7 @@ from video_assets.reader.parsing import ReadingError, decode_frames, read_record
 from video_assets.settings import Limits
 from video_assets.sources.opening import source_directory
 from video_assets.storage.addresses import is_remote, open_address
-from video_assets.storage.files import file_sha256
+from video_assets.storage.files import file_sha256, temporary_prefix
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.remote_files import local_copy
 from video_assets.storage.sidecars import Sidecar, read_sidecar
@@ -109,7 +109,7 @@ class ShardAudit:
         """
         if not is_remote(self._shard):
             return self._shard if self._shard.is_file() else None
-        folder = Path(tempfile.mkdtemp(prefix="video-assets-verify-"))
+        folder = Path(tempfile.mkdtemp(prefix=temporary_prefix("verify")))
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         try:
             return local_copy(self._shard, folder)

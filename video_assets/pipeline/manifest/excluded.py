@@ -12,10 +12,14 @@ import pandas as pd
 from video_assets.domain.clips import DECODER_REASONS, REMEMBERED_REASONS, LeftOut, Loss, LostSource, SourceWarning
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.text import sequence_of
-from video_assets.sources.found import SourceClips
+from video_assets.pipeline.label_sets import class_counts
+from video_assets.sources.found import MISSING_REASON, SourceClips
 from video_assets.sources.opening import is_table, place_of_setting
 from video_assets.storage.schemas import QUARANTINE
 from video_assets.storage.tables import read_noted_table
+
+STILL_WRITTEN = "new or still being written; the next look takes it"
+"""Why a file that did not stand still is left out."""
 
 _WHOLE = {"start_seconds": -1.0, "end_seconds": -1.0}
 
@@ -76,11 +80,22 @@ def _listed(file: Path, setting: str) -> set[str]:
 
 
 def gone_clips(previous: pd.DataFrame, asked: SourceClips, clips: pd.DataFrame) -> list[str]:
-    """Ids of the clips of the manifest before that the source neither has, under whichever name, nor asks for."""
-    named = {clip.clip_id for clip in asked.clips} | {item.source for item in (*asked.lost, *asked.left_out)}
-    unnamed = previous[~previous["clip_id"].isin(named)]
+    """Return the ids of earlier clips that leave: the source has them no more, or its settings do not ask for them.
+
+    A clip that has another name now did not leave. Nor did one that is asked for and cannot be used: the quarantine
+    names it, and has a budget of its own.
+    """
+    lost = {item.source for item in asked.lost if item.loss.reason != MISSING_REASON}
+    waiting = {item.source for item in asked.left_out if item.reason == STILL_WRITTEN}
+    unnamed = previous[~previous["clip_id"].isin({clip.clip_id for clip in asked.clips} | lost)]
+    unnamed = unnamed[~unnamed["clip_id"].map(_video_of).isin(waiting)]
     contents = set(_contents(clips)) if len(unnamed) else set()
     return sorted(i for i, key in zip(unnamed["clip_id"], _contents(unnamed), strict=True) if key not in contents)
+
+
+def _video_of(clip_id: str) -> str:
+    """Return the file of a clip by its name, which has the span behind it."""
+    return re.split("#t=|#frame=", clip_id)[0]
 
 
 def _contents(clips: pd.DataFrame) -> Iterator[tuple[object, ...]]:
@@ -88,17 +103,44 @@ def _contents(clips: pd.DataFrame) -> Iterator[tuple[object, ...]]:
     return clips[["content_hash", *_WHOLE]].fillna(_WHOLE).itertuples(index=False, name=None)
 
 
-def refuse_another_source(source: Path, previous: pd.DataFrame, gone: Sequence[str]) -> None:
-    """Nobody deletes all videos and puts others there; a wrong folder is named by mistake.
+def with_spans(committed: pd.DataFrame, previous: pd.DataFrame) -> pd.DataFrame:
+    """Return committed clips with the spans that the manifest knows of them."""
+    spans = previous[["clip_id", *_WHOLE]].drop_duplicates("clip_id")
+    return committed.merge(spans, on="clip_id", how="left")
+
+
+def refuse_removal(
+    source: Path, committed: pd.DataFrame, gone: Sequence[str], *, allowed: float, multi_label: bool
+) -> None:
+    """Refuse that many clips leave at once, or all of a class: a disk that is not mounted looks like a deletion.
 
     Raises:
-        BuildRefused: if all clips that are known are gone.
+        BuildRefused: with what would leave, and how to allow it for one run.
     """
-    if len(gone) and len(gone) == len(previous):
-        raise BuildRefused(
-            f"none of the {len(gone)} clips that the dataset knows is in the source {source}, such as {gone[0]}. Name "
-            "the source that it was built from, or another root or name for a dataset of these videos"
+    if not gone or allowed >= 1:
+        return
+    if len(gone) == len(committed):
+        what = (
+            f"none of the {len(gone)} clips of the dataset is in the source {source}, such as {gone[0]}. Name the "
+            "source that it was built from, or another root or name for a dataset of these videos"
         )
+    else:
+        is_gone = committed["clip_id"].isin(gone)
+        before = class_counts(committed, multi_label=multi_label)
+        leaving = class_counts(committed[is_gone], multi_label=multi_label)
+        whole = [name for name, number in leaving.items() if number == before[name]]
+        if not whole and len(gone) <= allowed * len(committed):
+            return
+        classes = f", all of the {'class' if len(whole) == 1 else 'classes'} {sequence_of(whole)} among them"
+        what = (
+            f"{len(gone)} of the {len(committed)} clips of the dataset ({len(gone) / len(committed):.1%}) would leave "
+            f"it{classes if whole else ''}, such as {gone[0]}: they are not in the source {source} any more, or "
+            f"manifest.include or manifest.exclude leaves them out. At most {allowed:.1%} may leave in one run, and "
+            "never a whole class. Put them back or mount their disk"
+        )
+    raise BuildRefused(
+        f"{what}. If they are to leave, allow it for one run: video-assets build --set manifest.max_removed_fraction=1"
+    )
 
 
 def without_truncated(clips: pd.DataFrame, min_fraction: float) -> tuple[pd.DataFrame, list[LostSource]]:
@@ -168,6 +210,6 @@ def remembered_losses(quarantine: Path) -> dict[tuple[str, int, int], Loss]:
     reasons = REMEMBERED_REASONS if is_same_decoder else REMEMBERED_REASONS - DECODER_REASONS
     stage = "refused" if (rows["stage"] == "refused").any() else "manifest"  # what was looked at last
     rows = rows[(rows["stage"] == stage) & rows["reason"].isin(reasons) & (rows["size_bytes"] >= 0)]
-    paths = (re.split("#t=|#frame=", str(source))[0] for source in rows["source"])
+    paths = (_video_of(str(source)) for source in rows["source"])
     keys = zip(paths, rows["size_bytes"].tolist(), rows["mtime_ns"].tolist(), strict=True)
     return {key: Loss(r, d) for key, r, d in zip(keys, rows["reason"], rows["detail"], strict=True)}

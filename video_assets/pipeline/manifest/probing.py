@@ -9,7 +9,7 @@ from video_assets.domain.errors import StorageFailed
 from video_assets.media.probe import VideoFacts, probe_video
 from video_assets.settings import Limits
 from video_assets.storage.addresses import stat_file
-from video_assets.storage.remote_files import content_identity, locate_video
+from video_assets.storage.remote_files import LocalVideo, content_identity, locate_video
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class ProbeJob:
     file: ListedFile
     limits: Limits
     encoder_version: int = ENCODER_VERSION
+    follow_links: bool = False
 
 
 def probe_file(job: ProbeJob) -> FileFacts:
@@ -45,10 +46,13 @@ def probe_file(job: ProbeJob) -> FileFacts:
         detail = f"the file has {file.size_bytes} bytes, {allowed}"
         raise VideoLost(Loss("too_large", detail))
     try:
-        video = locate_video(path)
+        video = locate_video(path, None if job.follow_links else job.directory)
         content_hash = content_identity(video)
         facts = probe_video(video, limits, job.encoder_version)
         is_same = stat_file(path, file.path) == file
+        if isinstance(video, LocalVideo):
+            video.refuse_changed()
+            is_same &= (video.size_bytes, video.mtime_ns) == (file.size_bytes, file.mtime_ns)
     except FileNotFoundError as error:
         raise VideoLost(Loss("missing_file", "the file vanished after it was listed")) from error
     except StorageFailed:

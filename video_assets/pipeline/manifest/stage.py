@@ -14,14 +14,16 @@ from video_assets.domain.hashing import json_digest
 from video_assets.domain.labels import append_labels
 from video_assets.domain.progress import Progress, silent
 from video_assets.media.workers.pool import PoolMaker
-from video_assets.pipeline.dataset_state import LABELS_NOTE, known_labels, labels_data, refuse_lost
+from video_assets.pipeline.dataset_state import LABELS_NOTE, committed_clips, known_labels, labels_data, refuse_lost
 from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.manifest.excluded import (
+    STILL_WRITTEN,
     decoder_notes,
     excluding,
     gone_clips,
-    refuse_another_source,
+    refuse_removal,
     remembered_losses,
+    with_spans,
     without_bad_spans,
     without_conflicts,
     without_excluded,
@@ -102,21 +104,32 @@ def build_manifest(
     progress: Progress = silent,
     *,
     new_version: bool = False,
+    version_source: DatasetPaths | None = None,
 ) -> ManifestReport:
     """Writes `manifest.parquet`, `labels.txt`, `left_out.parquet` and the manifest's part of the quarantine.
 
     Only files that are new or changed (size or time) are opened; all of them where the plan goes on under another
     version of the encoder, which reads videos differently: with `new_version`, under the newest. The result does not
-    depend on the order in which the source lists its files.
+    depend on the order in which the source lists its files. `version_source` is where commits are, if that is another
+    place.
 
     Raises:
         SettingsError: if the source cannot be read.
-        BuildRefused: if the source asks for nothing, or for no clip that is known already.
+        BuildRefused: if the source asks for nothing, or if more committed clips would leave than may.
         TooManyLost: if more than the allowed fraction of its clips is lost; the quarantine is written before.
         FileDamaged: if the manifest before it or `labels.txt` is not as it was written, or is lost.
     """
     asked = read_source(source, settings)
-    return update_manifest(source, asked, paths, settings, make_pool, progress, new_version=new_version)
+    return update_manifest(
+        source,
+        asked,
+        paths,
+        settings,
+        make_pool,
+        progress,
+        new_version=new_version,
+        version_source=version_source,
+    )
 
 
 def update_manifest(
@@ -128,6 +141,7 @@ def update_manifest(
     progress: Progress = silent,
     *,
     new_version: bool = False,
+    version_source: DatasetPaths | None = None,
 ) -> ManifestReport:
     """`build_manifest` for a source that was listed already."""
     pinned = PinnedSettings.of_plan(paths)
@@ -149,7 +163,12 @@ def update_manifest(
     clips, lost, report = _open_files(asked, probed, paths, settings, make_pool, progress)
     report.reading = NotedReading.of(asked)
     report.gone = gone_clips(previous, asked, clips)
-    refuse_another_source(source, previous, report.gone)
+    committed = with_spans(committed_clips(version_source or paths, previous), previous)
+    leaving = gone_clips(committed, asked, clips)
+    allowed = settings.max_removed_fraction
+    refuse_removal(source, committed, leaving, allowed=allowed, multi_label=settings.multi_label)
+    if len(report.gone) == len(previous):  # also of a build that was never committed
+        refuse_removal(source, previous, report.gone, allowed=allowed, multi_label=settings.multi_label)
     clips, conflicts = without_conflicts(clips, multi_label=settings.multi_label)
     files = {name: clip.file for clip in asked.clips for name in (clip.clip_id, clip.file.path)}
     report.lost = quarantine_rows([*asked.lost, *lost, *conflicts], files)
@@ -205,7 +224,7 @@ def _without_moving(asked: SourceClips, settled: set[ListedFile], previous: pd.D
     rows = previous.loc[previous["path"].isin([file.path for file in moving]), _FILE_COLUMNS]
     moving -= {ListedFile(*values) for values in rows.itertuples(index=False, name=None)}
     paths = sorted({file.path for file in moving})
-    asked.left_out += [LeftOut(path, "new or still being written; the next look takes it") for path in paths]
+    asked.left_out += [LeftOut(path, STILL_WRITTEN) for path in paths]
     asked.clips = [clip for clip in asked.clips if clip.file not in moving]
     return asked
 
@@ -272,7 +291,7 @@ def _open_files(
     losses = {path: loss for path, loss in remembered.items() if files.get(path[0]) == ListedFile(*path)}
     lost_paths = {path[0]: loss for path, loss in losses.items()}
     to_probe = [files[path] for path in sorted(set(clips.loc[is_new, "path"]) - lost_paths.keys())]
-    opening = _Opening(asked.directory, settings.limits, probed.encoder_version)
+    opening = _Opening(asked.directory, settings.limits, probed.encoder_version, follow_links=settings.follow_links)
     found = _probe(to_probe, opening, make_pool, progress)
     facts = {path: result for path, result in found.items() if not isinstance(result, Loss)}
     lost_paths |= {path: result for path, result in found.items() if isinstance(result, Loss)}
@@ -315,6 +334,7 @@ class _Opening:
     directory: Path
     limits: Limits
     encoder_version: int
+    follow_links: bool
 
 
 def _probe(
@@ -326,7 +346,10 @@ def _probe(
 
     results: dict[str, FileFacts | Loss] = {}
     counted = progress("probing", len(files), sum(file.size_bytes for file in files))
-    jobs = (ProbeJob(opening.directory, file, opening.limits, opening.encoder_version) for file in files)
+    jobs = (
+        ProbeJob(opening.directory, file, opening.limits, opening.encoder_version, follow_links=opening.follow_links)
+        for file in files
+    )
     with make_pool() as pool:
         for result in pool.map(probe_file, jobs):
             results[result.job.file.path] = result.outcome

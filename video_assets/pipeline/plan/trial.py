@@ -1,5 +1,6 @@
 """Encode some clips of a plan to see what that costs. `domain.forecast` says what follows from it for all clips."""
 
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -79,7 +80,8 @@ def trial_jobs(
     files = zip(picked["path"].tolist(), picked["size_bytes"].tolist(), picked["mtime_ns"].tolist(), strict=True)
     return [
         TrialJob(
-            ClipJob(directory / file[0], file[1], file[2], clip, encodings[0], limits, known.get(file)),
+            # Its videos were hashed by this very run.
+            ClipJob(directory / file[0], *file[1:], clip, encodings[0], limits, known.get(file), hashed_ns=sys.maxsize),
             tuple(encodings),
         )
         for clip, file in zip(clips, files, strict=True)

@@ -24,13 +24,14 @@ from video_assets.records.framing import frame_record
 from video_assets.records.layouts import layout_codec
 from video_assets.settings import Limits
 from video_assets.storage.addresses import stat_file
-from video_assets.storage.remote_files import RemoteVideo, locate_video
+from video_assets.storage.remote_files import LocalVideo, RemoteVideo, locate_video, refuse_other_content
 
 
 @dataclass(frozen=True, slots=True)
 class ClipJob:
     """One clip to encode. Size and time are those that the file had when it was hashed, and `known` is of that time.
 
+    `hashed_ns` is when the manifest was written. The file lies below `within`, also behind links; None: anywhere.
     `stored` is a record that has its frames already.
     """
 
@@ -42,6 +43,8 @@ class ClipJob:
     limits: Limits
     known: KnownTimeline | None = None
     stored: StoredRecord | None = None
+    hashed_ns: int = 0
+    within: Path | None = None
 
     @property
     def time_range(self) -> TimeRange | None:
@@ -76,7 +79,9 @@ def encode_clip(job: ClipJob) -> EncodedClip:
     if job.stored is not None and (copied := _copy(job, job.stored)) is not None:
         return copied
     video = unchanged_video(job)
-    return encode_decoded(job, video, decode_job(job, video))
+    encoded = encode_decoded(job, video, decode_job(job, video))
+    _refuse_changed(video)
+    return encoded
 
 
 def _copy(job: ClipJob, stored: StoredRecord) -> EncodedClip | None:
@@ -116,10 +121,11 @@ def encode_spans(jobs: Sequence[ClipJob]) -> list[EncodedClip | Loss] | None:
     images = ImageCache(first.encoding.image_format, first.encoding.jpeg_quality)
     for job, decoded in zip(jobs, found, strict=True):
         encoded.append(decoded if isinstance(decoded, Loss) else encode_decoded(job, video, decoded, images))
+    _refuse_changed(video)
     return encoded
 
 
-def decode_job(job: ClipJob, video: Path | RemoteVideo) -> DecodedFrames:
+def decode_job(job: ClipJob, video: LocalVideo | RemoteVideo) -> DecodedFrames:
     """The frames of a clip, as the encoding wants them, from its `unchanged_video`.
 
     Raises:
@@ -143,7 +149,7 @@ def _choice(job: ClipJob) -> Choose:
 
 
 def encode_decoded(
-    job: ClipJob, video: Path | RemoteVideo, decoded: DecodedFrames, known: ImageCache | None = None
+    job: ClipJob, video: LocalVideo | RemoteVideo, decoded: DecodedFrames, known: ImageCache | None = None
 ) -> EncodedClip:
     """The framed record of a clip whose frames were decoded; its sound is read from `video` here.
 
@@ -168,7 +174,7 @@ def encode_decoded(
     )
 
 
-def _sound(job: ClipJob, video: Path | RemoteVideo, start_us: int, end_us: int) -> NDArray[np.float32]:
+def _sound(job: ClipJob, video: LocalVideo | RemoteVideo, start_us: int, end_us: int) -> NDArray[np.float32]:
     """The sound of a span; empty where the video has none, which loses no clip and says what is so."""
     sound = decode_audio(video, start_us, end_us, job.encoding.audio_sample_rate, job.limits)
     return np.zeros(0, np.float32) if sound is None else sound
@@ -208,8 +214,8 @@ def _images(decoded: DecodedFrames, encoding: Encoding, known: ImageCache | None
         raise VideoLost(Loss("unreadable", f"Its frames cannot be stored: {error}.")) from error
 
 
-def unchanged_video(job: ClipJob) -> Path | RemoteVideo:
-    """What decoding opens: the clip's video, which is still the one that was hashed; a small one in a store is fetched.
+def unchanged_video(job: ClipJob) -> LocalVideo | RemoteVideo:
+    """Return what decoding opens: the clip's video, which is still the one that was hashed; a small one is read.
 
     Raises:
         VideoLost: if it is gone, cannot be read, or is another one now.
@@ -217,13 +223,23 @@ def unchanged_video(job: ClipJob) -> Path | RemoteVideo:
     """
     try:
         file = stat_file(job.path, job.clip.path)
-        video = locate_video(job.path)
+        if (file.size_bytes, file.mtime_ns) != (job.size_bytes, job.mtime_ns):
+            raise VideoLost(Loss("changed", "the file changed after the manifest was made; materialize manifest again"))
+        video = locate_video(job.path, job.within)
+        refuse_other_content(video, job.clip.content_hash, job.hashed_ns)
     except FileNotFoundError:
         raise VideoLost(Loss("missing_file", "the file vanished after the manifest was made")) from None
     except StorageFailed:
         raise
     except OSError as error:
         raise VideoLost(Loss("read_failed", f"the file cannot be read: {error.strerror}")) from error
-    if (file.size_bytes, file.mtime_ns) != (job.size_bytes, job.mtime_ns):
-        raise VideoLost(Loss("changed", "the file changed after the manifest was made; materialize manifest again"))
     return video
+
+
+def _refuse_changed(video: LocalVideo | RemoteVideo) -> None:
+    """Let pass only a video that was not written over while it was decoded; an object in a store cannot be."""
+    if isinstance(video, LocalVideo):
+        try:
+            video.refuse_changed()
+        except OSError as error:
+            raise VideoLost(Loss("changed", f"the file changed while it was read: {error.strerror}")) from error

@@ -1,17 +1,18 @@
 """Planned shards that are not there yet: which they are, and how runs take them up."""
 
 import os
-from collections.abc import Container, Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from pathlib import Path
 
 from video_assets.domain.hashing import json_digest
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.dataset_state import committed_plan_digest
 from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, plan_digest, read_plan
-from video_assets.storage.addresses import ask_each
-from video_assets.storage.files import file_sha256, file_status, was_written_after
+from video_assets.storage.addresses import ask_each, is_remote
+from video_assets.storage.files import NOT_THERE, file_sha256, file_status, was_written_after
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
-from video_assets.storage.sidecars import Sidecar, read_sidecar
+from video_assets.storage.sidecars import Sidecar, read_checksums, read_sidecar
 
 
 def is_current(paths: VersionPaths, key: str, fingerprint: str) -> Sidecar | None:
@@ -26,6 +27,19 @@ def is_current(paths: VersionPaths, key: str, fingerprint: str) -> Sidecar | Non
     return sidecar
 
 
+def why_not_current(paths: VersionPaths, key: str, fingerprint: str) -> str:
+    """Return why a shard has to be written (again), as the end of a sentence."""
+    place = parse_partition_key(key)
+    sidecar, status = read_sidecar(paths.sidecar(*place)), file_status(paths.shard(*place))
+    if status is None:
+        return "its file is gone" if sidecar is not None else "it was not written yet"
+    if sidecar is None:
+        return "its sidecar is gone or damaged"
+    if sidecar.fingerprint != fingerprint:
+        return "it was written for another plan"
+    return "its bytes are not those that were written"
+
+
 def shards_to_build(paths: DatasetPaths) -> list[str]:
     """Partition keys of planned shards that are missing or stale on disk, by fingerprint and size (not content)."""
     plan = read_plan(paths, FINGERPRINT_COLUMNS)
@@ -33,11 +47,47 @@ def shards_to_build(paths: DatasetPaths) -> list[str]:
 
 
 def missing_shards(paths: VersionPaths, fingerprints: Mapping[str, str]) -> dict[str, str]:
-    """Those of the planned shards, with their fingerprints, that do not look current."""
-    committed = file_status(paths.dataset_info)
+    """Return those of the planned shards, with their fingerprints, that do not look current, or are damaged.
+
+    A shard is known to be damaged if a check of it failed and its bytes are not those that were written.
+    """
+    committed, failed = file_status(paths.dataset_info), marks_of_failures(paths)
+    damaged = {key for key in failed & fingerprints.keys() if not is_current(paths, key, fingerprints[key])}
     are_current = ask_each(paths.directory, lambda item: looks_current(paths, *item, committed), fingerprints.items())
     pairs = zip(fingerprints.items(), are_current, strict=True)
-    return {key: fingerprint for (key, fingerprint), is_there in pairs if not is_there}
+    return {key: fingerprint for (key, fingerprint), is_there in pairs if not is_there or key in damaged}
+
+
+def marks_of_failures(paths: VersionPaths) -> set[str]:
+    """Return the shards, and perhaps "dataset", whose last checks failed."""
+    try:
+        return {entry.name for entry in paths.failed_checks.iterdir()}
+    except NOT_THERE:
+        return set()
+
+
+def _touched_since(paths: VersionPaths, fingerprints: Mapping[str, str]) -> dict[str, str]:
+    """Return those of the committed shards that may not be as they were committed, without reading any.
+
+    Shards and sidecars that are gone, that were written since, or whose checks failed.
+    """
+    there = {entry.name for folder in (paths.directory, paths.directory / "shards") for entry in folder.iterdir()}
+    committed, failed = file_status(paths.dataset_info), marks_of_failures(paths)
+
+    def is_touched(key: str) -> bool:
+        place = parse_partition_key(key)
+        files = (paths.shard(*place), paths.sidecar(*place))
+        if key in failed or not {file.name for file in files} <= there:
+            return True
+        # In a store nothing is written over, so a name that is listed is enough.
+        return not is_remote(paths.directory) and any(_is_newer(file, committed) for file in files)
+
+    return {key: fingerprint for key, fingerprint in fingerprints.items() if is_touched(key)}
+
+
+def _is_newer(file: Path, committed: os.stat_result | None) -> bool:
+    status = file_status(file)
+    return status is None or (committed is not None and was_written_after(status, committed))
 
 
 def looks_current(paths: VersionPaths, key: str, fingerprint: str, committed: os.stat_result | None) -> bool:
@@ -96,7 +146,10 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What is to do: `missing` shards with their fingerprints, by partition key; or, with none, a commit."""
+    """What is to do: `missing` shards with their fingerprints, by partition key; or, with none, a commit.
+
+    Shards of a committed plan are missing if they are gone or damaged since.
+    """
 
     plan_digest: str
     missing: Mapping[str, str]
@@ -115,8 +168,25 @@ def read_backlog(paths: DatasetPaths) -> Backlog:
     version_paths = paths.version(plan.pinned.version)
     digest = plan_digest(plan, fingerprints)
     if committed_plan_digest(version_paths) == digest:
-        return Backlog(digest, {}, True, len(fingerprints))
+        touched = _touched_since(version_paths, fingerprints)
+        missing = missing_shards(version_paths, touched)
+        is_whole = not missing and _are_as_committed(version_paths, touched)
+        return Backlog(
+            digest, missing, is_whole and "dataset" not in marks_of_failures(version_paths), len(fingerprints)
+        )
     return Backlog(digest, missing_shards(version_paths, fingerprints), False, len(fingerprints))
+
+
+def _are_as_committed(paths: VersionPaths, keys: Iterable[str]) -> bool:
+    """Whether these shards have the bytes that the commit lists; another version of FFmpeg may have made others."""
+    checksums = read_checksums(paths.checksums)
+    for key in keys:
+        place = parse_partition_key(key)
+        sidecar = read_sidecar(paths.sidecar(*place))
+        known = None if checksums is None else checksums.files.get(paths.shard(*place).name)
+        if sidecar is None or sidecar.sha256 != known:
+            return False
+    return True
 
 
 def chunk_shards(

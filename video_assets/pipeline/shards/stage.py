@@ -1,5 +1,6 @@
 """Stage 4: convert planned clips to shards; each shard appears whole, or not at all."""
 
+import sys
 import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from video_assets.domain.clips import Loss
 from video_assets.domain.errors import BuildRefused, FileDamaged
@@ -17,6 +18,7 @@ from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.domain.progress import Counter, Progress, silent
 from video_assets.domain.sampling import KnownTimeline
 from video_assets.media.workers.pool import DecodingPool, PoolMaker
+from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.plan.table import ReadPlan, read_plan
 from video_assets.pipeline.shards.pending import is_current
 from video_assets.pipeline.shards.stored import StoredRecord, joined_versions, stored_records
@@ -24,7 +26,7 @@ from video_assets.records.framing import FramingError, read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.settings import Limits
 from video_assets.sources.opening import source_directory
-from video_assets.storage.addresses import open_address
+from video_assets.storage.addresses import is_remote, open_address
 from video_assets.storage.files import AtomicFile, remove_temporaries
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.schemas import MANIFEST
@@ -102,6 +104,7 @@ class ShardTask:
 class ShardPlace:
     """What all shards of a version share: where they go, where and what their videos are, class names, limits.
 
+    For `hashed_ns` and `within` see `ClipJob`.
     `stored` has the records that need not be encoded again, by the ids of their clips.
     """
 
@@ -111,6 +114,8 @@ class ShardPlace:
     limits: Limits
     known: KnownVideos = field(default_factory=dict)
     stored: Mapping[str, StoredRecord] = field(default_factory=dict[str, StoredRecord])
+    hashed_ns: int = 0
+    within: Path | None = None
 
 
 ShardEngine = Callable[[Sequence[ShardTask], ShardPlace, Progress], Iterator[ShardReport]]
@@ -168,7 +173,19 @@ def build_shards(
             known=known_timelines(paths, clips),
             stored=stored_records(version_paths, plan, clips),
         )
+        place = replace(place, **_as_hashed(paths, place.source_directory))
         yield from (engine or partial(build_here, make_pool))(tasks, place, progress)
+
+
+def _as_hashed(paths: DatasetPaths, directory: Path) -> dict[str, Any]:
+    """Return when the videos were hashed, and the folder that they must lie in, behind links as well.
+
+    A repair has no manifest: it has hashed the videos itself. A manifest in a store has no time to compare with.
+    """
+    if not paths.manifest.exists():
+        return {}
+    hashed_ns = sys.maxsize if is_remote(paths.root) else paths.manifest.stat().st_mtime_ns
+    return {"hashed_ns": hashed_ns, "within": None if manifest_settings(paths).follow_links else directory}
 
 
 def reused_shard(paths: DatasetPaths, plan: ReadPlan, key: str) -> ShardReport:
@@ -239,8 +256,18 @@ def _jobs(tasks: Iterable[ShardTask], place: ShardPlace) -> "Iterator[ClipJob]":
         for clip, size_bytes, mtime_ns in zip(task.plan.clips, task.sizes_bytes, task.mtimes_ns, strict=True):
             path = place.source_directory / clip.path
             known = place.known.get((clip.path, size_bytes, mtime_ns))
-            stored = place.stored.get(clip.clip_id)
-            yield ClipJob(path, size_bytes, mtime_ns, clip, task.plan.encoding, place.limits, known, stored)
+            yield ClipJob(
+                path=path,
+                size_bytes=size_bytes,
+                mtime_ns=mtime_ns,
+                clip=clip,
+                encoding=task.plan.encoding,
+                limits=place.limits,
+                known=known,
+                stored=place.stored.get(clip.clip_id),
+                hashed_ns=place.hashed_ns,
+                within=place.within,
+            )
 
 
 def _write_shard(

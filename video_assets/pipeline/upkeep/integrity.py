@@ -126,6 +126,15 @@ def find_damage(paths: DatasetPaths) -> list[Damage]:
     return damage
 
 
+def is_of_commit(paths: DatasetPaths, damage: Damage) -> bool:
+    """Whether a damaged file belongs to a commit, and not to what is built on it just now."""
+    if not damage.version:
+        return False
+    version = paths.version(damage.version)
+    checksums = read_checksums(version.checksums)
+    return checksums is None or str(damage.path.relative_to(version.directory)) in checksums.files
+
+
 def integrity_outcomes(damage: Sequence[Damage], paths: DatasetPaths) -> list[CheckOutcome]:
     """As a check: one outcome for each damaged file, or one that says that there is none."""
     if not damage:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from video_assets.pipeline.checks.recorded import check_statuses
+from video_assets.pipeline.checks.recorded import check_statuses, unchecked_shards
 from video_assets.pipeline.commit.retired import remove_expired, waiting
 from video_assets.pipeline.dataset_state import committed_counts, unfinished_commit
 from video_assets.pipeline.noted_settings import dataset_settings, noted_source
@@ -20,6 +20,7 @@ _NOTHING_PLANNED: Mapping[str, Any] = {
     "encoding": {},
     "shards_planned": 0,
     "shards_missing": [],
+    "shards_unchecked": [],
     "checks": [],
     "unfinished": "",
     "is_valid": False,
@@ -50,6 +51,7 @@ def dataset_status(paths: DatasetPaths) -> dict[str, Any]:
     version, fingerprints = plan.pinned.version, plan.fingerprints()
     missing = list(missing_shards(paths.version(version), fingerprints))
     checks = check_statuses(paths, version, fingerprints)
+    unchecked = unchecked_shards(paths, version, fingerprints)
     counts = committed_counts(paths, version)
     unfinished = unfinished_commit(paths.version(version), plan_digest(plan, fingerprints))
     return known | {
@@ -59,6 +61,7 @@ def dataset_status(paths: DatasetPaths) -> dict[str, Any]:
         "encoding": plan.pinned.encoding.as_dict(),
         "shards_planned": len(fingerprints),
         "shards_missing": missing,
+        "shards_unchecked": unchecked,
         "checks": [check.as_dict() for check in checks],
         "unfinished": unfinished.sentence,
         "is_valid": bool(counts)

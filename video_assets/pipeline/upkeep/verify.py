@@ -1,25 +1,29 @@
 """`video-assets verify`: every check again, on what is on disk."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from video_assets.domain.checks import COMPARED_RECORDS, CheckOutcome
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.commit.retired import remove_expired
-from video_assets.pipeline.dataset_state import committed_counts, unfinished_commit
+from video_assets.pipeline.dataset_state import committed_counts, committed_version, unfinished_commit
 from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.plan.table import ReadPlan, plan_digest
 from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
-from video_assets.pipeline.upkeep.integrity import find_damage, integrity_outcomes
+from video_assets.pipeline.upkeep.integrity import find_damage, integrity_outcomes, is_of_commit
 from video_assets.reader.parsing import load_tensorflow_quietly
+from video_assets.storage.locks import current_holder
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantined
 
 
 def verify_dataset(paths: DatasetPaths, *, all_records: bool) -> dict[str, Any]:
     """Compares every file with its checksum and runs all checks; gives the JSON object of `--json`.
+
+    Beside a running build only what is committed is judged, by the tables of the commit: the build's own are ahead.
 
     Raises:
         SettingsError: if there is no such dataset.
@@ -29,7 +33,11 @@ def verify_dataset(paths: DatasetPaths, *, all_records: bool) -> dict[str, Any]:
     remove_expired(paths)
     begun = time.monotonic()
     load_tensorflow_quietly()
+    builder = current_holder(paths.build_lock)
     damage = find_damage(paths)
+    if builder is not None and (version := committed_version(paths)):
+        paths = replace(paths, committed=version)
+        damage = [item for item in damage if is_of_commit(paths, item)]
     outcomes = integrity_outcomes(damage, paths)
     version, splits = "", dict[str, dict[str, int]]()
     if all(item.version for item in damage):  # without its tables nothing more can be asked
@@ -44,6 +52,7 @@ def verify_dataset(paths: DatasetPaths, *, all_records: bool) -> dict[str, Any]:
         "quarantined": quarantined(paths.quarantine) if version else [],
         "warnings": warnings_as_dicts(dataset_warnings(paths, version)),
         "is_valid": not any(outcome.makes_invalid for outcome in outcomes),
+        "beside": "" if builder is None else str(builder),
         "seconds": round(time.monotonic() - begun, 3),
     }
 
