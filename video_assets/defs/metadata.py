@@ -17,9 +17,9 @@ from video_assets.pipeline.commit.committed import read_stored, sampled_clip
 from video_assets.pipeline.commit.stage import CommitReport
 from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.manifest.stage import ManifestReport
-from video_assets.pipeline.plan.model_windows import plan_fit
+from video_assets.pipeline.plan.model_windows import clip_lengths, plan_fit
 from video_assets.pipeline.plan.stage import PlanReport
-from video_assets.pipeline.said_aloud import manifest_warnings
+from video_assets.pipeline.said_aloud import cut_warnings, manifest_warnings, warnings_as_dicts
 from video_assets.pipeline.shards.stage import ShardReport
 from video_assets.pipeline.splits.stage import SplitReport
 from video_assets.report.charts import (
@@ -187,6 +187,7 @@ def of_plan(report: PlanReport, paths: DatasetPaths) -> Metadata:
     """Shards, expected bytes and minutes (if known), what is new, and how MoViNet's windows fit."""
     fit, expected = plan_fit(paths, report), report.expected
     counts = report.rows.groupby(["split", "shard_index"]).size()
+    cut = cut_warnings(report.rows["clip_id"].tolist(), clip_lengths(paths), report.pinned.encoding)
     added = {partition_key(split, int(index)): int(n) for (split, index), n in counts.items()}
     return {
         "dagster/row_count": len(report.rows),
@@ -204,6 +205,7 @@ def of_plan(report: PlanReport, paths: DatasetPaths) -> Metadata:
         **({} if expected.seconds is None else {"estimated_minutes": round(expected.seconds / 60, 3)}),
         "encoding": dg.MetadataValue.json(report.pinned.encoding.used()),
         **({"not_stored": report.not_stored} if report.not_stored else {}),
+        "warnings": _table(warnings_as_dicts(cut)),
         "model_fit": _table(model_rows(fit.fits)),
         "model_garden": dg.MetadataValue.md(markdown_code(fit.yaml, "yaml") if fit.yaml else NO_MODEL_GARDEN),
     }
@@ -259,5 +261,6 @@ def of_dataset(report: CommitReport) -> Metadata:
         "card": dg.MetadataValue.path(str(Path(report.version_dir, "card.html"))),
         "retired_files_removed": len(report.removed),
         "was_changed": report.was_changed,
+        "warnings": _table(warnings_as_dicts(report.warnings)),
         "version_dir": dg.MetadataValue.path(report.version_dir),
     }

@@ -16,7 +16,7 @@ container's crop. Version 2 does what the rest of this package says.
 """
 
 
-_LATER: dict[str, object] = {"audio_sample_rate": 0, "multi_label": False}
+_LATER: dict[str, object] = {"audio_sample_rate": 0, "multi_label": False, "over_max_frames": "first"}
 
 
 class Encoding(EncodingSettings):

@@ -91,7 +91,11 @@ LABEL_INDICES = pa.field("label_indices", pa.list_(pa.int64()))
 """One more column of the index where a clip may have several labels; `label_index` is the index of the first."""
 DAMAGE = pa.field("damage", pa.string())
 """One more column of the index where damaged clips are stored: how much of a clip is damaged, or nothing."""
-ADDED_COLUMNS = frozenset({DAMAGE.name, "readable_fraction", "gap_us"})
+IS_CUT = pa.field("is_cut", pa.bool_())
+"""One more column of the index where the sampling is fps or all: whether max_frames left frames of the clip out.
+
+Datasets of the first edition do not have it."""
+ADDED_COLUMNS = frozenset({DAMAGE.name, IS_CUT.name, "readable_fraction", "gap_us"})
 """Columns that may be absent from a file: earlier versions did not write them, or there was nothing to say."""
 INDEX = pa.schema(
     [
