@@ -139,6 +139,6 @@ audit: setup
 COMPILE = $(RUN) -m uv pip compile --quiet --no-config --universal --python-version 3.11 --no-header
 constraints: setup
 	$(COMPILE) --generate-hashes --annotation-style line --upgrade --all-extras pyproject.toml --output-file constraints.txt
-	$(COMPILE) --generate-hashes --annotation-style line --upgrade --no-deps --group model-garden \
+	$(COMPILE) --generate-hashes --annotation-style line --upgrade --no-deps --group model-garden --group grain \
 	  --output-file constraints-readers.txt
 	$(COMPILE) --no-annotate --constraint constraints.txt --group setup pyproject.toml | sed 's/==.*//' > build-packages.txt
