@@ -155,6 +155,8 @@ def read_plan(paths: DatasetPaths, columns: Sequence[str] | None = None) -> Read
 
 def _refuse_too_few_shards(paths: DatasetPaths, pinned: PinnedSettings, rows: pd.DataFrame) -> None:
     """Refuse a number of shards that the table goes beyond: a commit would leave the others out."""
+    if not {"split", "shard_index"} <= set(rows.columns):
+        return
     for split, highest in rows.groupby("split")["shard_index"].max().items():
         if highest >= (number := pinned.num_shards.get(split_named(str(split)), 0)):
             key = partition_key(split_named(str(split)), int(highest))
