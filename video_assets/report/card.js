@@ -12,7 +12,10 @@ for (const block of document.querySelectorAll("pre")) {
       button.textContent = "Selected";
     }
   });
-  block.before(button);
+  const frame = document.createElement("div");
+  frame.className = "code";
+  block.replaceWith(frame);
+  frame.append(button, block);
 }
 const search = document.querySelector("#search");
 if (search) {
