@@ -19,6 +19,7 @@ export PYTHON SOURCE ROOT NAME CONFIG PORT TEST_PROCESSES TEST_TOOLS
 
 VENV = .venv
 RUN = $(VENV)/bin/python
+BUILD_SET_UP = $(VENV)/.set-up-build
 SET_UP = $(VENV)/.set-up
 IS_SAMPLE = $(if $(filter file,$(origin SOURCE)),yes,no)
 
@@ -27,7 +28,7 @@ IS_SAMPLE = $(if $(filter file,$(origin SOURCE)),yes,no)
 .PHONY: help setup sample build ui test test-tools check check-lint check-format check-types check-rooms format bench fuzz reliability soak audit constraints
 
 help:
-	@echo 'make setup                        make .venv with everything; each file is checked against its hash'
+	@echo 'make setup                        make .venv with all that tests need; each file is checked against its hash'
 	@echo 'make build                        build the sample dataset, end to end (writes to data/)'
 	@echo 'make build SOURCE=DIR ROOT=DIR    the same on your videos; also NAME=clips CONFIG=run.yaml ARGS="--workers 4"'
 	@echo 'make ui [SOURCE=DIR ROOT=DIR]     serve the Dagster UI and its automation on 127.0.0.1; PORT=3000'
@@ -39,13 +40,26 @@ help:
 	@echo 'make reliability [ARGS=…]         kill builds at every operation, flip bits; docs/RELIABILITY.md'
 	@echo 'make soak [ARGS="--commits 300"]  make hundreds of small commits with faults; check every promise after each'
 	@echo 'make audit                        look up known weaknesses of what is installed (needs a network)'
-	@echo 'make constraints                  choose new versions and write constraints.txt and constraints-readers.txt'
+	@echo 'make constraints                  choose new versions and write constraints.txt, constraints-readers.txt, build-packages.txt'
 	@echo 'PYTHON=python3.12                 name the interpreter that .venv is made with'
 
-setup: $(SET_UP)
+# pip shows its progress to people, and nothing to logs.
+PIP = $(RUN) -m pip install --disable-pip-version-check --no-deps --no-build-isolation --no-compile \
+  $$([ -t 1 ] || echo --quiet)
+# The lines of constraints.txt for the packages whose names are in a file.
+PINNED = awk 'NR == FNR { wanted[$$1]; next } /^[^ ]/ { split($$1, name, "=="); on = name[1] in wanted } on'
 
-# One stamp for all of it, written last: after an interruption the next call starts it again.
-$(SET_UP): constraints.txt constraints-readers.txt pyproject.toml
+# Everything, with what tests and developers need. Each stamp is written last: after an interruption the next call starts
+# that step again.
+setup: $(SET_UP)
+$(SET_UP): $(BUILD_SET_UP) constraints-readers.txt
+	@echo "Setting up $(VENV) for tests and development: about 300 MB more to download, 1.3 GB more on disk"
+	@# Every package and its version is in the files, so pip has nothing to resolve.
+	@$(PIP) --require-hashes -r constraints.txt -r constraints-readers.txt
+	@touch $(SET_UP)
+
+# What `make build` and `make ui` need.
+$(BUILD_SET_UP): constraints.txt build-packages.txt pyproject.toml
 	@command -v "$$PYTHON" >/dev/null || { \
 	  echo "make setup: there is no $$PYTHON. Install Python 3.11, 3.12 or 3.13, or name one: make setup PYTHON=…" >&2; exit 1; }
 	@"$$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
@@ -53,24 +67,21 @@ $(SET_UP): constraints.txt constraints-readers.txt pyproject.toml
 	    "Name one: make setup PYTHON=…" >&2; exit 1; }
 	@"$$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "make setup: $$PYTHON has no venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
-	@echo "Setting up $(VENV): about 700 MB to download, one to two minutes"
+	@echo "Setting up $(VENV): about 900 MB to download, 2.7 GB on disk; a minute or two"
 	@# An environment whose interpreter was removed, or has another version, cannot be repaired.
 	@$(RUN) -c 'import pip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	  || "$$PYTHON" -m venv --clear $(VENV)
-	@# The tools that install and build the rest come first, so that nothing unchecked is fetched to build a package.
-	@awk '/^[^ ]/ { wanted = /^(pip|setuptools)==/ } wanted' constraints.txt > $(VENV)/build-tools.txt
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/build-tools.txt
-	@# Every package and its version is in the files, so pip has nothing to resolve.
-	$(RUN) -m pip install --quiet --progress-bar off --disable-pip-version-check --require-hashes --no-deps \
-	  --no-build-isolation --no-compile -r constraints.txt -r constraints-readers.txt
-	@# On all cores, where pip would use one. Some packages carry templates that are not Python: those may fail.
-	@$(RUN) -m compileall -qq -j 0 $(VENV)/lib >/dev/null || true
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch $(SET_UP)
+	@# pip comes first, and setuptools, which builds the packages without a wheel: nothing unchecked is fetched.
+	@printf 'pip\nsetuptools\n' | $(PINNED) - constraints.txt > $(VENV)/first.txt
+	@$(PIP) --require-hashes -r $(VENV)/first.txt
+	@$(PINNED) build-packages.txt constraints.txt > $(VENV)/build.txt
+	@$(PIP) --require-hashes -r $(VENV)/build.txt
+	@$(PIP) --quiet --editable .
+	@touch $(BUILD_SET_UP)
 
 # Only if it is not there, so that a sample that somebody changed stays as it is; or if the program was killed before it
 # was complete.
-sample: setup
+sample: $(BUILD_SET_UP)
 	@if [ "$(IS_SAMPLE)" = yes ] && { [ ! -e "$$SOURCE" ] || [ -e data/.unfinished-sample ]; }; then \
 	  mkdir -p data && : > data/.unfinished-sample && $(VENV)/bin/video-assets sample "$$SOURCE" \
 	    && rm data/.unfinished-sample; fi
@@ -125,8 +136,9 @@ audit: setup
 	@$(RUN) -m pip_audit --disable-pip --require-hashes -r constraints.txt -r constraints-readers.txt $(ARGS)
 
 # For all platforms and Pythons at once; names, versions and hashes only.
-COMPILE = $(RUN) -m uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
-  --annotation-style line --no-header --upgrade
+COMPILE = $(RUN) -m uv pip compile --quiet --no-config --universal --python-version 3.11 --no-header
 constraints: setup
-	$(COMPILE) --all-extras pyproject.toml --output-file constraints.txt
-	$(COMPILE) --no-deps --group model-garden --output-file constraints-readers.txt
+	$(COMPILE) --generate-hashes --annotation-style line --upgrade --all-extras pyproject.toml --output-file constraints.txt
+	$(COMPILE) --generate-hashes --annotation-style line --upgrade --no-deps --group model-garden --group grain \
+	  --output-file constraints-readers.txt
+	$(COMPILE) --no-annotate --constraint constraints.txt --group setup pyproject.toml | sed 's/==.*//' > build-packages.txt

@@ -1,4 +1,4 @@
-"""Write the tables of docs/SETTINGS.md from the settings themselves: `python -m tools.settings_table`."""
+"""Write the tables of docs/SETTINGS.md and docs/TABLES.md from the code: `python -m tools.settings_table`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +8,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from video_assets.settings import Settings
+from video_assets.storage.schemas import COLUMN_WORDS, TABLES
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "SETTINGS.md"
+_DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGE, TABLES_PAGE = _DOCS / "SETTINGS.md", _DOCS / "TABLES.md"
 BEGIN = "<!-- The tables are written by `python -m tools.settings_table`. -->"
 END = "<!-- End of the tables. -->"
 _KINDS = {bool: "true or false", int: "whole number", float: "number", str: "text", type(None): "null"}
@@ -20,17 +22,28 @@ _LARGEST_SHOWN = 2**53
 
 def main() -> None:
     """Rewrite the tables."""
-    PAGE.write_text(with_tables(PAGE.read_text("utf-8")), "utf-8")
+    for page, tables in ((PAGE, settings_tables), (TABLES_PAGE, column_tables)):
+        page.write_text(with_tables(page.read_text("utf-8"), tables()), "utf-8")
 
 
-def with_tables(page: str) -> str:
+def with_tables(page: str, tables: str) -> str:
     """Return the page with today's tables between its marks."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{tables()}\n{END}{after}"
+    return f"{before}{BEGIN}\n{tables}\n{END}{after}"
 
 
-def tables() -> str:
+def column_tables() -> str:
+    """Return a heading and a table of columns for each table of a dataset."""
+    parts: list[str] = []
+    for file, (schema, row) in TABLES.items():
+        rows = [f"| `{field.name}` | {field.type} | {COLUMN_WORDS[field.name]} |" for field in schema]
+        head = "| column | type | holds |\n| --- | --- | --- |"
+        parts.append(f"\n## `{file}`\n\n{row}\n\n{head}\n" + "\n".join(rows).replace("by |,", "by \\|,") + "\n")
+    return "".join(parts)
+
+
+def settings_tables() -> str:
     """Return a heading and a table for each step."""
     parts: list[str] = []
     for step, field in Settings.model_fields.items():

@@ -16,6 +16,7 @@ Resize = Literal["stretch", "short_side", "center_crop", "letterbox"]
 ImageFormat = Literal["jpeg", "png"]
 ShortClip = Literal["repeat_last", "loop", "quarantine"]
 DamagedClips = Literal["quarantine", "store"]
+OverMaxFrames = Literal["first", "spread"]
 
 SourceFormat = Literal[
     "auto",
@@ -114,7 +115,7 @@ class ManifestSettings(SettingsGroup):
     )
     class_names: str = Field(
         default="",
-        description="File that gives classes their numbers and order: a name a line, number and name, or JSON.",
+        description="File that gives classes their numbers and order: one name per line, number and name, or JSON.",
     )
     official_split: int = Field(
         default=1,
@@ -285,6 +286,11 @@ class EncodingSettings(SettingsGroup):
     num_frames: int = Field(default=10, ge=1, le=10_000, description="Frames of a clip: uniform and segments.")
     fps: float = Field(default=5.0, gt=0, le=1000, description="Frames a second: sampling fps.")
     max_frames: int = Field(default=300, ge=1, le=100_000, description="Most frames of a clip: fps and all.")
+    over_max_frames: OverMaxFrames = Field(
+        default="first",
+        description="What is kept of a clip with more than max_frames (fps and all): the first ones, or as many spread "
+        "over the clip. Either way the clip is named in the warnings.",
+    )
     resolution: int = Field(default=224, ge=8, le=4096, description="Side of a frame, or its short side, in pixels.")
     resize: Resize = Field(
         default="stretch",
@@ -336,8 +342,8 @@ class DatasetSettings(SettingsGroup):
     )
     text_index: bool = Field(
         default=False,
-        description="Write a text index (offset and size, a line a record) beside each shard, for DALI and PyTorch; "
-        "where there are some, later commits go on with them.",
+        description="Write a text index (offset and size, one line per record) beside each shard, for DALI and "
+        "PyTorch; where there are some, later commits go on with them.",
     )
     retired_grace_minutes: float = Field(
         default=15.0,

@@ -262,7 +262,7 @@ def test_a_plan_that_is_refused_names_all_that_is_lost_in_json(source: Path, con
     done = run(*arguments, "--set", "manifest.max_failed_fraction=0")
     assert done.code == done.result["exit_code"] == 1
     assert done.result["error"].endswith(
-        "All are named by --json; mend or remove them, or raise manifest.max_failed_fraction."
+        "All are named by --json; fix or remove them, or raise manifest.max_failed_fraction."
     )
     assert [lost["reason"] for lost in done.result["quarantined"]] == ["unreadable"]
 

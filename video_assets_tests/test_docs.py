@@ -79,7 +79,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ignored = shutil.ignore_patterns(".git", ".venv", "data", ".*_cache", ".hypothesis", "__pycache__", "my-*")
     shutil.copytree(ROOT, folder, ignore=ignored, symlinks=True)
     (folder / ".venv").symlink_to((ROOT / ".venv").resolve())
-    for name in ("constraints.txt", "constraints-readers.txt", "pyproject.toml"):
+    for name in ("constraints.txt", "constraints-readers.txt", "build-packages.txt", "pyproject.toml"):
         os.utime(folder / name, (0, 0))  # the environment is younger: `make setup` has nothing to do
     run_command(folder, ["git", "init", "-q"])
     run_command(folder, ["make", "build"])

@@ -4,15 +4,24 @@ import doctest
 
 from tools import settings_table
 from video_assets.settings import DatasetSettings, EncodingSettings, ManifestSettings, PlanSettings, SplitSettings
+from video_assets.storage.schemas import COLUMN_WORDS, TABLES
+
+RUN = "run `python -m tools.settings_table`"
 
 
 def test_the_page_is_what_the_settings_say() -> None:
-    page = settings_table.PAGE.read_text("utf-8")
-    assert settings_table.with_tables(page) == page, "run `python -m tools.settings_table`"
+    settings, columns = settings_table.PAGE.read_text("utf-8"), settings_table.TABLES_PAGE.read_text("utf-8")
+    assert settings_table.with_tables(settings, settings_table.settings_tables()) == settings, RUN
+    assert settings_table.with_tables(columns, settings_table.column_tables()) == columns, RUN
+
+
+def test_every_column_has_words_and_no_others_have() -> None:
+    columns = {field.name for schema, _ in TABLES.values() for field in schema}
+    assert columns == set(COLUMN_WORDS)
 
 
 def test_every_setting_has_a_row_with_default_range_and_words() -> None:
-    page = settings_table.tables()
+    page = settings_table.settings_tables()
     rows = [line for line in page.splitlines() if line.startswith("| `")]
     models = (ManifestSettings, SplitSettings, PlanSettings, EncodingSettings, DatasetSettings)
     assert len(rows) == sum(len(model.model_fields) for model in models) - 1  # plan.encoding is a group, no setting

@@ -39,10 +39,10 @@ def manifest_asset(graph: DatasetGraph) -> dg.AssetsDefinition:
     @dg.asset(
         key=graph.key("manifest"),
         deps=[graph.videos_key],
-        description="One row a clip: label, group, content hash, and what opening the video told. Only new and changed "
-        "files are opened; files that cannot be used go to the quarantine, each with a reason.",
+        description="One row per clip: label, group, content hash, and what opening the video told. Only new and "
+        "changed files are opened; files that cannot be used go to the quarantine, each with a reason.",
         kinds={"parquet", "pyav"},
-        config_schema=config_schema("manifest", graph.dataset.settings),
+        config_schema=config_schema("manifest", graph.shown_settings),
         required_resource_keys=graph.needs("source", "dataset", "decoding"),
         **graph.attributes(PLANNING),
     )
@@ -78,7 +78,7 @@ def split_assets(graph: DatasetGraph) -> dg.AssetsDefinition:
             )
             for split, key in zip(SPLITS, graph.split_keys, strict=True)
         ],
-        config_schema=config_schema("splits", graph.dataset.settings),
+        config_schema=config_schema("splits", graph.shown_settings),
         required_resource_keys=graph.needs("dataset", "decoding"),
     )
     def splits(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
@@ -105,7 +105,7 @@ def plan_asset(graph: DatasetGraph) -> dg.AssetsDefinition:
         description="Which clip goes to which shard, under which encoding: the dataset's lock file. Registers one "
         "partition of train_shards, test_shards or val_shards for each shard.",
         kinds={"parquet"},
-        config_schema=config_schema("plan", graph.dataset.settings),
+        config_schema=config_schema("plan", graph.shown_settings),
         required_resource_keys=graph.needs("dataset", "decoding"),
         **graph.attributes(PLANNING),
     )
@@ -140,7 +140,7 @@ def dataset_asset(graph: DatasetGraph) -> dg.AssetsDefinition:
         "first writes those that are missing.",
         kinds={"tensorflow"},
         freshness_policy=graph.freshness,
-        config_schema=config_schema("dataset", graph.dataset.settings),
+        config_schema=config_schema("dataset", graph.shown_settings),
         required_resource_keys=graph.needs("dataset", "decoding", "engine"),
         **graph.attributes(COMMIT),
     )

@@ -1,13 +1,15 @@
 """Run config: the settings of `video_assets.settings` as Dagster's launchpad shows and checks them."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from copy import copy
 from typing import Any, TypeVar
 
 import dagster as dg
 from pydantic import Field, create_model
 
-from video_assets.pipeline.noted_settings import settings_in_force, without_values_of
+from video_assets.domain.errors import VideoAssetsError
+from video_assets.pipeline.noted_settings import dataset_settings, settings_in_force, without_values_of
 from video_assets.run_config import checked, settings_of
 from video_assets.settings import (
     DatasetSettings,
@@ -18,6 +20,7 @@ from video_assets.settings import (
     SettingsGroup,
     SplitSettings,
 )
+from video_assets.storage.addresses import is_remote
 from video_assets.storage.paths import DatasetPaths
 
 _Config = TypeVar("_Config", bound=dg.Config)
@@ -77,15 +80,30 @@ def _with_defaults(config: type[_Config], given: SettingsGroup) -> type[_Config]
     return create_model(config.__name__, __base__=config, __doc__=config.__doc__, **fields) if fields else config
 
 
-def settings_of_run(run_config: Mapping[str, Any], paths: DatasetPaths, given: Settings | None = None) -> Settings:
+def shown_settings(paths: DatasetPaths | None, given: Settings) -> Settings:
+    """Return what the launchpad shows: what the dataset's value gives, and the dataset's own settings.
+
+    Of a dataset that cannot be read now, or lies in an object store, it shows the defaults: loading a code location
+    must not wait for a network.
+    """
+    own = Settings()
+    if paths is not None and not is_remote(paths.root):
+        with suppress(VideoAssetsError, OSError):  # the first step of a run says what is wrong
+            own = dataset_settings(paths)
+    return own.overlaid(given)
+
+
+def settings_of_run(
+    run_config: Mapping[str, Any], paths: DatasetPaths, given: Settings, shown: Settings | None = None
+) -> Settings:
     """Return the settings of a run: what was changed in the launchpad, then what the dataset's value gives.
 
-    All others are the dataset's own. The launchpad sends a value for every setting. One that is as it was shown, which
-    is as `given`, or the default, counts as not changed.
+    All others are the dataset's own. The launchpad sends a value for every setting. One that is as it was `shown`
+    counts as not changed, so that a launchpad that was loaded before the dataset was built changes nothing.
 
     Raises:
         SettingsError: if a setting is wrong, or does not go with the dataset's own.
     """
-    given = given or Settings()
-    changed = checked(without_values_of(settings_of(run_config), Settings().overlaid(given)))
+    before = Settings().overlaid(given) if shown is None else shown
+    changed = checked(without_values_of(settings_of(run_config), before))
     return settings_in_force(paths, given.overlaid(changed))

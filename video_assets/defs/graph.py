@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 import dagster as dg
 
-from video_assets.defs.config import settings_of_run
+from video_assets.defs.config import settings_of_run, shown_settings
 from video_assets.defs.lineage import CODE_VERSION
 from video_assets.defs.partitions import shard_partitions
 from video_assets.defs.resources import Dataset, Decoding, Engine, VideoSource
@@ -112,6 +112,13 @@ class DatasetGraph:
         root = self.dataset.root
         return {DATASET_TAG: place_name(open_address(root) / self.dataset.name)} if root else {}
 
+    @cached_property
+    def shown_settings(self) -> Settings:
+        """What the launchpad shows: the settings of the dataset's value, and its own for all others."""
+        root, name = self.dataset.root, self.dataset.name
+        paths = DatasetPaths(open_address(root).absolute(), name) if root else None
+        return shown_settings(paths, self.dataset.settings)
+
     def settings_of(self, run_config: Mapping[str, Any], paths: DatasetPaths) -> Settings:
         """Return the settings of a run of this dataset; see `settings_of_run`.
 
@@ -120,7 +127,7 @@ class DatasetGraph:
         """
         ops = run_config.get("ops") or {}
         steps = {step: ops[name] for step in Settings.model_fields if (name := self.name(step)) in ops}
-        return settings_of_run({"ops": steps}, paths, self.dataset.settings)
+        return settings_of_run({"ops": steps}, paths, self.dataset.settings, self.shown_settings)
 
     # --- Resources ---
 

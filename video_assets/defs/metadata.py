@@ -10,15 +10,16 @@ import pandas as pd
 import pyarrow as pa
 
 from video_assets.domain.checks import CheckPicture
+from video_assets.domain.progress import format_duration
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.domain.text import MAX_NAMED
 from video_assets.pipeline.commit.committed import read_stored, sampled_clip
 from video_assets.pipeline.commit.stage import CommitReport
 from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.manifest.stage import ManifestReport
-from video_assets.pipeline.plan.model_windows import plan_fit
+from video_assets.pipeline.plan.model_windows import clip_lengths, plan_fit
 from video_assets.pipeline.plan.stage import PlanReport
-from video_assets.pipeline.said_aloud import manifest_warnings
+from video_assets.pipeline.said_aloud import cut_warnings, manifest_warnings, warnings_as_dicts
 from video_assets.pipeline.shards.stage import ShardReport
 from video_assets.pipeline.splits.stage import SplitReport
 from video_assets.report.charts import (
@@ -33,7 +34,7 @@ from video_assets.report.contact_sheet import Strip, evenly, sheet_svg, strip_of
 from video_assets.report.escape import markdown_code, markdown_text, shown
 from video_assets.report.model_garden import NO_MODEL_GARDEN, model_rows
 from video_assets.storage.paths import DatasetPaths, VersionPaths, partition_key
-from video_assets.storage.schemas import INDEX, MANIFEST, PLAN, SPLIT
+from video_assets.storage.schemas import COLUMN_WORDS, INDEX, MANIFEST, PLAN, SPLIT
 
 _MAX_BYTES = 30_000
 """Of a picture before it becomes an address, which adds about a fifth."""
@@ -110,7 +111,9 @@ def _shown(row: Mapping[str, str | int | float | bool | None]) -> dict[str, str 
 
 
 def _columns(schema: pa.Schema) -> dg.TableSchema:
-    return dg.TableSchema([dg.TableColumn(field.name, str(field.type)) for field in schema])
+    return dg.TableSchema(
+        [dg.TableColumn(field.name, str(field.type), COLUMN_WORDS.get(field.name)) for field in schema]
+    )
 
 
 def of_manifest(report: ManifestReport, paths: DatasetPaths) -> Metadata:
@@ -129,7 +132,7 @@ def of_manifest(report: ManifestReport, paths: DatasetPaths) -> Metadata:
         "warnings": _table(asdict(w) for w in [*report.reading.warnings, *manifest_warnings(clips)]),
         "clips": len(clips),
         "classes": len(report.labels),
-        "hours": round(float(clips["duration_us"].sum()) / 3.6e9, 4),
+        "duration": format_duration(float(clips["duration_us"].sum()) / 1e6),
         "megabytes": round(float(clips.drop_duplicates("path")["size_bytes"].sum()) / 1e6, 3),
         "files_probed": report.num_files_probed,
         "files_reused": report.num_files_reused,
@@ -184,6 +187,7 @@ def of_plan(report: PlanReport, paths: DatasetPaths) -> Metadata:
     """Shards, expected bytes and minutes (if known), what is new, and how MoViNet's windows fit."""
     fit, expected = plan_fit(paths, report), report.expected
     counts = report.rows.groupby(["split", "shard_index"]).size()
+    cut = cut_warnings(report.rows["clip_id"].tolist(), clip_lengths(paths), report.pinned.encoding)
     added = {partition_key(split, int(index)): int(n) for (split, index), n in counts.items()}
     return {
         "dagster/row_count": len(report.rows),
@@ -199,8 +203,9 @@ def of_plan(report: PlanReport, paths: DatasetPaths) -> Metadata:
         "estimated_megabytes": round(expected.num_bytes / 1e6, 3),
         "estimated_from": expected.basis,
         **({} if expected.seconds is None else {"estimated_minutes": round(expected.seconds / 60, 3)}),
-        "encoding": dg.MetadataValue.json(dict(report.pinned.encoding.as_dict())),
+        "encoding": dg.MetadataValue.json(report.pinned.encoding.used()),
         **({"not_stored": report.not_stored} if report.not_stored else {}),
+        "warnings": _table(warnings_as_dicts(cut)),
         "model_fit": _table(model_rows(fit.fits)),
         "model_garden": dg.MetadataValue.md(markdown_code(fit.yaml, "yaml") if fit.yaml else NO_MODEL_GARDEN),
     }
@@ -256,5 +261,6 @@ def of_dataset(report: CommitReport) -> Metadata:
         "card": dg.MetadataValue.path(str(Path(report.version_dir, "card.html"))),
         "retired_files_removed": len(report.removed),
         "was_changed": report.was_changed,
+        "warnings": _table(warnings_as_dicts(report.warnings)),
         "version_dir": dg.MetadataValue.path(report.version_dir),
     }

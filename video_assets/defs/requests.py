@@ -38,7 +38,7 @@ def is_under_way(instance: dg.DagsterInstance, graph: DatasetGraph, job: str, pa
 
 
 def keys_in_flight(instance: dg.DagsterInstance, graph: DatasetGraph, paths: DatasetPaths) -> set[str]:
-    """Return the shards of this dataset that an unfinished run covers, whoever launched it."""
+    """Return the shards of this dataset that an unfinished run covers, launched by a sensor or by hand."""
     orders = partition_order(instance, graph.partitions)
     places = {split: {key: number for number, key in enumerate(order)} for split, order in orders.items()}
     keys: set[str] = set()

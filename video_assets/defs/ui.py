@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import IO, Final, TypeAlias
 
 import dagster as dg
 import uvicorn
@@ -29,6 +29,8 @@ from video_assets.storage.paths import DatasetPaths
 
 _Process: TypeAlias = "subprocess.Popen[bytes]"
 HOST: Final = "127.0.0.1"
+LOG_NAME: Final = "ui.log"
+"""In the home of the instance: what code server and daemon say. The terminal shows the address alone."""
 _MODULE, _LOCATION = "video_assets.definitions", "video_assets"
 _START_SECONDS: Final = 300.0
 _END_SECONDS: Final = 60.0
@@ -64,10 +66,12 @@ def serve_ui(source: Path, paths: DatasetPaths, port: int, built_on: Environment
     try:
         with (
             _listening(port) as listener,
-            _parts(home, environment) as (workspace, parts),
+            (home / LOG_NAME).open("ab") as log,
+            _parts(home, environment, log) as (workspace, parts),
             dg.DagsterInstance.from_config(str(home)) as instance,
             webserver_app(instance, workspace) as app,
         ):
+            sys.stdout.write(f"Log of code server and daemon: {home / LOG_NAME}\n")
             sys.stdout.write(f"Dagster UI of {paths.directory}: http://{HOST}:{port}\n")
             sys.stdout.flush()
             _serve(Guard(app, frozenset(hosts)), listener, parts)
@@ -103,7 +107,7 @@ def _listening(port: int) -> Generator[socket.socket]:
 
 
 @contextmanager
-def _parts(home: Path, environment: Mapping[str, str]) -> Generator[tuple[Path, Sequence[_Process]]]:
+def _parts(home: Path, environment: Mapping[str, str], log: IO[bytes]) -> Generator[tuple[Path, Sequence[_Process]]]:
     """Run code server and daemon; give the workspace file that names the code server, and both processes."""
     with tempfile.TemporaryDirectory(prefix="video-assets-ui-") as folder:  # a socket's name has 107 characters
         place, workspace = Path(folder, "code"), home / "workspace.yaml"
@@ -111,9 +115,10 @@ def _parts(home: Path, environment: Mapping[str, str]) -> Generator[tuple[Path, 
         write_text(workspace, yaml.safe_dump({"load_from": [{"grpc_server": location}]}))
         serve_code = [sys.executable, "-m", "dagster", "code-server", "start", "--socket", str(place)]
         serve_code += ["-m", _MODULE, "--location-name", _LOCATION, "--log-level", "warning"]
-        with _running(serve_code, environment) as code_server:
-            _wait_for(place, code_server)
-            with _running([_program("dagster-daemon"), "run", "-w", str(workspace)], environment) as daemon:
+        with _running(serve_code, environment, log) as code_server:
+            _wait_for(place, code_server, log.name)
+            run_daemon = [_program("dagster-daemon"), "run", "-w", str(workspace)]
+            with _running(run_daemon, environment, log) as daemon:
                 yield workspace, (code_server, daemon)
 
 
@@ -123,9 +128,9 @@ def _program(name: str) -> str:
 
 
 @contextmanager
-def _running(command: Sequence[str], environment: Mapping[str, str]) -> Generator[_Process]:
-    """Run a program for as long as the block, and end it in order."""
-    process = subprocess.Popen(command, env=environment)
+def _running(command: Sequence[str], environment: Mapping[str, str], log: IO[bytes]) -> Generator[_Process]:
+    """Run a program for as long as the block, and end it in order; what it says goes to the log."""
+    process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
         yield process
     finally:
@@ -137,17 +142,17 @@ def _running(command: Sequence[str], environment: Mapping[str, str]) -> Generato
             process.wait()
 
 
-def _wait_for(place: Path, code_server: _Process) -> None:
+def _wait_for(place: Path, code_server: _Process, log: str) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while not place.exists():
         if code_server.poll() is not None or time.monotonic() > deadline:
-            raise StorageFailed("Dagster's code server did not start; its own words stand above")
+            raise StorageFailed(f"Dagster's code server did not start; {log} says why")
         time.sleep(0.1)
 
 
 def _serve(app: AsgiApp, listener: socket.socket, parts: Sequence[_Process]) -> None:
     """Serve until it is interrupted, or until one of these processes ends."""
-    # Open pages keep their websockets; whoever ends the UI does not wait for them.
+    # Open pages keep their websockets; the end of the UI does not wait for them.
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3))
     for part in parts:
         threading.Thread(target=_stop_after, args=(part.wait, server), daemon=True).start()

@@ -16,7 +16,7 @@ container's crop. Version 2 does what the rest of this package says.
 """
 
 
-_LATER: dict[str, object] = {"audio_sample_rate": 0, "multi_label": False}
+_LATER: dict[str, object] = {"audio_sample_rate": 0, "multi_label": False, "over_max_frames": "first"}
 
 
 class Encoding(EncodingSettings):
@@ -63,6 +63,18 @@ class Encoding(EncodingSettings):
         """
         values = self.model_dump(exclude={"encoder_version"})
         return {name: value for name, value in values.items() if name not in _LATER or value != _LATER[name]}
+
+    def used(self) -> dict[str, object]:
+        """Return the fields that make a difference under the others, for people to look at.
+
+        >>> "fps" in Encoding().used(), "fps" in Encoding(sampling="fps").used()
+        (False, True)
+        """
+        unused = {"fps"} if self.sampling != "fps" else set[str]()
+        unused |= {"max_frames"} if self.sampling in ("uniform", "segments") else {"num_frames", "short_clip"}
+        unused |= set() if self.image_format == "jpeg" and self.stores_images else {"jpeg_quality"}
+        unused |= set() if self.stores_images else {"image_format"}
+        return {name: value for name, value in self.as_dict().items() if name not in unused}
 
 
 def changed_fields(old: Encoding, new: Encoding) -> dict[str, tuple[object, object]]:

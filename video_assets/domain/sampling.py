@@ -155,8 +155,9 @@ def choose_timestamps(
     Every time is one of the timeline's own. `uniform` takes the frames that a player shows at num_frames equally spaced
     times from the clip's start on; `segments` those shown in the middle of num_frames equal parts; `fps` those shown at
     times 1/fps apart. The frame shown at a time is the last that began by then, or within a tick of the container's
-    clock after it. `all` takes each frame that begins in the clip. The last two stop at max_frames. A frame is taken
-    twice if it is still shown at the next wanted time, or if the clip has fewer frames than num_frames.
+    clock after it. `all` takes each frame that begins in the clip. The last two take no more than
+    max_frames: the first ones, or as many spread over the clip (over_max_frames). A frame is taken twice if it is still
+    shown at the next wanted time, or if the clip has fewer frames than num_frames.
 
     In the layout `movinets_helper`, `uniform` takes the frames nearest to the wanted times, as the original does.
 
@@ -169,6 +170,10 @@ def choose_timestamps(
     Raises:
         VideoLost: `bad_span`; `too_short` if the encoding quarantines short clips.
     """
+    if encoding.over_max_frames == "spread" and encoding.sampling in ("fps", "all"):
+        found = choose_timestamps(timeline, _unlimited(encoding), start_seconds, end_seconds)
+        num_frames = min(len(found), encoding.max_frames)
+        return found[np.arange(num_frames) * len(found) // max(1, num_frames)]
     if encoding.encoder_version == 1:
         first, stop = first_edition_span(timeline, start_seconds, end_seconds)
     else:
@@ -205,6 +210,22 @@ def num_stored_frames(
             return np.clip(wanted, 1, encoding.max_frames)
         case "all":
             return np.minimum(source_frames, encoding.max_frames)
+
+
+def num_left_out(
+    encoding: Encoding, durations_us: NDArray[np.int64], source_frames: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return how many frames, (N,) int64, `choose_timestamps` leaves out of such clips because of max_frames.
+
+    >>> num_left_out(Encoding(sampling="fps", fps=5.0), np.array([2_000_000, 90_000_000]), np.array([60, 2700]))
+    array([  0, 150])
+    """
+    all_of_them = num_stored_frames(_unlimited(encoding), durations_us, source_frames)
+    return all_of_them - num_stored_frames(encoding, durations_us, source_frames)
+
+
+def _unlimited(encoding: Encoding) -> Encoding:
+    return encoding.model_copy(update={"max_frames": 2**62, "over_max_frames": "first"})  # above what can be set
 
 
 def _shown_indices(timeline: Timeline, span: Span, encoding: Encoding) -> NDArray[np.int64]:

@@ -7,12 +7,16 @@ from itertools import groupby
 from typing import Any, Final
 
 import pandas as pd
+import pyarrow as pa
 
 from video_assets.domain.clips import SourceWarning
-from video_assets.domain.errors import FileDamaged
+from video_assets.domain.encoding import Encoding
+from video_assets.domain.errors import BuildRefused, FileDamaged
 from video_assets.domain.near_duplicates import motion_of_signature
 from video_assets.pipeline.dataset_state import committed_warnings
 from video_assets.pipeline.manifest.reading import noted_reading
+from video_assets.pipeline.plan.model_windows import clip_lengths, frames_left_out
+from video_assets.pipeline.plan.table import read_plan
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import DAMAGE, INDEX, MANIFEST
 from video_assets.storage.tables import read_table
@@ -20,6 +24,7 @@ from video_assets.storage.tables import read_table
 MAX_OF_A_CODE: Final = 1000
 """How many clips `--json` names for one code; all others are counted in one more entry."""
 
+_INDEX: Final = pa.schema([INDEX.field("clip_id"), INDEX.field("signature"), DAMAGE])
 _MANIFEST_COLUMNS: Final = ("path", "transfer", "field_order", "num_video_tracks", "readable_fraction", "gap_us")
 _HDR: Final = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
 
@@ -36,6 +41,8 @@ def stored_warnings(index: pd.DataFrame) -> list[SourceWarning]:
 
 def _flat_warnings(index: pd.DataFrame) -> list[SourceWarning]:
     """Return the warnings about clips without a picture, or without motion, as their signatures tell."""
+    if "signature" not in index:  # nothing is stored yet
+        return []
     states = [motion_of_signature(signature) for signature in index["signature"]]
     words = {"black": "are black, or of one colour", "still": "do not move: they are one picture"}
     found: list[SourceWarning] = []
@@ -79,20 +86,52 @@ def _pairs(videos: pd.DataFrame, name: str, chosen: pd.Series) -> Iterator[tuple
     yield from zip(rows["path"], rows[name], strict=True)
 
 
-def warnings_of(paths: DatasetPaths, index: pd.DataFrame | None) -> list[SourceWarning]:
-    """Return all warnings of a dataset: about its source, its videos, and the clips of this index."""
+def cut_warnings(clip_ids: Sequence[str], lengths: pd.DataFrame, encoding: Encoding) -> list[SourceWarning]:
+    """Return the warnings about clips that have more frames than are stored, by their `clip_lengths`."""
+    lengths = lengths.reindex(clip_ids).dropna()
+    left_out = frames_left_out(lengths, encoding)
+    cut = lengths[left_out > 0].assign(left_out=left_out[left_out > 0])
+    columns = (cut[name].tolist() for name in ("duration_us", "num_frames", "left_out"))
+    return [
+        SourceWarning("cut", clip_id, _cut_sentence(clip_id, encoding, *numbers))
+        for clip_id, *numbers in zip(cut.index.tolist(), *columns, strict=True)
+    ]
+
+
+def _cut_sentence(clip_id: str, encoding: Encoding, duration_us: int, num_frames: int, num_left_out: int) -> str:
+    num_stored, seconds = encoding.max_frames, duration_us / 1e6
+    if encoding.over_max_frames == "spread":
+        return (
+            f"{clip_id}: {num_stored} frames are stored, spread over its {seconds:.1f} s; {num_left_out} in between "
+            "are not (plan.encoding.max_frames)"
+        )
+    stored_seconds = num_stored / encoding.fps if encoding.sampling == "fps" else seconds * num_stored / num_frames
+    return (
+        f"{clip_id}: its first {num_stored} frames are stored, {stored_seconds:.1f} of {seconds:.1f} s; {num_left_out} "
+        "frames after them are not (plan.encoding.max_frames, over_max_frames)"
+    )
+
+
+def warnings_of(paths: DatasetPaths, clips: pd.DataFrame, encoding: Encoding | None) -> list[SourceWarning]:
+    """Return the warnings about a dataset's source, its videos, and these clips: rows of its index, or of its plan."""
     manifest = read_table(paths.manifest, MANIFEST, _MANIFEST_COLUMNS)
-    stored = [] if index is None else stored_warnings(index)
-    return [*noted_reading(paths).warnings, *manifest_warnings(manifest), *stored]
+    cut = cut_warnings(clips["clip_id"].tolist(), clip_lengths(paths), encoding) if encoding is not None else []
+    return [*noted_reading(paths).warnings, *manifest_warnings(manifest), *cut, *stored_warnings(clips)]
 
 
 def dataset_warnings(paths: DatasetPaths, version: str = "") -> list[SourceWarning]:
-    """Return all warnings of a dataset, as far as its tables can be read; `version` is the one that is committed."""
-    with suppress(FileDamaged):  # found and named by the checks of files
-        index = paths.version(version).index if version else None
-        rows = None if index is None else read_table(index, INDEX.append(DAMAGE), ["clip_id", "signature", DAMAGE.name])
+    """Return all warnings of a dataset, as far as its tables can be read.
+
+    They are about the clips that `version` holds, or about all planned ones if it holds none yet.
+    """
+    with suppress(FileDamaged, BuildRefused):  # found and named by the checks of files
+        plan = read_plan(paths, ["clip_id"]) if paths.plan.exists() else None
+        encoding = plan.pinned.encoding if plan is not None else None
+        rows = pd.DataFrame(columns=_INDEX.names) if plan is None else plan.rows
+        if version and paths.version(version).index.exists():
+            rows = read_table(paths.version(version).index, _INDEX, _INDEX.names)
         told = committed_warnings(paths, version) if version else []
-        return [*warnings_of(paths, rows), *told]
+        return [*warnings_of(paths, rows, encoding), *told]
     return []
 
 

@@ -41,7 +41,8 @@ class StoredFrames:
             frames = _decode_jpeg_parts(images, box, self.size[1])
         else:
             frames = cut(decode_images(images), box)
-        return tf.gather(frames, places)
+        # Of a window that fits, no frame comes twice: spare it a copy of all pixels.
+        return tf.cond(tf.size(wanted) == tf.size(places), lambda: frames, lambda: tf.gather(frames, places))
 
 
 def _decode_jpeg_parts(images: Any, box: Any, width: Any) -> Any:

@@ -1,5 +1,8 @@
 """Columns of every table on disk."""
 
+from collections.abc import Mapping
+from typing import Final
+
 import pyarrow as pa
 
 FACTS_FIELDS = [
@@ -91,7 +94,13 @@ LABEL_INDICES = pa.field("label_indices", pa.list_(pa.int64()))
 """One more column of the index where a clip may have several labels; `label_index` is the index of the first."""
 DAMAGE = pa.field("damage", pa.string())
 """One more column of the index where damaged clips are stored: how much of a clip is damaged, or nothing."""
-ADDED_COLUMNS = frozenset({DAMAGE.name, "transfer", "field_order", "num_video_tracks", "readable_fraction", "gap_us"})
+IS_CUT = pa.field("is_cut", pa.bool_())
+"""One more column of the index where the sampling is fps or all: whether max_frames left frames of the clip out.
+
+Datasets of the first edition do not have it."""
+ADDED_COLUMNS = frozenset(
+    {DAMAGE.name, IS_CUT.name, "transfer", "field_order", "num_video_tracks", "readable_fraction", "gap_us"}
+)
 """Columns that may be absent from a file: earlier versions did not write them, or there was nothing to say."""
 INDEX = pa.schema(
     [
@@ -109,3 +118,69 @@ INDEX = pa.schema(
         ("signature", pa.binary()),
     ]
 )
+
+TABLES: Final[Mapping[str, tuple[pa.Schema, str]]] = {
+    "manifest.parquet": (MANIFEST, "One row per clip that can be used, with what opening its video told."),
+    "quarantine.parquet": (QUARANTINE, "One row per clip that cannot be used, with the reason."),
+    "left_out.parquet": (LEFT_OUT, "One row per file or folder of the source that was not taken for a video."),
+    "splits/train.parquet, test.parquet, val.parquet": (SPLIT, "One row per clip of the split."),
+    "splits/history.parquet": (SPLIT_HISTORY, "One row per clip, content and group that was ever assigned."),
+    "plan.parquet": (PLAN, "One row per clip to store, in the order of the shards."),
+    "<version>/index.parquet": (INDEX.append(LABEL_INDICES).append(DAMAGE), "One row per stored record."),
+    "arrivals.parquet": (ARRIVALS, "One row per file that the new-videos sensor saw at its last look."),
+}
+"""Every table of a dataset, by its file, with what a row is."""
+COLUMN_WORDS: Final[Mapping[str, str]] = {
+    "caption": "Text of the clip, from the annotations; empty without one.",
+    "clip_id": "Name of the clip: its path in the source, with #start-end for a span of a video.",
+    "codec": "Codec of the video stream, as FFmpeg names it.",
+    "container": "File format, as FFmpeg names it.",
+    "content_hash": "SHA-256 of the video file. Equal contents are never in two splits.",
+    "damage": "How much of the clip is damaged; empty for an intact one. Only with manifest.damaged_clips: store.",
+    "detail": "What happened, in a sentence.",
+    "display_height_px": "Height as a player shows it: rotated, and with square pixels.",
+    "display_width_px": "Width as a player shows it: rotated, and with square pixels.",
+    "duration_us": "Duration of the video in microseconds.",
+    "end_seconds": "End of the span of the video, in seconds; empty: the end of the video.",
+    "frame_rate": "Average number of frames per second.",
+    "gap_us": "Longest time in the middle of the video that no frame covers, in microseconds.",
+    "group": "Clips of one group are never in two splits; empty: the clip is alone.",
+    "has_audio": "Whether the video has a sound track.",
+    "height_px": "Height of the coded frames.",
+    "index_note": "Why the packet index is not used, and the whole video is decoded instead; else empty.",
+    "index_trusted": "Whether only the needed frames are decoded, found by the packet index.",
+    "is_mirrored": "Whether the container asks for a mirrored picture.",
+    "is_settled": "Whether the file stood still between two looks.",
+    "key": "The clip's id, content hash or group.",
+    "kind": "What the key is: clip, content or group.",
+    "label": "Name of the class; several, sorted and joined by |, with manifest.multi_label.",
+    "label_index": "Number of the class, its line in labels.txt from 0. It never changes.",
+    "label_indices": "Numbers of all classes of the clip. Only with manifest.multi_label.",
+    "length": "Bytes of the record in the shard's file, with its framing.",
+    "mtime_ns": "Time of the file's last change, in nanoseconds since 1970; -1: not known.",
+    "note": "What was unusual when the clip was decoded; else empty.",
+    "num_frames": "Number of frames: of the video before the index, of the record in the index.",
+    "num_keyframes": "Number of frames that can be decoded without others.",
+    "num_pixels": "Pixels of one frame of the video.",
+    "official_split": "Split that the annotations ask for; empty without one.",
+    "offset": "Place of the record in the shard's file, in bytes.",
+    "path": "Path of the video file, relative to the source.",
+    "pixel_format": "How pixels are stored, as FFmpeg names it.",
+    "position": "Place of the clip in its shard, from 0.",
+    "readable_fraction": "Share of the duration that the container states which can be read, 0 to 1.",
+    "reason": "Why, as one of a fixed set of codes.",
+    "rotation_degrees": "Rotation that a player applies.",
+    "row_digest": "Hash of all that the clip's record depends on, but for the encoding.",
+    "sample_aspect_ratio": "Width of a pixel by its height.",
+    "shard": "Partition key of the shard, such as train-00007.",
+    "shard_index": "Number of the shard in its split, from 0.",
+    "signature": "Small fingerprint of the picture, by which near-duplicates are found.",
+    "size_bytes": "Size of the file in bytes; -1: not known.",
+    "source": "Path of the video in the source, or what else of it this is about.",
+    "split": "train, test or val.",
+    "stage": "Step that found it: manifest, refused (a refused manifest), splits or shards.",
+    "start_seconds": "Begin of the span of the video, in seconds; empty: the begin of the video.",
+    "start_us": "Time of the first frame on the video's own clock, in microseconds.",
+    "width_px": "Width of the coded frames.",
+}
+"""What every column holds. A name means the same in every table."""

@@ -1,5 +1,6 @@
 """Run config as Dagster has it: the settings, and nothing else."""
 
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import dagster as dg
@@ -11,7 +12,9 @@ from video_assets.defs.config import (
     ManifestConfig,
     PlanConfig,
     SplitConfig,
+    config_schema,
     settings_of_run,
+    shown_settings,
 )
 from video_assets.pipeline.noted_settings import dataset_settings
 from video_assets.run_config import STEPS
@@ -23,6 +26,7 @@ from video_assets.settings import (
     SettingsGroup,
     SplitSettings,
 )
+from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import Built
 
 CONFIGS: dict[type[SettingsGroup], type[dg.Config]] = {
@@ -119,6 +123,15 @@ def test_a_setting_may_be_a_mapping() -> None:
     assert (given[0].columns, given[0].names) == ({"path": "video"}, ["a"])
 
 
+def test_the_launchpad_shows_the_datasets_own_settings_and_those_of_its_value(label_sets_built: Built) -> None:
+    given = Settings(splits=SplitSettings(seed=7))
+    shown = shown_settings(label_sets_built.paths, given)
+    assert shown == dataset_settings(label_sets_built.paths).overlaid(given)
+    fields = config_schema("manifest", shown)
+    assert fields["multi_label"].default_value is True
+    assert config_schema("splits", shown)["seed"].default_value == 7
+
+
 def test_an_untouched_launchpad_changes_nothing_also_if_it_was_loaded_before_the_dataset(
     label_sets_built: Built,
 ) -> None:
@@ -126,4 +139,11 @@ def test_an_untouched_launchpad_changes_nothing_also_if_it_was_loaded_before_the
     own = dataset_settings(paths)
     for shown in (own, Settings()):
         run_config = {"ops": {step: {"config": getattr(shown, step).model_dump()} for step in STEPS}}
-        assert settings_of_run(run_config, paths, shown) == own
+        assert settings_of_run(run_config, paths, Settings(), shown) == own
+
+
+def test_a_launchpad_of_a_dataset_that_cannot_be_read_shows_the_defaults(tmp_path: Path) -> None:
+    paths = DatasetPaths(tmp_path, "clips")
+    paths.directory.mkdir()
+    paths.encoding.write_text("{")
+    assert shown_settings(paths, Settings()) == shown_settings(None, Settings()) == Settings()

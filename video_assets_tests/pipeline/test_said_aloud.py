@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from video_assets.domain.clips import SourceWarning
+from video_assets.domain.encoding import Encoding
 from video_assets.pipeline.said_aloud import MAX_OF_A_CODE, dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import build_shards
@@ -67,8 +68,8 @@ def test_they_are_stored_with_a_warning_where_the_settings_say_so(stages: Stages
     assert damage[DAMAGED].endswith("gave errors).")
     assert damage[SOUND] == damage[CUT] == ""
     card = version.card_markdown.read_text("utf-8").replace("\\", "")
-    assert "Warning: damaged: run/damaged.mp4 is stored:" in card
-    assert "Warning: truncated: run/cut.mkv: only" in card
+    assert "- damaged: run/damaged.mp4 is stored:" in card
+    assert "- truncated: run/cut.mkv: only" in card
 
 
 def test_videos_that_a_higher_limit_refuses_are_quarantined_without_being_opened_again(stages: Stages) -> None:
@@ -76,6 +77,19 @@ def test_videos_that_a_higher_limit_refuses_are_quarantined_without_being_opened
     assert CUT in set(stages.manifest(min_readable_fraction=0.1, **given).clips["clip_id"])
     again = stages.manifest(min_readable_fraction=0.9, **given)
     assert (again.num_files_probed, again.lost["reason"].tolist()) == (0, ["truncated"])
+
+
+def test_clips_that_max_frames_cuts_are_named_from_the_plan_on_and_marked_in_the_index(stages: Stages) -> None:
+    stages.manifest(max_failed_fraction=0.9)
+    stages.splits()
+    stages.plan(Encoding(sampling="all", max_frames=20, resolution=32))
+    sentence = f"{SOUND}: its first 20 frames are stored, 0.8 of 1.2 s; 10 frames after them are not"
+    assert [w.detail.startswith(sentence) for w in dataset_warnings(stages.paths) if w.source == SOUND] == [True]
+    stages.shards()
+    report = stages.commit(max_failed_fraction=0.9)
+    assert [(w.code, w.source) for w in report.warnings] == [("cut", SOUND)]
+    index = pd.read_parquet(stages.paths.version("1.0.0").index)
+    assert index.set_index("clip_id")["is_cut"].to_dict() == {SOUND: True}
 
 
 def test_warnings_beyond_the_number_that_is_named_are_counted() -> None:

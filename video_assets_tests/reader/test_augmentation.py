@@ -134,6 +134,46 @@ def test_augmentation_without_a_seed_is_refused(augmentation: ModuleType, tmp_pa
         load_dataset(tmp_path / "1.0.0", "train", augmentation=augmentation.Augmentation())
 
 
+def test_some_of_keras_layers_change_all_frames_alike_and_which_ones_is_drawn(augmentation: ModuleType) -> None:
+    """One layer makes clips lighter by 51, the other moves them: drawn are both, or one of them twice."""
+    import keras
+    import tensorflow as tf
+
+    layers = [
+        keras.layers.RandomBrightness((0.2, 0.2)),
+        keras.layers.RandomTranslation(0.0, (-0.5, -0.5), fill_mode="nearest"),
+    ]
+    clips: Any = tf.data.Dataset.range(30).map(lambda n: augmentation.change_by_some(RAMP, layers, [n, 7]))
+    again: Any = tf.data.Dataset.range(30).map(lambda n: augmentation.change_by_some(RAMP, layers, [n, 7]))
+    seen: set[tuple[int, int]] = set()
+    for video, same in zip(clips.as_numpy_iterator(), again.as_numpy_iterator(), strict=True):
+        assert video.dtype == np.uint8 and (video == video[:1]).all() and (video == same).all()
+        seen.add((int(video[0, 0, 0, 0]), int(video[0, 0, -1, 0])))
+    assert seen == {(102, 255), (151, 246), (195, 195)}
+
+
+@pytest.mark.parametrize("name", ["MixUp", "CutMix"])
+def test_clips_are_mixed_in_pairs_with_their_labels_and_all_frames_alike(augmentation: ModuleType, name: str) -> None:
+    """Clips are 0 or 200 bright, so that brightness tells the share of each."""
+    import keras
+    import tensorflow as tf
+
+    layer = getattr(keras.layers, name)(seed=3)
+    videos = np.zeros((8, 4, 20, 30, 3), np.uint8)
+    videos[1::2] = 200
+    pairs: Any = tf.data.Dataset.from_tensors((videos, tf.one_hot([0, 1] * 4, 2))).repeat(4)
+    shares: list[float] = []
+    for video, label in pairs.map(lambda v, y: augmentation.mix_clips(v, y, layer)).as_numpy_iterator():
+        assert video.shape == videos.shape and video.dtype == np.uint8
+        assert (video == video[:, :1]).all()
+        np.testing.assert_allclose(label.sum(axis=1), 1, atol=1e-5)
+        np.testing.assert_allclose(
+            video.mean(axis=(1, 2, 3, 4)) / 200, label[:, 1], atol=1 / 20 + 1 / 30
+        )  # whole pixels
+        shares += label[:, 1].tolist()
+    assert any(0.1 < share < 0.9 for share in shares)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -11,9 +11,10 @@ import av.packet
 import numpy as np
 from av.video.frame import VideoFrame
 
-from video_assets.media.decode.damage import notice_more_damage
+from video_assets.media.decode.damage import DamageLog, notice_more_damage
 from video_assets.media.decode.frame_stack import FrameStack
 from video_assets.media.decode.packet_reader import PacketReader
+from video_assets.media.decode.tails import TailCheck
 from video_assets.media.index.bitstream import (
     INTRA_ONLY,
     NEEDS_FIRST_PACKET,
@@ -137,11 +138,14 @@ class _IndexedDecoder:
         self._latest_tick = NO_TICK
         self._is_at_first = False
         self._not_before = NO_TICK
+        self._tails = TailCheck(opened)
 
     def decode(self, runs: Sequence[DecodeRun]) -> int:
         """Decode the runs in order, and return the number of frames that came out."""
         if self._begin_anew(runs):
             notice_more_damage(self._opened)
+        if self._tails.is_needed:
+            DamageLog().prepare(self._opened)
         if runs and runs[0].start > 0 and self._codec_name in NEEDS_FIRST_PACKET:
             for packet in self._reader.packets(0, 1):
                 self._send(packet, may_skip=False)
@@ -172,14 +176,20 @@ class _IndexedDecoder:
         for packet in self._reader.packets(run.start, run.stop):
             if number and index.is_from_table and packet.is_keyframe:
                 self._check_keyframe(packet, is_start=number == run.start)
+            packet.opaque = number
+            self._refuse(self._tails.add_packet(number, packet, begins=packet.is_keyframe))
             self._take(self._send(packet, may_skip=number not in exempt), wanted)
             number += 1
         last_wanted = max(int(index.frame_packets[frame_index]) for frame_index in run.frame_indices)
-        if not wanted and run.stop == last_wanted + 1:
-            return  # no wanted frame is left in the decoder
-        self._take(self._send(None, may_skip=False), wanted)
+        if wanted or run.stop != last_wanted + 1:  # a wanted frame may be left in the decoder
+            self._take(self._send(None, may_skip=False), wanted)
+        self._refuse(self._tails.finish())
         if wanted:
             raise IndexNotTrusted(f"{len(wanted)} frames that its index lists did not come out of the decoder.")
+
+    def _refuse(self, damaged: set[int]) -> None:
+        if damaged:
+            raise FrameDamaged("A packet is read to another length than it has.")
 
     def _check_keyframe(self, packet: av.packet.Packet, *, is_start: bool) -> None:
         """Check a keyframe that the sample table lists: it has to carry the parameters of the first one.
@@ -226,6 +236,7 @@ class _IndexedDecoder:
             self._is_at_first = False
             if tick < self._not_before:  # leading pictures of an open GOP: what they refer to was not decoded
                 continue
+            self._tails.add_frame(frame)
             if frame.is_corrupt:
                 raise FrameDamaged("A frame came out damaged.")
             frame_index = wanted.pop(tick, None)

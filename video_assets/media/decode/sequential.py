@@ -14,6 +14,7 @@ from video_assets.domain.sampling import Timeline
 from video_assets.media.decode.convert import FrameConverter
 from video_assets.media.decode.damage import DamageLog, notice_more_damage
 from video_assets.media.decode.frame_stack import DecodedFrames, FrameStack
+from video_assets.media.decode.tails import TailCheck
 from video_assets.media.index.bitstream import min_raw_bytes
 from video_assets.media.index.presentation_times import frame_times, frames_shown_at, timeline_of
 from video_assets.media.open.losses import check_length, check_pixels, errors_as_losses, lose
@@ -82,7 +83,7 @@ def decode_opened_sequentially(
     with errors_as_losses("all of it was decoded"):
         seen = _SequentialPass()
         notice_more_damage(opened)
-        frames = _buffered_frames(_all_frames(opened, seen))
+        frames = _buffered_frames(_all_frames(opened, seen, TailCheck(opened)))
         if seen.damage.damaged:  # a decoder that raises errors for damage may show fewer frames
             noticed, seen = seen.damage.damaged, _SequentialPass()
             with open_video(video, opened.limits, opened.encoder_version) as again:
@@ -147,7 +148,7 @@ def sequential_facts(opened: OpenVideo) -> SequentialFacts:
     return SequentialFacts(*_timeline(opened, seen), seen.num_keyframes, len(seen.damage.times) - seen.num_errors)
 
 
-def _all_frames(opened: OpenVideo, seen: _SequentialPass) -> Iterator[VideoFrame]:
+def _all_frames(opened: OpenVideo, seen: _SequentialPass, tails: TailCheck | None = None) -> Iterator[VideoFrame]:
     """Yield every frame in display order; packets that do not decode are counted and left out, as ffmpeg does."""
     min_bytes = min_raw_bytes(opened.codec)
     seen.damage.prepare(opened)
@@ -155,6 +156,8 @@ def _all_frames(opened: OpenVideo, seen: _SequentialPass) -> Iterator[VideoFrame
     for packet in opened.packets():
         if packet.size:
             number = seen.damage.add(opened, packet)
+            if tails is not None:
+                seen.damage.damaged |= tails.add_packet(number, packet, begins=seen.damage.restarts[-1:] == [number])
         if 0 < packet.size < min_bytes:
             seen.num_errors += 1
             continue
@@ -175,7 +178,11 @@ def _all_frames(opened: OpenVideo, seen: _SequentialPass) -> Iterator[VideoFrame
             if frame.is_corrupt:
                 seen.damage.damaged.add(seen.packets[-1])
             seen.last_duration = frame.duration or 0
+            if tails is not None:
+                tails.add_frame(frame)
             yield frame
+    if tails is not None:
+        seen.damage.damaged |= tails.finish()
 
 
 def _timeline(opened: OpenVideo, seen: _SequentialPass) -> tuple[Timeline, str]:

@@ -102,6 +102,7 @@ def make_card(committed: Committed, statistics: DatasetStatistics | None, warnin
     lost = accepted_losses(committed.paths.quarantine)
     fit = fit_of_index(committed.paths, plan, index, root=".")
     reading = noted_reading(committed.paths)
+    said = warnings_of(committed.paths, index, plan.pinned.encoding)
     return Card(
         name=committed.paths.name,
         version=plan.pinned.version,
@@ -134,7 +135,7 @@ def make_card(committed: Committed, statistics: DatasetStatistics | None, warnin
         statistics=statistics,
         not_stored=not_stored_words(plan.rows, plan.pinned.encoding),
         read_as=reading.sentence,
-        warnings=warning_sentences(warnings_as_dicts([*warnings_of(committed.paths, index), *warnings])),
+        warnings=warning_sentences(warnings_as_dicts([*said, *warnings])),
     )
 
 

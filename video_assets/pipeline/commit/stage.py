@@ -21,7 +21,9 @@ from video_assets.pipeline.commit.publish import copied_tables, publish, remove_
 from video_assets.pipeline.commit.statistics import commit_statistics
 from video_assets.pipeline.dataset_state import committed_lengths, refuse_damaged_labels
 from video_assets.pipeline.label_sets import indices_of_sets
+from video_assets.pipeline.plan.model_windows import clip_lengths, frames_left_out
 from video_assets.pipeline.plan.table import plan_digest
+from video_assets.pipeline.said_aloud import warnings_of
 from video_assets.pipeline.shards.pending import is_as_planned
 from video_assets.records.dataset_info import dataset_info_json
 from video_assets.records.tfds import features_json
@@ -36,7 +38,7 @@ from video_assets.storage.paths import (
     partition_key,
 )
 from video_assets.storage.quarantine import replace_stage
-from video_assets.storage.schemas import DAMAGE, INDEX, LABEL_INDICES, QUARANTINE
+from video_assets.storage.schemas import DAMAGE, INDEX, IS_CUT, LABEL_INDICES, QUARANTINE
 from video_assets.storage.sidecars import Sidecar
 from video_assets.storage.tables import table_bytes
 
@@ -55,6 +57,7 @@ class CommitReport:
     classes: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
     outcomes: Sequence[CheckOutcome] = ()
     data_version: str = ""
+    warnings: Sequence[SourceWarning] = ()
     encoding: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -90,6 +93,11 @@ def commit_dataset(
     if plan.pinned.encoding.multi_label:
         schema = schema.append(LABEL_INDICES)
         index[LABEL_INDICES.name] = indices_of_sets(index["label"], plan.labels)
+    encoding = plan.pinned.encoding
+    if encoding.encoder_version > 1 and encoding.sampling in ("fps", "all"):  # older indices stay as they are
+        schema = schema.append(IS_CUT)
+        lengths = clip_lengths(paths).reindex(index["clip_id"]).fillna(0)
+        index[IS_CUT.name] = frames_left_out(lengths, encoding) > 0
     damage = [clip.damage for sidecar in sidecars.values() for clip in sidecar.clips]
     if any(damage):
         schema = schema.append(DAMAGE)
@@ -108,6 +116,7 @@ def commit_dataset(
         outcomes=outcomes,
     )
     statistics, warnings = commit_statistics(committed), commit_warnings(committed)
+    report.warnings = warnings_of(paths, index, encoding)
     report.licence, report.outcomes, report.data_version = notes.licence, outcomes, digest
     report.encoding = plan.pinned.encoding.as_dict()
     report.classes = {row.label: dict(row.clips) for row in class_rows(index, plan)}

@@ -58,7 +58,7 @@ _ENCODER_NOTE = "encoder_version"
 
 @dataclass(slots=True)
 class ManifestReport:
-    """What the stage did. `clips` is the manifest, one row a clip; `gone` are the ids that only the one before has."""
+    """What the stage did. `clips` is the manifest, one row per clip; `gone` are ids that only the last one has."""
 
     clips: pd.DataFrame
     labels: list[str]
@@ -199,7 +199,7 @@ def _refuse_single_labels(paths: DatasetPaths, pinned: PinnedSettings | None, se
 def _without_moving(asked: SourceClips, settled: set[ListedFile], previous: pd.DataFrame) -> SourceClips:
     """Leaves out files that did not stand still between two looks: they may be half copied.
 
-    One that is as the manifest before saw it stands still, whoever looked when.
+    One that is as the manifest before saw it counts as unchanging.
     """
     moving = {clip.file for clip in asked.clips if clip.file not in settled}
     rows = previous.loc[previous["path"].isin([file.path for file in moving]), _FILE_COLUMNS]
@@ -246,7 +246,7 @@ def _too_many_lost(report: ManifestReport, allowed: float) -> TooManyLost:
     num_lost, num_asked = len(failed), len(failed) + len(report.clips)
     reasons = ", ".join(f"{reason} {count}" for reason, count in failed["reason"].value_counts().items())
     first = failed.iloc[0]
-    remedy = "mend or remove them, or raise manifest.max_failed_fraction" if len(report.clips) else "mend them"
+    remedy = "fix or remove them, or raise manifest.max_failed_fraction" if len(report.clips) else "fix them"
     return TooManyLost(
         f"{num_lost} of {num_asked} clips ({num_lost / num_asked:.1%}) cannot be used ({reasons}); "
         f"at most {allowed:.1%} may fail. The first is {first['source']}: {first['detail'].rstrip('.')}.",

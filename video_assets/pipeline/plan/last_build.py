@@ -40,7 +40,7 @@ def read_last_build(paths: DatasetPaths) -> LastBuild:
     version_paths, planned = paths.version(pinned.version), file_status(paths.plan)
     try:
         index = read_table(version_paths.index, INDEX, ["shard", "num_frames", "length"])
-    except FileDamaged:  # whoever needs it to be whole says so
+    except FileDamaged:  # the stage that needs the file reports it
         return LastBuild(pinned.version)
     if index.empty or planned is None:
         return LastBuild(pinned.version)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.model_windows import ModelMatch, ModelWindow, frames_to_read, match_models, nearest_model
-from video_assets.domain.sampling import num_stored_frames
+from video_assets.domain.sampling import num_left_out, num_stored_frames
 from video_assets.pipeline.plan.stage import PlanReport
 from video_assets.pipeline.plan.table import ReadPlan, read_plan
 from video_assets.report.model_garden import NO_MODEL_GARDEN, GardenDataset, Reading, recipe_name, recipes
@@ -62,6 +62,11 @@ def clip_lengths(paths: DatasetPaths) -> pd.DataFrame:
 def stored_frames(lengths: pd.DataFrame, encoding: Encoding) -> NDArray[np.int64]:
     """Return how many frames are stored of clips of these `clip_lengths`, (N,) int64."""
     return num_stored_frames(encoding, *_arrays(lengths))
+
+
+def frames_left_out(lengths: pd.DataFrame, encoding: Encoding) -> NDArray[np.int64]:
+    """Return how many frames of clips of these `clip_lengths` are not stored because of max_frames, (N,) int64."""
+    return num_left_out(encoding, *_arrays(lengths))
 
 
 def plan_fit(paths: DatasetPaths, report: PlanReport, root: str = "") -> FitReport:

@@ -93,7 +93,7 @@ def _indices_of(clip: PlannedClip, indices: Mapping[str, int]) -> tuple[int, ...
         return label_indices(clip.label, indices, multi_label=True)
     except KeyError as missing:
         raise BuildRefused(
-            f"labels.txt does not name the class {missing} of {clip.clip_id}; `video-assets repair` mends it"
+            f"labels.txt does not name the class {missing} of {clip.clip_id}; run `video-assets repair`"
         ) from None
 
 

@@ -48,7 +48,7 @@ def known_timelines(paths: DatasetPaths, clips: Iterable[PlannedClip]) -> KnownV
         return {}
     try:
         rows = read_table(paths.manifest, MANIFEST, _COLUMNS)
-    except FileDamaged:  # found and mended by those whose work it is; here it costs time only
+    except FileDamaged:  # the stage that needs the file reports it; here it costs time only
         return {}
     rows = rows[rows["path"].isin(wanted) & rows["index_trusted"]].drop_duplicates("path")
     columns = (rows[name].tolist() for name in _COLUMNS[:-1])

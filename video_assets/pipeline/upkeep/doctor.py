@@ -1,4 +1,4 @@
-"""`video-assets doctor`: looks at all that a build and the UI need, and says what to mend."""
+"""`video-assets doctor`: examine all that a build and the UI need, and say what to fix."""
 
 import os
 import platform

@@ -1,0 +1,5 @@
+"""Damaged videos: made by the hundred, and tried whether any is stored with wrong pictures and without a warning.
+
+* `making`: sound videos, and ways in which files are damaged, each a function of a seed.
+* `__main__`: `python -m tools.damage`, the campaign and its table.
+"""

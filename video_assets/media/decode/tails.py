@@ -1,0 +1,222 @@
+"""Notice damage that FFmpeg's decoders of HEVC, VP8 and VP9 do not: they decode anything to some picture.
+
+Their data are read by an arithmetic decoder, which of sound data reads neither less than there is nor more. So what
+follows the data of a picture does not matter, and the last of its data does. Damaged data are read to another length.
+Keyframes are tried that way, and pictures at which the video jumps; what is tried costs three more decodes.
+"""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import av.codec.context
+import av.error
+import av.packet
+import cv2
+import numpy as np
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from video_assets.media.index.bitstream import hevc_length_size
+from video_assets.media.open.video import OpenVideo
+
+TRIED_CODECS: Final = frozenset({"hevc", "vp8", "vp9"})
+
+_MIN_BYTES: Final = 200
+"""Less is too little to say that its end has to matter."""
+_END_BYTES: Final = 24
+"""An encoder may end with up to 4 bytes that are never read."""
+_MORE_BYTES: Final = 512
+_ZEROS: Final = 8
+"""An encoder may leave out zeros at the end, which are read as if they were there."""
+_MIN_JUMP: Final = 2.0
+_JUMP_RATIO: Final = 3.0
+_REORDERED: Final = 4
+_OPEN_GROUPS: Final = 2
+_MAX_GROUP_BYTES: Final = 32 * 2**20
+_HEVC_FIRST_NON_VCL: Final = 32
+
+
+@dataclass(slots=True)
+class _Group:
+    """The packets from a keyframe on, by their numbers, and small copies of the frames that came out, as shown."""
+
+    packets: dict[int, av.packet.Packet] = field(default_factory=dict[int, av.packet.Packet])
+    thumbnails: dict[int, NDArray[np.float32]] = field(default_factory=dict[int, NDArray[np.float32]])
+    num_bytes: int = 0
+
+
+class TailCheck:
+    """Tries the packets of a decode, group by group, where its codec is one that hides damage."""
+
+    def __init__(self, opened: OpenVideo) -> None:
+        self._opened = opened
+        self._groups: list[_Group] = []
+        self.is_needed = opened.codec.codec.canonical_name in TRIED_CODECS
+
+    def add_packet(self, number: int, packet: av.packet.Packet, *, begins: bool) -> set[int]:
+        """Note a packet that is decoded next; return the numbers of earlier ones that are found damaged."""
+        if not self.is_needed:
+            return set()
+        found: set[int] = set()
+        if begins or not self._groups:
+            self._groups.append(_Group())
+            if len(self._groups) > _OPEN_GROUPS:  # all frames of the one before have come out
+                found = self._damaged(self._groups.pop(0))
+        group = self._groups[-1]
+        group.num_bytes += packet.size
+        if not group.packets or group.num_bytes <= _MAX_GROUP_BYTES:
+            group.packets[number] = packet
+        return found
+
+    def add_frame(self, frame: VideoFrame) -> None:
+        """Note a frame that came out; it carries the number of its packet."""
+        for group in self._groups if self.is_needed else ():
+            if frame.opaque in group.packets and isinstance(frame.opaque, int):
+                group.thumbnails[frame.opaque] = _thumbnail(frame)
+
+    def finish(self) -> set[int]:
+        """Return the numbers of the other packets that are found damaged, and forget all."""
+        groups, self._groups = self._groups, []
+        return {number for group in groups for number in self._damaged(group)}
+
+    def _damaged(self, group: _Group) -> set[int]:
+        numbers, packets = list(group.packets), list(group.packets.values())
+        tried = [*numbers[:1], *_at_jumps(group.thumbnails)]
+        return {number for number in tried if _is_damaged(self._opened, packets[: numbers.index(number) + 1])}
+
+
+def _thumbnail(frame: VideoFrame) -> NDArray[np.float32]:
+    """Return the frame's brightness, (24, 32) float32 up to 255: means of areas, which change little with motion."""
+    depth = frame.format.components[0].bits
+    small = cv2.resize(_plane(frame, 0), (32, 24), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return small / 2 ** max(0, depth - 8)
+
+
+def _plane(frame: VideoFrame, number: int) -> NDArray[Any]:
+    plane: Any = frame.planes[number]
+    values = np.frombuffer(plane, np.uint8 if frame.format.components[0].bits <= 8 else np.dtype("<u2"))
+    return values.reshape(plane.height, -1)[:, : plane.width]  # rows end with anything
+
+
+def _at_jumps(thumbnails: Mapping[int, NDArray[np.float32]]) -> list[int]:
+    """Return the packets that may have brought the largest jump: its frame's, and the first one of the next frames."""
+    shown = list(thumbnails)
+    if len(shown) < 2:
+        return []
+    stack = np.stack(list(thumbnails.values()))
+    steps = np.abs(np.diff(stack, axis=0)).mean(axis=(1, 2))
+    place = int(steps.argmax())
+    if steps[place] < max(_MIN_JUMP, _JUMP_RATIO * float(np.median(steps))):
+        return []
+    return sorted({shown[place + 1], min(shown[place + 1 : place + 1 + _REORDERED])})
+
+
+def _is_damaged(opened: OpenVideo, packets: Sequence[av.packet.Packet]) -> bool:
+    """Return whether the last of these packets, which begin with a keyframe, is read to another length than it has."""
+    codec, extradata = opened.codec.codec.canonical_name, opened.codec.extradata
+    before, last = [packet_frames(codec, bytes(packet)) for packet in packets[:-1]], bytes(packets[-1])
+    if len(last) < _MIN_BYTES:
+        return False
+    as_it_is = _decoded(opened, [*before, packet_frames(codec, last)])
+    if as_it_is is None:
+        return False
+    chance = random.Random(len(last))  # noqa: S311
+    with_more = _decoded(opened, [*before, _with_more(codec, last, extradata, chance)])
+    if with_more != as_it_is:
+        return True
+    for _ in range(2):
+        other_end = _decoded(opened, [*before, _with_other_end(codec, last, extradata, chance)])
+        if other_end != as_it_is:
+            return False
+    return True
+
+
+def _decoded(opened: OpenVideo, packets: Sequence[Sequence[bytes]]) -> bytes | None:
+    """Return the pixels of the frame that the last of these packets brings; None if it brings none."""
+    decoder: VideoCodecContext = av.codec.context.CodecContext.create(opened.codec.codec.name, "r")  # pyright: ignore[reportAssignmentType]
+    decoder.extradata = opened.codec.extradata
+    decoder.thread_count, decoder.thread_type = 1, "NONE"
+    decoder.flags |= av.codec.context.Flags.copy_opaque
+    decoder.options = {"max_pixels": str(opened.limits.max_pixels), "skip_loop_filter": "all"}  # only to compare
+    found: bytes | None = None
+    sent = [(number, part) for number, parts in enumerate(packets) for part in parts]
+    for number, part in [*sent, (0, None)]:
+        packet = None if part is None else av.packet.Packet(part)
+        if packet is not None:
+            packet.pts = packet.dts = packet.opaque = number
+        try:
+            frames = decoder.decode(packet)
+        except av.error.FFmpegError:
+            continue
+        for frame in frames:
+            if frame.opaque == len(packets) - 1:
+                found = b"".join(_plane(frame, number).tobytes() for number in range(len(frame.planes)))
+    return found
+
+
+def packet_frames(codec: str, data: bytes) -> list[bytes]:
+    """Return the frames in a VP9 superframe, of which all but the last are hidden; any other packet is one part."""
+    marker = data[-1] if data else 0
+    if codec != "vp9" or marker & 0xE0 != 0xC0:
+        return [data]
+    num_frames, size_bytes = (marker & 7) + 1, (marker >> 3 & 3) + 1
+    index_bytes = 2 + num_frames * size_bytes
+    if len(data) < index_bytes or data[-index_bytes] != marker:
+        return [data]
+    parts: list[bytes] = []
+    offset, index = 0, data[1 - index_bytes : -1]
+    for number in range(num_frames):
+        size = int.from_bytes(index[number * size_bytes : (number + 1) * size_bytes], "little")
+        parts.append(data[offset : offset + size])
+        offset += size
+    return [part for part in parts if part]
+
+
+def _with_more(codec: str, data: bytes, extradata: bytes | None, chance: random.Random) -> list[bytes]:
+    """Return a packet with more bytes after each picture's data."""
+    more = bytes(chance.randrange(1, 0xC0) for _ in range(_MORE_BYTES))
+    if codec == "hevc":
+        return [_joined(extradata, [unit + more if _is_slice(unit) else unit for unit in _units(data, extradata)])]
+    *hidden, last = packet_frames(codec, data)
+    return [*hidden, last + bytes(_ZEROS) + more]
+
+
+def _with_other_end(codec: str, data: bytes, extradata: bytes | None, chance: random.Random) -> list[bytes]:
+    """Return a packet of which the last bytes of the last picture's data are others."""
+    other = bytes(chance.randrange(1, 0xC0) for _ in range(_END_BYTES))
+    if codec == "hevc":
+        units = list(_units(data, extradata))
+        slices = [number for number, unit in enumerate(units) if _is_slice(unit)]
+        if slices:
+            unit = units[slices[-1]].rstrip(b"\0")
+            units[slices[-1]] = unit[:-_END_BYTES] + other
+        return [_joined(extradata, units)]
+    *hidden, last = packet_frames(codec, data)
+    return [*hidden, last[:-_END_BYTES] + other]
+
+
+def _units(data: bytes, extradata: bytes | None) -> Iterator[bytes]:
+    """Yield the NAL units of an HEVC packet without the zeros between them."""
+    size = hevc_length_size(extradata)
+    if size:
+        offset = 0
+        while offset + size <= len(data):
+            length = int.from_bytes(data[offset : offset + size])
+            yield data[offset + size : offset + size + length]
+            offset += size + length
+        return
+    yield from (unit.rstrip(b"\0") for unit in data.split(b"\0\0\1")[1:])
+
+
+def _joined(extradata: bytes | None, units: Sequence[bytes]) -> bytes:
+    size = hevc_length_size(extradata)
+    if size:
+        return b"".join(len(unit).to_bytes(size) + unit for unit in units if len(unit) < 1 << 8 * size)
+    return b"".join(b"\0\0\0\1" + unit for unit in units)
+
+
+def _is_slice(unit: bytes) -> bool:
+    return len(unit) > 2 and unit[0] >> 1 & 63 < _HEVC_FIRST_NON_VCL

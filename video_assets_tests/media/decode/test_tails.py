@@ -1,0 +1,53 @@
+"""Damage that decoders of HEVC, VP8 and VP9 hide is found by the length to which their data are read."""
+
+import random
+
+import pytest
+
+from video_assets.domain.clips import VideoLost
+from video_assets.media.decode.tails import packet_frames
+from video_assets_tests.media.decode.test_damage import wanted
+from video_assets_tests.media.joining import joined_video
+from video_assets_tests.media.making import number_of, numbered_video
+
+GROUP, NUM_FRAMES = 20, 40
+KINDS: dict[str, tuple[str, str, dict[str, str]]] = {
+    "hevc": ("libx265", "mp4", {"x265-params": "keyint=20:min-keyint=20:scenecut=0:bframes=0:log-level=none:crf=8"}),
+    "vp8": ("libvpx", "webm", {"g": "20", "deadline": "realtime", "cpu-used": "8", "b": "2000k"}),
+    "vp9": ("libvpx-vp9", "webm", {"g": "20", "deadline": "realtime", "cpu-used": "8", "b": "2000k"}),
+}
+
+
+def made(kind: str, damaged_packet: int = -1) -> bytes:
+    codec, container, options = KINDS[kind]
+    whole = numbered_video(NUM_FRAMES, codec=codec, container=container, options=options)
+
+    def edit(data: bytes, _part: int, number: int) -> bytes:
+        if number != damaged_packet:
+            return data
+        begin = len(data) // 3
+        return data[:begin] + random.Random(5).randbytes(len(data) - begin - 4) + data[-4:]
+
+    return joined_video([whole], container, edit)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sound_video_is_not_called_damaged(kind: str) -> None:
+    clip = wanted(made(kind), [3, 17, 25, 39])
+    assert [number_of(picture) for picture in clip.frames] == [3, 17, 25, 39]
+    assert (clip.note, clip.damage) == ("", "")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_random_bytes_in_a_keyframe_are_found(kind: str) -> None:
+    video = made(kind, 0)
+    with pytest.raises(VideoLost, match=r"^damaged"):
+        wanted(video, [5])
+    assert number_of(wanted(video, [GROUP + 5]).frames[0]) == GROUP + 5
+
+
+def test_a_superframe_is_taken_apart() -> None:
+    index = bytes([0xC1, 3, 2, 0xC1])  # two frames, of 3 and 2 bytes
+    assert packet_frames("vp9", b"abcde" + index) == [b"abc", b"de"]
+    assert packet_frames("vp9", b"abcde") == [b"abcde"]
+    assert packet_frames("vp8", b"abcde" + index) == [b"abcde" + index]

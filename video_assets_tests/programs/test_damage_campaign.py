@@ -1,0 +1,28 @@
+"""A slice of the campaign of damaged videos: keyframes, holes, cut files. `python -m tools.damage` tries all."""
+
+import pytest
+
+from tools.damage.__main__ import SAMPLINGS, Case, cases, try_case
+from tools.damage.making import CONTAINERS, KINDS, sound_video
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SVT_LOG", "0")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["random_keyframe", "hole", "cut"])
+@pytest.mark.parametrize("codec", CONTAINERS)
+def test_no_damaged_video_is_stored_wrongly_without_a_word(codec: str, kind: str) -> None:
+    for number, sampling in enumerate(SAMPLINGS):  # uniform, segments, fps, all, a span
+        case = Case(codec, CONTAINERS[codec][0], kind, sampling, seed=3 * number)
+        tried = try_case(case)
+        assert tried.outcome in ("lost", "warned", "right"), (case, tried)
+
+
+def test_cases_are_functions_of_their_seeds() -> None:
+    (first, *_), (again, *_) = cases("flipped_bits", 3, seed=7), cases("flipped_bits", 3, seed=7)
+    assert first == again
+    assert first.video() == again.video() != sound_video(first.codec, first.container, 7 % 3)
+    assert {case.kind for kind in KINDS for case in cases(kind, 2, 0)} == set(KINDS)
