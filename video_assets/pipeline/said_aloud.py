@@ -41,6 +41,8 @@ def stored_warnings(index: pd.DataFrame) -> list[SourceWarning]:
 
 def _flat_warnings(index: pd.DataFrame) -> list[SourceWarning]:
     """Return the warnings about clips without a picture, or without motion, as their signatures tell."""
+    if "signature" not in index:  # nothing is stored yet
+        return []
     states = [motion_of_signature(signature) for signature in index["signature"]]
     words = {"black": "are black, or of one colour", "still": "do not move: they are one picture"}
     found: list[SourceWarning] = []
