@@ -149,17 +149,13 @@ def test_a_status_is_as_wide_as_the_terminal(built: Screen, columns: int, no_col
 
 
 def test_an_interrupted_command_says_so(source: Path, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "video_assets.cli", "build", "--source", source, "--root", tmp_path],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stderr is not None
-    assert process.stderr.readline() == f"Building clips in {tmp_path}\n"
-    process.terminate()
-    assert "error: interrupted; finished work is kept" in " ".join(process.stderr.read().split())
-    assert process.wait(timeout=60) == 130
+    arguments = [sys.executable, "-m", "video_assets.cli", "build", "--source", source, "--root", tmp_path]
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == f"Building clips in {tmp_path}\n"
+        process.terminate()
+        assert "error: interrupted; finished work is kept" in " ".join(process.stderr.read().split())
+    assert process.returncode == 130
 
 
 def test_a_plan_on_a_terminal_says_size_time_and_alternatives(source: Path, tmp_path: Path) -> None:

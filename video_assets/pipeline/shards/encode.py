@@ -18,7 +18,7 @@ from video_assets.media.decode.clips import Choose, JointDecodeFailed, decode_cl
 from video_assets.media.decode.frame_stack import DecodedFrames
 from video_assets.media.images import ImageCache, clip_signature, encode_images
 from video_assets.media.index.matroska_range import MIN_RANGE_FRAMES, TimeRange
-from video_assets.pipeline.shards.stored import StoredRecord, copy_record
+from video_assets.pipeline.shards.copying import StoredRecord, copy_record
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import frame_record
 from video_assets.records.layouts import layout_codec

@@ -20,8 +20,9 @@ from video_assets.domain.sampling import KnownTimeline
 from video_assets.media.workers.pool import DecodingPool, PoolMaker
 from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.plan.table import ReadPlan, read_plan
+from video_assets.pipeline.shards.copying import StoredRecord
 from video_assets.pipeline.shards.pending import is_current
-from video_assets.pipeline.shards.stored import StoredRecord, joined_versions, stored_records
+from video_assets.pipeline.shards.stored import joined_versions, stored_records
 from video_assets.records.framing import FramingError, read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.settings import Limits
