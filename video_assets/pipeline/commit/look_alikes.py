@@ -26,7 +26,7 @@ Pair = tuple[str, str]
 
 
 def commit_warnings(committed: Committed) -> list[SourceWarning]:
-    """Return what a commit warns of; the same plan warns of what it warned of before."""
+    """Return the warnings of a commit; a plan that was committed before keeps its earlier warnings."""
     known = whole_commit(committed.version_paths)
     if known is not None and known.plan_digest == committed.notes.plan:
         return list(known.warnings)

@@ -230,7 +230,7 @@ def _report(version_paths: VersionPaths, splits: Sequence[Split], sidecars: Mapp
 
 
 def _index(sidecars: Mapping[str, Sidecar]) -> pd.DataFrame:
-    """A row a record. Made by columns: a dictionary for each of ten million rows would fill a machine's memory."""
+    """Return one row per record, made by columns: ten million dictionaries would fill a machine's memory."""
     clips = [clip for sidecar in sidecars.values() for clip in sidecar.clips]
     keys = [key for key, sidecar in sidecars.items() for _ in sidecar.clips]
     columns = {name: [getattr(clip, name) for clip in clips] for name in INDEX.names if name not in _OF_THE_SHARD}

@@ -115,7 +115,7 @@ def _refuse_small_nodes(ray: Any, cpus_per_shard: int) -> None:
 
 
 def _cancel(ray: Any, pending: dict[Any, ShardTask]) -> None:
-    """Whoever stops listening, also through an error, wants no more work done."""
+    """Cancel what is left: a caller that stops listening, also through an error, wants no more work done."""
     for reference in pending:
         ray.cancel(reference, force=True)
 
