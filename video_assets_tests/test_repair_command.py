@@ -1,6 +1,7 @@
 """`video-assets repair`: exit codes, what it prints, and that it waits for nobody who writes."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -59,12 +60,13 @@ def test_a_dataset_or_a_source_that_is_not_there_ends_with_2(
 
 
 def test_while_a_build_writes_a_repair_is_told_to_wait(built: Built, capsys: pytest.CaptureFixture[str]) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     damage.flip_byte(built.shard(TRAIN_SHARDS[1]), 700)
     left = built.shard(TRAIN_SHARDS[1]).read_bytes()
-    with building(built.paths, "video-assets build"), ThreadPoolExecutor(1) as elsewhere:
-        code = elsewhere.submit(main, ["repair", "--root", str(built.paths.root)]).result()
+    with ThreadPoolExecutor(1) as elsewhere:
+        build = building(built.paths, "video-assets build")
+        elsewhere.submit(build.__enter__).result()
+        code = main(["repair", "--root", str(built.paths.root)])
+        elsewhere.submit(build.__exit__, None, None, None).result()
     assert code == 1
     assert "video-assets repair must wait" in " ".join(capsys.readouterr().err.split())
     assert built.shard(TRAIN_SHARDS[1]).read_bytes() == left

@@ -24,12 +24,14 @@ def test_names_of_settings_are_pinned() -> None:
     assert names["plan"] == ["encoding", "clips_per_shard", "shard_megabytes", "retry_lost", "new_version"]
     assert {"max_failed_fraction", "include", "group_pattern", "multi_label"} <= set(names["manifest"])
     assert set(DatasetSettings.model_fields) == {
+        "citation",
+        "intended_use",
         "licence",
         "near_duplicates_are_errors",
         "retired_grace_minutes",
         "text_index",
     }
-    assert [*EncodingSettings.model_fields, "multi_label"] == list(Encoding.model_fields)
+    assert [*EncodingSettings.model_fields, "multi_label", "encoder_version"] == list(Encoding.model_fields)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -142,6 +142,7 @@ COLUMN_WORDS: Final[Mapping[str, str]] = {
     "display_width_px": "Width as a player shows it: rotated, and with square pixels.",
     "duration_us": "Duration of the video in microseconds.",
     "end_seconds": "End of the span of the video, in seconds; empty: the end of the video.",
+    "field_order": "Whether pictures are interlaced: progressive or interlaced, as the first picture says.",
     "frame_rate": "Average number of frames per second.",
     "gap_us": "Longest time in the middle of the video that no frame covers, in microseconds.",
     "group": "Clips of one group are never in two splits; empty: the clip is alone.",
@@ -157,10 +158,12 @@ COLUMN_WORDS: Final[Mapping[str, str]] = {
     "label_index": "Number of the class, its line in labels.txt from 0. It never changes.",
     "label_indices": "Numbers of all classes of the clip. Only with manifest.multi_label.",
     "length": "Bytes of the record in the shard's file, with its framing.",
-    "mtime_ns": "Time of the file's last change, in nanoseconds since 1970; -1: not known.",
+    "mtime_ns": "Time of the file's last change, in nanoseconds since 1970 (in a store: a number that stands for its etag); -1: not "
+    "known.",
     "note": "What was unusual when the clip was decoded; else empty.",
     "num_frames": "Number of frames: of the video before the index, of the record in the index.",
     "num_keyframes": "Number of frames that can be decoded without others.",
+    "num_video_tracks": "Number of video tracks in the file; the one that moves is stored.",
     "num_pixels": "Pixels of one frame of the video.",
     "official_split": "Split that the annotations ask for; empty without one.",
     "offset": "Place of the record in the shard's file, in bytes.",
@@ -181,6 +184,7 @@ COLUMN_WORDS: Final[Mapping[str, str]] = {
     "stage": "Step that found it: manifest, refused (a refused manifest), splits or shards.",
     "start_seconds": "Begin of the span of the video, in seconds; empty: the begin of the video.",
     "start_us": "Time of the first frame on the video's own clock, in microseconds.",
+    "transfer": "Transfer function of the pictures, as FFmpeg names it; smpte2084 and arib-std-b67 are HDR.",
     "width_px": "Width of the coded frames.",
 }
 """What every column holds. A name means the same in every table."""

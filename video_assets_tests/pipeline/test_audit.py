@@ -254,4 +254,4 @@ def test_a_shard_without_a_sidecar_is_missing(built: Built) -> None:
     built.sidecar(KEY).unlink()
     outcomes = audit(built)
     assert failed(outcomes) == {"nothing_lost"}
-    assert outcomes["nothing_lost"].description == f"1 planned shards are not there: {KEY}"
+    assert outcomes["nothing_lost"].description == f"1 planned shards are not there, or damaged: {KEY}"

@@ -58,6 +58,7 @@ def test_a_budget_that_no_quality_keeps_is_refused_with_what_would_help(built_on
 
 
 def test_a_budget_is_for_jpeg_alone(built_once: Built) -> None:
-    settings = SETTINGS.replace(plan=SETTINGS.plan.replace(encoding=SETTINGS.plan.encoding.replace(image_format="png")))
+    png = SETTINGS.plan.encoding.replace(image_format="png")
+    settings = SETTINGS.replace(plan=SETTINGS.plan.replace(encoding=png, new_version=True))
     with pytest.raises(SettingsError, match=r"set plan\.encoding\.image_format=jpeg as well"):
         dry_run(built_once, settings, budget_bytes=1e9)

@@ -26,7 +26,7 @@ def test_clips_are_left_out_by_path_and_by_id_and_the_reason_says_so(stages: Sta
     rows = [f"{path},walk,0,0.5", f"{path},walk,0.5,1", f"{BAD},run,,", f"{clip_path('jump', 1, 1)},jump,,"]
     table.write_text("path,label,start,end\n" + "".join(f"{row}\n" for row in rows), "utf-8")
     (stages.source / "bad.txt").write_text(f"\ufeff# mislabelled\n\n./{BAD}\n{path}#t=0.5,1\nno/such.mp4\n", "utf-8")
-    report = Stages(table, stages.paths).manifest(exclude="bad.txt")
+    report = Stages(table, stages.paths).manifest(exclude="bad.txt", max_removed_fraction=1)
     assert set(report.clips["clip_id"]) == {f"{path}#t=0,0.5", clip_path("jump", 1, 1)}
     left_out = {item.source: item.reason for item in report.left_out}
     assert left_out[BAD] == left_out[f"{path}#t=0.5,1"] == EXCLUDED

@@ -43,7 +43,8 @@ def test_a_right_dataset_is_valid(built_once: Built, opened: list[InThisProcess]
     assert len(opened) == 1  # for all shards: each would cost half a second of a core
     assert found["is_valid"] is True
     assert failures(found) == set()
-    assert len(found["checks"]) == 1 + 7 * len(SHARD_CHECKS) + len(DATASET_CHECKS)
+    of_files = ["bytes_are_as_written", "commit_is_finished"]
+    assert len(found["checks"]) == len(of_files) + 7 * len(SHARD_CHECKS) + len(DATASET_CHECKS)
     assert found["splits"] == {"train": {"records": 18, "shards": 5}, "test": {"records": 6, "shards": 2}}
     assert found["version_dir"] == str(built_once.version.directory)
     assert [lost["source"] for lost in found["quarantined"]] == ["run/broken.mp4"]

@@ -1,5 +1,6 @@
 """The stages with source and root in an S3 store on loopback, which also fails at times."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,11 @@ from video_assets_tests.stores.conftest import Bucket
 OF_THE_PLACE = ("checksums.json", "tables/")
 """They name the source's address and what it says of its files, or have the digests of files that do."""
 
+NEWEST_VIDEO = re.compile(
+    rb' Its newest video is of <span class="date">[\d-]{10}</span>\.|<tr><th scope="row">newest video</th>.*?</tr>'
+    rb'|\| newest video \| [\d-]{10} \|\n|<meta name="inputs" content="\w{64}">'
+)
+
 
 def stages_in(bucket: Bucket, videos: Path) -> Stages:
     return Stages(bucket.put_tree(videos, "videos"), DatasetPaths(bucket.at("root"), "clips"))
@@ -34,7 +40,13 @@ def assert_same_version(bucket: Bucket, local: Built) -> None:
     assert found == wanted.keys()
     for name, file in wanted.items():
         if not name.startswith(OF_THE_PLACE):
-            assert bucket.at(f"{prefix}{name}").read_bytes() == file.read_bytes(), name
+            stored = bucket.at(f"{prefix}{name}").read_bytes()
+            assert without_dates(stored) == without_dates(file.read_bytes()), name
+
+
+def without_dates(page: bytes) -> bytes:
+    """A card without the day of the newest video, which a store does not tell, and the hash of all that it says."""
+    return NEWEST_VIDEO.sub(b"", page)
 
 
 @pytest.mark.slow

@@ -96,7 +96,7 @@ def compare_with_source(job: SourceComparison) -> ComparisonResult:
 def _wrong_repeats(job: SourceComparison, timeline: Timeline) -> int:
     """Return how many frames of a whole video stand twice without being shown for that long."""
     wanted = len(job.timestamps_us)
-    if not job.is_whole or job.encoding.sampling == "fps" or timeline.num_frames < wanted:
+    if not wanted or not job.is_whole or job.encoding.sampling == "fps" or timeline.num_frames < wanted:
         return 0
     times_us, counts = np.unique(np.array(job.timestamps_us, np.int64), return_counts=True)
     if job.encoding.encoder_version == 1:

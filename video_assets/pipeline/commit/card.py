@@ -118,7 +118,7 @@ def make_card(committed: Committed, statistics: DatasetStatistics | None, warnin
         licence=committed.notes.licence,
         citation=str(committed.notes.settings.get("citation", "")),
         intended_use=str(committed.notes.settings.get("intended_use", "")),
-        newest_video=_newest_video(plan.rows),
+        newest_video=_newest_video(plan),
         has_captions=bool(plan.rows["caption"].notna().any()),
         source=Path(plan.pinned.source).name,
         digest=committed.notes.plan,
@@ -145,9 +145,13 @@ def _shard_outcomes(num_shards: int) -> list[CheckOutcome]:
     return [CheckOutcome(name=name, passed=True, description=words) for name in SHARD_CHECKS]
 
 
-def _newest_video(rows: pd.DataFrame) -> str:
-    """The day (UTC) on which the newest video was last changed; the same data has the same day."""
-    newest_ns = int(rows["mtime_ns"].max()) if len(rows) else 0
+def _newest_video(plan: ReadPlan) -> str:
+    """The day (UTC) on which the newest video was last changed; the same data has the same day.
+
+    Empty for videos in a store, whose column holds no times.
+    """
+    in_store = "://" in plan.pinned.source
+    newest_ns = int(plan.rows["mtime_ns"].max()) if len(plan.rows) and not in_store else 0
     return str(np.datetime64(newest_ns, "ns").astype("datetime64[D]")) if newest_ns > 0 else ""
 
 
