@@ -158,8 +158,8 @@ COLUMN_WORDS: Final[Mapping[str, str]] = {
     "label_index": "Number of the class, its line in labels.txt from 0. It never changes.",
     "label_indices": "Numbers of all classes of the clip. Only with manifest.multi_label.",
     "length": "Bytes of the record in the shard's file, with its framing.",
-    "mtime_ns": "Time of the file's last change, in nanoseconds since 1970 (in a store: a number that stands for its etag); -1: not "
-    "known.",
+    "mtime_ns": "Time of the file's last change, in nanoseconds since 1970; in a store a number made from its etag; "
+    "-1: not known.",
     "note": "What was unusual when the clip was decoded; else empty.",
     "num_frames": "Number of frames: of the video before the index, of the record in the index.",
     "num_keyframes": "Number of frames that can be decoded without others.",

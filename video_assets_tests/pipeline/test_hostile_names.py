@@ -49,6 +49,7 @@ HOSTILE = (
 def file_name(text: str) -> str:
     return text.replace("/", "\u2215") + ".mp4"
 
+
 FOLDED_RECIPE = re.compile(r"<details><summary>movinet_a\d_(base|stream)</summary>\n|</details>\n")
 """The only HTML of the card's Markdown."""
 
