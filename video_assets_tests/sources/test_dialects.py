@@ -377,7 +377,7 @@ def test_mmaction2_lists_relative_to_a_folder_a_split(made: MadeSet) -> None:
 
 
 def test_mmaction2_lists_of_frames_are_read_where_there_are_none_of_videos(made: MadeSet) -> None:
-    for number, label in enumerate(CLASSES):
+    for label in CLASSES:
         made.clip(f"videos/{label}/a.mp4", label, "train")
         made.clip(f"videos/{label}/b.mp4", label, "val")
     for split, name in (("train", "a"), ("val", "b")):
