@@ -35,7 +35,7 @@ def needs_cluster() -> None:
 
 
 def hashes(version: Path) -> dict[str, str]:
-    """Of all files of a version directory, sidecars included. Those of its commit stand once, where readers open them."""
+    """Of all files of a version directory, with sidecars. Those of its commit stand once, where readers open them."""
     files = [path for path in [*version.rglob("*"), *(version / "tables").rglob("*")] if path.is_file()]  # a link
     found = {str(path.relative_to(version)): file_sha256(path) for path in files}
     return {name: digest for name, digest in found.items() if not name.startswith("commits/")}
