@@ -28,8 +28,8 @@ defs = dg.Definitions.merge(
     build_video_dataset_defs(few, key_prefix="few"), build_video_dataset_defs(many, key_prefix="many")
 )
 """
-SHARDS = {"few": 1, "many": 3}
-"""Train shards of each: 6 clips, and 20 % of the groups go to test."""
+SHARDS = {"few": 1, "many": 2}
+"""Train shards of each: 4 of 6 clips, for one of three groups of each class goes to test."""
 
 
 @pytest.fixture(scope="module")
