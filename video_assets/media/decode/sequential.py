@@ -17,6 +17,7 @@ from video_assets.media.decode.frame_stack import DecodedFrames, FrameStack
 from video_assets.media.decode.tails import TailCheck
 from video_assets.media.index.bitstream import min_raw_bytes
 from video_assets.media.index.presentation_times import frame_times, frames_shown_at, timeline_of
+from video_assets.media.index.readable import SaidLength, said_length
 from video_assets.media.open.losses import check_length, check_pixels, errors_as_losses, lose
 from video_assets.media.open.video import OpenVideo, VideoSource, open_video
 from video_assets.settings import DEFAULT_LIMITS, Limits
@@ -38,8 +39,9 @@ _PIXEL_BYTES: Final = 6  # at most: three components of 16 bits
 
 @dataclass(slots=True)
 class _SequentialPass:
-    """What is known of the frames that were decoded so far."""
+    """What is known of the frames that were decoded so far; `unfinished` is the number of a packet that is left out."""
 
+    unfinished: int | None = None
     pts: list[int | None] = field(default_factory=list)
     dts: list[int | None] = field(default_factory=list)
     packets: list[int] = field(default_factory=list)  # the number of the packet that brought each frame
@@ -85,8 +87,8 @@ def decode_opened_sequentially(
         notice_more_damage(opened)
         frames = _buffered_frames(_all_frames(opened, seen, TailCheck(opened)))
         if seen.damage.damaged:  # a decoder that raises errors for damage may show fewer frames
-            noticed, seen = seen.damage.damaged, _SequentialPass()
             with open_video(video, opened.limits, opened.encoder_version) as again:
+                noticed, seen = seen.damage.damaged, _SequentialPass(_unfinished_packet(again, seen))
                 frames = _buffered_frames(_all_frames(again, seen))
             seen.damage.damaged |= noticed
         timeline, time_note = _timeline(opened, seen)
@@ -102,7 +104,7 @@ def decode_opened_sequentially(
             stack = _fill(opened, frames, numbers, frame_size)
         else:
             with open_video(video, opened.limits, opened.encoder_version) as again:
-                stack = _fill(again, _all_frames(again, _SequentialPass()), numbers, frame_size)
+                stack = _fill(again, _all_frames(again, _SequentialPass(seen.unfinished)), numbers, frame_size)
     return DecodedFrames(
         frames=stack.frames,
         timestamps_us=starts_us[frame_indices],
@@ -112,6 +114,17 @@ def decode_opened_sequentially(
         timeline=timeline,
         damage=damage,
     )
+
+
+def _unfinished_packet(opened: OpenVideo, seen: _SequentialPass) -> int | None:
+    """Return the number of the last packet if the video ends within it: all others decoded, and no header says more.
+
+    A recording or a transport stream that was cut has such a packet. Others have been told how long they are, so that a
+    damaged end is damage.
+    """
+    last = len(seen.damage.times) - 1
+    is_cut = last > 0 and seen.damage.damaged == {last} and said_length(opened) == SaidLength()
+    return last if is_cut else None
 
 
 def _buffered_frames(frames: Iterable[VideoFrame]) -> list[VideoFrame] | None:
@@ -169,6 +182,8 @@ def _all_frames(opened: OpenVideo, seen: _SequentialPass, tails: TailCheck | Non
             seen.damage.damaged.add(number)
             continue
         for frame in frames:
+            if seen.unfinished is not None and frame.opaque == seen.unfinished:
+                continue
             check_pixels(frame.width, frame.height, opened.limits)
             check_length(len(seen.pts) + 1, 0, opened.limits)
             seen.num_keyframes += frame.key_frame
@@ -193,7 +208,9 @@ def _timeline(opened: OpenVideo, seen: _SequentialPass) -> tuple[Timeline, str]:
         starts_us, round_half_up(seen.last_duration * opened.time_base * 1_000_000), opened.time_base
     )
     check_length(timeline.num_frames, timeline.duration_us, opened.limits)
-    if seen.num_errors:
+    if seen.unfinished is not None:
+        note = f"{note} Its last picture is unfinished, and left out.".strip()
+    elif seen.num_errors:
         note = f"{note} {seen.num_errors} packets did not decode.".strip()
     return timeline, note
 
