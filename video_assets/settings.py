@@ -263,7 +263,7 @@ class SplitSettings(SettingsGroup):
         default=0.0,
         ge=0,
         le=1,
-        description="Share that goes to a third split, val; 0: there is none, unless a table's column split says so.",
+        description="Share that goes to a third split, val; 0: there is none, unless a folder or a table says so.",
     )
     seed: int = Field(default=0, ge=-(2**63), lt=2**63, description="Another seed gives another, equally good split.")
 

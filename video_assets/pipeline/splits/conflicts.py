@@ -16,7 +16,7 @@ def without_contradictions(
     """Leaves out clips that would bring a group or a content into two splits; gives the others, with their components.
 
     `known` has a row for each of the clips: the splits where its `content`, its `group` and its name (`clip`) were put
-    before, missing where they are new. Components (N,) int64 are those of `domain.groups.join_components`.
+    before, missing where they are new. Components (N,) int64 are those of `domain.splits.join_components`.
 
     First those whose own content and group were put apart; then newcomers that join what was put apart, copies of
     clips that are still there included; and last, where a table now joins clips that were in several splits, the
