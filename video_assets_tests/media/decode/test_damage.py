@@ -94,3 +94,18 @@ def test_frames_are_the_same_whether_damage_is_looked_for_or_not() -> None:
         clip = wanted(video, list(range(GROUP)))
         assert np.array_equal([number_of(picture) for picture in clip.frames], range(GROUP))
         assert (clip.note, clip.damage) == ("", "")
+
+
+@pytest.mark.parametrize("kind", ["h264 mpegts", "mpeg2 mpegts", "h264 bare"])
+def test_of_a_stream_that_was_cut_the_unfinished_picture_is_left_out(kind: str) -> None:
+    codec, _, container = kind.partition(" ")
+    encoder, _, options = KINDS[codec]
+    whole = numbered_video(
+        NUM_FRAMES, codec=encoder, container="h264" if container == "bare" else container, options=options
+    )
+    video = whole[: len(whole) * 7 // 10]
+    for numbers in ([0, -1], list(range(10))):
+        clip = wanted(video, numbers)
+        found = [number_of(picture) for picture in clip.frames]
+        assert found == sorted(found) and found[0] == 0 and found[-1] < NUM_FRAMES - 1
+        assert clip.damage == ""
