@@ -13,6 +13,7 @@ from video_assets.domain.clips import SourceWarning
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import BuildRefused, FileDamaged
 from video_assets.domain.near_duplicates import motion_of_signature
+from video_assets.domain.text import counted
 from video_assets.pipeline.dataset_state import committed_warnings
 from video_assets.pipeline.manifest.reading import noted_reading
 from video_assets.pipeline.plan.model_windows import clip_lengths, frames_left_out
@@ -48,7 +49,7 @@ def _flat_warnings(index: pd.DataFrame) -> list[SourceWarning]:
     found: list[SourceWarning] = []
     for code, what in words.items():
         names = [clip_id for clip_id, state in zip(index["clip_id"], states, strict=True) if state == code]
-        share = f"{len(names)} of {len(states)} clips ({len(names) / max(1, len(states)):.1%}) are so"
+        share = f"{len(names)} of {counted(len(states), 'clip')} ({len(names) / max(1, len(states)):.1%})"
         found += [SourceWarning(code, name, f"the frames of {name} {what}; {share}") for name in names]
     return found
 

@@ -154,8 +154,8 @@ def test_black_and_still_clips_are_named_with_their_share() -> None:
     clips = {"a": frames(one, one, one), "b": frames(*[np.zeros_like(one)] * 3), "c": frames(one, one[::-1], one)}
     index = pd.DataFrame({"clip_id": list(clips), "signature": [clip_signature(clip) for clip in clips.values()]})
     assert [(warning.code, warning.source, warning.detail) for warning in stored_warnings(index)] == [
-        ("black", "b", "the frames of b are black, or of one colour; 1 of 3 clips (33.3%) are so"),
-        ("still", "a", "the frames of a do not move: they are one picture; 1 of 3 clips (33.3%) are so"),
+        ("black", "b", "the frames of b are black, or of one colour; 1 of 3 clips (33.3%)"),
+        ("still", "a", "the frames of a do not move: they are one picture; 1 of 3 clips (33.3%)"),
     ]
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from video_assets.domain.geometry import FrameSize, round_half_up
 from video_assets.domain.sampling import Timeline
+from video_assets.domain.text import counted
 from video_assets.media.decode.convert import FrameConverter
 from video_assets.media.decode.damage import DamageLog, notice_more_damage
 from video_assets.media.decode.frame_stack import DecodedFrames, FrameStack
@@ -76,19 +77,22 @@ def decode_opened_sequentially(
     choose: Callable[[Timeline], Sequence[int]],
     frame_size: FrameSize,
     note: str,
+    unfinished: int | None = None,
 ) -> DecodedFrames:
     """Do the same for an open video of which nothing was decoded yet; `video` is opened again for a second decode.
+
+    `unfinished` is the number of a packet whose frame is left out.
 
     Raises:
         VideoLost: as `decode_sequentially`.
     """
     with errors_as_losses("all of it was decoded"):
-        seen = _SequentialPass()
+        seen = _SequentialPass(unfinished)
         notice_more_damage(opened)
         frames = _buffered_frames(_all_frames(opened, seen, TailCheck(opened)))
         if seen.damage.damaged:  # a decoder that raises errors for damage may show fewer frames
             with open_video(video, opened.limits, opened.encoder_version) as again:
-                noticed, seen = seen.damage.damaged, _SequentialPass(_unfinished_packet(again, seen))
+                noticed, seen = seen.damage.damaged, _SequentialPass(unfinished)
                 frames = _buffered_frames(_all_frames(again, seen))
             seen.damage.damaged |= noticed
         timeline, time_note = _timeline(opened, seen)
@@ -96,6 +100,11 @@ def decode_opened_sequentially(
     wanted_us = list(choose(timeline))
     frame_indices = frames_shown_at(starts_us, wanted_us)
     damage = _damage_of(seen, frame_indices)
+    if damage and unfinished is None:
+        with open_video(video, opened.limits, opened.encoder_version) as again:
+            unfinished = _unfinished_packet(again, seen)
+            if unfinished is not None:
+                return decode_opened_sequentially(again, video, choose, frame_size, note, unfinished)
     if damage and not opened.limits.store_damaged:
         lose("damaged", damage)
     with errors_as_losses("all of it was decoded"):
@@ -104,7 +113,7 @@ def decode_opened_sequentially(
             stack = _fill(opened, frames, numbers, frame_size)
         else:
             with open_video(video, opened.limits, opened.encoder_version) as again:
-                stack = _fill(again, _all_frames(again, _SequentialPass(seen.unfinished)), numbers, frame_size)
+                stack = _fill(again, _all_frames(again, _SequentialPass(unfinished)), numbers, frame_size)
     return DecodedFrames(
         frames=stack.frames,
         timestamps_us=starts_us[frame_indices],
@@ -211,7 +220,7 @@ def _timeline(opened: OpenVideo, seen: _SequentialPass) -> tuple[Timeline, str]:
     if seen.unfinished is not None:
         note = f"{note} Its last picture is unfinished, and left out.".strip()
     elif seen.num_errors:
-        note = f"{note} {seen.num_errors} packets did not decode.".strip()
+        note = f"{note} {counted(seen.num_errors, 'packet')} did not decode.".strip()
     return timeline, note
 
 

@@ -25,9 +25,9 @@ from video_assets.media.open.video import OpenVideo
 
 TRIED_CODECS: Final = frozenset({"hevc", "vp8", "vp9"})
 
-_MIN_BYTES: Final = 200
+_MIN_BYTES: Final = 64
 """Less is too little to say that its end has to matter."""
-_END_BYTES: Final = 24
+_END_BYTES: Final = 16
 """An encoder may end with up to 4 bytes that are never read."""
 _MORE_BYTES: Final = 512
 _ZEROS: Final = 8
@@ -35,7 +35,7 @@ _ZEROS: Final = 8
 _CHANGING_AREAS: Final = 24
 _MIN_JUMP: Final = 6.0
 _JUMP_RATIO: Final = 1.3
-_MAX_JUMPS: Final = 3
+_MAX_JUMPS: Final = 2
 _REORDERED: Final = 4
 _OPEN_GROUPS: Final = 2
 _MAX_GROUP_BYTES: Final = 32 * 2**20
@@ -99,13 +99,12 @@ class TailCheck:
     def _damaged(self, group: _Group) -> set[int]:
         numbers, packets = list(group.packets), list(group.packets.values())
         differing = self._longer.take_differing(numbers[-1]) if self._longer is not None else set[int]()
-        first = {min(differing)} if differing else set[int]()  # later ones may differ because this one does
-        for number in sorted({*numbers[:1], *_at_jumps(group.thumbnails)}):
-            if min(first, default=number + 1) <= number:
-                break
-            if _is_damaged(self._opened, packets[: numbers.index(number) + 1]):
-                return {number}
-        return first
+        first = min(differing, default=numbers[-1] + 1)  # later ones may differ because this one does
+        tried = [numbers.index(number) for number in {*numbers[:1], *_at_jumps(group.thumbnails)} if number < first]
+        place = _first_without_end(self._opened, packets, sorted(tried))
+        if place is not None:
+            return {numbers[place]}
+        return {first} if differing else set()
 
 
 class _LongerDecode:
@@ -197,27 +196,30 @@ def _at_jumps(thumbnails: Mapping[int, NDArray[np.float32]]) -> set[int]:
     return {packet for place in places for packet in (shown[place + 1], min(shown[place + 1 : place + 1 + _REORDERED]))}
 
 
-def _is_damaged(opened: OpenVideo, packets: Sequence[av.packet.Packet]) -> bool:
-    """Return whether the last bytes of the last of these packets, which begin with a keyframe, do not matter."""
+def _first_without_end(opened: OpenVideo, packets: Sequence[av.packet.Packet], places: Sequence[int]) -> int | None:
+    """Return the first of these places, in packets from a keyframe on, whose last bytes do not matter, or None."""
     codec, extradata = opened.codec.codec.canonical_name, opened.codec.extradata
-    before, last = [packet_frames(codec, bytes(packet)) for packet in packets[:-1]], bytes(packets[-1])
-    if len(last) < _MIN_BYTES:
-        return False
-    as_it_is = _decoded(opened, [*before, packet_frames(codec, last)])
-    if as_it_is is None:
-        return False
-    chance = random.Random(len(last))  # noqa: S311
-    for _ in range(2):
-        other_end = _decoded(opened, [*before, _with_other_end(codec, last, extradata, chance)])
-        if other_end != as_it_is:
-            return False
-    return True
+    places = [place for place in places if packets[place].size >= _MIN_BYTES]
+    if not places:
+        return None
+    parts = [packet_frames(codec, bytes(packet)) for packet in packets[: places[-1] + 1]]
+    as_they_are = _decoded(opened, parts, places)
+    for place in places:
+        data = bytes(packets[place])
+        chance = random.Random(len(data))  # noqa: S311
+        others = (
+            _decoded(opened, [*parts[:place], _with_other_end(codec, data, extradata, chance)], [place])
+            for _ in range(2)
+        )
+        if place in as_they_are and all(other.get(place) == as_they_are[place] for other in others):
+            return place
+    return None
 
 
-def _decoded(opened: OpenVideo, packets: Sequence[Sequence[bytes]]) -> bytes | None:
-    """Return the pixels of the frame that the last of these packets brings; None if it brings none."""
+def _decoded(opened: OpenVideo, packets: Sequence[Sequence[bytes]], places: Sequence[int]) -> dict[int, bytes]:
+    """Return the pixels of the frames that the packets at these places bring."""
     decoder = _decoder_of(opened, skip_loop_filter="all")  # only to compare
-    found: bytes | None = None
+    found: dict[int, bytes] = {}
     sent = [(number, part) for number, parts in enumerate(packets) for part in parts]
     for number, part in [*sent, (0, None)]:
         packet = None if part is None else _packet_of(part, number)
@@ -226,8 +228,8 @@ def _decoded(opened: OpenVideo, packets: Sequence[Sequence[bytes]]) -> bytes | N
         except av.error.FFmpegError:
             continue
         for frame in frames:
-            if frame.opaque == len(packets) - 1:
-                found = b"".join(_plane(frame, number).tobytes() for number in range(len(frame.planes)))
+            if frame.opaque in places and isinstance(frame.opaque, int):
+                found[frame.opaque] = b"".join(_plane(frame, number).tobytes() for number in range(len(frame.planes)))
     return found
 
 
