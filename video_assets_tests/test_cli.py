@@ -14,13 +14,16 @@ from typing import Any
 
 import pytest
 
-from video_assets import cli
-from video_assets.arguments import num_bytes
-from video_assets.domain.errors import BuildRefused, SettingsError, VideoAssetsError
+from video_assets.cli import main
+from video_assets.cli.commands import RUNS
+from video_assets.cli.options import num_bytes
+from video_assets.cli.output import end
+from video_assets.cli.parser import parser_of
+from video_assets.domain.errors import EXIT_USAGE, BuildRefused, SettingsError, VideoAssetsError
 from video_assets.report import help_text
 
 HEAVY = ("dagster", "tensorflow", "tensorflow_datasets", "cv2", "av", "pandas", "pyarrow", "numpy", "google.protobuf")
-COMMANDS = tuple(cli._COMMANDS)
+COMMANDS = tuple(RUNS)
 
 PROBE = """
 import json, sys, time
@@ -44,8 +47,8 @@ def start(*arguments: str) -> dict[str, Any]:
 def usage_error(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
     """What argparse says to wrong usage; its exit code is 2."""
     with pytest.raises(SystemExit) as stop:
-        cli.main(arguments)
-    assert stop.value.code == cli.EXIT_USAGE == 2
+        main(arguments)
+    assert stop.value.code == EXIT_USAGE == 2
     return capsys.readouterr().err
 
 
@@ -77,7 +80,7 @@ def test_the_package_itself_imports_nothing_heavy() -> None:
 
 def test_the_installed_command_is_this_one() -> None:
     (script,) = entry_points(group="console_scripts", name="video-assets")
-    assert script.load() is cli.main
+    assert script.load() is main
 
 
 def test_the_commands_are_pinned(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,21 +95,21 @@ def test_the_commands_are_pinned(capsys: pytest.CaptureFixture[str]) -> None:
     }
     for command, names in options.items():
         with pytest.raises(SystemExit) as stop:
-            cli.main([command, "--help"])
+            main([command, "--help"])
         assert stop.value.code == 0
         text = capsys.readouterr().out
         assert all(name in text for name in names), command
 
 
 def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([]) == 2  # as uv and ruff do
+    assert main([]) == 2  # as uv and ruff do
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "Usage: video-assets [OPTIONS] <COMMAND>" in printed.err
 
 
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["--version"]) == 0
+    assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"video-assets {version('video_assets')}\n"
 
 
@@ -115,7 +118,7 @@ def test_help_of_a_command_has_defaults_examples_and_exit_codes(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        cli.main([command, "--help"])
+        main([command, "--help"])
     text = capsys.readouterr().out
     assert f"Usage: video-assets {command} " in text
     assert f"Examples:\n  {'eval' if command.startswith('generate') else 'video-assets'} " in text
@@ -130,14 +133,14 @@ def test_help_is_as_wide_as_the_terminal(
 ) -> None:
     monkeypatch.setattr(help_text, "width_of", lambda _: width)
     with pytest.raises(SystemExit):
-        cli.main([*filter(None, [command]), "--help"])
+        main([*filter(None, [command]), "--help"])
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if len(line) > width and not line.startswith(("  video-assets", "Usage: "))] == []
 
 
 @pytest.mark.parametrize("shell", ["bash", "fish", "zsh"])
 def test_a_shell_completes_commands_options_and_settings(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["generate-shell-completion", shell]) == 0
+    assert main(["generate-shell-completion", shell]) == 0
     script = capsys.readouterr().out
     for name in ("inspect", "workers", "plan.encoding.num_frames"):
         assert name in script
@@ -147,7 +150,7 @@ def test_a_shell_completes_commands_options_and_settings(shell: str, capsys: pyt
 
 @pytest.mark.program("bash")
 def test_bash_completes_what_is_being_typed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["generate-shell-completion", "bash"]) == 0
+    assert main(["generate-shell-completion", "bash"]) == 0
     script = capsys.readouterr().out
     for words, expected in ((["vid", "ins"], "inspect"), (["vid", "build", "--so"], "--source")):
         typed = " ".join(map(shlex.quote, words))
@@ -192,7 +195,7 @@ def test_wrong_usage_is_exit_2_and_says_what(
 def test_a_source_that_is_not_there_is_exit_2_and_named(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = cli.main([command, "--source", str(tmp_path / "none"), "--root", str(tmp_path / "root")])
+    code = main([command, "--source", str(tmp_path / "none"), "--root", str(tmp_path / "root")])
     assert code == 2
     assert stderr_of(capsys).replace(" ", "") == f"error: the source {tmp_path}/none is not there".replace(" ", "")
     assert not (tmp_path / "root").exists()
@@ -201,7 +204,7 @@ def test_a_source_that_is_not_there_is_exit_2_and_named(
 @pytest.mark.parametrize("command", ["build", "status", "verify"])
 def test_a_name_that_cannot_be_is_exit_2(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = ["--source", str(tmp_path)] if command == "build" else []
-    assert cli.main([command, *source, "--root", str(tmp_path), "--name", "My Clips"]) == 2
+    assert main([command, *source, "--root", str(tmp_path), "--name", "My Clips"]) == 2
     assert "error: the dataset's name is 'My Clips'; it must begin with a small letter" in stderr_of(capsys)
 
 
@@ -218,7 +221,7 @@ def test_a_wrong_setting_is_exit_2_before_anything_is_written(
     command: str, assignment: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = tmp_path / "root"
-    assert cli.main([command, "--source", str(tmp_path), "--root", str(root), "--set", assignment]) == 2
+    assert main([command, "--source", str(tmp_path), "--root", str(root), "--set", assignment]) == 2
     assert f"error: {said}" in stderr_of(capsys)
     assert not root.exists()
 
@@ -246,7 +249,7 @@ def test_a_config_file_that_is_not_there_is_exit_2(tmp_path: Path, capsys: pytes
         "--config",
         str(tmp_path / "no.yaml"),
     ]
-    assert cli.main(arguments) == 2
+    assert main(arguments) == 2
     assert "cannot be read" in stderr_of(capsys)
 
 
@@ -254,7 +257,7 @@ def test_a_config_file_that_is_not_there_is_exit_2(tmp_path: Path, capsys: pytes
 def test_a_root_without_a_dataset_is_an_error_that_says_what_to_do(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main([command, "--root", str(tmp_path)]) == 2
+    assert main([command, "--root", str(tmp_path)]) == 2
     assert stderr_of(capsys).startswith("error: there is no dataset clips in ")
     assert list(tmp_path.iterdir()) == []
 
@@ -272,8 +275,8 @@ def test_errors_are_one_sentence_and_an_exit_code(
     def fail(options: object) -> int:
         raise error
 
-    monkeypatch.setitem(cli._COMMANDS, "sample", fail)
-    assert cli.main(["sample", "x"]) == code
+    monkeypatch.setitem(RUNS, "sample", fail)
+    assert main(["sample", "x"]) == code
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", "error: no such class\n")
 
@@ -284,10 +287,10 @@ def test_an_interruption_says_that_nothing_finished_is_lost(
     def interrupt(options: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(cli._COMMANDS, "sample", interrupt)
+    monkeypatch.setitem(RUNS, "sample", interrupt)
     before = signal.getsignal(signal.SIGINT)
     try:
-        assert cli.main(["sample", "x"]) == 130
+        assert main(["sample", "x"]) == 130
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
@@ -298,26 +301,26 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def break_down(options: object) -> int:
         raise ZeroDivisionError
 
-    monkeypatch.setitem(cli._COMMANDS, "sample", break_down)
+    monkeypatch.setitem(RUNS, "sample", break_down)
     with pytest.raises(ZeroDivisionError):
-        cli.main(["sample", "x"])
+        main(["sample", "x"])
 
 
 def test_json_is_the_last_line_of_standard_output_and_the_text_goes_elsewhere(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    options = cli.parser_of(cli._COMMANDS).parse_args(["status", "--root", "r", "--json"])
-    assert cli._end(options, {"root": "/vidéos"}, lambda _: ["the summary\nof two lines"]) == 0
+    options = parser_of(RUNS).parse_args(["status", "--root", "r", "--json"])
+    assert end(options, {"root": "/vidéos"}, lambda _: ["the summary\nof two lines"]) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out) == {"root": "/vidéos", "error": "", "exit_code": 0}
     assert printed.out.isascii()
     assert printed.out.count("\n") == 1
     assert printed.err == "the summary\nof two lines\n"
     options.json = False
-    assert cli._end(options, {"root": "/r"}, lambda _: ["the summary"], "a check failed") == 1
+    assert end(options, {"root": "/r"}, lambda _: ["the summary"], "a check failed") == 1
     assert capsys.readouterr() == ("the summary\n", "")
     options.quiet = True
-    assert cli._end(options, {"root": "/r"}, lambda _: ["the summary"], "a check failed") == 1
+    assert end(options, {"root": "/r"}, lambda _: ["the summary"], "a check failed") == 1
     assert capsys.readouterr() == ("", "error: a check failed\n")
 
 
@@ -341,7 +344,7 @@ def test_whatever_fails_json_is_the_last_line_and_says_why(
 ) -> None:
     given = [argument.replace("ROOT", str(tmp_path)) for argument in arguments]
     try:
-        found = cli.main([*given, "--json"])
+        found = main([*given, "--json"])
     except SystemExit as stop:
         found = stop.code
     printed = capsys.readouterr()
@@ -359,7 +362,7 @@ def test_a_bug_is_told_in_json_too(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     def break_down(options: object) -> int:
         raise ZeroDivisionError("no")
 
-    monkeypatch.setitem(cli._COMMANDS, "status", break_down)
+    monkeypatch.setitem(RUNS, "status", break_down)
     with pytest.raises(ZeroDivisionError):
-        cli.main(["status", "--root", "r", "--json"])
+        main(["status", "--root", "r", "--json"])
     assert json.loads(capsys.readouterr().out)["error"] == "a bug: ZeroDivisionError: no"

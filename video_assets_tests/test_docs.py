@@ -247,10 +247,10 @@ def test_every_command_stands_where_it_is_run(page: Path) -> None:
             assert not re.search(r"^(make|pip|\.venv/bin/\S+|video-assets) ", found[2], re.MULTILINE), found[2]
 
 
-def test_two_commands_try_it_and_three_end_in_a_training_script() -> None:
+def test_two_commands_try_it_and_two_end_in_a_training_script() -> None:
     first, own = [commands_of(b.code) for b in BLOCKS if b.page == ROOT / "README.md" and b.language == "sh"]
     assert [command.partition("#")[0].split() for command in first] == [["make", "build"], ["make", "ui"]]
-    assert len(own) == 3
+    assert len(own) == 2
     assert own[-1].startswith(".venv/bin/python train.py")
     assert any(block.code.startswith("# train.py\n") for block in BLOCKS if block.page == ROOT / "README.md")
 

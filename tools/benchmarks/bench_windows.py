@@ -2,22 +2,17 @@
 
     python -m tools.benchmarks.bench_windows [--clips 49] [--rounds 9] [--json PATH]
 
-CPU time is that of this process and its workers from the first clip to the end of the fourth epoch, divided by the
-clips: what TensorFlow needs to prepare a pipeline, 0.2 to 0.5 s, is left out for all alike. All ways take turns, round
-by round, over the same files in the cache; a ratio is that of one round, and the median of the rounds is what counts.
+CPU time is that of this process and its workers, user and system, from the first clip to the end of the fourth epoch,
+divided by the clips: what TensorFlow needs to prepare a pipeline, 0.2 to 0.5 s, is left out for all alike.
 torchcodec decodes the same windows from the source videos. It, PyTorch and webdataset are measured if they are
 installed: they are no part of this project's environment.
 """
 
-import argparse
 import importlib.util
 import io
-import json
-import os
 import resource
 import sys
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -28,8 +23,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from tools.benchmarks.bench_build import Figure, as_json, build
-from tools.benchmarks.clips_source import write_clips_source
+from tools.benchmarks.bench_build import Figure
+from tools.benchmarks.bench_reading import by_hand
+from tools.benchmarks.rounds import Promise, Way, run_as_program, take_turns, with_dataset
 from video_assets.reader import StoredClips, Window, load_dataset
 from video_assets.reader.load import committed_shards
 from video_assets.records.framing import read_records
@@ -39,38 +35,20 @@ NUM_STORED, SIDE_PX = 57, 224
 WINDOW = Window(num_frames=16, stride=2)
 NUM_WORKERS = 2
 NUM_EPOCHS = 4
-RATIOS: dict[str, tuple[str, str, Callable[[float], bool], str]] = {
-    "window, to by hand": ("window", "window by hand", lambda ratio: ratio <= 1.15, "<= 1.15"),
-    "whole clips, to window": ("whole clips", "window", lambda ratio: ratio >= 2.8, ">= 2.8"),
-    "window, to half of it": ("window", "window, crop of half the side", lambda ratio: ratio >= 1.3, ">= 1.3"),
-}
-"""What is promised: a way, what it is divided by, and the target."""
+PROMISES = (
+    Promise("window, to by hand", "window", "window by hand", 1.15, at_most=True),
+    Promise("whole clips, to window", "whole clips", "window", 2.8),
+    Promise("window, to a crop of half its sides", "window", "window, crop of half the sides", 1.3),
+)
 
 
-def by_hand(version_dir: Path) -> Any:
-    """Random windows of a dataset of the layout tfds with JPEG frames, as one would write it for just this."""
+def random_window(images: Any) -> Any:
+    """The encoded images of a window, as one would choose them by hand."""
     import tensorflow as tf
 
-    features = {
-        "video": tf.io.RaggedFeature(tf.string),
-        "label": tf.io.FixedLenFeature([], tf.int64),
-        "id": tf.io.FixedLenFeature([], tf.string),
-    }
     span = (WINDOW.num_frames - 1) * 2 + 1
-
-    def parse(record: Any) -> dict[str, Any]:
-        example = tf.io.parse_single_example(record, features)
-        start = tf.random.uniform([], 0, tf.size(example["video"]) - span + 1, tf.int32)
-        frames = tf.map_fn(
-            lambda image: tf.io.decode_jpeg(image, channels=3),
-            example["video"][start : start + span : 2],
-            fn_output_signature=tf.uint8,
-        )
-        return {"video": frames, "label": example["label"], "id": example["id"]}
-
-    files = [str(file) for file in committed_shards(version_dir, "train").files]
-    records = tf.data.TFRecordDataset(files, buffer_size=1 << 20).repeat(NUM_EPOCHS)
-    return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    start = tf.random.uniform([], 0, tf.size(images) - span + 1, tf.int32)
+    return images[start : start + span : 2]
 
 
 def by_tfds(version_dir: Path) -> Any:
@@ -141,27 +119,24 @@ def _window_of_sample(sample: dict[str, Any]) -> dict[str, Any]:
     return {"video": np.stack(frames), "label": int(sample["cls"])}
 
 
-Ways = dict[str, Callable[[], Iterable[Any]]]
-
-
-def ways_of_tensorflow(version_dir: Path, source: Path) -> Ways:
+def ways_of_tensorflow(version_dir: Path, source: Path) -> dict[str, Way]:
     """What is compared on TensorFlow."""
-    by_tensorflow = partial(load_dataset, version_dir, "train", num_epochs=NUM_EPOCHS)
-    ways: dict[str, Any] = {
+    files = [str(file) for file in committed_shards(version_dir, "train").files]
+    by_tensorflow: Callable[..., Any] = partial(load_dataset, version_dir, "train", num_epochs=NUM_EPOCHS)
+    return {
         "whole clips": by_tensorflow,
         "whole clips, tensorflow-datasets": lambda: by_tfds(version_dir),
         "window": lambda: by_tensorflow(window=WINDOW),
-        "window by hand": lambda: by_hand(version_dir),
-        "window, crop of half the side": lambda: by_tensorflow(window=WINDOW, num_crops=1, crop_px=SIDE_PX // 2),
+        "window by hand": lambda: by_hand(files, num_epochs=NUM_EPOCHS, choose=random_window),
+        "window, crop of half the sides": lambda: by_tensorflow(window=WINDOW, num_crops=1, crop_px=SIDE_PX // 2),
         "window, crop of half the area": lambda: by_tensorflow(window=WINDOW, num_crops=1, crop_px=158),
     }
-    return ways
 
 
-def ways_without_tensorflow(version_dir: Path, source: Path) -> Ways:
+def ways_without_tensorflow(version_dir: Path, source: Path) -> dict[str, Way]:
     """What is compared in a process of its own: torchcodec and TensorFlow do not live in one."""
     clips = StoredClips(version_dir, "train", window=WINDOW)
-    ways: Ways = {"window, StoredClips": lambda: all_epochs(clips)}
+    ways: dict[str, Way] = {"window, StoredClips": lambda: all_epochs(clips)}
     if importlib.util.find_spec("torchcodec"):
         windows = [{"id": clip["id"], "timestamps_us": clip["timestamps_us"]} for clip in clips]
         ways["window of the videos, torchcodec"] = lambda: by_torchcodec(source, windows * NUM_EPOCHS)
@@ -178,7 +153,7 @@ def _cpu_seconds() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def _cpu_ms_a_clip(way: Callable[[], Iterable[Any]], num_clips: int) -> float:
+def _cpu_ms_a_clip(num_clips: int, way: Way) -> float:
     clips = iter(way())
     next(clips)
     begun = _cpu_seconds()
@@ -187,59 +162,26 @@ def _cpu_ms_a_clip(way: Callable[[], Iterable[Any]], num_clips: int) -> float:
     return 1000 * (_cpu_seconds() - begun) / (num_clips * NUM_EPOCHS)
 
 
-def measure(ways_of: Callable[[Path, Path], Ways], version_dir: Path, source: Path, rounds: int) -> dict[str, Figure]:
+def measure(
+    ways_of: Callable[[Path, Path], dict[str, Way]], version_dir: Path, source: Path, rounds: int
+) -> dict[str, Figure]:
     """CPU milliseconds a clip of each way, and the ratios that are promised."""
-    num_clips = len(StoredClips(version_dir, "train"))
-    ways = ways_of(version_dir, source)
-    for way in ways.values():  # once for the cache, and for what TensorFlow does the first time
-        _cpu_ms_a_clip(way, num_clips)
-    runs = [{name: _cpu_ms_a_clip(way, num_clips) for name, way in ways.items()} for _ in range(rounds)]
-    figures = {f"{name}, CPU ms a clip": Figure.of([run[name] for run in runs]) for name in ways}
-    for name, (way, other, _, _) in RATIOS.items():
-        if way in ways:
-            figures[f"{name}, ratio"] = Figure.of([run[way] / run[other] for run in runs])
-    return figures
-
-
-def show(figures: dict[str, Any]) -> None:
-    """A line a figure; ratios with their target."""
-    for name, figure in figures.items():
-        line = f"  {name:52} {figure!s:26}"
-        if name.endswith(", ratio"):
-            *_, is_met, target = RATIOS[name.removesuffix(", ratio")]
-            line += f" target {target}: {'met' if is_met(figure.median) else 'MISSED'}"
-        print(line)
+    cpu_ms = partial(_cpu_ms_a_clip, len(StoredClips(version_dir, "train")))
+    return take_turns(ways_of(version_dir, source), cpu_ms, rounds, unit="CPU ms a clip", promises=PROMISES)
 
 
 def run(num_clips: int, rounds: int) -> dict[str, Any]:
     """Build a dataset of 57 frames a clip and measure reading it."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with tempfile.TemporaryDirectory(prefix="video-assets-bench-") as name:
-        folder = Path(name)
-        write_clips_source(folder / "source", num_clips)
-        built = build(folder / "source", folder / "root", settings=[f"plan.encoding.num_frames={NUM_STORED}"])
-        version_dir = Path(json.loads(built.stdout.splitlines()[-1])["version_dir"])
-        figures: dict[str, Any] = {}
+
+    def in_processes(version_dir: Path, source: Path) -> dict[str, Figure]:
+        figures: dict[str, Figure] = {}
         for ways_of in (ways_of_tensorflow, ways_without_tensorflow):
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-                figures |= process.submit(measure, ways_of, version_dir, folder / "source", rounds).result()
-    show(figures)
-    return as_json(figures)
+                figures |= process.submit(measure, ways_of, version_dir, source, rounds).result()
+        return figures
 
-
-def main() -> int:
-    """Measure, print a table, and one JSON object as the last line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=49)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--json", type=Path, help="also write the JSON here")
-    options = parser.parse_args()
-    report = run(options.clips, options.rounds)
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
-    print(json.dumps(report))
-    return 0
+    return with_dataset(num_clips, [f"plan.encoding.num_frames={NUM_STORED}"], in_processes, PROMISES)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_as_program(__doc__, run, num_clips=49, rounds=9))

@@ -70,7 +70,7 @@ def ui(dataset: Built, log: Path) -> Generator[subprocess.Popen[bytes]]:
 def daemon_of(server: "subprocess.Popen[bytes]") -> psutil.Process | None:
     """The daemon among the processes of a UI."""
     for process in psutil.Process(server.pid).children(recursive=True):
-        if "dagster._daemon" in process.cmdline():
+        if any(Path(part).name == "dagster-daemon" for part in process.cmdline()):
             return process
     return None
 

@@ -17,12 +17,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from video_assets.domain.encoding import Compression
-from video_assets.domain.model_windows import nearest_model
-from video_assets.domain.splits import SPLITS, Split
-from video_assets.pipeline.plan.table import read_plan
+from video_assets.domain.encoding import Compression, Encoding
+from video_assets.domain.model_windows import MODEL_WINDOWS
+from video_assets.pipeline.plan.model_windows import committed_fit
 from video_assets.reader import load_dataset
-from video_assets.report.model_garden import GardenDataset, Reading, model_garden_yaml
+from video_assets.report.model_garden import GardenDataset, Reading, recipes
 from video_assets.settings import Layout
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import Built
@@ -209,7 +208,6 @@ def test_model_gardens_own_input_pipeline_gives_every_clip(
 
 PARSE_CONFIG = """
 import json, sys
-import yaml
 from official.core import exp_factory
 from official.modeling import hyperparams
 from official.projects.movinet.configs import movinet
@@ -217,52 +215,74 @@ from official.projects.movinet.configs import movinet
 for path in sys.argv[1:]:
     config = exp_factory.get_exp_config("movinet_kinetics600")
     config = hyperparams.override_params_dict(config, path, is_strict=True)
+    config.validate()
     data = {part: getattr(config.task, part).as_dict() for part in ("train_data", "validation_data")}
-    print(json.dumps({"model_id": config.task.model.backbone.get().model_id, **data}))
+    backbone = config.task.model.backbone.get()
+    model = {"model_id": backbone.model_id, "causal": backbone.causal}
+    print(json.dumps({**model, **data, "trainer": config.trainer.as_dict()}))
 """
 
 
-@pytest.mark.slow
-def test_model_gardens_own_classes_parse_the_block_that_a_plan_prints(
-    tensorflow: ModuleType, built_once: Built, as_sequences: Built, tmp_path: Path
-) -> None:
-    """As `--config_file` does, strictly: a field that it does not know, or of another type, is an error."""
+def _parsed_by_model_garden(recipes_to_parse: dict[str, str], folder: Path) -> dict[str, Any]:
+    """What its trainer reads from each recipe, as `--config_file` does, strictly: an unknown field is an error."""
     if importlib.util.find_spec("official") is None:
         pytest.skip("needs TF Model Garden: `make setup` installs it from constraints-readers.txt")
-    files: list[str] = []
-    for name, built in (("tfds", built_once), ("sequences", as_sequences)):
-        plan = read_plan(built.paths)
-        counts: dict[Split, int] = {split: int((plan.rows["split"] == split).sum()) for split in SPLITS}
-        encoding = plan.pinned.encoding.replace(multi_label=name == "sequences")
-        yaml_text = model_garden_yaml(
-            GardenDataset(
-                root=str(built.paths.root),
-                name="clips",
-                version="1.0.0",
-                encoding=encoding,
-                num_classes=3,
-                num_examples=counts,
-            ),
-            Reading(window=nearest_model(32), num_frames=5),
-            is_stream=name == "sequences",
-        )
-        files.append(str(tmp_path / f"{name}.yaml"))
-        Path(files[-1]).write_text(yaml_text, "utf-8")
+    files = [folder / f"{name}.yaml" for name in recipes_to_parse]
+    for file, text in zip(files, recipes_to_parse.values(), strict=True):
+        file.write_text(text, "utf-8")
     environment = os.environ | {"TF_USE_LEGACY_KERAS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-W", "ignore", "-c", PARSE_CONFIG, *files]
+    command = [sys.executable, "-W", "ignore", "-c", PARSE_CONFIG, *map(str, files)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    by_name, by_path = map(json.loads, done.stdout.splitlines()[-2:])
-    for answer in (by_name, by_path):
-        assert answer["model_id"] == "a0"
-        assert [answer[part]["num_examples"] for part in ("train_data", "validation_data")] == [18, 6]
-        assert [answer[part]["num_classes"] for part in ("train_data", "validation_data")] == [3, 3]
-        assert list(answer["train_data"]["feature_shape"]) == [5, 32, 32, 3]
-        assert [answer[part]["is_training"] for part in ("train_data", "validation_data")] == [True, False]
+    return dict(zip(recipes_to_parse, map(json.loads, done.stdout.splitlines()[-len(files) :]), strict=True))
+
+
+@pytest.mark.slow
+def test_model_gardens_own_classes_parse_the_recipes_of_datasets_of_any_size(
+    built_once: Built, label_sets_as_sequences: Built, tmp_path: Path
+) -> None:
+    """Of 18 committed clips in both layouts, and of 1,000 clips for every model, base and stream."""
+    thousand = GardenDataset(
+        root="/srv",
+        name="clips",
+        version="1.0.0",
+        encoding=Encoding(resolution=172),
+        num_classes=3,
+        num_examples={"train": 1000, "test": 250},
+    )
+    readings = [Reading(window=window, num_frames=window.num_frames) for window in MODEL_WINDOWS]
+    found = _parsed_by_model_garden(
+        {
+            "tfds": committed_fit(built_once.paths, str(built_once.paths.root)).recipe("a0", is_stream=False),
+            "sequences": committed_fit(label_sets_as_sequences.paths, str(label_sets_as_sequences.paths.root)).recipe(
+                "a0", is_stream=True
+            ),
+            **recipes(thousand, readings),
+        },
+        tmp_path,
+    )
+    assert len(found) == 2 + 2 * len(MODEL_WINDOWS)
+    for name, answer in found.items():
+        parts = {part: answer[part] for part in ("train_data", "validation_data")}
+        assert [part["is_training"] for part in parts.values()] == [True, False]
+        assert answer["causal"] == (name == "sequences" or name.endswith("_stream"))
+        batch, clips = parts["train_data"]["global_batch_size"], parts["train_data"]["num_examples"]
+        assert batch * 4 <= clips
+        assert 10 <= answer["trainer"]["train_steps"] * batch / clips <= 130
+        assert answer["trainer"]["optimizer_config"]["learning_rate"]["cosine"]["decay_steps"] >= 100
+
+    by_name, by_path, large = found["tfds"], found["sequences"], found["movinet_a0_stream"]
+    assert [by_name[part]["num_examples"] for part in ("train_data", "validation_data")] == [18, 6]
+    assert [by_name[part]["num_classes"] for part in ("train_data", "validation_data")] == [3, 3]
+    assert list(by_name["train_data"]["feature_shape"]) == [5, 32, 32, 3]
     assert by_name["train_data"]["tfds_data_dir"] == str(built_once.paths.root)
-    commit = f"{as_sequences.version.directory}/commits/{as_sequences.version.current_commit()}"
-    assert by_path["validation_data"]["input_path"] == f"{commit}/clips-test-*.tfrecord"
+    assert (by_name["train_data"]["global_batch_size"], by_name["trainer"]["train_steps"]) == (4, 500)
+    version = label_sets_as_sequences.version
+    assert by_path["validation_data"]["input_path"] == (
+        f"{version.directory}/commits/{version.current_commit()}/clips-test-*.tfrecord"
+    )
     assert by_path["train_data"]["is_multilabel"] is True
+    assert (large["train_data"]["global_batch_size"], large["trainer"]["train_steps"]) == (16, 2016)
 
 
 # --- DMVR and MediaSequence -----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video_assets.arguments import MODELS
+from video_assets.cli.command_list import MODELS
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.model_windows import MODEL_WINDOWS, ModelMatch, Proposal, RateMatch, WindowMatch
 from video_assets.report.model_garden import (

@@ -173,6 +173,25 @@ def test_kinetics_trimmed_and_untrimmed(made: MadeSet) -> None:
     assert left_out["val/stray.mp4"] == "no row names it"
 
 
+def test_kinetics_as_json_is_read_where_there_is_no_table(made: MadeSet) -> None:
+    def entry(label: str, start: float, subset: str) -> dict[str, object]:
+        annotations = {"label": label, "segment": [start, start + 10]}
+        return {"annotations": annotations, "duration": 10.0, "subset": subset, "url": "https://example.org"}
+
+    made.clip("running/aB3_dE-f001_000003_000013.mp4", "running", "train")
+    made.clip("aB3_dE-f002.mp4", "jumping", "val", start=4.0, end=14.0)
+    made.write("train.json", {"aB3_dE-f001": entry("running", 3.0, "train")})
+    made.write("validate.json", {"aB3_dE-f002": entry("jumping", 4.0, "validate")})
+    found = made.read()
+    made.matches(found)
+    assert dialect_of(found) == "kinetics"
+
+    made.write("train.csv", KINETICS_HEAD + "running,aB3_dE-f001,3,13,train\njumping,aB3_dE-f002,4,14,val\n")
+    found = made.read()
+    made.matches(found)
+    assert {"train.json", "validate.json"} <= {item.source for item in found.left_out}
+
+
 def test_one_table_of_kinetics_is_a_source_with_the_videos_elsewhere(made: MadeSet) -> None:
     made.clip("videos/aB3_dE-f000_000003_000013.mp4")
     made.clip("videos/aB3_dE-f001_000003_000013.mp4")
@@ -351,6 +370,19 @@ def test_mmaction2_lists_relative_to_a_folder_a_split(made: MadeSet) -> None:
             made.clip(f"videos_{split}/{label}/a b.mp4", label, split)
         lines = [f"{label}/a b.mp4 {number}\n" for number, label in enumerate(CLASSES)]
         made.write(f"kinetics400_{split}_list_videos.txt", "".join(lines))
+    made.write("label_map.txt", "jump\nrun\n")
+    found = made.read()
+    made.matches(found)
+    assert (dialect_of(found), codes(found)) == ("mmaction2", {})
+
+
+def test_mmaction2_lists_of_frames_are_read_where_there_are_none_of_videos(made: MadeSet) -> None:
+    for label in CLASSES:
+        made.clip(f"videos/{label}/a.mp4", label, "train")
+        made.clip(f"videos/{label}/b.mp4", label, "val")
+    for split, name in (("train", "a"), ("val", "b")):
+        lines = [f"{label}/{name} 120 {number}\n" for number, label in enumerate(CLASSES)]
+        made.write(f"hmdb51_{split}_split_1_rawframes.txt", "".join(lines))
     made.write("label_map.txt", "jump\nrun\n")
     found = made.read()
     made.matches(found)

@@ -2,15 +2,18 @@
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from video_assets.domain.errors import StorageFailed
+from video_assets.reader import StoredClips, Window
 from video_assets.storage.files import AtomicFile
 from video_assets.storage.object_requests import WrittenMeanwhile, publish_object
 from video_assets_tests.datasets import Built
@@ -61,8 +64,6 @@ def test_a_build_that_was_killed_is_gone_on_with_and_writes_no_shard_again(bucke
 
 @pytest.mark.slow
 def test_training_reads_from_the_store_what_it_reads_from_a_disk(bucket: Bucket, built_once: Built) -> None:
-    import numpy as np
-
     from video_assets.reader import load_dataset
 
     def clips(place: Any) -> list[tuple[Any, int, Any]]:
@@ -98,6 +99,29 @@ def test_a_shard_is_fetched_when_its_turn_comes(bucket: Bucket, built_once: Buil
     assert fetched() == [path.name for path in split.files[: 1 if seed is None else 5]]
     assert len([*turn]) == split.num_clips - 1
     assert fetched() == [path.name for path in split.files]
+
+
+def test_stored_clips_come_from_the_store_as_from_a_disk_and_each_shard_when_it_is_needed(
+    bucket: Bucket, built_once: Built
+) -> None:
+    """As a worker of a loader has them: pickled when nothing was read yet."""
+
+    def fetched() -> int:
+        return len({r.path for r in bucket.proxy.log if r.method == "GET" and r.path.endswith(".tfrecord")})
+
+    bucket.put_tree(built_once.version.directory, "root/clips/1.0.0")
+    options: Any = {"window": Window(2, 2), "seed": 3, "epoch": 5}
+    stored = StoredClips(f"s3://{bucket.name}/root/clips/1.0.0", "train", **options)
+    stored = pickle.loads(pickle.dumps(stored))
+    local = StoredClips(built_once.version.directory, "train", **options)
+    assert (len(stored), fetched()) == (18, 0)
+    stored[0]
+    assert fetched() == 1
+    for clip, wanted in zip(stored, local, strict=True):
+        assert clip.keys() == wanted.keys()
+        for name, value in wanted.items():
+            np.testing.assert_array_equal(clip[name], value)
+    assert fetched() == 5
 
 
 def test_a_file_above_100_mb_goes_up_in_parts_and_appears_whole_or_not_at_all(bucket: Bucket, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Lists of MMAction2, SlowFast and PyTorchVideo: a path and the class's number a line, without a header.
 
 MMAction2's are `.txt` (`kinetics400_train_list_videos.txt`, paths relative to a data prefix such as `videos_train`);
-several numbers are several classes (`datasets/video_dataset.py`). SlowFast's and PyTorchVideo's are `train.csv`,
+several numbers are several classes (`datasets/video_dataset.py`). Its lists of extracted frames
+(`hmdb51_train_split_1_rawframes.txt`) put the number of frames between; they are read where there is no list of videos.
+SlowFast's and PyTorchVideo's are `train.csv`,
 `val.csv` and `test.csv`, separated by a blank unless configured otherwise (`slowfast/datasets/kinetics.py`,
 `pytorchvideo/data/labeled_video_paths.py`). Names of classes are in `label_map.txt`, `classInd.txt` or
 `class_names.json` beside them. A test list that repeats the validation list, as recipes of both have it, is no split.
@@ -21,6 +23,7 @@ from video_assets.sources.table_rows import Row
 from video_assets.sources.tree import SourceTree, splits_of_names
 
 _LINE: Final = re.compile(r"(?P<path>\S.*?)[ \t,;]+(?P<numbers>\d+(?:[ \t,;]+\d+)*)\s*")
+_FRAMES_LINE: Final = re.compile(r"(?P<path>\S.*?)[ \t]+\d+[ \t]+(?P<numbers>\d+(?:[ \t]+\d+)*)\s*")
 _LOOKED_AT: Final = 20
 _NAMES: Final = r"(?:.*label_?map.*|class_?names?|class_?list|classes|labels|classInd)\.(?:txt|json|csv)"
 _OFFICIAL: Final = re.compile(r"split_?0?(\d)(?!\d)", re.IGNORECASE)
@@ -38,6 +41,7 @@ def recognise_slowfast(tree: SourceTree) -> Match | None:
 
 def _recognise(tree: SourceTree, names: Sequence[str]) -> Match | None:
     lists = [name for name in names if _is_list(tree.head(name))]
+    lists = lists or [name for name in names if _is_of_frames(name) and _all_lines(_FRAMES_LINE, tree.head(name))]
     if not lists:
         return None
     chosen = _of_official_split(lists, tree.settings.official_split)
@@ -56,9 +60,19 @@ def _recognise(tree: SourceTree, names: Sequence[str]) -> Match | None:
 
 def _is_list(head: str) -> bool:
     """Whether a text's first lines are paths of videos and numbers."""
-    lines = [line for line in head.splitlines()[:_LOOKED_AT] if line.strip()]
-    matches = [_LINE.fullmatch(line.strip()) for line in lines]
-    return bool(lines) and all(match and suffix_of(match["path"]) in VIDEO_SUFFIXES for match in matches)
+    matches = _all_lines(_LINE, head)
+    return bool(matches) and all(suffix_of(match["path"]) in VIDEO_SUFFIXES for match in matches)
+
+
+def _is_of_frames(name: str) -> bool:
+    return "rawframes" in name.rpartition("/")[2].lower()
+
+
+def _all_lines(form: re.Pattern[str], head: str) -> list[re.Match[str]]:
+    """The first lines of a text, if all have this form; else none."""
+    lines = [line.strip() for line in head.splitlines()[:_LOOKED_AT] if line.strip()]
+    matches = [match for line in lines if (match := form.fullmatch(line))]
+    return matches if len(matches) == len(lines) else []
 
 
 def _of_official_split(names: Sequence[str], wanted: int) -> list[str]:
@@ -95,8 +109,9 @@ def tables(tree: SourceTree, match: Match) -> list[RowTable]:
 
 
 def _rows(tree: SourceTree, name: str) -> Iterator[Row]:
+    form = _FRAMES_LINE if _is_of_frames(name) else _LINE
     for line in tree.lines(name):
-        match = _LINE.fullmatch(line.strip())
+        match = form.fullmatch(line.strip())
         if match is None:
             detail = f"the line is {line.strip()!r:.200}, not a path and a number"
             yield {"path": line.strip(), LOSS: Loss("bad_row", detail)}

@@ -1,195 +1,26 @@
-"""What the command line takes: commands and options as data, from which parser, help and completion are made."""
+"""Every command with its options, as data: parser, help and completion are made from it."""
 
-import argparse
-import os
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Final
 
-from video_assets.domain.errors import SettingsError
-from video_assets.report.help_text import PROGRAM, command_help, program_help, usage_line
+from video_assets.cli.options import (
+    WRONG_USAGE,
+    Command,
+    Option,
+    address,
+    host_name,
+    num_bytes,
+    port_number,
+    positive_number,
+)
 
 DEFAULT_PORT: Final = 3000
-Run = Callable[[argparse.Namespace], int]
-"""What does a command; gives the exit code."""
 MODELS: Final = ("a0", "a1", "a2", "a3", "a4", "a5")
 SHELLS: Final = ("bash", "fish", "zsh")
 
-
-class WrongUsage(Exception):
-    """The arguments cannot be read. `hint` is what follows the sentence: a tip, the usage, where there is help."""
-
-    def __init__(self, sentence: str, hint: str) -> None:
-        super().__init__(sentence)
-        self.hint = hint
-
-
-class Option(NamedTuple):
-    """One option, or a positional argument if its name has no dash. Without a value it is a switch."""
-
-    names: Sequence[str]
-    words: str
-    value: str = ""
-    group: str = "Options"
-    is_required: bool = False
-    keywords: Mapping[str, Any] = MappingProxyType({})
-
-    @property
-    def is_positional(self) -> bool:
-        """Whether it is given by its place."""
-        return not self.names[0].startswith("-")
-
-    def add_to(self, parser: argparse.ArgumentParser) -> None:
-        """Let the parser take it."""
-        keywords = dict(self.keywords)
-        if not self.value and not self.is_positional:
-            keywords.setdefault("action", "store_true")
-        if self.is_required:
-            keywords["required"] = True
-        if self.value:
-            keywords["metavar"] = self.value
-        parser.add_argument(*self.names, help=self.words, **keywords)
-
-
-_WRONG: Final = "wrong usage, or a wrong setting"
-_DONE: Final = {0: "done", 1: "refused, or something failed", 2: _WRONG, 130: "interrupted"}
-_VALID: Final = {0: "done; the dataset is valid", 1: "refused, or a check failed", 2: _WRONG, 130: "interrupted"}
-
-
-class Command(NamedTuple):
-    """One command: what it is for, what it takes, and examples of it."""
-
-    name: str
-    summary: str
-    options: Sequence[Option] = ()
-    examples: Sequence[str] = ()
-    exit_codes: Mapping[int, str] = _DONE
-
-
-class Parser(argparse.ArgumentParser):
-    """One that shows help as `report.help_text` writes it, and leaves it to the caller how wrong usage is told."""
-
-    def __init__(self, *, command: Command | None = None, **keywords: Any) -> None:
-        super().__init__(add_help=command is None, **keywords)
-        self.command = command
-
-    def format_help(self) -> str:
-        """Return the help of the command, or of the program."""
-        return program_help(COMMANDS, GLOBAL_OPTIONS) if self.command is None else command_help(self.command)
-
-    def format_usage(self) -> str:
-        """Return the line that says what a call looks like."""
-        return usage_line(self.command)
-
-    def error(self, message: str) -> NoReturn:
-        """Stop the reading.
-
-        Raises:
-            WrongUsage: always.
-        """
-        raise wrong_usage(message.removeprefix("argument "), self.command)
-
-
-def wrong_usage(sentence: str, command: Command | None, tip: str = "") -> WrongUsage:
-    """Return the error, with the tip, the usage, and how to get help."""
-    where = PROGRAM if command is None else f"{PROGRAM} {command.name}"
-    parts = [f"  tip: {tip}" if tip else "", usage_line(command), f"For more information, try '{where} --help'."]
-    return WrongUsage(sentence, "\n\n".join(filter(None, parts)))
-
-
-def parse(given: Sequence[str], runs: Mapping[str, Run]) -> argparse.Namespace:
-    """Return what was given; `run` in it does the command.
-
-    Raises:
-        WrongUsage: if it cannot be read; a similar name is proposed.
-    """
-    word = next((argument for argument in given if not argument.startswith("-")), None)
-    if word is not None and word not in runs:
-        raise wrong_usage(f"unknown command '{word}'", None, _similar(word, list(runs), "command"))
-    parser = parser_of(runs)
-    options, unknown = parser.parse_known_args(given)
-    if unknown:
-        command = next((command for command in COMMANDS if command.name == options.command), None)
-        taken = GLOBAL_OPTIONS if command is None else command.options
-        names = [name for option in taken for name in option.names if name.startswith("--")]
-        name = unknown[0].partition("=")[0]
-        raise wrong_usage(f"unexpected argument '{unknown[0]}'", command, _similar(name, names, "option"))
-    return options
-
-
-def _similar(word: str, names: Sequence[str], kind: str) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    return f"a similar {kind} exists: '{close[0]}'" if close else ""
-
-
-def parser_of(runs: Mapping[str, Run]) -> Parser:
-    """Return the parser of all commands; each sets `run` to what does it."""
-    parser = Parser(prog=PROGRAM)
-    parser.add_argument("-V", "--version", action="store_true", dest="version")
-    parsers = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
-    for command in COMMANDS:
-        added = parsers.add_parser(command.name, command=command)
-        for option in command.options:
-            option.add_to(added)
-        added.set_defaults(run=runs[command.name])
-    return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 65_535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port; ports are numbers from 1 to 65535")
-    return int(text)
-
-
-def _host(text: str) -> str:
-    if not re.fullmatch(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no host name; give NAME or NAME:PORT, without https:// and path")
-    return text.lower()
-
-
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
-
-
-def num_bytes(text: str) -> float:
-    r"""Return a size as people write it.
-
-    >>> num_bytes("1.5 GB"), num_bytes("2MiB")
-    (1500000000.0, 2097152.0)
-    """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?\s*", text.upper())
-    if found is None or found[2] not in _UNITS or float(found[1]) <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500MB, 20GB or 1.5TiB")
-    return float(found[1]) * _UNITS[found[2]]
-
-
-def _address(text: str) -> Path:
-    from video_assets.storage.addresses import open_address
-
-    if not text.strip():  # it would mean the folder that the shell is in
-        raise argparse.ArgumentTypeError("it is empty, as of a variable of the shell that is not set")
-    try:
-        return open_address(text)
-    except SettingsError as error:
-        raise argparse.ArgumentTypeError(without_secrets(str(error))) from error
-
-
-def without_secrets(text: str) -> str:
-    """Return the text without what the environment holds as secrets."""
-    from video_assets.domain.text import redacted, secrets_of
-
-    return redacted(text, secrets_of(os.environ))
-
+_VALID: Final = {0: "done; the dataset is valid", 1: "refused, or a check failed", 2: WRONG_USAGE, 130: "interrupted"}
 
 # --- Options ----------------------------------------------------------------------------------------------------------
 
@@ -213,7 +44,7 @@ _SOURCE = Option(
     value="<SOURCE>",
     group=_PLACE,
     words="Folder of videos, or annotation table [default: the source of the dataset that exists]",
-    keywords={"type": _address},
+    keywords={"type": address},
 )
 _ROOT = Option(
     names=("--root",),
@@ -221,7 +52,7 @@ _ROOT = Option(
     group=_PLACE,
     words="Folder that holds datasets: a path, s3://… or gs://…",
     is_required=True,
-    keywords={"type": _address},
+    keywords={"type": address},
 )
 _NAME = Option(
     names=("--name",),
@@ -250,7 +81,7 @@ _WORKERS = Option(
     value="<N>",
     group=_WORK,
     words="Decoding processes [default: one per core]",
-    keywords={"type": _positive, "default": 0},
+    keywords={"type": positive_number, "default": 0},
 )
 _ENGINE: Final = (
     Option(
@@ -271,7 +102,7 @@ _ENGINE: Final = (
         value="<N>",
         group=_WORK,
         words="Cores of one shard on Ray, and its decoding processes [default: 1] [env: VIDEO_ASSETS_CPUS_PER_SHARD]",
-        keywords={"type": _positive},
+        keywords={"type": positive_number},
     ),
 )
 _DATASET: Final = (_ROOT, _NAME)
@@ -280,7 +111,7 @@ _port_option = partial(
     names=("--port",),
     value="<PORT>",
     words=f"Port of the UI on 127.0.0.1 [default: {DEFAULT_PORT}]",
-    keywords={"type": _port, "default": DEFAULT_PORT},
+    keywords={"type": port_number, "default": DEFAULT_PORT},
 )
 
 
@@ -318,7 +149,7 @@ COMMANDS: Final = (
         name="inspect",
         summary="Show how a source would be read: classes, splits, what is missing",
         options=(
-            _path("source", "<SOURCE>", "Folder of videos, or annotation table", _address),
+            _path("source", "<SOURCE>", "Folder of videos, or annotation table", address),
             _CONFIG,
             _SET,
             *_OUTPUTS,
@@ -415,14 +246,14 @@ COMMANDS: Final = (
                 value="<SOURCE>",
                 group=_PLACE,
                 words="Where the videos are now [default: where they were when it was built]",
-                keywords={"type": _address},
+                keywords={"type": address},
             ),
             *_DATASET,
             _WORKERS,
             *_OUTPUTS,
         ),
         examples=("video-assets repair --root my-datasets",),
-        exit_codes={0: "nothing is damaged now", 1: "something still is", 2: _WRONG, 130: "interrupted"},
+        exit_codes={0: "nothing is damaged now", 1: "something still is", 2: WRONG_USAGE, 130: "interrupted"},
     ),
     Command(
         name="recipe",
@@ -446,8 +277,8 @@ COMMANDS: Final = (
         name="diff",
         summary="Show what changed between two versions of a dataset",
         options=(
-            _path("before", "<BEFORE>", "A version directory, such as my-datasets/clips/1.0.0", _address),
-            _path("after", "<AFTER>", "Another one", _address),
+            _path("before", "<BEFORE>", "A version directory, such as my-datasets/clips/1.0.0", address),
+            _path("after", "<AFTER>", "Another one", address),
             *_OUTPUTS,
         ),
         examples=("video-assets diff my-datasets/clips/1.0.0 my-datasets/clips/1.1.0",),
@@ -461,14 +292,14 @@ COMMANDS: Final = (
                 value="<SOURCE>",
                 group=_PLACE,
                 words="Also try to read these videos",
-                keywords={"type": _address},
+                keywords={"type": address},
             ),
             Option(
                 names=("--root",),
                 value="<ROOT>",
                 group=_PLACE,
                 words="Also try to write a dataset there",
-                keywords={"type": _address},
+                keywords={"type": address},
             ),
             _port_option(group=_WORK),
             *_OUTPUTS,
@@ -495,7 +326,7 @@ COMMANDS: Final = (
                 value="<NAME>",
                 words="Another name of this UI, NAME or NAME:PORT, as pages of a proxy have it; may be repeated",
                 group=_SERVER,
-                keywords={"type": _host, "action": "append", "default": [], "dest": "hosts"},
+                keywords={"type": host_name, "action": "append", "default": [], "dest": "hosts"},
             ),
             _HELP,
         ),
