@@ -31,7 +31,7 @@ _MAX_STILL_BITS = 4
 """Of the 576 bits of a picture: what encoding it again and again changes where brightness hardly grows."""
 
 _MIN_COMMON_BITS = 96
-_EXACT_PAIRS = 4_000_000
+_EXACT_PAIRS = 100_000
 _SAMPLE_BITS = 128
 _ROWS = 64
 _PAIRS_AT_ONCE = 200_000
@@ -80,7 +80,7 @@ def near_duplicates(
     have fewer than 96 such bits in common, or fewer than half of what the poorer of both has: nearly flat pictures
     would look like one another.
 
-    Up to 4 million pairs every distance is computed. Beyond that, a sample of 128 bits is compared first; it misses
+    Up to 100,000 pairs every distance is computed. Beyond that, a sample of 128 bits is compared first; it misses
     a pair right at `max_distance` about three times in 100,000, and nearer ones less often. 10,000 by 10,000 clips take
     1 to 2 seconds, 100,000 by 100,000 about two minutes.
 

@@ -184,10 +184,10 @@ def crop_signatures(greys: NDArray[np.uint8], *, letterboxed: bool = False) -> l
         letterboxed: Whether the frames were fitted with black bars, which are then left out.
     """
     picture = _without_bars(greys) if letterboxed else greys
+    sums = np.pad(picture.cumsum(1, np.float32).cumsum(2), ((0, 0), (1, 0), (1, 0))).transpose(1, 2, 0)
     found: list[bytes] = []
     for side in _CROP_SIDES:
-        steps = np.stack([_steps_of_parts(cv2.integral(grey), side) for grey in picture], axis=2)
-        parts = steps.reshape(len(_CROP_PLACES) ** 2, -1)
+        parts = _steps_of_parts(sums, side).reshape(len(_CROP_PLACES) ** 2, -1)
         known = np.abs(parts) >= _MIN_GRADIENT
         packed = np.packbits(np.stack([(parts > 0) & known, known], axis=1), axis=2)
         found += [part.tobytes() for part in packed]
@@ -195,10 +195,10 @@ def crop_signatures(greys: NDArray[np.uint8], *, letterboxed: bool = False) -> l
 
 
 def signature_greys(images: Sequence[bytes]) -> NDArray[np.uint8]:
-    """Decode those of a clip's images that `clip_signature` looks at, (3, H, W) uint8."""
+    """Decode those of a clip's images that `clip_signature` looks at, (3, H, W) uint8, at half their size."""
     found: list[NDArray[np.uint8]] = []
     for index in signature_frames(len(images)):
-        grey = cv2.imdecode(np.frombuffer(images[index], np.uint8), cv2.IMREAD_GRAYSCALE)
+        grey = cv2.imdecode(np.frombuffer(images[index], np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_2)
         if grey is None:
             raise ValueError(f"{len(images[index])} bytes of a clip are not a JPEG or PNG image")
         found.append(grey.astype(np.uint8, copy=False))
@@ -210,30 +210,33 @@ def signature_frames(num_frames: int) -> list[int]:
     return [(2 * k + 1) * num_frames // (2 * _NUM_FRAMES) for k in range(_NUM_FRAMES)]
 
 
-def _steps_of_parts(integral: NDArray[np.int32], side: float) -> NDArray[np.float64]:
-    """Return (places down, places across, 2, 144): the steps of brightness that `_gradients` finds in each part."""
-    height, width = integral.shape[0] - 1, integral.shape[1] - 1
+def _steps_of_parts(sums: NDArray[np.float32], side: float) -> NDArray[np.float32]:
+    """Return (places down, places across, T, 2, 144): the steps of brightness that `_gradients` finds in each part.
+
+    `sums` (H + 1, W + 1, T) are those of all pixels above and to the left, frame by frame.
+    """
+    height, width, num_frames = sums.shape[0] - 1, sums.shape[1] - 1, sums.shape[2]
     starts = np.array(_CROP_PLACES) * (1 - side)
 
-    def levels(rows: int, columns: int) -> NDArray[np.float64]:
+    def levels(rows: int, columns: int) -> NDArray[np.float32]:
         edges_y = (starts[:, None] + side * np.linspace(0, 1, rows + 1)) * height
         edges_x = (starts[:, None] + side * np.linspace(0, 1, columns + 1)) * width
-        sums = _between(_between(integral.astype(np.float64), edges_y, axis=0), edges_x, axis=-1)
-        cells = np.diff(np.diff(sums, axis=1), axis=3)  # places down, rows, places across, columns
-        return cells.transpose(0, 2, 1, 3) / (side * height / rows * side * width / columns)
+        at_edges = _between(_between(sums, edges_y, axis=0), edges_x, axis=2)
+        cells = np.diff(np.diff(at_edges, axis=1), axis=3)  # places down, rows, places across, columns, frames
+        return cells.transpose(0, 2, 4, 1, 3) / np.float32(side * height / rows * side * width / columns)
 
-    wide, high = np.diff(levels(_CELLS, _CELLS + 1), axis=3), np.diff(levels(_CELLS + 1, _CELLS), axis=2)
+    wide, high = np.diff(levels(_CELLS, _CELLS + 1), axis=4), np.diff(levels(_CELLS + 1, _CELLS), axis=3)
     places = len(_CROP_PLACES)
-    return np.stack([wide.reshape(places, places, -1), high.reshape(places, places, -1)], axis=2)
+    shape = (places, places, num_frames, -1)
+    return np.stack([wide.reshape(shape), high.reshape(shape)], axis=3)
 
 
-def _between(values: NDArray[np.float64], places: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+def _between(values: NDArray[np.float32], places: NDArray[np.float64], axis: int) -> NDArray[np.float32]:
     """Return the values at fractional places of one axis, which becomes the axes of `places`."""
     before = np.minimum(np.floor(places).astype(np.intp), values.shape[axis] - 2)
-    part = places - before
-    shape = part.shape + (1,) * (values.ndim - 1) if axis == 0 else part.shape
+    part = (places - before).astype(np.float32).reshape(*places.shape, *(1,) * (values.ndim - 1 - axis))
     low, high = np.take(values, before, axis=axis), np.take(values, before + 1, axis=axis)
-    return low + (high - low) * part.reshape(shape)
+    return low + (high - low) * part
 
 
 def _without_bars(greys: NDArray[np.uint8]) -> NDArray[np.uint8]:

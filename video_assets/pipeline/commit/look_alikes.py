@@ -1,7 +1,7 @@
 """Copies among stored clips, also mirrored or cropped, and look-alikes under two labels: what a commit warns of.
 
 What is compared is bounded, however large the dataset is: 5,000 clips with all for copies and mirrored copies, and
-parts of 200 clips with 1,000 for cropped ones; drawn by the hash of their content. Copies across splits are named by
+parts of 100 clips with 1,000 for cropped ones; drawn by the hash of their content. Copies across splits are named by
 the check `no_leakage`, and the same content under two labels is quarantined by the manifest.
 """
 
@@ -20,7 +20,7 @@ from video_assets.records.clip_record import ClipRecord
 from video_assets.storage.schemas import MANIFEST
 from video_assets.storage.tables import read_table
 
-_MAX_COMPARED, _MAX_ORIGINALS, _MAX_COPIES = 5_000, 200, 1_000
+_MAX_COMPARED, _MAX_ORIGINALS, _MAX_COPIES = 5_000, 100, 1_000
 _MAX_TOLD = 10
 Pair = tuple[str, str]
 
