@@ -23,7 +23,7 @@ from video_assets.settings import SplitSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
 from video_assets.storage.schemas import MANIFEST, SPLIT, SPLIT_HISTORY
-from video_assets.storage.tables import read_table, rows_digest, write_table
+from video_assets.storage.tables import TEXT, read_table, rows_digest, write_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +146,9 @@ def build_splits(
 def _known_splits(clips: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
     """Where each clip's content, its group, and its own name were put before."""
     lookups = {kind: rows.set_index("key")["split"] for kind, rows in history.groupby("kind")}
-    empty = pd.Series([], dtype="str")
+    empty = pd.Series([], dtype=TEXT)
     columns = {"content": "content", "picture": "picture_hash", "group": "group", "clip": "clip_id"}
-    known = {kind: clips[column].map(lookups.get(kind, empty)).astype("str") for kind, column in columns.items()}
+    known = {kind: clips[column].map(lookups.get(kind, empty)).astype(TEXT) for kind, column in columns.items()}
     known["content"] = known["content"].fillna(known.pop("picture"))
     return pd.DataFrame(known, index=clips.index)
 
@@ -231,9 +231,9 @@ def _majority(official: pd.Series, components: NDArray[np.int64]) -> pd.Series:
     """The split that the official lists give each component, by most of its clips."""
     given = official.notna().to_numpy()
     if not given.any():
-        return pd.Series([], dtype="str")
+        return pd.Series([], dtype=TEXT)
     counts = pd.crosstab(components[given], official[given].to_numpy()).reindex(columns=sorted(SPLITS), fill_value=0)
-    return counts.idxmax(axis=1).astype("str")
+    return counts.idxmax(axis=1).astype(TEXT)
 
 
 def _units(
