@@ -1,7 +1,9 @@
 """Probe a video: collect the facts that the manifest stores, and check that its first frame decodes."""
 
+import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
@@ -9,12 +11,14 @@ import av.error
 import av.packet
 from av.video.frame import VideoFrame
 
+from video_assets.domain.clips import VideoLost
 from video_assets.domain.encoding import ENCODER_VERSION
 from video_assets.domain.geometry import Size, display_size, usable_pixel_aspect
 from video_assets.domain.sampling import Timeline
 from video_assets.media.decode.convert import orientation_of
 from video_assets.media.decode.indexed import PacketReader
 from video_assets.media.decode.sequential import sequential_facts
+from video_assets.media.index.bitstream import coded_pictures
 from video_assets.media.index.packet_index import OTHER_FIRST_FRAME, PacketIndex, read_index
 from video_assets.media.index.packets import IndexNotTrusted, TableNotTrusted
 from video_assets.media.index.readable import longest_gap_us, readable_fraction, said_length
@@ -66,6 +70,7 @@ class VideoFacts:
     num_video_tracks: int  # cover art left out
     readable_fraction: float  # of what the container says
     gap_us: int  # the longest time in the middle without a frame, where frames come at a steady rate
+    picture_hash: str = ""  # SHA-256 of the coded pictures, the same in every container; "" if not known
 
 
 def probe_video(
@@ -87,6 +92,23 @@ def probe_video(
         return _probe_sequentially(video, limits, encoder_version, str(error))
 
 
+def hash_pictures(video: VideoSource, limits: Limits, encoder_version: int = ENCODER_VERSION) -> str:
+    """Return what `VideoFacts.picture_hash` is, by reading every packet; empty where that fails."""
+    with suppress(VideoLost), open_video(video, limits, encoder_version) as opened, errors_as_losses("it was hashed"):
+        return _picture_hash(opened, opened.demux())
+    return ""
+
+
+def _picture_hash(opened: OpenVideo, packets: Iterable[av.packet.Packet]) -> str:
+    codec, extradata = opened.codec.codec.canonical_name, opened.codec.extradata
+    digest, is_empty = hashlib.sha256(codec.encode()), True
+    for packet in packets:
+        for data in coded_pictures(codec, packet, extradata) if packet.size else ():
+            digest.update(data)
+            is_empty = is_empty and not data
+    return "" if is_empty else digest.hexdigest()
+
+
 def _probe_by_index(video: VideoSource, limits: Limits, encoder_version: int, *, allow_table: bool) -> VideoFacts:
     with open_video(video, limits, encoder_version) as opened, errors_as_losses("it was probed"):
         said = said_length(opened)
@@ -97,7 +119,8 @@ def _probe_by_index(video: VideoSource, limits: Limits, encoder_version: int, *,
         if index.has_pts and first.pts != index.frame_ticks[0]:
             raise IndexNotTrusted(OTHER_FIRST_FRAME)
         fraction = readable_fraction(opened, said, index.timeline, index.num_packets)
-        return _facts(opened, first, index.timeline, index.num_keyframes, fraction, note="")
+        facts = _facts(opened, first, index.timeline, index.num_keyframes, fraction, note="")
+        return facts if index.packets is None else replace(facts, picture_hash=_picture_hash(opened, index.packets))
 
 
 def _probe_sequentially(video: VideoSource, limits: Limits, encoder_version: int, note: str) -> VideoFacts:

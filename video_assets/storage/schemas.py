@@ -29,6 +29,7 @@ FACTS_FIELDS = [
     ("num_video_tracks", pa.int64()),
     ("readable_fraction", pa.float64()),
     ("gap_us", pa.int64()),
+    ("picture_hash", pa.string()),
 ]
 CLIP_FIELDS = [
     ("clip_id", pa.string()),
@@ -100,6 +101,7 @@ IS_CUT = pa.field("is_cut", pa.bool_())
 Datasets of the first edition do not have it."""
 ADDED_COLUMNS = frozenset(
     {DAMAGE.name, IS_CUT.name, "transfer", "field_order", "num_video_tracks", "readable_fraction", "gap_us"}
+    | {"picture_hash"}
 )
 """Columns that may be absent from a file: earlier versions did not write them, or there was nothing to say."""
 INDEX = pa.schema(
@@ -152,8 +154,8 @@ COLUMN_WORDS: Final[Mapping[str, str]] = {
     "index_trusted": "Whether only the needed frames are decoded, found by the packet index.",
     "is_mirrored": "Whether the container asks for a mirrored picture.",
     "is_settled": "Whether the file stood still between two looks.",
-    "key": "The clip's id, content hash or group.",
-    "kind": "What the key is: clip, content or group.",
+    "key": "The clip's id, content hash, picture hash or group.",
+    "kind": "What the key is: clip, content, picture or group.",
     "label": "Name of the class; several, sorted and joined by |, with manifest.multi_label.",
     "label_index": "Number of the class, its line in labels.txt from 0. It never changes.",
     "label_indices": "Numbers of all classes of the clip. Only with manifest.multi_label.",
@@ -168,6 +170,8 @@ COLUMN_WORDS: Final[Mapping[str, str]] = {
     "official_split": "Split that the annotations ask for; empty without one.",
     "offset": "Place of the record in the shard's file, in bytes.",
     "path": "Path of the video file, relative to the source.",
+    "picture_hash": "SHA-256 of the coded pictures alone, the same in every container; empty: not known. "
+    "Copies with equal pictures are never in two splits.",
     "pixel_format": "How pixels are stored, as FFmpeg names it.",
     "position": "Place of the clip in its shard, from 0.",
     "readable_fraction": "Share of the duration that the container states which can be read, 0 to 1.",

@@ -79,6 +79,18 @@ def numbered_video(
     return file.getvalue()
 
 
+def remuxed(data: bytes, container: str) -> bytes:
+    """The same video stream in another container."""
+    out = io.BytesIO()
+    with av.open(io.BytesIO(data), "r") as given, av.open(out, "w", format=container) as file:
+        stream = file.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(given.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                file.mux(packet)
+    return out.getvalue()
+
+
 def use_tables_of_short_videos(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the sample table of an mp4 be read even of short videos."""
     monkeypatch.setattr(mp4_sample_table, "MIN_TABLE_SAMPLES", 4)

@@ -25,9 +25,12 @@ _UNPACKED_BITS: Final = {"pal8": 8, "monow": 1, "monob": 1}
 _START_CODE: Final = re.compile(rb"\x00\x00\x01")
 _MPEG4_VOP: Final = b"\x00\x00\x01\xb6"
 _MPEG2_PICTURE: Final = b"\x00\x00\x01\x00"
+_FIRST_PICTURE: Final = {"mpeg4": _MPEG4_VOP, "mpeg1video": _MPEG2_PICTURE, "mpeg2video": _MPEG2_PICTURE}
+_AV1_DELIMITER: Final = b"\x12\0"
 _PACKED_DIVX: Final = re.compile(rb"DivX\d+(?:b|Build)\d+p")
 
 _H264_SLICE, _H264_IDR, _H264_SEI = 1, 5, 6
+_H264_SLICES: Final = range(1, 6)
 _MPEG4_I, _MPEG4_B = 0, 2
 _MPEG2_I, _MPEG2_B = 1, 3
 _HEVC_FIRST_IRAP, _HEVC_LAST_IRAP = 16, 21
@@ -152,6 +155,25 @@ def nal_units(data: bytes, length_size: int) -> Iterator[bytes]:
     starts = (match.end() for match in _START_CODE.finditer(data))  # lazily: most callers need the first units only
     for start, stop in itertools.pairwise(itertools.chain(starts, [len(data) + 3])):
         yield data[start : stop - 3]
+
+
+def coded_pictures(codec: str, packet: Packet, extradata: bytes | None) -> Iterator[bytes]:
+    """Yield the bytes of a packet's pictures alone, which stay the same when a stream is put into another container.
+
+    Left out is what muxers add, drop or move: start codes and lengths, parameter sets and delimiters (H.264, HEVC),
+    headers before the first picture (MPEG-1, 2, 4), and temporal delimiters (AV1).
+    """
+    data = bytes(packet)
+    if codec == "h264":
+        units = nal_units(data, avc_length_size(extradata))
+        yield from (unit.rstrip(b"\0") for unit in units if unit and unit[0] & 31 in _H264_SLICES)
+    elif codec == "hevc":
+        units = nal_units(data, hevc_length_size(extradata))
+        yield from (unit.rstrip(b"\0") for unit in units if unit and (unit[0] >> 1) & 63 < _HEVC_FIRST_NON_VCL)
+    elif codec in _FIRST_PICTURE:
+        yield data[max(0, data.find(_FIRST_PICTURE[codec])) :]
+    else:
+        yield data.removeprefix(_AV1_DELIMITER) if codec == "av1" else data
 
 
 def _h264_starts(units: Iterator[bytes]) -> bool:

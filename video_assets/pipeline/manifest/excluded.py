@@ -13,6 +13,7 @@ from video_assets.domain.clips import DECODER_REASONS, REMEMBERED_REASONS, LeftO
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.text import sequence_of
 from video_assets.pipeline.label_sets import class_counts
+from video_assets.pipeline.splits.conflicts import same_contents
 from video_assets.sources.found import MISSING_REASON, SourceClips
 from video_assets.sources.opening import is_table, place_of_setting
 from video_assets.storage.schemas import QUARANTINE
@@ -177,12 +178,17 @@ def without_bad_spans(clips: pd.DataFrame) -> tuple[pd.DataFrame, list[LostSourc
 
 
 def without_conflicts(clips: pd.DataFrame, *, multi_label: bool) -> tuple[pd.DataFrame, list[LostSource]]:
-    """Leaves out clips whose content stands under several labels: nobody can say which is right."""
-    same = clips.groupby(["content_hash", "start_seconds", "end_seconds"], dropna=False, sort=False)
+    """Leaves out clips whose content stands under several labels: nobody can say which is right.
+
+    Copies in other containers count, unless one shows only some of the frames.
+    """
+    columns = ["content", "num_frames", "start_seconds", "end_seconds"]
+    keyed = clips.assign(content=same_contents(clips))
+    same = keyed.groupby(columns, dropna=False, sort=False)
     is_conflict = (same["label"].transform("nunique") > 1).to_numpy(dtype=bool) if len(clips) else np.zeros(0, bool)
     lost: list[LostSource] = []
     what = "sets of labels" if multi_label else "labels"
-    for _, rows in clips[is_conflict].groupby(["content_hash", "start_seconds", "end_seconds"], dropna=False):
+    for _, rows in keyed[is_conflict].groupby(columns, dropna=False):
         places = "; ".join(
             f"{label}: {clip_id}" for label, clip_id in sorted(zip(rows["label"], rows["clip_id"], strict=True))
         )

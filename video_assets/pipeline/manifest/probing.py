@@ -1,12 +1,12 @@
 """One file: its hash, and what is in it. Runs in a decoding process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from video_assets.domain.clips import ListedFile, Loss, VideoLost
 from video_assets.domain.encoding import ENCODER_VERSION
 from video_assets.domain.errors import StorageFailed
-from video_assets.media.probe import VideoFacts, probe_video
+from video_assets.media.probe import VideoFacts, hash_pictures, probe_video
 from video_assets.settings import Limits
 from video_assets.storage.addresses import stat_file
 from video_assets.storage.remote_files import LocalVideo, content_identity, locate_video
@@ -51,6 +51,8 @@ def probe_file(job: ProbeJob) -> FileFacts:
         facts = probe_video(video, limits, job.encoder_version)
         is_same = stat_file(path, file.path) == file
         if isinstance(video, LocalVideo):
+            if not facts.picture_hash:  # of a store's long video only parts are fetched
+                facts = replace(facts, picture_hash=hash_pictures(video, limits, job.encoder_version))
             video.refuse_changed()
             is_same &= (video.size_bytes, video.mtime_ns) == (file.size_bytes, file.mtime_ns)
     except FileNotFoundError as error:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from video_assets.domain.clips import Loss, LostSource
 from video_assets.domain.splits import SPLITS, join_components
+from video_assets.storage.schemas import SPLIT_HISTORY
 
 
 def without_contradictions(
@@ -15,6 +16,7 @@ def without_contradictions(
 ) -> tuple[pd.DataFrame, pd.DataFrame, NDArray[np.int64], list[LostSource]]:
     """Leaves out clips that would bring a group or a content into two splits; gives the others, with their components.
 
+    `clips` have their `content` as `same_contents` gives it.
     `known` has a row for each of the clips: the splits where its `content`, its `group` and its name (`clip`) were put
     before, missing where they are new. Components (N,) int64 are those of `domain.splits.join_components`.
 
@@ -90,8 +92,8 @@ def _joining_newcomer(_clips: pd.DataFrame, known: pd.DataFrame, components: NDA
 def _joining_copy(clips: pd.DataFrame, known: pd.DataFrame, components: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Without this, two copies in one new group would push out the fewer of the clips that they are copies of."""
     is_new_name = known["clip"].isna()
-    contents = clips.loc[~is_new_name, "content_hash"]
-    return _torn(known, components) & (is_new_name & clips["content_hash"].isin(contents)).to_numpy(dtype=bool)
+    contents = clips.loc[~is_new_name, "content"]
+    return _torn(known, components) & (is_new_name & clips["content"].isin(contents)).to_numpy(dtype=bool)
 
 
 def _minority(_clips: pd.DataFrame, known: pd.DataFrame, components: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -105,6 +107,26 @@ def _minority(_clips: pd.DataFrame, known: pd.DataFrame, components: NDArray[np.
     return torn & (known["content"].to_numpy(dtype=object) != there)
 
 
+def same_contents(clips: pd.DataFrame, history: pd.DataFrame | None = None) -> pd.Series:
+    """Return the content of each clip: one of the content hashes for all copies whose coded pictures are equal.
+
+    Copies that were put into two splits before anybody knew of their pictures stay two contents. What comes to them
+    later goes with the first of them.
+    """
+    contents, pictures = clips["content_hash"], clips["picture_hash"].where(clips["picture_hash"] != "")
+    several = contents.groupby(pictures).transform("nunique") > 1
+    if not several.any():
+        return contents
+    known = pd.DataFrame(columns=SPLIT_HISTORY.names) if history is None else history
+    lookup = known[known["kind"] == "content"].set_index("key")["split"]
+    copies = pd.DataFrame({"content": contents[several], "picture": pictures[several]}).drop_duplicates()
+    copies = copies.assign(split=copies["content"].map(lookup)).sort_values(["split", "content"])  # known ones first
+    first = copies.drop_duplicates("picture").set_index("picture")
+    is_other = copies["split"].notna() & (copies["split"] != copies["picture"].map(first["split"]))
+    joined = copies[~is_other].set_index("content")["picture"].map(first["content"])
+    return contents.map(joined).astype("str").fillna(contents)
+
+
 def groups_of(clips: pd.DataFrame) -> list[str | None]:
     """The group of each clip, None for one that has none."""
     groups = clips["group"]
@@ -112,4 +134,4 @@ def groups_of(clips: pd.DataFrame) -> list[str | None]:
 
 
 def _components(clips: pd.DataFrame) -> NDArray[np.int64]:
-    return join_components(groups_of(clips), clips["content_hash"].tolist())
+    return join_components(groups_of(clips), clips["content"].tolist())

@@ -13,7 +13,7 @@ from video_assets.domain.text import MAX_NAMED
 from video_assets.pipeline.dataset_state import refuse_lost
 from video_assets.pipeline.label_sets import by_class
 from video_assets.pipeline.noted_settings import manifest_settings, settings_note
-from video_assets.pipeline.splits.conflicts import groups_of, without_contradictions
+from video_assets.pipeline.splits.conflicts import groups_of, same_contents, without_contradictions
 from video_assets.settings import SplitSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
@@ -77,11 +77,12 @@ def build_splits(paths: DatasetPaths, settings: SplitSettings) -> SplitReport:
     Raises:
         FileDamaged: if a table is not as it was written, or the history of a committed dataset is lost.
     """
-    clips = read_table(paths.manifest, MANIFEST, [*SPLIT.names, "official_split"])
+    clips = read_table(paths.manifest, MANIFEST, [*SPLIT.names, "official_split", "picture_hash"])
     multi_label = paths.manifest.exists() and manifest_settings(paths).multi_label
     history = read_table(paths.split_history, SPLIT_HISTORY)
     if history.empty:
         refuse_lost(paths, paths.split_history)
+    clips = clips.assign(content=same_contents(clips, history))
     known = _known_splits(clips, history)
     clips, known, components, lost = without_contradictions(clips, known)
     splits, num_new, ignored, official_lost = _assign(clips, components, known, settings, multi_label=multi_label)
@@ -104,9 +105,10 @@ def _known_splits(clips: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
     """Where each clip's content, its group, and its own name were put before."""
     lookups = {kind: rows.set_index("key")["split"] for kind, rows in history.groupby("kind")}
     empty = pd.Series([], dtype="str")
-    columns = {"content": "content_hash", "group": "group", "clip": "clip_id"}
-    known = {kind: clips[column].map(lookups.get(kind, empty)) for kind, column in columns.items()}
-    return pd.DataFrame(known, index=clips.index).astype("str")
+    columns = {"content": "content", "picture": "picture_hash", "group": "group", "clip": "clip_id"}
+    known = {kind: clips[column].map(lookups.get(kind, empty)).astype("str") for kind, column in columns.items()}
+    known["content"] = known["content"].fillna(known.pop("picture"))
+    return pd.DataFrame(known, index=clips.index)
 
 
 def _assign(
@@ -126,7 +128,7 @@ def _assign(
     official = clips["official_split"]
     asked = _majority(official, components).reindex(by_component.index)
     settled = by_component.fillna(asked)
-    keys = component_keys(components, groups_of(clips), clips["content_hash"].tolist())
+    keys = component_keys(components, groups_of(clips), clips["content"].tolist())
     classes = by_class(clips["label"].reset_index(drop=True), multi_label=multi_label)
     units = _units(classes, components[classes.index.to_numpy()], keys, settled, by_component)
     assigned = assign_splits(
@@ -209,9 +211,10 @@ def _official_conflicts(
 
 def _extend_history(history: pd.DataFrame, clips: pd.DataFrame, splits: NDArray[np.object_]) -> pd.DataFrame:
     parts = [history]
-    for kind, column in (("clip", "clip_id"), ("content", "content_hash"), ("group", "group")):
+    columns = {"clip": "clip_id", "content": "content_hash", "picture": "picture_hash", "group": "group"}
+    for kind, column in columns.items():
         rows = pd.DataFrame({"kind": kind, "key": clips[column].to_numpy(), "split": splits})
-        parts.append(rows[rows["key"].notna()])
+        parts.append(rows[rows["key"].notna() & (rows["key"] != "")])
     merged = pd.concat([part for part in parts if len(part)], ignore_index=True) if any(map(len, parts)) else history
     merged = merged.drop_duplicates(["kind", "key"], keep="first")
     return merged.sort_values(["kind", "key"], ignore_index=True)
