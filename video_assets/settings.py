@@ -44,7 +44,9 @@ EpicLabel = Literal["verb", "noun", "action"]
 ClipField = Literal["path", "label", "start", "end", "start_frame", "end_frame", "split", "group", "caption"]
 """What a row of annotations can say of a clip."""
 
-FOR_ONE_RUN: Final = frozenset({"only_settled", "retry_lost", "new_version", "max_removed_fraction"})
+FOR_ONE_RUN: Final = frozenset(
+    {"only_settled", "retry_lost", "new_version", "max_removed_fraction", "max_conflict_fraction"}
+)
 """Settings that hold for the run that is given them. All others stay with the dataset."""
 
 UCF101_GROUP_PATTERN: Final = r"v_(?P<class>[^/]+)_g(?P<number>\d+)_c\d+\.[^/.]+$"
@@ -77,8 +79,8 @@ class SettingsGroup(BaseModel):
     def replace(self, **changes: Any) -> Self:
         """Return the same settings with some others, checked as all are.
 
-        >>> SplitSettings(seed=3).replace(test_fraction=0.1)
-        SplitSettings(test_fraction=0.1, val_fraction=0.0, seed=3)
+        >>> DatasetSettings(text_index=True).replace(licence="CC0").model_dump(exclude_unset=True)
+        {'text_index': True, 'licence': 'CC0'}
         """
         given = {name: getattr(self, name) for name in self.model_fields_set}
         return self.model_validate(given | changes)
@@ -86,8 +88,9 @@ class SettingsGroup(BaseModel):
     def overlaid(self, other: Self) -> Self:
         """Return these settings with those that `other` gives in their place.
 
-        >>> SplitSettings(seed=3, test_fraction=0.5).overlaid(SplitSettings(test_fraction=0.1))
-        SplitSettings(test_fraction=0.1, val_fraction=0.0, seed=3)
+        >>> own = SplitSettings(seed=3, test_fraction=0.5)
+        >>> own.overlaid(SplitSettings(test_fraction=0.1)).model_dump(exclude_unset=True)
+        {'test_fraction': 0.1, 'seed': 3}
         """
         changes: dict[str, Any] = {}
         for name in other.model_fields_set:
@@ -265,6 +268,18 @@ class SplitSettings(SettingsGroup):
         description="Share that goes to a third split, val; 0: there is none, unless a folder or a table says so.",
     )
     seed: int = Field(default=0, ge=-(2**63), lt=2**63, description="Another seed gives another, equally good split.")
+    group_near_duplicates: bool = Field(
+        default=False,
+        description="Whether new clips that look alike go to one split together; three frames of each are decoded for "
+        "it. Clips that have their split stay.",
+    )
+    max_conflict_fraction: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Share of the committed clips that may leave the dataset in one run (0 to 1), because their groups "
+        "now join clips of several splits. For one run; the dataset does not remember it.",
+    )
 
     @model_validator(mode="after")
     def _must_leave_room(self) -> Self:

@@ -20,7 +20,8 @@ def test_names_of_settings_are_pinned() -> None:
     """Pinned: scripts say them with --set and in run configs."""
     names = {name: list(model.model_fields) for name, model in zip(Settings.model_fields, MODELS[1:4], strict=False)}
     assert list(Settings.model_fields) == ["manifest", "splits", "plan", "dataset"]
-    assert names["splits"] == ["test_fraction", "val_fraction", "seed"]
+    splitting = ["group_near_duplicates", "max_conflict_fraction"]
+    assert names["splits"] == ["test_fraction", "val_fraction", "seed", *splitting]
     assert names["plan"] == ["encoding", "clips_per_shard", "shard_megabytes", "retry_lost", "new_version"]
     assert {"max_failed_fraction", "include", "group_pattern", "multi_label"} <= set(names["manifest"])
     assert set(DatasetSettings.model_fields) == {

@@ -77,7 +77,8 @@ class Steps:
     def splits(self, settings: SplitSettings) -> SplitReport:
         """Assign clips to train, test and val; see `build_splits`."""
         with writing_tables(self.paths, "splits", within_build=self.within_build):
-            return build_splits(self.paths, settings)
+            make_pool = self.pools_for(manifest_settings(self.paths).limits) if settings.group_near_duplicates else None
+            return build_splits(self.paths, settings, make_pool, version_source=self.version_source)
 
     def plan(self, settings: PlanSettings) -> PlanReport:
         """Assign clips to shards; see `build_plan`."""

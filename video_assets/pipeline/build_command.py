@@ -22,6 +22,7 @@ from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import ShardEngine
+from video_assets.pipeline.splits.stage import SplitReport, conflicts_and_look_alikes
 from video_assets.pipeline.write_locks import building
 from video_assets.reader.parsing import load_tensorflow_quietly
 from video_assets.report.escape import shown
@@ -87,6 +88,7 @@ class BuildResult:
             "gone_clips": list(gone[:MAX_NAMED]),
             "official_splits_ignored": len(ignored),
             "clips_that_stay": [asdict(item) for item in ignored[:MAX_NAMED]],
+            **conflicts_and_look_alikes(splits or SplitReport({}, 0.0)),
             "checks": [check.as_dict() for check in self.checks],
             "seconds": round(self.seconds, 3),
             "refused": self.refused,

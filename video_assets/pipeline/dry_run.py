@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from video_assets.domain.clips import LostSource
 from video_assets.domain.encoding import Encoding, changed_fields
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.forecast import (
@@ -41,7 +42,7 @@ from video_assets.pipeline.plan.stage import (
 from video_assets.pipeline.plan.trial import Trial, trial_jobs, trial_limits, try_clips
 from video_assets.pipeline.pool import SharedPools, open_pool
 from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
-from video_assets.pipeline.splits.stage import SplitReport
+from video_assets.pipeline.splits.stage import SplitReport, TooManyConflicts, conflicts_and_look_alikes
 from video_assets.report.model_garden import model_rows
 from video_assets.report.screens import format_size
 from video_assets.settings import PlanSettings, Settings
@@ -136,9 +137,16 @@ def _plan_on_copy(
             told = f"{error.found} All are named by --json; {error.remedy}."
             raise DryRunRefused(told, quarantined(copy.quarantine)) from error
     listing_seconds = time.monotonic() - begun
-    splits = steps.splits(settings.splits)
+    try:
+        splits = steps.splits(settings.splits)
+    except TooManyConflicts as error:
+        raise DryRunRefused(str(error), [_as_dict(item) for item in error.lost]) from error
     plan = steps.plan(settings.plan)
     return _Planned(manifest, splits, plan, listing_seconds)
+
+
+def _as_dict(item: LostSource) -> dict[str, str]:
+    return {"source": item.source, "reason": item.loss.reason, "detail": item.loss.detail}
 
 
 def _copy_tables(paths: DatasetPaths, copy: DatasetPaths) -> None:
@@ -178,6 +186,7 @@ def _counts(planned: _Planned, paths: DatasetPaths) -> dict[str, Any]:
         "gone_clips": list(manifest.gone[:MAX_NAMED]),
         "official_splits_ignored": len(splits.official_ignored),
         "clips_that_stay": splits.clips_that_stay,
+        **conflicts_and_look_alikes(splits),
     }
 
 

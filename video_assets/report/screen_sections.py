@@ -171,6 +171,22 @@ def official_ignored(result: Result) -> list[RenderableType]:
     return [wrapped(f"{stay}, because an assigned clip never moves: {named}{more}", "yellow")]
 
 
+def grouping(result: Result) -> list[RenderableType]:
+    """Return the committed clips that leave for their groups, and how many look-alikes are in one split."""
+    parts: list[RenderableType] = []
+    if number := result.get("split_conflicts", 0):
+        clips = result["split_conflict_clips"][:_EXAMPLES]
+        more = f"; and {number - len(clips)} more" if number > len(clips) else ""
+        leave = "clip of the dataset leaves it: its group now joins" if number == 1 else ""
+        leave = leave or "clips of the dataset leave it: their groups now join"
+        parts.append(wrapped(f"{number} {leave} clips of several splits: {'; '.join(clips)}{more}", "yellow"))
+    if number := result.get("near_duplicates_grouped", 0):
+        pair = result["near_duplicate_pairs"][0]
+        named = f"such as {pair['clip']} and {pair['other']}"
+        parts.append(wrapped(f"{counted(number, 'pair')} of clips that look alike: each goes to one split, {named}."))
+    return parts
+
+
 def invalidating(checks: Sequence[Result]) -> list[Result]:
     """Return the checks, as in `--json`, that make the dataset invalid."""
     return [check for check in checks if makes_invalid(passed=check["passed"], severity=check["severity"])]

@@ -15,6 +15,7 @@ from video_assets.report.screen_sections import (
     checks_summary,
     classes,
     gone,
+    grouping,
     invalidating,
     left_out,
     losses,
@@ -52,7 +53,13 @@ def build_screen(result: Result) -> Screen:
         )
     )
     parts += classes(result) + gone(result) + replaced(result)
-    parts += losses(result) + left_out(result) + official_ignored(result) + checks_summary(result["checks"])
+    parts += (
+        losses(result)
+        + left_out(result)
+        + official_ignored(result)
+        + grouping(result)
+        + checks_summary(result["checks"])
+    )
     return [*parts, _after_build(result, has_failed=bool(failed))]
 
 
@@ -98,7 +105,7 @@ def plan_screen(result: Result) -> Screen:
         parts.append(section("Size budget", wrapped(chosen), *command))
     if result.get("not_stored"):
         parts.append(wrapped(f"{result['not_stored']}.", "yellow"))
-    parts += classes(result) + gone(result) + official_ignored(result)
+    parts += classes(result) + gone(result) + official_ignored(result) + grouping(result)
     parts += _model_fit(result.get("model_fit", ())) + losses(result, place="")
     command = (
         f"video-assets build --source {shlex.quote(result['source'])} --root {shlex.quote(result['root'])}"

@@ -9,6 +9,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +18,10 @@ from video_assets.domain.errors import DAMAGE_REMEDY, FileDamaged
 from video_assets.storage.files import NOT_THERE, write_bytes
 from video_assets.storage.schemas import ADDED_COLUMNS
 
+TEXT = pd.StringDtype(na_value=np.nan)
+"""How columns hold texts: pandas 3 chooses this by itself, pandas 2 is told."""
 _MARK = b"seal:"
+_TEXTS = {pa.string(): TEXT}
 _NUM_DIGITS = 64
 OPEN_SEAL = _MARK.decode() + "0" * _NUM_DIGITS
 """What a writer puts where the seal belongs. The last one in a file counts, so texts of users come before it."""
@@ -126,7 +130,7 @@ def read_noted_table(
     try:
         source = _whole(path)
     except NOT_THERE:
-        return wanted.empty_table().to_pandas(), None
+        return empty_table(wanted), None
     with _named_damage(path):
         # Not by `pq.read_table`: its scanner frees memory in threads that nobody waits for; see `_whole`.
         file = pq.ParquetFile(source)
@@ -134,8 +138,14 @@ def read_noted_table(
         for field in wanted:
             if field.name in ADDED_COLUMNS and field.name not in table.column_names:
                 table = table.append_column(field, pa.nulls(table.num_rows, field.type))
-        rows = table.select(wanted.names).cast(wanted).to_pandas(self_destruct=True, split_blocks=True)
+        table = table.select(wanted.names).cast(wanted)
+        rows = table.to_pandas(self_destruct=True, split_blocks=True, types_mapper=_TEXTS.get)
         return rows, _notes(file.metadata)
+
+
+def empty_table(schema: pa.Schema) -> pd.DataFrame:
+    """Return the columns of a schema, without rows."""
+    return schema.empty_table().to_pandas(types_mapper=_TEXTS.get)
 
 
 def _notes(metadata: pq.FileMetaData) -> dict[str, str]:

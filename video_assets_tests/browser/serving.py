@@ -144,7 +144,7 @@ class Ui:
         found = self.query(
             """query($asset: AssetKeyInput!) { assetNodeOrError(assetKey: $asset) { ... on AssetNode {
             assetMaterializations(limit: 1) { runId } } } }""",
-            asset={"path": [asset]},
+            asset={"path": asset.split("/")},
         )["assetNodeOrError"]["assetMaterializations"]
         return found[0]["runId"] if found else None
 
@@ -166,7 +166,7 @@ class Ui:
         return self.query(
             """query($asset: AssetKeyInput!) { assetNodeOrError(assetKey: $asset) { ... on AssetNode { partitionKeys
             partitionStats { numMaterialized numFailed numMaterializing numPartitions } } } }""",
-            asset={"path": [asset]},
+            asset={"path": asset.split("/")},
         )["assetNodeOrError"]
 
     def check_statuses(self, asset: str, check: str) -> dict[str | None, str]:
@@ -174,7 +174,7 @@ class Ui:
         found = self.query(
             """query($asset: AssetKeyInput!, $check: String!, $limit: Int!) {
             assetCheckExecutions(assetKey: $asset, checkName: $check, limit: $limit) { status partition } }""",
-            asset={"path": [asset]},
+            asset={"path": asset.split("/")},
             check=check,
             limit=_EXECUTIONS_LIMIT,
         )["assetCheckExecutions"]
@@ -198,15 +198,26 @@ class Ui:
             raise AssertionError(f"{error}; it is {seen}") from None
 
 
+def serve(source: Path, root: Path, log: Path) -> contextlib.AbstractContextManager[Ui]:
+    """A `video-assets ui` without automation, and its end."""
+    return _served(_command("ui", source, root), log, {"VIDEO_ASSETS_AUTOMATION": "off"})
+
+
+def serve_project(project: Path, home: Path, log: Path) -> contextlib.AbstractContextManager[Ui]:
+    """Dagster's own server for the definitions in somebody's file, without its daemon, and its end."""
+    command = [sys.executable, "-m", "dagster_webserver", "-f", str(project), "-h", HOST]
+    return _served(command, log, {"DAGSTER_HOME": str(home)})
+
+
 @contextlib.contextmanager
-def serve(source: Path, root: Path, log: Path) -> Generator[Ui]:
-    """A `video-assets ui` without automation, and its end: itself and all that it started, by their ids."""
+def _served(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Generator[Ui]:
+    """A server, and its end: itself and all that it started, by their ids."""
     port = waiting.free_port()
     # Short, for names of sockets are made of it; gone with what a killed server leaves there.
     with tempfile.TemporaryDirectory(prefix="ui-", ignore_cleanup_errors=True) as temporary, log.open("wb") as output:
         server = subprocess.Popen(
-            [*_command("ui", source, root), "--port", str(port)],
-            env={**_environment(), "VIDEO_ASSETS_AUTOMATION": "off", "TMPDIR": temporary},
+            [*command, "--port", str(port)],
+            env={**_environment(), **environment, "TMPDIR": temporary},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -50,8 +50,8 @@ def as_jsonl(found: Sequence[Row]) -> bytes:
 
 def as_parquet(found: Sequence[Row]) -> bytes:
     sink = io.BytesIO()
-    kinds = {"path": "str", "label": "str", "start": "float64", "split": "str", "group": "str", "caption": "str"}
-    pd.DataFrame(found, columns=list(kinds)).astype(kinds).to_parquet(sink)
+    texts = dict.fromkeys(("path", "label", "split", "group", "caption"), "string")
+    pd.DataFrame(found).astype({**texts, "start": "float64"}).to_parquet(sink)
     return sink.getvalue()
 
 

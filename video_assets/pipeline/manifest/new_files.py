@@ -12,7 +12,7 @@ from video_assets.domain.clips import ListedFile
 from video_assets.domain.errors import FileDamaged
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import ARRIVALS
-from video_assets.storage.tables import read_table, write_table
+from video_assets.storage.tables import TEXT, empty_table, read_table, write_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +126,13 @@ def _remembered(paths: DatasetPaths) -> pd.DataFrame:
     try:
         return read_table(paths.arrivals, ARRIVALS)
     except FileDamaged:
-        return ARRIVALS.empty_table().to_pandas()
+        return empty_table(ARRIVALS)
 
 
 def _frame(files: Sequence[ListedFile]) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "path": pd.Series([file.path for file in files], dtype="str"),
+            "path": pd.Series([file.path for file in files], dtype=TEXT),
             "size_bytes": pd.Series([file.size_bytes for file in files], dtype="int64"),
             "mtime_ns": pd.Series([file.mtime_ns for file in files], dtype="int64"),
         }

@@ -48,7 +48,7 @@ from video_assets.storage.files import remove_temporaries, write_if_changed
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
 from video_assets.storage.schemas import FACTS_FIELDS, LEFT_OUT, MANIFEST
-from video_assets.storage.tables import read_noted_table, rows_digest, write_table
+from video_assets.storage.tables import TEXT, read_noted_table, rows_digest, write_table
 
 if TYPE_CHECKING:
     from video_assets.pipeline.manifest.probing import FileFacts
@@ -323,7 +323,7 @@ def _wanted_frame(clips: Sequence[WantedClip]) -> pd.DataFrame:
         "mtime_ns": [clip.file.mtime_ns for clip in clips],
     }
     numbers = ("size_bytes", "mtime_ns", "start_seconds", "end_seconds")
-    kinds = {name: MANIFEST.field(name).type.to_pandas_dtype() if name in numbers else "str" for name in columns}
+    kinds = {name: MANIFEST.field(name).type.to_pandas_dtype() if name in numbers else TEXT for name in columns}
     return pd.DataFrame(columns).astype(kinds)
 
 

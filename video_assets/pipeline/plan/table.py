@@ -20,7 +20,7 @@ from video_assets.pipeline.pinned import PinnedSettings
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths, partition_key
 from video_assets.storage.schemas import MANIFEST, PLAN, SPLIT
-from video_assets.storage.tables import read_noted_table, read_table
+from video_assets.storage.tables import TEXT, read_noted_table, read_table
 
 _CLIP_FIELDS = [f.name for f in fields(PlannedClip) if f.name != "other_label_indices"]
 _MANIFEST_COLUMNS = [name for name in _CLIP_FIELDS if name != "label_index"] + [
@@ -59,7 +59,7 @@ def _row_digests(clips: pd.DataFrame, previous: pd.DataFrame, indices: Mapping[s
     """
     if previous.empty:
         digests = [clip.row_digest() for clip in planned_clips(clips, indices)]
-        return pd.Series(digests, index=clips.index, dtype="str")
+        return pd.Series(digests, index=clips.index, dtype=TEXT)
     places = pd.Index(previous["clip_id"]).get_indexer(clips["clip_id"])
     is_same = places >= 0
     for name in _CLIP_FIELDS:
@@ -70,7 +70,7 @@ def _row_digests(clips: pd.DataFrame, previous: pd.DataFrame, indices: Mapping[s
         is_same = is_same & ~clips["label"].isin(several).to_numpy()
     digests = previous["row_digest"].take(places).to_numpy(dtype=object, copy=True)
     digests[~is_same] = [clip.row_digest() for clip in planned_clips(clips[~is_same], indices)]
-    return pd.Series(digests, index=clips.index, dtype="str")
+    return pd.Series(digests, index=clips.index, dtype=TEXT)
 
 
 def planned_clips(rows: pd.DataFrame, indices: Mapping[str, int] | None = None) -> Iterable[PlannedClip]:

@@ -16,7 +16,7 @@ from video_assets.domain.sampling import KnownTimeline, Timeline, choose_timesta
 from video_assets.media.decode.audio import decode_audio
 from video_assets.media.decode.clips import Choose, JointDecodeFailed, decode_clip, decode_spans
 from video_assets.media.decode.frame_stack import DecodedFrames
-from video_assets.media.images import ImageCache, clip_signature, encode_images
+from video_assets.media.images import ImageCache, clip_signature, encode_images, signature_frames
 from video_assets.media.index.matroska_range import MIN_RANGE_FRAMES, TimeRange
 from video_assets.pipeline.shards.copying import StoredRecord, copy_record
 from video_assets.records.clip_record import ClipRecord
@@ -123,6 +123,22 @@ def encode_spans(jobs: Sequence[ClipJob]) -> list[EncodedClip | Loss] | None:
         encoded.append(decoded if isinstance(decoded, Loss) else encode_decoded(job, video, decoded, images))
     _refuse_changed(video)
     return encoded
+
+
+def sign_clip(job: ClipJob) -> bytes:
+    """The signature of a clip, from the frames that it takes alone. Runs in a decoding process.
+
+    Raises:
+        VideoLost: if the clip cannot be used.
+    """
+    video, choose = unchanged_video(job), _choice(job)
+
+    def chosen(timeline: Timeline) -> Sequence[int]:
+        times = choose(timeline)
+        return [times[index] for index in signature_frames(len(times))]
+
+    decoded = decode_clip(video, chosen, FrameSize.of(job.encoding), job.limits, job.time_range)
+    return clip_signature(decoded.frames, letterboxed=job.encoding.resize == "letterbox")
 
 
 def decode_job(job: ClipJob, video: LocalVideo | RemoteVideo) -> DecodedFrames:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from video_assets.domain.clips import Loss, LostSource
 from video_assets.domain.splits import SPLITS, join_components
 from video_assets.storage.schemas import SPLIT_HISTORY
+from video_assets.storage.tables import TEXT
 
 
 def without_contradictions(
@@ -124,7 +125,7 @@ def same_contents(clips: pd.DataFrame, history: pd.DataFrame | None = None) -> p
     first = copies.drop_duplicates("picture").set_index("picture")
     is_other = copies["split"].notna() & (copies["split"] != copies["picture"].map(first["split"]))
     joined = copies[~is_other].set_index("content")["picture"].map(first["content"])
-    return contents.map(joined).astype("str").fillna(contents)
+    return contents.map(joined).astype(TEXT).fillna(contents)
 
 
 def groups_of(clips: pd.DataFrame) -> list[str | None]:

@@ -2,23 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from video_assets.domain.clips import Loss, LostSource
+from video_assets.domain.errors import BuildRefused
+from video_assets.domain.near_duplicates import NearDuplicate
 from video_assets.domain.splits import SPLITS, Split, Unit, assign_splits, component_keys, split_named
 from video_assets.domain.text import MAX_NAMED
-from video_assets.pipeline.dataset_state import refuse_lost
+from video_assets.media.workers.pool import PoolMaker
+from video_assets.pipeline.dataset_state import committed_clips, refuse_lost
 from video_assets.pipeline.label_sets import by_class
 from video_assets.pipeline.noted_settings import manifest_settings, settings_note
+from video_assets.pipeline.splits.alike import join_alike, pairs_alike
 from video_assets.pipeline.splits.conflicts import groups_of, same_contents, without_contradictions
 from video_assets.settings import SplitSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
 from video_assets.storage.schemas import MANIFEST, SPLIT, SPLIT_HISTORY
-from video_assets.storage.tables import read_table, rows_digest, write_table
+from video_assets.storage.tables import TEXT, read_table, rows_digest, write_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,10 @@ class SplitReport:
     official_ignored: Sequence[OfficialIgnored] = ()
     multi_label: bool = False
     lost: list[LostSource] = field(default_factory=list)
+    leaving: Sequence[str] = ()
+    """Those of the lost clips that the last commit holds."""
+    alike: Sequence[NearDuplicate] = ()
+    """Pairs of look-alikes that were joined, so that they are in one split."""
 
     def data_version(self, split: Split) -> str:
         """Return a hash of the rows of one split."""
@@ -69,12 +78,39 @@ class SplitReport:
         return counts.assign(**{f"{split}_share": counts[split] / total for split in used if split != "train"})
 
 
-def build_splits(paths: DatasetPaths, settings: SplitSettings) -> SplitReport:
+def conflicts_and_look_alikes(report: SplitReport) -> dict[str, Any]:
+    """Return what `--json` has of committed clips that leave for their groups, and of look-alikes that are joined."""
+    pairs = [{"clip": pair.a, "other": pair.b, "distance": round(pair.distance, 4)} for pair in report.alike]
+    return {
+        "split_conflicts": len(report.leaving),
+        "split_conflict_clips": list(report.leaving[:MAX_NAMED]),
+        "near_duplicates_grouped": len(pairs),
+        "near_duplicate_pairs": pairs[:MAX_NAMED],
+    }
+
+
+class TooManyConflicts(BuildRefused):
+    """More committed clips would leave than may, because their groups join clips of several splits: `lost`."""
+
+    def __init__(self, sentence: str, lost: Sequence[LostSource]) -> None:
+        super().__init__(sentence)
+        self.lost = lost
+
+
+def build_splits(
+    paths: DatasetPaths,
+    settings: SplitSettings,
+    make_pool: PoolMaker | None = None,
+    *,
+    version_source: DatasetPaths | None = None,
+) -> SplitReport:
     """Writes `splits/train.parquet`, `splits/test.parquet` and the history that keeps clips where they are.
 
-    `splits/val.parquet` is written once there is a clip for it.
+    `splits/val.parquet` is written once there is a clip for it. `make_pool` opens what decodes frames of new clips, if
+    look-alikes are to be grouped. `version_source` is where commits are, if that is another place.
 
     Raises:
+        TooManyConflicts: if more committed clips would leave than may; nothing is written then.
         FileDamaged: if a table is not as it was written, or the history of a committed dataset is lost.
     """
     clips = read_table(paths.manifest, MANIFEST, [*SPLIT.names, "official_split", "picture_hash"])
@@ -85,14 +121,20 @@ def build_splits(paths: DatasetPaths, settings: SplitSettings) -> SplitReport:
     clips = clips.assign(content=same_contents(clips, history))
     known = _known_splits(clips, history)
     clips, known, components, lost = without_contradictions(clips, known)
+    alike: Sequence[NearDuplicate] = ()
+    if settings.group_near_duplicates and make_pool is not None:
+        components, alike = _joined_alike(paths, clips, components, known, make_pool, version_source or paths)
     splits, num_new, ignored, official_lost = _assign(clips, components, known, settings, multi_label=multi_label)
     is_kept = ~clips["clip_id"].isin({item.source for item in official_lost}).to_numpy()
     clips, splits = clips[is_kept], splits[is_kept]
     lost += official_lost
+    leaving = _refuse_conflicts(version_source or paths, lost, settings.max_conflict_fraction)
     replace_stage(paths.quarantine, "splits", quarantine_rows(lost))
     history = _extend_history(history, clips, splits)
     write_table(paths.split_history, history, SPLIT_HISTORY, settings_note(settings))
-    report = SplitReport({}, settings.test_fraction, settings.val_fraction, num_new, ignored, multi_label, lost)
+    report = SplitReport(
+        {}, settings.test_fraction, settings.val_fraction, num_new, ignored, multi_label, lost, leaving, alike
+    )
     for split in SPLITS:
         rows = clips.loc[splits == split, SPLIT.names].reset_index(drop=True)
         if split != "val" or len(rows) or paths.split(split).exists():
@@ -104,11 +146,47 @@ def build_splits(paths: DatasetPaths, settings: SplitSettings) -> SplitReport:
 def _known_splits(clips: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
     """Where each clip's content, its group, and its own name were put before."""
     lookups = {kind: rows.set_index("key")["split"] for kind, rows in history.groupby("kind")}
-    empty = pd.Series([], dtype="str")
+    empty = pd.Series([], dtype=TEXT)
     columns = {"content": "content", "picture": "picture_hash", "group": "group", "clip": "clip_id"}
-    known = {kind: clips[column].map(lookups.get(kind, empty)).astype("str") for kind, column in columns.items()}
+    known = {kind: clips[column].map(lookups.get(kind, empty)).astype(TEXT) for kind, column in columns.items()}
     known["content"] = known["content"].fillna(known.pop("picture"))
     return pd.DataFrame(known, index=clips.index)
+
+
+def _joined_alike(
+    paths: DatasetPaths,
+    clips: pd.DataFrame,
+    components: NDArray[np.int64],
+    known: pd.DataFrame,
+    make_pool: PoolMaker,
+    committed: DatasetPaths,
+) -> tuple[NDArray[np.int64], list[NearDuplicate]]:
+    """The components after those of new clips were joined with those that they look like."""
+    wanted: list[set[str]] = [set() for _ in range(int(components.max(initial=-1)) + 1)]
+    for column in (known["content"], known["group"], known["clip"], clips["official_split"]):
+        for component, split in zip(components[column.notna()].tolist(), column.dropna(), strict=True):
+            wanted[component].add(str(split))
+    is_known = np.isin(components, components[known.notna().any(axis=1)])
+    pairs = pairs_alike(paths, clips, ~is_known, make_pool, committed)
+    return join_alike(components, clips["clip_id"].tolist(), wanted, pairs)
+
+
+def _refuse_conflicts(paths: DatasetPaths, lost: Sequence[LostSource], allowed: float) -> list[str]:
+    """Return the committed clips among these; a group that comes late may tear many out of their splits."""
+    if not lost:
+        return []
+    committed = set(committed_clips(paths, read_table(paths.manifest, MANIFEST))["clip_id"])
+    leaving = [item for item in lost if item.source in committed]
+    if len(leaving) > allowed * len(committed):
+        raise TooManyConflicts(
+            f"{len(leaving)} of the {len(committed)} clips of the dataset ({len(leaving) / len(committed):.1%}) would "
+            f"leave it, because groups or copies now join clips of several splits. The first is {leaving[0].source}: "
+            f"{leaving[0].loss.detail}. At most {allowed:.1%} may leave in one run. Correct the groups, or build a "
+            "dataset with another name, whose splits begin with them. If the clips are to leave, allow it for one run: "
+            "video-assets build --set splits.max_conflict_fraction=1",
+            leaving,
+        )
+    return [item.source for item in leaving]
 
 
 def _assign(
@@ -153,9 +231,9 @@ def _majority(official: pd.Series, components: NDArray[np.int64]) -> pd.Series:
     """The split that the official lists give each component, by most of its clips."""
     given = official.notna().to_numpy()
     if not given.any():
-        return pd.Series([], dtype="str")
+        return pd.Series([], dtype=TEXT)
     counts = pd.crosstab(components[given], official[given].to_numpy()).reindex(columns=sorted(SPLITS), fill_value=0)
-    return counts.idxmax(axis=1).astype("str")
+    return counts.idxmax(axis=1).astype(TEXT)
 
 
 def _units(
