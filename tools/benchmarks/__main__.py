@@ -31,7 +31,7 @@ def main() -> int:
     report: dict[str, Any] = {"build": bench_build.measure(options), "decode": _decoding(file.parent)}
     report["spans"] = bench_spans.run([], rounds=3)
     report["reading"] = bench_reading.run(num_clips=200, rounds=7)
-    report["windows"] = bench_windows.run(num_clips=49, rounds=9)
+    report["windows"] = bench_windows.run(num_clips=49, rounds=7)
     if options.all:
         report["bookkeeping"] = bench_bookkeeping.measure_sizes(bench_bookkeeping.SIZES)
     file.write_text(json.dumps(report, indent=1), encoding="utf-8")
