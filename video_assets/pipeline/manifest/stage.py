@@ -245,6 +245,8 @@ def _refuse_empty(source: Path, asked: SourceClips, previous: pd.DataFrame) -> N
     remedy = "Put videos into a folder per class, or name a table."
     if is_table(source):
         remedy = "The table has no rows; write one for each clip."
+    elif len(previous):
+        remedy = "Mount its disk, or put the videos back."
     raise BuildRefused(f"no videos in the source {source}{why}.{known} {remedy}")
 
 
