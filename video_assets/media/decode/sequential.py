@@ -23,7 +23,7 @@ from video_assets.media.open.losses import check_length, check_pixels, errors_as
 from video_assets.media.open.video import OpenVideo, VideoSource, open_video
 from video_assets.settings import DEFAULT_LIMITS, Limits
 
-BUFFERED_BYTES: Final = 16 * 2**20
+BUFFERED_BYTES: Final = 32 * 2**20
 """Decoded frames up to this size stay in memory until it is known which ones are wanted."""
 
 _PACKET_ERRORS: Final = (
@@ -35,7 +35,6 @@ _PACKET_ERRORS: Final = (
     av.error.EOFError,
 )
 _FRAME_BYTES: Final = 4096  # of any frame, beside its pixels
-_PIXEL_BYTES: Final = 6  # at most: three components of 16 bits
 
 
 @dataclass(slots=True)
@@ -142,7 +141,7 @@ def _buffered_frames(frames: Iterable[VideoFrame]) -> list[VideoFrame] | None:
     num_bytes = 0
     for frame in frames:
         if kept is not None:
-            num_bytes += _FRAME_BYTES + _PIXEL_BYTES * frame.width * frame.height
+            num_bytes += _FRAME_BYTES + sum(plane.buffer_size for plane in frame.planes)
             kept.append(frame)
             if num_bytes > BUFFERED_BYTES:
                 kept = None
