@@ -17,6 +17,7 @@ ImageFormat = Literal["jpeg", "png"]
 ShortClip = Literal["repeat_last", "loop", "quarantine"]
 DamagedClips = Literal["quarantine", "store"]
 OverMaxFrames = Literal["first", "spread"]
+Hdr = Literal["clip", "tonemap"]
 
 SourceFormat = Literal[
     "auto",
@@ -324,6 +325,16 @@ class EncodingSettings(SettingsGroup):
     short_clip: ShortClip = Field(
         default="repeat_last",
         description="A clip with fewer frames than num_frames: repeat_last, loop, or quarantine it.",
+    )
+    deinterlace: bool = Field(
+        default=False,
+        description="Of interlaced frames, store one moment instead of two: the lines of one field, and others made "
+        "from them (FFmpeg's estdif).",
+    )
+    hdr: Hdr = Field(
+        default="clip",
+        description="Frames of HDR videos (PQ, HLG): clip keeps the values of the signal, which look flat; tonemap "
+        "brings them to the brightness and colours of SDR (BT.709).",
     )
     audio_sample_rate: int = Field(
         default=0,

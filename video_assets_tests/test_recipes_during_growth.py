@@ -32,7 +32,6 @@ class Growth:
         self.stages = Stages(folder / "videos", DatasetPaths(folder / "root", "clips"))
         self.encoding = ENCODING.replace(layout=layout, num_frames=2, resolution=16)
         self.random = random.Random(7)
-        self.video = write_video(folder / "video.mp4", 1, 6)
         self.number = 0
         self.states: list[State] = []
         for label in LABELS * 4:
@@ -46,7 +45,7 @@ class Growth:
     def add(self, label: str = "run") -> None:
         path = self.stages.source / label / f"{self.number:03d}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self.video.read_bytes() + b"\0\0\0\x0cfree" + self.number.to_bytes(4, "big"))
+        write_video(path, self.number, 6)
         self.number += 1
 
     def step(self) -> None:

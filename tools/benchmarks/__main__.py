@@ -1,4 +1,4 @@
-"""All benchmarks: tables, and one JSON file of ratios.
+"""All benchmarks: their own tables, one JSON file, and in the end one table of all ratios.
 
 make bench ARGS="--json bench/today.json"
 """
@@ -7,10 +7,19 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tools.benchmarks import bench_bookkeeping, bench_build, bench_decode, bench_reading, bench_spans, bench_windows
+from tools.benchmarks import (
+    bench_bookkeeping,
+    bench_build,
+    bench_decode,
+    bench_reading,
+    bench_spans,
+    bench_whole,
+    bench_windows,
+)
 
 
 def _decoding(folder: Path) -> dict[str, Any]:
@@ -19,22 +28,38 @@ def _decoding(folder: Path) -> dict[str, Any]:
     return json.loads(file.read_text("utf-8"))["groups"] if code == 0 else {}
 
 
+def ratios(report: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, float]]:
+    """Yield the name and the value of every ratio of a report, where it stands in front of its name."""
+    for name, value in report.items():
+        if isinstance(value, Mapping):
+            yield from ratios(value, f"{place}{name}: ")
+        elif isinstance(value, list):
+            parts = {str(number): part for number, part in enumerate(value) if isinstance(part, Mapping)}
+            yield from ratios(parts, f"{place}{name} ")
+        elif "ratio" in name and not name.endswith(", spread"):
+            yield f"{place}{name}", value
+
+
 def main() -> int:
     """Runs them one after another; nothing else should run meanwhile."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--all", action="store_true", help="bookkeeping at 10,000 to 1,000,000 clips as well")
+    parser.add_argument("--all", action="store_true", help="long videos, and bookkeeping at 10,000 to 1,000,000 clips")
     parser.add_argument("--json", type=Path, help="the file of ratios; default: bench/<time>.json")
     bench_build.add_options(parser)
     options = parser.parse_args()
     file: Path = options.json or Path("bench") / f"{time.strftime('%Y-%m-%dT%H-%M-%S')}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {"build": bench_build.measure(options), "decode": _decoding(file.parent)}
+    report["whole"] = bench_whole.run(num_clips=168, rounds=3, with_long=options.all)
     report["spans"] = bench_spans.run([], rounds=3)
     report["reading"] = bench_reading.run(num_clips=200, rounds=7)
-    report["windows"] = bench_windows.run(num_clips=49, rounds=9)
+    report["windows"] = bench_windows.run(num_clips=49, rounds=7)
     if options.all:
         report["bookkeeping"] = bench_bookkeeping.measure_sizes(bench_bookkeeping.SIZES)
     file.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    print("\nall ratios")
+    for name, ratio in ratios(report):
+        print(f"  {name:90} {ratio:8.2f}")
     print(f"\nWritten: {file}")
     return 0
 

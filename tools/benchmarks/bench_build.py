@@ -70,11 +70,16 @@ def _timed(work: Callable[[], Any]) -> float:
 # --- The whole build ------------------------------------------------------------------------------------------------
 
 
-def build(source: Path, root: Path, num_workers: int = NUM_WORKERS, settings: Sequence[str] = ()) -> Watched:
-    """The real command, into an empty root; `settings` as `--set` takes them."""
+def build_command(source: Path, root: Path, num_workers: int = NUM_WORKERS, settings: Sequence[str] = ()) -> list[str]:
+    """The real command; `settings` as `--set` takes them."""
     command = [sys.executable, "-m", "video_assets.cli", "build", "--source", str(source), "--root", str(root)]
     command += [part for setting in settings for part in ("--set", setting)]
-    return run_watched([*command, "--workers", str(num_workers), "--json"])
+    return [*command, "--workers", str(num_workers), "--json"]
+
+
+def build(source: Path, root: Path, num_workers: int = NUM_WORKERS, settings: Sequence[str] = ()) -> Watched:
+    """Run it into an empty root."""
+    return run_watched(build_command(source, root, num_workers, settings))
 
 
 def _convert_as_original(sample: Sequence[Path], folder: Path) -> tuple[float, list[Path]]:

@@ -2,6 +2,7 @@
 
 import shutil
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 from video_assets.media.sample_dataset import write_sample
@@ -9,22 +10,28 @@ from video_assets_tests.corpus import corpus_files, corpus_path
 
 
 def write_clips_source(folder: Path, min_clips: int, *, use_corpus: bool = True) -> list[Path]:
+    """Writes a folder per class; gives the clips, in order."""
+    corpus = corpus_path() if use_corpus else None
+    if corpus is None:
+        originals = sample_clips(folder.with_name(f"{folder.name}-sample"))
+    else:
+        originals = [corpus / name for name in corpus_files("labelled/")]
+    return copy_clips(originals, folder, min_clips)
+
+
+def copy_clips(originals: Sequence[Path], folder: Path, min_clips: int) -> list[Path]:
     """Writes a folder per class; gives the clips, in order.
 
     Copies of one file differ in a few bytes that every demuxer skips, so that no two have the same content, and
     are named so that all copies of a UCF101 group stay one group.
     """
-    corpus = corpus_path() if use_corpus else None
-    if corpus is None:
-        originals = _sample(folder.with_name(f"{folder.name}-sample"))
-    else:
-        originals = [corpus / name for name in corpus_files("labelled/")]
     num_copies = -(-min_clips // len(originals))
     clips = [_copy(path, folder, number) for number in range(num_copies) for path in originals]
     return sorted(clips)
 
 
-def _sample(folder: Path) -> list[Path]:
+def sample_clips(folder: Path) -> list[Path]:
+    """Writes the project's sample, if it is not there; gives its clips, in order."""
     if not folder.exists():
         write_sample(folder)
     return sorted(path for path in folder.rglob("*") if path.suffix in (".mp4", ".mkv", ".webm", ".avi", ".mov"))

@@ -11,7 +11,7 @@ from video_assets.cli.command_list import COMMANDS
 from video_assets.cli.output import begin_progress, end, print_json, say_error
 from video_assets.cli.parser import Run
 from video_assets.domain.errors import EXIT_OK, EXIT_USAGE, SettingsError
-from video_assets.domain.text import sequence_of
+from video_assets.domain.text import counted, sequence_of
 
 if TYPE_CHECKING:
     from video_assets.defs.report_thread import ReportThread
@@ -230,7 +230,8 @@ def _sample(options: argparse.Namespace) -> int:
 
     report = write_sample(options.directory)
     if not options.quiet:
-        print(f"{report.num_clips} clips of {report.num_classes} classes in {options.directory}")
+        classes = counted(report.num_classes, "class", "classes")
+        print(f"{counted(report.num_clips, 'clip')} of {classes} in {options.directory}")
     return EXIT_OK
 
 

@@ -11,7 +11,7 @@ from video_assets.defs.graph import COMMIT_JOB, DATASET_TAG, DatasetGraph
 from video_assets.defs.jobs import shards_job_name
 from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG, partition_order
 from video_assets.domain.splits import SPLITS, Split
-from video_assets.domain.text import sequence_of
+from video_assets.domain.text import counted, sequence_of
 from video_assets.pipeline.manifest.new_files import LookCursor
 from video_assets.pipeline.shards.pending import Backlog, Chunk
 from video_assets.storage.addresses import place_digest, place_name
@@ -160,7 +160,9 @@ def request_shards(
         )
     if requests:
         return dg.SensorResult(requests)
-    reason = f"{num_missing} shards are missing or damaged, {num_in_flight} of them are being encoded"
+    reason = (
+        f"{counted(num_missing, 'shard is', 'shards are')} missing or damaged, {num_in_flight} of them being encoded"
+    )
     if given_up:
         named = sequence_of(given_up)
         reason += f"; given up after {MAX_ATTEMPTS} runs: {named}; look at their runs, then materialize them"

@@ -16,7 +16,13 @@ container's crop. Version 2 does what the rest of this package says.
 """
 
 
-_LATER: dict[str, object] = {"audio_sample_rate": 0, "multi_label": False, "over_max_frames": "first"}
+_LATER: dict[str, object] = {
+    "audio_sample_rate": 0,
+    "multi_label": False,
+    "over_max_frames": "first",
+    "deinterlace": False,
+    "hdr": "clip",
+}
 
 
 class Encoding(EncodingSettings):

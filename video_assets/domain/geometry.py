@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Literal, Self
 
 from video_assets.domain.encoding import ENCODER_VERSION, Encoding
-from video_assets.settings import Resize
+from video_assets.settings import Hdr, Resize
 
 Turn = Literal[0, 90, 180, 270]
 
@@ -17,7 +17,7 @@ MAX_PIXEL_ASPECT = 20
 
 @dataclass(frozen=True, slots=True)
 class FrameSize:
-    """The size of stored frames, and by which version of the encoder decoded pictures become stored frames.
+    """What decides how a decoded picture becomes a stored frame: its size, and the encoding's other settings.
 
     `resolution` is the side of the square, or the short side.
     """
@@ -25,11 +25,13 @@ class FrameSize:
     resize: Resize
     resolution: int
     encoder_version: int = ENCODER_VERSION
+    deinterlace: bool = False
+    hdr: Hdr = "clip"
 
     @classmethod
     def of(cls, encoding: Encoding) -> Self:
         """Return the size that an encoding asks for."""
-        return cls(encoding.resize, encoding.resolution, encoding.encoder_version)
+        return cls(encoding.resize, encoding.resolution, encoding.encoder_version, encoding.deinterlace, encoding.hdr)
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,7 +223,8 @@ def _steps_of_parts(sums: NDArray[np.float32], side: float) -> NDArray[np.float3
         edges_x = (starts[:, None] + side * np.linspace(0, 1, columns + 1)) * width
         at_edges = _between(_between(sums, edges_y, axis=0), edges_x, axis=2)
         cells = np.diff(np.diff(at_edges, axis=1), axis=3)  # places down, rows, places across, columns, frames
-        return cells.transpose(0, 2, 4, 1, 3) / np.float32(side * height / rows * side * width / columns)
+        levels = cells.transpose(0, 2, 4, 1, 3) / (side * height / rows * side * width / columns)
+        return levels.astype(np.float32, copy=False)
 
     wide, high = np.diff(levels(_CELLS, _CELLS + 1), axis=4), np.diff(levels(_CELLS + 1, _CELLS), axis=3)
     places = len(_CROP_PLACES)
@@ -236,7 +237,7 @@ def _between(values: NDArray[np.float32], places: NDArray[np.float64], axis: int
     before = np.minimum(np.floor(places).astype(np.intp), values.shape[axis] - 2)
     part = (places - before).astype(np.float32).reshape(*places.shape, *(1,) * (values.ndim - 1 - axis))
     low, high = np.take(values, before, axis=axis), np.take(values, before + 1, axis=axis)
-    return low + (high - low) * part
+    return (low + (high - low) * part).astype(np.float32, copy=False)
 
 
 def _without_bars(greys: NDArray[np.uint8]) -> NDArray[np.uint8]:

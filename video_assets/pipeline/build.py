@@ -14,6 +14,7 @@ from typing import Protocol
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.progress import Progress, after_first, silent
+from video_assets.domain.text import counted
 from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.checks.recorded import (
@@ -269,7 +270,8 @@ def _why_replaced(paths: DatasetPaths, plan: ReadPlan, keys: Iterable[str]) -> d
 
 def shard_failures(errors: Sequence[str], num_shards: int) -> str:
     """Return the sentence about shards that could not be written."""
-    return f"{len(errors)} of {num_shards} shards failed; the others are stored. {'; '.join(errors[:MAX_ERRORS])}"
+    named = "; ".join(errors[:MAX_ERRORS])
+    return f"{len(errors)} of {counted(num_shards, 'shard')} failed; the others are stored. {named}"
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from video_assets.domain.clips import SourceWarning
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import BuildRefused, FileDamaged
 from video_assets.domain.near_duplicates import motion_of_signature
+from video_assets.domain.text import counted
 from video_assets.pipeline.dataset_state import committed_warnings
 from video_assets.pipeline.manifest.reading import noted_reading
 from video_assets.pipeline.plan.model_windows import clip_lengths, frames_left_out
@@ -48,13 +49,16 @@ def _flat_warnings(index: pd.DataFrame) -> list[SourceWarning]:
     found: list[SourceWarning] = []
     for code, what in words.items():
         names = [clip_id for clip_id, state in zip(index["clip_id"], states, strict=True) if state == code]
-        share = f"{len(names)} of {len(states)} clips ({len(names) / max(1, len(states)):.1%}) are so"
+        share = f"{len(names)} of {counted(len(states), 'clip')} ({len(names) / max(1, len(states)):.1%})"
         found += [SourceWarning(code, name, f"the frames of {name} {what}; {share}") for name in names]
     return found
 
 
-def manifest_warnings(clips: pd.DataFrame) -> list[SourceWarning]:
-    """Return the warnings about videos that can be used, from the rows of a manifest: one per video."""
+def manifest_warnings(clips: pd.DataFrame, encoding: Encoding | None = None) -> list[SourceWarning]:
+    """Return the warnings about videos that can be used, from the rows of a manifest: one per video.
+
+    An encoding that tone maps, or takes one field of two, needs no warning about what it does away with.
+    """
     videos = clips.drop_duplicates("path")
     short = videos[videos["readable_fraction"] < 1]
     found = [
@@ -62,19 +66,25 @@ def manifest_warnings(clips: pd.DataFrame) -> list[SourceWarning]:
         for path, fraction in zip(short["path"], short["readable_fraction"], strict=True)
     ]
     gaps = videos[videos["gap_us"] > 0]
-    return [*found, *_warnings_of_facts(videos)] + [
+    return [*found, *_warnings_of_facts(videos, encoding or Encoding())] + [
         SourceWarning("gap", path, f"{path}: {gap_us / 1e6:.2f} s in its middle have no frame")
         for path, gap_us in zip(gaps["path"], gaps["gap_us"], strict=True)
     ]
 
 
-def _warnings_of_facts(videos: pd.DataFrame) -> Iterator[SourceWarning]:
+def _warnings_of_facts(videos: pd.DataFrame, encoding: Encoding) -> Iterator[SourceWarning]:
     """Yield what a video's frames are like that a model may not expect."""
-    for path, transfer in _pairs(videos, "transfer", videos["transfer"].isin(list(_HDR))):
-        detail = f"{path} is HDR ({_HDR[transfer]}); its frames are stored without tone mapping and look flat"
+    for path, transfer in _pairs(videos, "transfer", videos["transfer"].isin([] if encoding.hdr != "clip" else _HDR)):
+        detail = (
+            f"{path} is HDR ({_HDR[transfer]}); its frames are stored without tone mapping and look flat "
+            "(plan.encoding.hdr=tonemap maps them)"
+        )
         yield SourceWarning("hdr", path, detail)
-    for path, _ in _pairs(videos, "field_order", videos["field_order"] == "interlaced"):
-        detail = f"{path} is interlaced; its frames hold two moments, a line each, where something moves"
+    for path, _ in _pairs(videos, "field_order", (videos["field_order"] == "interlaced") & (not encoding.deinterlace)):
+        detail = (
+            f"{path} is interlaced; its frames hold two moments, a line each, where something moves "
+            "(plan.encoding.deinterlace=true stores one)"
+        )
         yield SourceWarning("interlaced", path, detail)
     for path, count in _pairs(videos, "num_video_tracks", videos["num_video_tracks"] > 1):
         detail = f"{path} has {count:.0f} video tracks; the one that moves is taken: most frames, then most pixels"
@@ -116,7 +126,7 @@ def warnings_of(paths: DatasetPaths, clips: pd.DataFrame, encoding: Encoding | N
     """Return the warnings about a dataset's source, its videos, and these clips: rows of its index, or of its plan."""
     manifest = read_table(paths.manifest, MANIFEST, _MANIFEST_COLUMNS)
     cut = cut_warnings(clips["clip_id"].tolist(), clip_lengths(paths), encoding) if encoding is not None else []
-    return [*noted_reading(paths).warnings, *manifest_warnings(manifest), *cut, *stored_warnings(clips)]
+    return [*noted_reading(paths).warnings, *manifest_warnings(manifest, encoding), *cut, *stored_warnings(clips)]
 
 
 def dataset_warnings(paths: DatasetPaths, version: str = "") -> list[SourceWarning]:

@@ -214,7 +214,7 @@ def read_records(
     tf = load_tensorflow()
     index = 0
     try:
-        for record in tf.data.TFRecordDataset(str(file), compression, buffer_size=256 * 1024):
+        for record in tf.data.TFRecordDataset(str(file), compression):
             if chosen is None or index in chosen:
                 # Not by `map`: to trace a function for each file costs as much as to parse 50 records one by one.
                 parsed = parse_record(layout, record, multi_label=multi_label)

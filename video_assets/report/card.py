@@ -83,7 +83,7 @@ class Card:
     frame to the next, in grey levels, of a sample of clips. `quarantine` has the first rows, `lost_by_reason` counts
     all. `changes` is None for the first commit. `versions` is the software that wrote the shards. `not_stored` is a
     sentence about what the source has and the layout has no place for, or empty. `read_as` says how the source was
-    read, or is empty; `warnings` are sentences about it.
+    read, or is empty; `warnings` are sentences about it. `video_facts` counts the videos by what the manifest notes.
     """
 
     name: str
@@ -113,6 +113,7 @@ class Card:
     intended_use: str = ""
     newest_video: str = ""
     has_captions: bool = False
+    video_facts: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def num_clips(self) -> int:
@@ -191,6 +192,7 @@ def card_markdown(card: Card) -> str:
         *([f"Intended use: {markdown_text(card.intended_use)}"] if card.intended_use else []),
         *_classes(card),
         *_histograms(card),
+        *(["## The videos", _table(("fact", "videos"), list(card.video_facts.items()))] if card.video_facts else []),
         "## How it is encoded",
         _table(("setting", "value"), list(card.encoding.as_dict().items())),
         f"{markdown_text(record_sentences(card.encoding))} {TIMES_NOTE}",

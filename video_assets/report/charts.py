@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from video_assets.domain.text import counted
 from video_assets.report.escape import shortened, visible
 
 WIDTH = 720
@@ -53,7 +54,7 @@ class Histogram:
         """Return the histogram in words, for people who cannot see the plot."""
         peak = max(range(len(self.counts)), key=lambda index: self.counts[index])
         return (
-            f"{self.total} clips from {_number(self.edges[0])} to {_number(self.edges[-1])} {self.unit}"
+            f"{counted(self.total, 'clip')} from {_number(self.edges[0])} to {_number(self.edges[-1])} {self.unit}"
             f"{' and more' if self.has_more else ''}; most, {self.counts[peak]}, between "
             f"{_number(self.edges[peak])} and {_number(self.edges[peak + 1])} {self.unit}"
         )

@@ -8,7 +8,7 @@ from typing import Final
 
 from video_assets.domain.clips import LostSource, SourceWarning, WantedClip
 from video_assets.domain.labels import split_labels
-from video_assets.domain.text import sequence_of
+from video_assets.domain.text import counted, sequence_of
 from video_assets.sources.found import MISSING_REASON, AnnotatedClips
 from video_assets.sources.listing import LINK_OUT, Listing
 
@@ -33,9 +33,9 @@ def warnings_of_rows(found: AnnotatedClips, where: str) -> list[SourceWarning]:
 
 
 def _skipped(rows: Sequence[LostSource]) -> str:
-    reasons = Counter(item.loss.reason for item in rows)
-    counted = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
-    return f"{len(rows)} rows cannot be used ({counted}); the first: {rows[0].loss.detail}"
+    counts = Counter(item.loss.reason for item in rows)
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
+    return f"{counted(len(rows), 'row')} cannot be used ({reasons}); the first: {rows[0].loss.detail}"
 
 
 def warnings_of_links(listing: Listing, where: str) -> list[SourceWarning]:
@@ -44,12 +44,13 @@ def warnings_of_links(listing: Listing, where: str) -> list[SourceWarning]:
     refused = [item.source for item in listing.left_out if item.reason == LINK_OUT]
     if refused:
         detail = (
-            f"{len(refused)} symbolic links lead out of the source and were not followed, such as {refused[0]}; "
+            f"{counted(len(refused), 'symbolic link leads', 'symbolic links lead')} out of the source, not followed, "
+            f"such as {refused[0]}; "
             "manifest.follow_links: true takes what they lead to"
         )
         warnings.append(SourceWarning("refused_links", where, detail, len(refused)))
     if listing.num_followed_links:
-        detail = f"{listing.num_followed_links} symbolic links that lead out of the source were followed"
+        detail = f"{counted(listing.num_followed_links, 'symbolic link')} out of the source followed"
         warnings.append(SourceWarning("followed_links", where, detail, listing.num_followed_links))
     return warnings
 
@@ -58,7 +59,7 @@ def warning_of_unlisted(paths: Sequence[str], where: str) -> list[SourceWarning]
     """Return what is to be said of videos that no row names."""
     if not paths:
         return []
-    detail = f"{len(paths)} videos are named by no row, such as {paths[0]}"
+    detail = f"{counted(len(paths), 'video is', 'videos are')} named by no row, such as {paths[0]}"
     return [SourceWarning("files_without_row", where, detail, len(paths))]
 
 
@@ -91,7 +92,9 @@ def warnings_of_classes(counts: Counter[str], order: Sequence[str]) -> list[Sour
     ]
     empty = [name for name in order if name not in counts]
     if empty:
-        detail = f"{len(empty)} classes of manifest.class_names have no clip: {sequence_of(empty)}"
+        detail = (
+            f"{counted(len(empty), 'class', 'classes')} of manifest.class_names without a clip: {sequence_of(empty)}"
+        )
         warnings.append(SourceWarning("classes_without_clips", empty[0], detail, len(empty)))
     return warnings
 

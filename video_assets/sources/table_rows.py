@@ -129,10 +129,14 @@ class _Lines(Iterator[str]):
     def __init__(self, file: BinaryIO, reading: _Reading, newline: str) -> None:
         encoding = encoding_of(file.read(4))
         file.seek(0)
-        self._text = io.TextIOWrapper(file, encoding=encoding, newline=newline)
+        # What is not UTF-8 becomes surrogates, which no text of a clip may have: it costs its row.
+        errors = "surrogateescape" if encoding == "utf-8-sig" else "strict"
+        self._text = io.TextIOWrapper(file, encoding=encoding, errors=errors, newline=newline)
         self._reading = reading
         self._characters_of_row = 0
         self._again = ""
+        self._num_undecoded = 0
+        self._first_error: UnicodeDecodeError | None = None
         self.number = 0
 
     def __enter__(self) -> Self:
@@ -148,13 +152,39 @@ class _Lines(Iterator[str]):
     def peek(self) -> str:
         """Return the next line, which is still to come."""
         self._again = self._again or self._text.readline(_LONGEST_ROW)
+        self._look_at(self._again)
+        self.refuse_other_encoding()
         return self._again
+
+    def refuse_other_encoding(self) -> None:
+        """Raise the error of the first line that is not in UTF-8, if there was one.
+
+        Raises:
+            UnicodeDecodeError: That error.
+        """
+        if self._first_error is not None:
+            raise self._first_error
+
+    def _look_at(self, line: str) -> None:
+        if line.isascii():
+            return
+        try:
+            line.encode("utf-8")
+        except UnicodeEncodeError:
+            self._num_undecoded += 1
+            try:
+                line.encode("utf-8", "surrogateescape").decode("utf-8")
+            except UnicodeDecodeError as error:
+                self._first_error = self._first_error or error
 
     def __next__(self) -> str:
         line, self._again = self._again or self._text.readline(_LONGEST_ROW), ""
         if not line:
+            if 2 * self._num_undecoded >= max(1, self.number):  # not a bad cell or two, but another encoding
+                self.refuse_other_encoding()
             raise StopIteration
         self.number += 1
+        self._look_at(line)
         self._characters_of_row += len(line)
         self._reading.count(0, len(line))
         if self._characters_of_row >= _LONGEST_ROW:
@@ -234,6 +264,7 @@ def _json_rows(file: BinaryIO, reading: _Reading) -> Iterator[Row]:
                 names, values = _json_object(line.rstrip("\n"), lines.number)
             except ValueError as error:
                 if not known:  # it may be something else than a table
+                    lines.refuse_other_encoding()
                     raise
                 yield {LOSS: Loss("bad_row", str(error))}
                 continue
@@ -308,7 +339,8 @@ def _values(column: pa.Array, reading: _Reading) -> list[object]:
         reading.count(0, column.nbytes)
         return column.to_pylist()
     reading.count(0, _written_out_bytes(column))
-    values = [_decoded(value) for value in column.dictionary.to_pylist()]
+    texts = column.dictionary.cast(pa.large_binary())  # one of them may not be UTF-8, whatever the column's type says
+    values = [_decoded(value) for value in texts.to_pylist()]
     return [None if place is None else values[place] for place in column.indices.to_pylist()]
 
 

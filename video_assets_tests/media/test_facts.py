@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,25 +14,29 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from video_assets.domain.clips import VideoLost
+from video_assets.domain.encoding import Encoding
+from video_assets.domain.geometry import FrameSize
 from video_assets.domain.near_duplicates import motion_of_signature
 from video_assets.media.images import clip_signature
 from video_assets.media.probe import probe_video
 from video_assets.pipeline.said_aloud import manifest_warnings, stored_warnings
 from video_assets.storage.paths import DatasetPaths
-from video_assets_tests.media.making import numbered_picture, numbered_video
+from video_assets_tests.media.making import decode_frames, numbered_picture, numbered_video
 from video_assets_tests.media.open.test_tracks import MOVING, SECOND, video_of_tracks
 from video_assets_tests.pipeline.stages import Stages
 
 
-def marked_video(mark: Callable[[VideoStream], None], **options: str) -> bytes:
-    """Encode ten numbered frames into an mp4 whose header says something of its pictures."""
+def marked_video(
+    mark: Callable[[VideoStream], None], picture: Callable[[int], NDArray[np.uint8]] = numbered_picture, **options: str
+) -> bytes:
+    """Encode ten frames into an mp4 whose header says something of its pictures."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as output:
         stream = output.add_stream("libx264", rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = 128, 64, "yuv420p"
         mark(stream)
         for number in range(10):
-            frame = av.VideoFrame.from_ndarray(numbered_picture(number), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, 25)
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
@@ -45,8 +50,41 @@ def transfer_of(number: int) -> Callable[[VideoStream], None]:
     return mark
 
 
-def interlaced_video() -> bytes:
-    return marked_video(lambda _: None, **{"x264-params": "tff=1"})
+def interlaced_video(picture: Callable[[int], NDArray[np.uint8]] = numbered_picture) -> bytes:
+    return marked_video(lambda _: None, picture, **{"x264-params": "tff=1"})
+
+
+def woven(number: int) -> NDArray[np.uint8]:
+    """A bar at two moments: where it was at first in the even lines, and later in the odd ones."""
+    picture = np.full((64, 128, 3), 40, np.uint8)
+    picture[::2, 8 * number : 8 * number + 16] = 200
+    picture[1::2, 8 * number + 20 : 8 * number + 36] = 200
+    return picture
+
+
+def test_deinterlaced_frames_show_one_moment_and_others_are_as_before() -> None:
+    size = FrameSize("short_side", 64)
+    one_moment = replace(size, deinterlace=True)
+    video = interlaced_video(woven)
+    first, later = (slice(18, 30), slice(38, 50))  # columns of the bar in the third frame, at both moments
+    combed = decode_frames(video, [80_000], size).frames[0, 8:-8].astype(int)
+    assert np.abs(np.diff(combed[:, first], axis=0)).mean() > 100
+    alone = decode_frames(video, [80_000], one_moment).frames
+    among_others = decode_frames(video, [0, 80_000, 200_000], one_moment).frames[1:2]
+    for picture in (*alone.astype(int), *among_others.astype(int)):
+        assert np.abs(np.diff(picture[:, first], axis=0)).mean() < 10
+        assert {picture[:, first].mean() > 180, picture[:, later].mean() > 180} == {True, False}
+    plain = numbered_video(5)
+    assert (decode_frames(plain, [0], one_moment).frames == decode_frames(plain, [0], size).frames).all()
+
+
+def test_an_encoding_that_does_away_with_it_is_not_warned_of_it() -> None:
+    rows = pd.DataFrame(
+        {"path": ["a.mp4"], "transfer": ["smpte2084"], "field_order": ["interlaced"], "num_video_tracks": [1.0]}
+    ).assign(readable_fraction=1.0, gap_us=0.0)
+    assert {warning.code for warning in manifest_warnings(rows)} == {"hdr", "interlaced"}
+    assert {warning.code for warning in manifest_warnings(rows, Encoding(hdr="tonemap"))} == {"interlaced"}
+    assert {warning.code for warning in manifest_warnings(rows, Encoding(deinterlace=True))} == {"hdr"}
 
 
 def test_a_video_says_its_transfer_its_fields_and_its_tracks() -> None:
@@ -76,7 +114,8 @@ def test_the_manifest_has_them_and_they_are_said_aloud(tmp_path: Path) -> None:
         ("several_tracks", "run/photo.mp4"),
     }
     assert said["hdr", "run/hdr.mp4"] == (
-        "run/hdr.mp4 is HDR (PQ); its frames are stored without tone mapping and look flat"
+        "run/hdr.mp4 is HDR (PQ); its frames are stored without tone mapping and look flat "
+        "(plan.encoding.hdr=tonemap maps them)"
     )
 
 
@@ -115,8 +154,8 @@ def test_black_and_still_clips_are_named_with_their_share() -> None:
     clips = {"a": frames(one, one, one), "b": frames(*[np.zeros_like(one)] * 3), "c": frames(one, one[::-1], one)}
     index = pd.DataFrame({"clip_id": list(clips), "signature": [clip_signature(clip) for clip in clips.values()]})
     assert [(warning.code, warning.source, warning.detail) for warning in stored_warnings(index)] == [
-        ("black", "b", "the frames of b are black, or of one colour; 1 of 3 clips (33.3%) are so"),
-        ("still", "a", "the frames of a do not move: they are one picture; 1 of 3 clips (33.3%) are so"),
+        ("black", "b", "the frames of b are black, or of one colour; 1 of 3 clips (33.3%)"),
+        ("still", "a", "the frames of a do not move: they are one picture; 1 of 3 clips (33.3%)"),
     ]
 
 

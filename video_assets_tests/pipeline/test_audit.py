@@ -73,7 +73,7 @@ def test_a_group_in_both_splits_is_named_from_the_plan(built: Built) -> None:
         damage.edit_sidecar(built, key, clips=clips)
     outcome = audit(built)["no_leakage"]
     assert outcome.makes_invalid
-    assert outcome.description.startswith(f"1 groups are in both splits; group {group}: ")
+    assert outcome.description.startswith(f"1 group is in both splits; group {group}: ")
     assert f"{moved} (test)" in outcome.description
 
 
@@ -83,7 +83,7 @@ def test_a_clip_that_a_shard_holds_though_the_plan_has_it_in_the_other_split_is_
     damage.edit_sidecar(built, TEST_SHARDS[0], clips=[*clips, asdict(stray)])
     outcome = audit(built)["no_leakage"]
     assert outcome.makes_invalid
-    assert outcome.description.startswith(f"1 clips are in both splits; clip {stray.clip_id}: ")
+    assert outcome.description.startswith(f"1 clip is in both splits; clip {stray.clip_id}: ")
 
 
 def test_identical_content_in_two_splits_is_named(built: Built) -> None:
@@ -93,7 +93,7 @@ def test_identical_content_in_two_splits_is_named(built: Built) -> None:
     outcome = audit(built)["no_leakage"]
     assert outcome.makes_invalid
     assert outcome.description == (
-        f"1 contents are in both splits; content {content.content_hash}: "
+        f"1 content is in both splits; content {content.content_hash}: "
         f"{', '.join(sorted([f'{content.clip_id} (train)', f'{twin.clip_id} (test)']))}"
     )
 
@@ -153,7 +153,7 @@ def test_a_class_that_is_in_one_split_though_it_has_several_groups_is_named(buil
     outcome = audit(built)["classes_covered"]
     assert not outcome.passed
     assert outcome.severity == "WARN"
-    assert outcome.description == "1 classes with several groups are in one split only: walk (not in test)"
+    assert outcome.description == "1 class with several groups is in one split only: walk (not in test)"
 
 
 def test_a_class_of_one_group_cannot_be_in_both_splits_and_is_named(built: Built) -> None:
@@ -172,7 +172,7 @@ def test_a_class_of_one_group_cannot_be_in_both_splits_and_is_named(built: Built
     outcome = audit(built)["classes_covered"]
     assert not outcome.passed
     assert outcome.severity == "WARN"
-    assert outcome.description == "1 classes have one group, so they are in one split only: walk"
+    assert outcome.description == "1 class has one group, so it is in one split only: walk"
 
 
 def test_a_shard_under_other_settings_is_named_with_the_fields(

@@ -15,6 +15,7 @@ from video_assets.media.images import decode_image
 from video_assets.pipeline.checks.dataset import DatasetAudit
 from video_assets.pipeline.checks.shard import ShardAudit
 from video_assets.pipeline.commit import committed as module
+from video_assets.pipeline.commit.card import video_facts
 from video_assets.pipeline.commit.changes import committed_licence
 from video_assets.pipeline.commit.committed import motion_of, read_stored, sampled_clip
 from video_assets.pipeline.plan.table import read_plan
@@ -170,3 +171,22 @@ def test_clips_that_look_alike_are_shown_side_by_side(built: Built) -> None:
     [picture] = outcome.pictures
     assert sorted(picture.captions) == ["test", "train"]
     assert len(picture.images) == 2
+
+
+def test_the_card_counts_the_videos_by_what_the_manifest_notes() -> None:
+    clips = pd.DataFrame(
+        {
+            "clip_id": ["a", "b#t=1,2", "b#t=2,3", "c", "lost"],
+            "path": ["a", "b", "b", "c", "lost"],
+            "transfer": ["bt709", "smpte2084", "smpte2084", None, "bt709"],
+            "field_order": ["interlaced", "progressive", "progressive", "progressive", "progressive"],
+            "num_video_tracks": [1.0, 2.0, 2.0, float("nan"), 1.0],
+            "readable_fraction": [1.0, 0.931, 0.931, 1.0, 0.2],
+        }
+    )
+    assert video_facts(clips, clips["clip_id"][:4]) == {
+        "transfer function": "bt709: 1, smpte2084: 1, not said: 1",
+        "field order": "interlaced: 1, progressive: 2",
+        "video tracks": "1: 1, 2: 1, not said: 1",
+        "readable": "in full: 2, in part: 1, the least 93.1%",
+    }

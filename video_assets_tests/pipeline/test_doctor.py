@@ -221,19 +221,19 @@ def test_a_source_is_there_readable_and_not_of_the_future(tmp_path: Path, monkey
     video.parent.mkdir()
     video.touch()
     (readable, one_class) = check_source(tmp_path)
-    assert readable == ok("source", "1 files can be read")
+    assert readable == ok("source", "1 file can be read")
     assert (one_class.state, "manifest.allow_single_class" in one_class.found) == ("problem", True)
     (tmp_path / "walk").mkdir()
     (tmp_path / "walk" / "b.mp4").touch()
     assert check_source(tmp_path)[1] == ok("reading", "Read as: a folder per class, 2 classes")
     (tmp_path / "walk" / "b.mp4").unlink()
-    assert check_source(video) == [ok("source", "1 files can be read")]
+    assert check_source(video) == [ok("source", "1 file can be read")]
     early = check_source(tmp_path, lambda: video.stat().st_mtime - 3600)[0]
     assert early.state == "warning"
     assert str(video) in early.found
     monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != video)
     closed = check_source(tmp_path)[0]
-    assert closed.found == f"1 files or folders cannot be read: {video}"
+    assert closed.found == f"1 file or folder cannot be read: {video}"
     assert f"chmod -R a+rX {tmp_path}" in closed.remedy
 
 
@@ -243,7 +243,7 @@ def test_a_table_is_read_as_a_build_would(tmp_path: Path) -> None:
     table = tmp_path / "clips.csv"
     rows = "path,label\na.mp4,run\nb.mp4,walk\nc.mp4,run\nd.mp4,run\n"
     table.write_text(rows)
-    assert check_source(table) == [ok("source", "4 rows, whose videos are there")]
+    assert check_source(table) == [ok("source", "4 rows: each names a video that is there")]
     table.write_text(f"{rows}/elsewhere/a.mp4,run\n0.mp4,run\n")
     (some,) = check_source(table)
     assert some.state == "warning"

@@ -31,7 +31,7 @@ def test_clips_are_left_out_by_path_and_by_id_and_the_reason_says_so(stages: Sta
     left_out = {item.source: item.reason for item in report.left_out}
     assert left_out[BAD] == left_out[f"{path}#t=0.5,1"] == EXCLUDED
     [warning] = [warning for warning in report.reading.warnings if warning.code == "not_excluded"]
-    assert warning.detail == "1 lines of manifest.exclude name no clip of the source: no/such.mp4"
+    assert warning.detail == "1 line of manifest.exclude names no clip of the source: no/such.mp4"
 
 
 def test_growth_goes_on_without_them_and_takes_them_again_when_asked_to(stages: Stages, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def touch(path: Path, seconds: int = 10) -> None:
 def test_a_first_table_of_which_no_row_can_be_used_is_refused_with_its_first_reason(stages: Stages) -> None:
     path = Path("/elsewhere") / FIRST
     table = write_csv(stages.source / "labels.csv", {"path": str(path), "label": "jump"})
-    with pytest.raises(BuildRefused, match=r"^1 of 1 clips \(100.0%\) cannot be used \(outside_source 1\)"):
+    with pytest.raises(BuildRefused, match=r"^1 of 1 clip \(100.0%\) cannot be used \(outside_source 1\)"):
         Stages(table, stages.paths).manifest()
     assert read_quarantine(stages.paths.quarantine)["source"].tolist() == [str(path)]
 
@@ -370,7 +370,7 @@ def test_nothing_usable_is_refused_whatever_may_fail(tmp_path: Path) -> None:
     (tmp_path / "videos" / "run").mkdir(parents=True)
     (tmp_path / "videos" / "run" / "a.mp4").write_bytes(b"broken")
     stages = Stages(tmp_path / "videos", DatasetPaths(tmp_path / "root", "clips"))
-    with pytest.raises(BuildRefused, match=r"1 of 1 clips \(100.0%\) cannot be used"):
+    with pytest.raises(BuildRefused, match=r"1 of 1 clip \(100.0%\) cannot be used"):
         stages.manifest(max_failed_fraction=1.0)
 
 
@@ -396,8 +396,8 @@ def test_a_video_that_cannot_be_looked_at_is_not_taken_for_deleted(
 
     monkeypatch.setattr(os, "scandir", without_rights)
     told = (
-        f"of the source, {FIRST}: it cannot be looked at: Permission denied; the dataset knows 1 clips in it, "
-        "which are not taken for deleted: make it readable, or remove it"
+        f"of the source, {FIRST}: it cannot be looked at: Permission denied; the dataset knows 1 clip in it, "
+        "not taken for deleted: make it readable, or remove it"
     )
     with pytest.raises(BuildRefused, match=f"^{re.escape(told)}$"):
         stages.manifest()

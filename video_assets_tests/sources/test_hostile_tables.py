@@ -244,6 +244,27 @@ def test_a_text_table_in_another_encoding_is_refused(folder: Path, name: str, en
     assert refused.endswith("; save it in UTF-8")
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
+def test_a_cell_in_another_encoding_costs_its_row(folder: Path, name: str) -> None:
+    lines = [b'{"path": "a.mp4", "label": "x%d", "start": 0.%d}' % (n, n) for n in range(6)]
+    bad = b'{"path": "a.mp4", "label": "\xff"}'
+    if name == "t.csv":
+        lines = [b"path,label,start", *(b"a.mp4,x%d,0.%d" % (n, n) for n in range(6))]
+        bad = b"a.mp4,\xff,"
+    annotated = read_bytes(folder, name, b"\n".join([*lines[:3], bad, *lines[3:], b""]))
+    assert len(annotated.clips) == 6
+    assert [item.loss.detail.partition(": ")[2] for item in annotated.lost] == ["the label is not valid Unicode"]
+
+
+def test_a_parquet_text_that_is_no_text_costs_its_row(folder: Path) -> None:
+    broken = pa.Array.from_buffers(pa.string(), 2, pa.array([b"x", b"\xff"], pa.binary()).buffers())
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"path": ["a.mp4", "a.mp4"], "label": broken}), sink)
+    annotated = read_bytes(folder, "t.parquet", sink.getvalue())
+    assert [clip.label for clip in annotated.clips] == ["x"]
+    assert [item.loss.reason for item in annotated.lost] == ["bad_row"]
+
+
 def test_parquet_bytes_are_text_where_they_are_utf8_and_cost_their_row_where_not(folder: Path) -> None:
     data = parquet({"path": [b"a.mp4", b"a.mp4", b"\xff.mp4"], "label": [b"\xc3\xbc", b"\xff", b"x"]})
     annotated = read_bytes(folder, "t.parquet", data)

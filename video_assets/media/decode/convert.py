@@ -13,7 +13,7 @@ in float64 (camera 640x360; test pattern bt709 full range 1280x720; HLG 10-bit 1
 Planar RGB (gbrp) is fast because swscale writes it with SIMD; cv2.merge interleaves it. Without ACCURATE_RND and
 FULL_CHR_H_INT, colours come out up to 2.7 levels too dark. BITEXACT costs nothing and gives the same bytes on every
 processor. Matrix and range are the frame's own; without a matrix it is BT.601, as in the ffmpeg program. PQ and HLG get
-their matrix but no tone mapping: frames look flat, and keep the values of the signal.
+their matrix, but are tone mapped only if the encoding asks for it: frames look flat, and keep the values of the signal.
 """
 
 import math
@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Final, cast
 
+import av.error
 import cv2
 import numpy as np
 from av.filter import Graph
@@ -44,6 +45,7 @@ from video_assets.domain.geometry import (
     orientation_from_matrix,
     tilt_from_matrix,
 )
+from video_assets.media.decode.tone_map import is_hdr, tone_mapped
 from video_assets.media.images import LONGEST_SIDE_PX
 from video_assets.media.open.losses import check_pixels, lose
 from video_assets.settings import Limits
@@ -60,6 +62,7 @@ _UNSPECIFIED_MATRIX: Final = 2
 _KNOWN_MATRICES: Final = frozenset({0, 1, 2, 4, 5, 6, 7, 9})  # AVCOL_SPC: RGB, 709, none, FCC, 470BG, 170M, 240M, 2020
 _BT2020_CONSTANT: Final = 10
 _BT2020: Final = 9
+_ONE_FIELD: Final = "estdif=mode=frame:deint=all"  # looks at one frame alone, where yadif and bwdif need three
 
 
 def orientation_of(frame: VideoFrame, encoder_version: int = ENCODER_VERSION) -> Orientation:
@@ -87,7 +90,12 @@ class _Filter:
         if form != self._form:
             self._graph, self._form = _graph_of(chain, frame), form
         self._graph.push(frame)
-        return cast("VideoFrame", self._graph.pull())
+        try:
+            return cast("VideoFrame", self._graph.pull())
+        except av.error.BlockingIOError:  # a filter that waits for the next frame, which may be any other
+            self._graph.push(None)
+            self._form = None
+            return cast("VideoFrame", self._graph.pull())
 
 
 def _graph_of(chain: str, frame: VideoFrame) -> Graph:
@@ -157,7 +165,7 @@ class FrameConverter:
         self._frame_size = frame_size
         self._crop = crop
         self._filter = _Filter()
-        self._chain = ""
+        self._filters: list[str] = []
         self._sample_aspect_ratio = sample_aspect_ratio
         self._limits = limits
         self._reformatter, self._same_size = _scalers()
@@ -200,7 +208,7 @@ class FrameConverter:
         coded = Size(width_px, height_px)
         crop = self._crop if self._crop is not None and self._crop.fits(coded) else None
         seen = coded if crop is None else crop.of(coded)
-        self._chain = _chain(crop, seen, orientation)
+        self._filters = _filters(crop, seen, orientation)
         fit = fit_frame(display_size(seen, self._sample_aspect_ratio, orientation), self._frame_size)
         check_pixels(fit.scaled.width_px, fit.scaled.height_px, self._limits)
         _check_sides(fit.frame)
@@ -212,8 +220,9 @@ class FrameConverter:
         width_px, height_px = self._fit.scaled.width_px, self._fit.scaled.height_px
         if self._orientation.swaps_sides:
             width_px, height_px = height_px, width_px
-        if self._chain:
-            frame = self._filter.apply(self._chain, frame)
+        deinterlace = [_ONE_FIELD] if self._frame_size.deinterlace and frame.interlaced_frame else []
+        if chain := ",".join([*deinterlace, *self._filters]):
+            frame = self._filter.apply(chain, frame)
         if frame.colorspace not in _KNOWN_MATRICES:  # swscale refuses what it does not know
             frame.colorspace = _BT2020 if frame.colorspace == _BT2020_CONSTANT else _UNSPECIFIED_MATRIX
         if frame.interlaced_frame:
@@ -221,12 +230,16 @@ class FrameConverter:
             # chroma to full size, and the whole frame is scaled afterwards.
             full = self._same_size.reformat(frame, format="gbrp", interpolation=_SAME_SIZE, threads=1)
             return self._resized(_interleaved(full, None), width_px, height_px)
-        return _interleaved(
-            self._reformatter.reformat(
-                frame, width=width_px, height=height_px, format="gbrp", interpolation=_AREA, threads=1
-            ),
-            into,
+        is_mapped = self._frame_size.hdr == "tonemap" and is_hdr(frame)
+        scaled = self._reformatter.reformat(
+            frame,
+            width=width_px,
+            height=height_px,
+            format="gbrp16le" if is_mapped else "gbrp",
+            interpolation=_AREA,
+            threads=1,
         )
+        return tone_mapped(scaled, frame) if is_mapped else _interleaved(scaled, into)
 
     @staticmethod
     def _resized(picture: NDArray[np.uint8], width_px: int, height_px: int) -> NDArray[np.uint8]:
@@ -235,14 +248,14 @@ class FrameConverter:
         return np.asarray(cv2.resize(picture, (width_px, height_px), interpolation=method), dtype=np.uint8)
 
 
-def _chain(crop: Crop | None, seen: Size, orientation: Orientation) -> str:
+def _filters(crop: Crop | None, seen: Size, orientation: Orientation) -> list[str]:
     """Return the filters that a frame passes before it is scaled, in FFmpeg's syntax; mostly none."""
-    parts = []
+    parts: list[str] = []
     if crop is not None:
         parts.append(f"crop=w={seen.width_px}:h={seen.height_px}:x={crop.left_px}:y={crop.top_px}")
     if orientation.tilt_degrees:
         parts.append(f"rotate=a={math.radians(orientation.tilt_degrees):.9f}")
-    return ",".join(parts)
+    return parts
 
 
 def _check_sides(stored: Size) -> None:

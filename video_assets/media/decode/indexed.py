@@ -177,8 +177,9 @@ class _IndexedDecoder:
             if number and index.is_from_table and packet.is_keyframe:
                 self._check_keyframe(packet, is_start=number == run.start)
             packet.opaque = number
+            frames = self._send(packet, may_skip=number not in exempt)
             self._refuse(self._tails.add_packet(number, packet, begins=packet.is_keyframe))
-            self._take(self._send(packet, may_skip=number not in exempt), wanted)
+            self._take(frames, wanted)
             number += 1
         last_wanted = max(int(index.frame_packets[frame_index]) for frame_index in run.frame_indices)
         if wanted or run.stop != last_wanted + 1:  # a wanted frame may be left in the decoder

@@ -11,17 +11,19 @@ from numpy.typing import NDArray
 
 from video_assets.domain.geometry import FrameSize, round_half_up
 from video_assets.domain.sampling import Timeline
+from video_assets.domain.text import counted
 from video_assets.media.decode.convert import FrameConverter
 from video_assets.media.decode.damage import DamageLog, notice_more_damage
 from video_assets.media.decode.frame_stack import DecodedFrames, FrameStack
 from video_assets.media.decode.tails import TailCheck
 from video_assets.media.index.bitstream import min_raw_bytes
 from video_assets.media.index.presentation_times import frame_times, frames_shown_at, timeline_of
+from video_assets.media.index.readable import SaidLength, said_length
 from video_assets.media.open.losses import check_length, check_pixels, errors_as_losses, lose
 from video_assets.media.open.video import OpenVideo, VideoSource, open_video
 from video_assets.settings import DEFAULT_LIMITS, Limits
 
-BUFFERED_BYTES: Final = 16 * 2**20
+BUFFERED_BYTES: Final = 32 * 2**20
 """Decoded frames up to this size stay in memory until it is known which ones are wanted."""
 
 _PACKET_ERRORS: Final = (
@@ -33,13 +35,13 @@ _PACKET_ERRORS: Final = (
     av.error.EOFError,
 )
 _FRAME_BYTES: Final = 4096  # of any frame, beside its pixels
-_PIXEL_BYTES: Final = 6  # at most: three components of 16 bits
 
 
 @dataclass(slots=True)
 class _SequentialPass:
-    """What is known of the frames that were decoded so far."""
+    """What is known of the frames that were decoded so far; `unfinished` is the number of a packet that is left out."""
 
+    unfinished: int | None = None
     pts: list[int | None] = field(default_factory=list)
     dts: list[int | None] = field(default_factory=list)
     packets: list[int] = field(default_factory=list)  # the number of the packet that brought each frame
@@ -74,19 +76,22 @@ def decode_opened_sequentially(
     choose: Callable[[Timeline], Sequence[int]],
     frame_size: FrameSize,
     note: str,
+    unfinished: int | None = None,
 ) -> DecodedFrames:
     """Do the same for an open video of which nothing was decoded yet; `video` is opened again for a second decode.
+
+    `unfinished` is the number of a packet whose frame is left out.
 
     Raises:
         VideoLost: as `decode_sequentially`.
     """
     with errors_as_losses("all of it was decoded"):
-        seen = _SequentialPass()
+        seen = _SequentialPass(unfinished)
         notice_more_damage(opened)
         frames = _buffered_frames(_all_frames(opened, seen, TailCheck(opened)))
         if seen.damage.damaged:  # a decoder that raises errors for damage may show fewer frames
-            noticed, seen = seen.damage.damaged, _SequentialPass()
             with open_video(video, opened.limits, opened.encoder_version) as again:
+                noticed, seen = seen.damage.damaged, _SequentialPass(unfinished)
                 frames = _buffered_frames(_all_frames(again, seen))
             seen.damage.damaged |= noticed
         timeline, time_note = _timeline(opened, seen)
@@ -94,6 +99,11 @@ def decode_opened_sequentially(
     wanted_us = list(choose(timeline))
     frame_indices = frames_shown_at(starts_us, wanted_us)
     damage = _damage_of(seen, frame_indices)
+    if damage and unfinished is None:
+        with open_video(video, opened.limits, opened.encoder_version) as again:
+            unfinished = _unfinished_packet(again, seen)
+            if unfinished is not None:
+                return decode_opened_sequentially(again, video, choose, frame_size, note, unfinished)
     if damage and not opened.limits.store_damaged:
         lose("damaged", damage)
     with errors_as_losses("all of it was decoded"):
@@ -102,7 +112,7 @@ def decode_opened_sequentially(
             stack = _fill(opened, frames, numbers, frame_size)
         else:
             with open_video(video, opened.limits, opened.encoder_version) as again:
-                stack = _fill(again, _all_frames(again, _SequentialPass()), numbers, frame_size)
+                stack = _fill(again, _all_frames(again, _SequentialPass(unfinished)), numbers, frame_size)
     return DecodedFrames(
         frames=stack.frames,
         timestamps_us=starts_us[frame_indices],
@@ -114,13 +124,24 @@ def decode_opened_sequentially(
     )
 
 
+def _unfinished_packet(opened: OpenVideo, seen: _SequentialPass) -> int | None:
+    """Return the number of the last packet if the video ends within it: all others decoded, and no header says more.
+
+    A recording or a transport stream that was cut has such a packet. Others have been told how long they are, so that a
+    damaged end is damage.
+    """
+    last = len(seen.damage.times) - 1
+    is_cut = last > 0 and seen.damage.damaged == {last} and said_length(opened) == SaidLength()
+    return last if is_cut else None
+
+
 def _buffered_frames(frames: Iterable[VideoFrame]) -> list[VideoFrame] | None:
     """Decode all frames; return them, or None where they take more than `BUFFERED_BYTES`."""
     kept: list[VideoFrame] | None = []
     num_bytes = 0
     for frame in frames:
         if kept is not None:
-            num_bytes += _FRAME_BYTES + _PIXEL_BYTES * frame.width * frame.height
+            num_bytes += _FRAME_BYTES + sum(plane.buffer_size for plane in frame.planes)
             kept.append(frame)
             if num_bytes > BUFFERED_BYTES:
                 kept = None
@@ -169,6 +190,8 @@ def _all_frames(opened: OpenVideo, seen: _SequentialPass, tails: TailCheck | Non
             seen.damage.damaged.add(number)
             continue
         for frame in frames:
+            if seen.unfinished is not None and frame.opaque == seen.unfinished:
+                continue
             check_pixels(frame.width, frame.height, opened.limits)
             check_length(len(seen.pts) + 1, 0, opened.limits)
             seen.num_keyframes += frame.key_frame
@@ -193,8 +216,10 @@ def _timeline(opened: OpenVideo, seen: _SequentialPass) -> tuple[Timeline, str]:
         starts_us, round_half_up(seen.last_duration * opened.time_base * 1_000_000), opened.time_base
     )
     check_length(timeline.num_frames, timeline.duration_us, opened.limits)
-    if seen.num_errors:
-        note = f"{note} {seen.num_errors} packets did not decode.".strip()
+    if seen.unfinished is not None:
+        note = f"{note} Its last picture is unfinished, and left out.".strip()
+    elif seen.num_errors:
+        note = f"{note} {counted(seen.num_errors, 'packet')} did not decode.".strip()
     return timeline, note
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from video_assets.domain.checks import CheckOutcome, CheckPicture
 from video_assets.domain.near_duplicates import MAX_PAIRS, NearDuplicate, near_duplicates
 from video_assets.domain.splits import SPLITS, Split
-from video_assets.domain.text import sequence_of
+from video_assets.domain.text import counted, sequence_of
 from video_assets.pipeline.commit.committed import read_stored, sampled_clip
 from video_assets.pipeline.label_sets import rows_by_class
 from video_assets.pipeline.plan.table import ReadPlan, partition_keys, read_plan
@@ -96,7 +96,8 @@ class DatasetAudit:
             if len(torn):
                 first = str(torn.index[0])
                 members = sorted({f"{c} ({s})" for c, s in zip(*_members(places, column, first), strict=True)})
-                description = f"{len(torn)} {word}s are in {several} splits; {word} {first}: {', '.join(members[:6])}"
+                found = counted(len(torn), f"{word} is", f"{word}s are")
+                description = f"{found} in {several} splits; {word} {first}: {', '.join(members[:6])}"
                 return CheckOutcome(
                     name="no_leakage",
                     passed=False,
@@ -185,15 +186,17 @@ class DatasetAudit:
         if torn:
             named = ", ".join(f"{label} (not in {' nor '.join(absent[label])})" for label in torn[:10])
             where = "in one split only" if len(splits) == 2 else "not in all splits"
-            description = f"{len(torn)} classes with several groups are {where}: {named}"
+            verb = "is" if len(torn) == 1 else "are"
+            description = f"{counted(len(torn), 'class', 'classes')} with several groups {verb} {where}: {named}"
             return CheckOutcome(
                 name="classes_covered", passed=False, severity="WARN", description=description, facts=facts
             )
         if unavoidable:
             named = ", ".join(unavoidable[:10])
-            why = "have one group, so they are in one split only"
-            why = why if len(splits) == 2 else "have fewer groups than there are splits"
-            description = f"{len(unavoidable)} classes {why}: {named}"
+            have, they_are = ("has", "it is") if len(unavoidable) == 1 else ("have", "they are")
+            why = f"{have} one group, so {they_are} in one split only"
+            why = why if len(splits) == 2 else f"{have} fewer groups than there are splits"
+            description = f"{counted(len(unavoidable), 'class', 'classes')} {why}: {named}"
             return CheckOutcome(
                 name="classes_covered", passed=False, severity="WARN", description=description, facts=facts
             )
@@ -253,7 +256,7 @@ class DatasetAudit:
         num_lost += int(((accepted["stage"] != "shards") & (accepted["reason"] != MISSING_REASON)).sum())
         fraction = num_lost / max(1, num_stored + num_lost)
         share = f"{fraction:.1%}, allowed {self.max_failed_fraction:.1%}"
-        description = f"{num_stored} clips stored, {num_lost} quarantined ({share})"
+        description = f"{counted(num_stored, 'clip')} stored, {num_lost} quarantined ({share})"
         facts = {"stored": num_stored, "quarantined": num_lost, "lost_fraction": round(fraction, 6)}
         passed = fraction <= self.max_failed_fraction and num_stored > 0
         if not passed:

@@ -65,9 +65,9 @@ class _Failed(Exception):
 class ShardAudit:
     """The checks of one shard as it is on disk.
 
-    `max_records` of None looks at every record; otherwise at so many at most, and for the comparison with the
-    source at no more than a twentieth of what decoding all of the shard's videos would cost, or
-    `MIN_SOURCE_COST` of `domain.audits`. Of a file that is not the one that was written, every record is looked at.
+    `max_records` of None looks at every record. Otherwise so many are looked at, at most; for the comparison with the
+    source only as many as `compared_cost` allows, but always one. Of a file that is not the one that was written, every
+    record is looked at.
     """
 
     paths: DatasetPaths

@@ -50,12 +50,16 @@ from video_assets.report.recipes import reader_lines
 from video_assets.report.source_screens import warning_sentences
 from video_assets.storage.paths import VersionPaths, parse_partition_key
 from video_assets.storage.quarantine import accepted_losses
+from video_assets.storage.schemas import MANIFEST
 from video_assets.storage.sidecars import Sidecar, read_checksums
+from video_assets.storage.tables import read_table
 
 _CARD_VERSION = 2
 """Raised when the same values would be drawn in another way."""
 _MAX_STRIPS, _STRIP_FRAMES = 96, 4
 _MAX_MOTION_CLIPS = 200
+_FACTS = {"transfer": "transfer function", "field_order": "field order", "num_video_tracks": "video tracks"}
+_FACT_COLUMNS = ("clip_id", "path", "readable_fraction", *_FACTS)
 _INPUTS = '<meta name="inputs" content="{}">'
 
 
@@ -133,10 +137,30 @@ def make_card(committed: Committed, statistics: DatasetStatistics | None, warnin
         model_fit=[model_sentence(model) for model in fit.fits],
         recipes=fit.recipes,
         statistics=statistics,
+        video_facts=video_facts(read_table(committed.paths.manifest, MANIFEST, _FACT_COLUMNS), index["clip_id"]),
         not_stored=not_stored_words(plan.rows, plan.pinned.encoding),
         read_as=reading.sentence,
         warnings=warning_sentences(warnings_as_dicts([*said, *warnings])),
     )
+
+
+def video_facts(manifest: pd.DataFrame, clip_ids: pd.Series) -> dict[str, str]:
+    """Return what a manifest notes of the videos of some clips: each value, with how many videos have it."""
+    videos = manifest[manifest["clip_id"].isin(clip_ids)].drop_duplicates("path")
+    found: dict[str, str] = {}
+    for name, words in _FACTS.items():
+        values = videos[name].dropna()
+        counts = values[values != ""].value_counts(sort=False).sort_index()
+        said = [
+            f"{value:.0f}: {n}" if isinstance(value, float | int) else f"{value}: {n}" for value, n in counts.items()
+        ]
+        not_said = len(videos) - int(counts.sum())
+        found[words] = ", ".join([*said, *([f"not said: {not_said}"] if not_said else [])])
+    readable = videos["readable_fraction"].dropna()
+    num_short = int((readable < 1).sum())
+    least = f", the least {readable.min():.1%}" if num_short else ""
+    found["readable"] = f"in full: {len(readable) - num_short}, in part: {num_short}{least}"
+    return found
 
 
 def _shard_outcomes(num_shards: int) -> list[CheckOutcome]:

@@ -198,7 +198,7 @@ def _refusal(failed: Sequence[CheckOutcome]) -> str:
         for outcome in failed[:5]
     )
     more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
-    return f"the dataset is not committed, for {len(failed)} checks fail: {named}{more}"
+    return f"the dataset is not committed, for {counted(len(failed), 'check fails', 'checks fail')}: {named}{more}"
 
 
 def _record_losses(paths: DatasetPaths, sidecars: Mapping[str, Sidecar]) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from video_assets.domain.clips import DECODER_REASONS, REMEMBERED_REASONS, LeftOut, Loss, LostSource, SourceWarning
 from video_assets.domain.errors import BuildRefused, SettingsError
-from video_assets.domain.text import sequence_of
+from video_assets.domain.text import counted, sequence_of
 from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.splits.conflicts import same_contents
 from video_assets.sources.found import MISSING_REASON, SourceClips
@@ -44,7 +44,10 @@ def without_excluded(source: Path, asked: SourceClips, setting: str) -> SourceCl
     known = {_composed(item.source) for item in asked.lost}.union(*names)
     asked.lost = [item for item in asked.lost if _composed(item.source) not in wanted]
     if unknown := sorted(wanted - known):
-        detail = f"{len(unknown)} lines of manifest.exclude name no clip of the source: {sequence_of(unknown)}"
+        detail = (
+            f"{counted(len(unknown), 'line')} of manifest.exclude {'name' if len(unknown) > 1 else 'names'} no clip of "
+            f"the source: {sequence_of(unknown)}"
+        )
         asked.warnings.append(SourceWarning("not_excluded", setting, detail, len(unknown)))
     return asked
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from video_assets.domain.clips import ListedFile
 from video_assets.domain.errors import FileDamaged
+from video_assets.domain.text import counted
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import ARRIVALS
 from video_assets.storage.tables import TEXT, empty_table, read_table, write_table
@@ -82,11 +83,15 @@ def decide(cursor: LookCursor, *, listing: str, settled: str, num_listed: int, n
         return Decision("wait", "the source lists no videos; that is not taken for a deletion of all of them", looked)
     if settled == cursor.requested:
         moving = f"; {num_moving} are new or still being written" if num_moving else ""
-        return Decision("wait", f"nothing new among {num_settled} videos{moving}", looked, was_requested=True)
+        return Decision(
+            "wait", f"nothing new among {counted(num_settled, 'video')}{moving}", looked, was_requested=True
+        )
     if num_settled == 0:
-        return Decision("wait", f"first look at {num_listed} videos; the next one tells which stood still", looked)
+        return Decision(
+            "wait", f"first look at {counted(num_listed, 'video')}; the next one tells which stood still", looked
+        )
     asked = replace(cursor, seen=listing, requested=settled, number=cursor.number + 1)
-    return Decision("build", f"{num_settled} videos stood still and differ from what was built last", asked)
+    return Decision("build", f"{counted(num_settled, 'video')} stood still and differ from what was built last", asked)
 
 
 def look(paths: DatasetPaths, files: Sequence[ListedFile], cursor: LookCursor) -> Decision:

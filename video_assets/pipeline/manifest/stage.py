@@ -13,6 +13,7 @@ from video_assets.domain.errors import BuildRefused
 from video_assets.domain.hashing import json_digest
 from video_assets.domain.labels import append_labels
 from video_assets.domain.progress import Progress, silent
+from video_assets.domain.text import counted
 from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.dataset_state import LABELS_NOTE, committed_clips, known_labels, labels_data, refuse_lost
 from video_assets.pipeline.label_sets import class_counts
@@ -237,13 +238,15 @@ def _refuse_empty(source: Path, asked: SourceClips, previous: pd.DataFrame) -> N
     )
     why = f"{left_out}{asked.left_out[0].reason})" if asked.left_out else ""
     known = (
-        f" The dataset knows {len(previous)} clips; an empty source does not mean that they are gone."
+        f" The dataset knows {counted(len(previous), 'clip')}; an empty source does not mean that they are gone."
         if len(previous)
         else ""
     )
     remedy = "Put videos into a folder per class, or name a table."
     if is_table(source):
         remedy = "The table has no rows; write one for each clip."
+    elif len(previous):
+        remedy = "Mount its disk, or put the videos back."
     raise BuildRefused(f"no videos in the source {source}{why}.{known} {remedy}")
 
 
@@ -254,8 +257,8 @@ def _refuse_unlisted(asked: SourceClips, previous: pd.DataFrame) -> None:
         num_known = int(((previous["path"] == place) | previous["path"].str.startswith(f"{place}/")).sum())
         if num_known:
             raise BuildRefused(
-                f"of the source, {item.source}: {item.reason}; the dataset knows {num_known} clips in it, "
-                "which are not taken for deleted: make it readable, or remove it"
+                f"of the source, {item.source}: {item.reason}; the dataset knows {counted(num_known, 'clip')} in it, "
+                "not taken for deleted: make it readable, or remove it"
             )
 
 
@@ -267,7 +270,7 @@ def _too_many_lost(report: ManifestReport, allowed: float) -> TooManyLost:
     first = failed.iloc[0]
     remedy = "fix or remove them, or raise manifest.max_failed_fraction" if len(report.clips) else "fix them"
     return TooManyLost(
-        f"{num_lost} of {num_asked} clips ({num_lost / num_asked:.1%}) cannot be used ({reasons}); "
+        f"{num_lost} of {counted(num_asked, 'clip')} ({num_lost / num_asked:.1%}) cannot be used ({reasons}); "
         f"at most {allowed:.1%} may fail. The first is {first['source']}: {first['detail'].rstrip('.')}.",
         remedy,
     )

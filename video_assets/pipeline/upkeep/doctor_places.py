@@ -14,6 +14,7 @@ from typing import cast
 
 from video_assets.domain.checks import Finding, ok, problem, warning
 from video_assets.domain.errors import SettingsError, StorageFailed
+from video_assets.domain.text import counted
 from video_assets.settings import ManifestSettings
 from video_assets.sources.doubts import refuse_doubtful, refuse_missing
 from video_assets.sources.opening import is_table
@@ -119,7 +120,13 @@ def check_source(source: Path, clock: Callable[[], float] = time.time) -> list[F
     if closed:
         named = ", ".join(str(path) for path in closed[:3])
         remedy = f"Give user {os.geteuid()} the right to read: chmod -R a+rX {source}"
-        return [problem("source", f"{len(closed)} files or folders cannot be read: {named}", remedy)]
+        return [
+            problem(
+                "source",
+                f"{counted(len(closed), 'file or folder', 'files or folders')} cannot be read: {named}",
+                remedy,
+            )
+        ]
     if is_table(source):
         return [check_table(source)]
     files = [path for path in found if path.is_file()]
@@ -127,11 +134,11 @@ def check_source(source: Path, clock: Callable[[], float] = time.time) -> list[F
         return [problem("source", f"{source} holds no file", "Put videos there, a folder for each class.")]
     future = [path for path in files if path.stat().st_mtime > clock() + 60]
     if future:
-        found_words = f"{len(future)} files are of the future, such as {future[0]}"
+        found_words = f"{counted(len(future), 'file is', 'files are')} of the future, such as {future[0]}"
         return [warning("source", found_words, "Sensors wait until then: set the clock, or `touch` these files.")]
     if len(found) == FILES_LOOKED_AT:
         return [ok("source", f"{len(files)} or more files can be read")]
-    readable = ok("source", f"{len(files)} files can be read")
+    readable = ok("source", f"{counted(len(files), 'file')} can be read")
     return [readable, check_reading(source)] if source.is_dir() else [readable]
 
 
@@ -161,7 +168,7 @@ def check_table(table: Path) -> Finding:
     if not num_rows:
         return problem("source", f"{table} has no rows", "Write one for each clip, below the names of the columns.")
     if not num_lost:
-        return ok("source", f"{num_rows} rows, whose videos are there")
+        return ok("source", f"{counted(num_rows, 'row')}: each names a video that is there")
     named = "; ".join(item.loss.detail for item in asked.lost[:3])
     more = f"; and {num_lost - 3} more" if num_lost > 3 else ""
     found = f"{num_lost} of {num_rows} rows of {table.name} cannot be used: {named}{more}"

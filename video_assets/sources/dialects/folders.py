@@ -14,7 +14,7 @@ from video_assets.domain.clips import ListedFile, Loss, LostSource, WantedClip, 
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.labels import stored_label
 from video_assets.domain.splits import Split, split_of_word
-from video_assets.domain.text import sequence_of
+from video_assets.domain.text import counted, sequence_of
 from video_assets.settings import ManifestSettings, SourceFormat
 from video_assets.sources.folder_names import split_of_folder
 from video_assets.sources.found import AnnotatedClips, Doubt
@@ -155,8 +155,8 @@ def doubts_of(shape: _Shape) -> list[Doubt]:
 def _doubt_of_one_folder(folder: str, inner: Sequence[str]) -> Doubt:
     return Doubt(
         "one_folder",
-        f"all videos lie in one folder, {folder}, which holds {len(inner)} folders ({sequence_of(inner)}): either "
-        f"{folder} is the one class, or these are the classes. Point --source at {folder} if they are, or set "
+        f"all videos lie in one folder, {folder}, which holds {counted(len(inner), 'folder')} ({sequence_of(inner)}): "
+        f"either {folder} is the one class, or these are the classes. Point --source at {folder} if they are, or set "
         "manifest.source_format: folders and manifest.allow_single_class: true",
     )
 

@@ -94,3 +94,11 @@ def test_frames_are_the_same_whether_damage_is_looked_for_or_not() -> None:
         clip = wanted(video, list(range(GROUP)))
         assert np.array_equal([number_of(picture) for picture in clip.frames], range(GROUP))
         assert (clip.note, clip.damage) == ("", "")
+
+
+@pytest.mark.parametrize("container", ["mpegts", "h264"])
+def test_of_a_stream_that_was_cut_the_unfinished_picture_is_left_out(container: str) -> None:
+    whole = numbered_video(NUM_FRAMES, codec="libx264", container=container, options=KINDS["h264"][2])
+    clip = wanted(whole[: len(whole) * 64 // 100], [0, -1])
+    assert [number_of(picture) for picture in clip.frames] == [0, 23]
+    assert clip.damage == "" and clip.note.endswith("Its last picture is unfinished, and left out.")

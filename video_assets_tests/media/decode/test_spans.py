@@ -240,7 +240,7 @@ def test_frames_of_one_size_that_are_turned_differently_are_each_turned_as_they_
 def test_spans_whose_frames_come_out_in_different_shapes_are_not_decoded_together(
     made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(convert, "orientation_of", lambda frame: Orientation(90 if frame.time > 0.8 else 0))
+    monkeypatch.setattr(convert, "orientation_of", lambda frame, _version: Orientation(90 if frame.time > 0.8 else 0))
     wide = FrameSize("short_side", 32)
     with pytest.raises(VideoLost, match="change their shape in the middle"):
         decode_spans(video_of("h264 b-frames mp4", made), [choice(span) for span in [(0, 0.5), (1, 1.5)]], wide)
