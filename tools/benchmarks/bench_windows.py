@@ -55,7 +55,9 @@ def by_tfds(version_dir: Path) -> Any:
     """Whole clips, as tensorflow-datasets decodes them."""
     import tensorflow_datasets as tfds
 
-    return tfds.builder_from_directory(str(version_dir)).as_dataset(split="train").repeat(NUM_EPOCHS)
+    builder = tfds.builder_from_directory(str(version_dir))
+    each_time = tfds.ReadConfig(try_autocache=False)  # else it decodes a small dataset once and keeps the frames
+    return builder.as_dataset(split="train", read_config=each_time).repeat(NUM_EPOCHS)
 
 
 def all_epochs(clips: Iterable[Any]) -> Iterable[Any]:
