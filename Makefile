@@ -25,7 +25,7 @@ IS_SAMPLE = $(if $(filter file,$(origin SOURCE)),yes,no)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup sample build ui test test-tools check check-lint check-format check-types check-rooms format bench fuzz reliability soak audit constraints
+.PHONY: help setup sample build ui test test-floors test-tools check check-lint check-format check-types check-rooms format bench fuzz reliability soak audit constraints
 
 help:
 	@echo 'make setup                        make .venv with all that tests need; each file is checked against its hash'
@@ -33,6 +33,7 @@ help:
 	@echo 'make build SOURCE=DIR ROOT=DIR    the same on your videos; also NAME=clips CONFIG=run.yaml ARGS="--workers 4"'
 	@echo 'make ui [SOURCE=DIR ROOT=DIR]     serve the Dagster UI and its automation on 127.0.0.1; PORT=3000'
 	@echo 'make test [ARGS="-k splits"]      run all tests; TEST_TOOLS=no: without apt-get; TEST_PROCESSES=0: in one process, for --pdb'
+	@echo 'make test-floors                  run the unit tests on the oldest releases of the dependencies'
 	@echo 'make check                        check lint, format, types and rooms (make -k check: all four, even if one fails)'
 	@echo 'make format                       sort imports and format the code'
 	@echo 'make bench [ARGS=…]               run the benchmarks'
@@ -106,6 +107,19 @@ ui: sample
 test: setup test-tools
 	@$(RUN) -m pytest -n "$$TEST_PROCESSES" --dist loadfile --no-loadscope-reorder $(ARGS)
 
+# The unit tests on the oldest releases that pyproject.toml allows, in an environment of its own.
+FLOORS_PIP = $(RUN) -m pip --python .venv-floors/bin/python install --quiet --disable-pip-version-check --no-deps
+test-floors: setup
+	@[ .venv-floors/.set-up -nt constraints-floors.txt ] || { \
+	  $(RUN) -m venv --clear --without-pip .venv-floors \
+	  && $(FLOORS_PIP) --require-hashes -r constraints-floors.txt && touch .venv-floors/.set-up; }
+	@$(RUN) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir .venv-floors/wheel .
+	@$(FLOORS_PIP) --force-reinstall .venv-floors/wheel/*.whl
+	@.venv-floors/bin/python -m pytest -W ignore -m 'not slow and not corpus and not browser' $(FLOORS) $(ARGS)
+# Without those of tensorflow-datasets, which has no wheel of all that it needs.
+FLOORS = $(addprefix video_assets_tests/,domain records sources storage defs reader pipeline) \
+  $(addprefix --ignore=video_assets_tests/,records/test_tfds.py reader/test_real_readers.py)
+
 # Programs that some tests use if they are there. It never fails: without them those tests are skipped, by name.
 test-tools:
 	@if [ "$$TEST_TOOLS" = yes ]; then sh .ci/test-tools; fi
@@ -142,8 +156,10 @@ audit: setup
 
 # For all platforms and Pythons at once; names, versions and hashes only.
 COMPILE = $(RUN) -m uv pip compile --quiet --no-config --universal --python-version 3.11 --no-header
+COMPILE_OLDEST = $(COMPILE) --generate-hashes --no-annotate --resolution lowest-direct --group floors pyproject.toml
 constraints: setup
 	$(COMPILE) --generate-hashes --annotation-style line --upgrade --all-extras pyproject.toml --output-file constraints.txt
 	$(COMPILE) --generate-hashes --annotation-style line --upgrade --no-deps --group model-garden --group grain \
 	  --output-file constraints-readers.txt
 	$(COMPILE) --no-annotate --constraint constraints.txt --group setup pyproject.toml | sed 's/==.*//' > build-packages.txt
+	$(COMPILE_OLDEST) --output-file constraints-floors.txt

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(?P<language>python|sh)(?P<mark>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 SERVES = re.compile(r"^(make|video-assets) ui\b")
-TAKES_LONG = re.compile(r"^make (check|bench|reliability|constraints)\b")
+TAKES_LONG = re.compile(r"^make (check|bench|reliability|constraints|test-floors)\b")
 SMALL_TESTS = "between_two_measured_qualities or harness_sees_a_writer"
 """Of each folder that a page has tested, a small one."""
 SAMPLE_CLASSES = 2
