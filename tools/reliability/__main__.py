@@ -2,9 +2,10 @@
 
     python -m tools.reliability kills [--points 200] [--seed 1]    random moments
     python -m tools.reliability operations [--step 1]              every operation of the writer
+    python -m tools.reliability looks                              every reader, before every operation
     python -m tools.reliability flips [--flips 1000] [--seed 1]    bits turned over, and repairs
 
-Without a name, all three. The exit code is 1 if anything was found.
+Without a name, all four. The exit code is 1 if anything was found.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from tools.reliability.builds import Build, run_stages
 from tools.reliability.campaign import Figures, Outcome, kill_at_operations, kill_at_times
 from tools.reliability.children import Child
 from tools.reliability.flips import flip_campaign, repair_campaign
+from tools.reliability.looks import look_at_operations
 from tools.reliability.scenarios import KINDS, prepare, write_first_source
 
 COMMAND_SHARE, PROCESSES_SHARE = 0.1, 0.2
@@ -29,7 +31,7 @@ processes; the others strike the stages in one process, which is soonest done.""
 
 def main() -> int:
     options = _options()
-    chosen = {"kills": _kills, "operations": _operations, "flips": _flips}
+    chosen = {"kills": _kills, "operations": _operations, "looks": _looks, "flips": _flips}
     faults: list[str] = []
     get_temp_dir()  # multiprocessing removes its own at the very end, when the folder below is gone
     with tempfile.TemporaryDirectory(prefix="reliability-") as folder:
@@ -45,7 +47,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.reliability")
-    parser.add_argument("campaign", nargs="?", choices=["kills", "operations", "flips"])
+    parser.add_argument("campaign", nargs="?", choices=["kills", "operations", "looks", "flips"])
     parser.add_argument("--scenario", action="append", choices=KINDS, help="may be given again; default: all")
     parser.add_argument("--points", type=int, default=200, help="random kill points; default: 200")
     parser.add_argument("--step", type=int, default=1, help="take every so many operations; default: 1, all")
@@ -79,6 +81,19 @@ def _operations(options: argparse.Namespace, folder: Path) -> list[str]:
         _count(figures, f"{kind}, operations", kill_at_operations(scenario, options.step))
     print(figures.table())
     return figures.faults
+
+
+def _looks(options: argparse.Namespace, folder: Path) -> list[str]:
+    faults: list[str] = []
+    print(
+        "| build | points | states that differ | looks that saw one commit | faults |\n| --- | --- | --- | --- | --- |"
+    )
+    for kind in options.scenario:
+        found = look_at_operations(prepare(kind, folder / kind))
+        numbers = (found.num_points, found.num_states, found.num_reads, len(found.faults))
+        print(f"| {kind} | {' | '.join(map(str, numbers))} |", flush=True)
+        faults += [f"{kind}, {fault}" for fault in found.faults]
+    return faults
 
 
 def _count(figures: Figures, kind: str, outcomes: Iterator[Outcome]) -> None:

@@ -1,12 +1,12 @@
 """Real builds from manifest to commit, as a child process runs them."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tools.reliability.faults import Fault, FaultyDisk, Journal
+from tools.reliability.faults import Fault, FaultyDisk, Journal, States
 from video_assets.cli import main
 from video_assets.media.workers.pool import DecodingPool
 from video_assets.pipeline.build import Steps
@@ -52,9 +52,16 @@ class Build:
         """Where the dataset lies."""
         return DatasetPaths(self.root, NAME)
 
+    def at(self, root: Path) -> "Build":
+        """The same build into another root."""
+        return replace(self, root=root)
 
-def run_build(build: Build, journal: Path, fault: Fault | None = None) -> None:
-    """Builds; notes every operation, every whole file, and every clip that is given out to be encoded."""
+
+def run_build(build: Build, journal: Path, fault: Fault | None = None, states: Path | None = None) -> None:
+    """Builds; notes every operation, every whole file, and every clip that is given out to be encoded.
+
+    `states` is a folder for copies of the root before each operation.
+    """
     notes = Journal(journal)
     base = build.root
 
@@ -62,7 +69,8 @@ def run_build(build: Build, journal: Path, fault: Fault | None = None) -> None:
         for file in _shown_by(path):
             notes.note(f"whole {file_sha256(file)} {file.relative_to(base)}")
 
-    FaultyDisk(base, notes, fault, renamed).install()
+    before: Callable[[int], object] = States(base, states, notes.note).take if states else lambda _: None
+    FaultyDisk(base, notes, fault, renamed, before).install()
     if build.is_careless:
         _write_in_place()
     encoding: Encoded = lambda job: notes.note(f"encode {job.clip.clip_id}")  # noqa: E731

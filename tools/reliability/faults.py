@@ -1,7 +1,9 @@
 """Faults at the boundary to the file system: at the operation of a given number, in a process of its own."""
 
+import hashlib
 import io
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,7 +49,8 @@ def noted(path: Path, kind: str) -> list[str]:
 class FaultyDisk:
     """Counts what this process does to the files below a folder, and does to it what the fault says.
 
-    `renamed` is called with each path that has just been given its final content.
+    `renamed` is called with each path that has just been given its final content, `before` with the number of each
+    operation before it is done.
     """
 
     def __init__(
@@ -56,11 +59,13 @@ class FaultyDisk:
         journal: Journal,
         fault: Fault | None,
         renamed: Callable[[Path], object] = lambda _: None,
+        before: Callable[[int], object] = lambda _: None,
     ) -> None:
         self._directory = os.path.realpath(directory)
         self._journal = journal
         self._fault = fault
         self._renamed = renamed
+        self._before = before
         self._number = 0
         self._is_full = False
         self._inside = False
@@ -93,6 +98,7 @@ class FaultyDisk:
         """Does it, unless the fault wants something else."""
         number, fault = self._number, self._fault
         self._number += 1
+        self._before(number)
         where = os.fsdecode(path) if isinstance(path, bytes | os.PathLike) else str(path)
         self._journal.note(
             f"operation {number} {name} {os.path.relpath(where, self._directory).partition(TEMPORARY)[0]}"
@@ -146,6 +152,34 @@ class FaultyDisk:
             return real(file, mode, *args, **kwargs)
         opened = self.operation("open", file, lambda: real(file, mode, *args, **kwargs))
         return _WatchedFile(self, opened, file)
+
+
+class States:
+    """Copies a root before each operation of a build."""
+
+    def __init__(self, root: Path, folder: Path, note: Callable[[str], None]) -> None:
+        self._root, self._folder, self._note = root, folder, note
+
+    def take(self, number: int) -> None:
+        """Copy the root as it is before this operation, if no copy has the same files."""
+        name = _digest(self._root)
+        if not (self._folder / name).exists():
+            shutil.copytree(self._root, self._folder / name, symlinks=True)
+        self._note(f"state {number} {name}")
+
+
+def _digest(root: Path) -> str:
+    """Return a hash of all files and links but temporary ones."""
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        if TEMPORARY in str(path):
+            continue
+        digest.update(str(path.relative_to(root)).encode())
+        if path.is_symlink():
+            digest.update(str(path.readlink()).encode())
+        elif path.is_file():
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 class _WatchedFile:

@@ -42,7 +42,7 @@ class Scenario:
         """A root in which the build can begin: empty, or with the generation before."""
         root = self.folder / name
         if self.base is not None:
-            shutil.copytree(self.base, root)
+            shutil.copytree(self.base, root, symlinks=True)
         else:
             root.mkdir(parents=True)
         return root

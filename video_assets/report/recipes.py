@@ -84,6 +84,7 @@ def reader_lines(name: str, version: str, encoding: Encoding) -> list[ReaderLine
     values = {
         "place": place,
         "name": name,
+        "version": version,  # without it tensorflow-datasets takes the newest folder, also one that is being built
         "hot": "  # label: 1 for each class that the clip has" if encoding.multi_label else "",
         "one_or_more": "RaggedFeature(tf.int64)" if encoding.multi_label else "FixedLenFeature([], tf.int64)",
     }
@@ -111,7 +112,7 @@ class_names = builder.info.features["label"].names
 _TFDS_BY_NAME = """\
 import tensorflow_datasets as tfds
 
-train = tfds.load("{name}", data_dir="path/to", split="train")
+train = tfds.load("{name}:{version}", data_dir="path/to", split="train")
 """
 
 _FILES = """\

@@ -36,6 +36,12 @@ def members(stages: Stages) -> dict[str, list[str]]:
     return rows.groupby(pd.Series(keys, index=rows.index))["clip_id"].agg(list).to_dict()
 
 
+def test_a_plan_is_read_where_a_killed_build_left_no_encoding_beside_it(stages: Stages) -> None:
+    before = read_plan(stages.paths)
+    stages.paths.encoding.unlink()
+    assert read_plan(stages.paths).pinned == before.pinned
+
+
 def shard_of(stages: Stages, clip_id: str) -> str:
     return next(key for key, clips in members(stages).items() if clip_id in clips)
 

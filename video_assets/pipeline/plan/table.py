@@ -144,11 +144,11 @@ def read_plan(paths: DatasetPaths, columns: Sequence[str] | None = None) -> Read
         BuildRefused: if there is none.
         FileDamaged: if it has more shards than the settings beside it say.
     """
-    beside = PinnedSettings.read(paths.encoding)
     rows, notes = read_noted_table(paths.plan, PLAN, columns)
-    if beside is None or notes is None:
+    # encoding.json is written after the plan: a build that was killed in between leaves the one before, or none.
+    pinned = None if notes is None else PinnedSettings.noted(notes, paths.plan) or PinnedSettings.read(paths.encoding)
+    if pinned is None:
         raise BuildRefused(f"there is no plan in {paths.directory}; materialize manifest, splits and plan first")
-    pinned = PinnedSettings.noted(notes, paths.plan) or beside
     _refuse_too_few_shards(paths, pinned, rows)
     return ReadPlan(pinned, rows, read_lines(paths.labels))
 
