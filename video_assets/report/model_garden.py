@@ -218,7 +218,7 @@ def _data_lines(dataset: GardenDataset, reading: Reading, split: Split, batch: i
     place = f"{folder}/{dataset.name}-{split}-*.tfrecord"
     if encoding.layout == "tfds":
         lines = [
-            f"tfds_name: {_quoted(dataset.name)}",
+            f"tfds_name: {_quoted(f'{dataset.name}:{dataset.version}')}",  # not a version that is being built
             f"tfds_data_dir: {_quoted(dataset.root)}",
             f"tfds_split: {split}",
         ]

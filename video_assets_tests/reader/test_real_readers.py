@@ -168,7 +168,7 @@ def read_by_model_garden(
 def _garden_settings(by_name: Built, by_path: Built, *, num_classes: int) -> dict[str, dict[str, Any]]:
     root = str(by_name.paths.root)
     return {
-        "tfds": {"tfds_name": "clips", "tfds_data_dir": root, "tfds_split": "test", "num_classes": num_classes},
+        "tfds": {"tfds_name": "clips:1.0.0", "tfds_data_dir": root, "tfds_split": "test", "num_classes": num_classes},
         "sequence_example": {
             "input_path": f"{by_path.version.directory}/clips-test-*.tfrecord",
             "num_classes": num_classes,

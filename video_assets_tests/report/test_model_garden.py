@@ -48,7 +48,7 @@ def test_a_recipe_holds_the_numbers_of_the_dataset() -> None:
     task = settings(DATASET)["task"]
     for part, split, number in (("train_data", "train", 80), ("validation_data", "test", 16)):
         data = task[part]
-        assert (data["tfds_name"], data["tfds_data_dir"], data["tfds_split"]) == ("clips", "/srv/datasets", split)
+        assert (data["tfds_name"], data["tfds_data_dir"], data["tfds_split"]) == ("clips:2.0.0", "/srv/datasets", split)
         assert (data["num_classes"], data["num_examples"], data["feature_shape"]) == (8, number, [10, 172, 172, 3])
         assert data["is_training"] is (split == "train")
         assert data["temporal_stride"] == 2
