@@ -9,7 +9,7 @@ from typing import Final, cast
 
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.labels import clean_label
-from video_assets.sources.table_rows import encoding_of
+from video_assets.sources.text_lines import encoding_of
 
 _LARGEST: Final = 64 << 20
 _NUMBER_FIRST: Final = re.compile(r"(\d+)[\s,;:]+(.+)")

@@ -5,15 +5,13 @@ a million times; so rows and bytes are counted as they come, as large as they wo
 repeat are kept once.
 """
 
-import codecs
 import csv
-import io
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,19 +22,12 @@ from video_assets.domain.errors import SettingsError
 from video_assets.settings import ManifestSettings
 from video_assets.sources.columns import Columns, RefusedTable
 from video_assets.sources.suffixes import TABLE_SUFFIXES, suffix_of
+from video_assets.sources.text_lines import TextLines
 
-_LONGEST_ROW: Final = 1 << 20
-"""Characters of a row of text, which quotes may let go on over several lines."""
 _BATCH_ROWS: Final = 1024
 _FIRST_ROWS: Final = 20
 """Of a table without a header, looked at to tell its columns."""
 _SEPARATORS: Final = (",", ";", "\t", " ")
-_MARKS: Final = (
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 
 Row = Mapping[str, object]
 LOSS: Final = "loss"
@@ -107,94 +98,9 @@ class _Reading:
 # --- text -------------------------------------------------------------------------------------------------------------
 
 
-def encoding_of(first: bytes) -> str:
-    """Return the encoding that the first bytes of a text tell: UTF-8 unless a mark, or every second zero, says other.
-
-    >>> encoding_of("path".encode("utf-16")), encoding_of(b"path")
-    ('utf-16', 'utf-8-sig')
-    """
-    for mark, encoding in _MARKS:
-        if first.startswith(mark):
-            return encoding
-    if len(first) >= 4 and first[0] and first[2] and not first[1] and not first[3]:
-        return "utf-16-le"
-    if len(first) >= 4 and first[1] and first[3] and not first[0] and not first[2]:
-        return "utf-16-be"
-    return "utf-8-sig"
-
-
-class _Lines(Iterator[str]):
-    """Lines of a text file with their ends."""
-
-    def __init__(self, file: BinaryIO, reading: _Reading, newline: str) -> None:
-        encoding = encoding_of(file.read(4))
-        file.seek(0)
-        # What is not UTF-8 becomes surrogates, which no text of a clip may have: it costs its row.
-        errors = "surrogateescape" if encoding == "utf-8-sig" else "strict"
-        self._text = io.TextIOWrapper(file, encoding=encoding, errors=errors, newline=newline)
-        self._reading = reading
-        self._characters_of_row = 0
-        self._again = ""
-        self._num_undecoded = 0
-        self._first_error: UnicodeDecodeError | None = None
-        self.number = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._text.close()
-
-    def begin_row(self) -> None:
-        """What is read from now on is another row."""
-        self._characters_of_row = 0
-
-    def peek(self) -> str:
-        """Return the next line, which is still to come."""
-        self._again = self._again or self._text.readline(_LONGEST_ROW)
-        self._look_at(self._again)
-        self.refuse_other_encoding()
-        return self._again
-
-    def refuse_other_encoding(self) -> None:
-        """Raise the error of the first line that is not in UTF-8, if there was one.
-
-        Raises:
-            UnicodeDecodeError: That error.
-        """
-        if self._first_error is not None:
-            raise self._first_error
-
-    def _look_at(self, line: str) -> None:
-        if line.isascii():
-            return
-        try:
-            line.encode("utf-8")
-        except UnicodeEncodeError:
-            self._num_undecoded += 1
-            try:
-                line.encode("utf-8", "surrogateescape").decode("utf-8")
-            except UnicodeDecodeError as error:
-                self._first_error = self._first_error or error
-
-    def __next__(self) -> str:
-        line, self._again = self._again or self._text.readline(_LONGEST_ROW), ""
-        if not line:
-            if 2 * self._num_undecoded >= max(1, self.number):  # not a bad cell or two, but another encoding
-                self.refuse_other_encoding()
-            raise StopIteration
-        self.number += 1
-        self._look_at(line)
-        self._characters_of_row += len(line)
-        self._reading.count(0, len(line))
-        if self._characters_of_row >= _LONGEST_ROW:
-            raise ValueError(f"line {self.number}: a row of more than {_LONGEST_ROW} characters")
-        return line
-
-
 def _csv_rows(file: BinaryIO, reading: _Reading) -> Iterator[Row]:
     """Every value as text: a class may be called NA or 007."""
-    with _Lines(file, reading, newline="") as lines:
+    with TextLines(file, lambda size: reading.count(0, size), newline="") as lines:
         rows = _split_rows(lines, _separator(lines.peek(), reading.columns))
         first = next(rows, None)
         if first is None:
@@ -241,7 +147,7 @@ def _split_line(line: str, separator: str) -> list[str]:
         return []
 
 
-def _split_rows(lines: _Lines, separator: str) -> Iterator[list[str]]:
+def _split_rows(lines: TextLines, separator: str) -> Iterator[list[str]]:
     try:
         for row in csv.reader(lines, strict=True, delimiter=separator, skipinitialspace=separator == " "):
             lines.begin_row()
@@ -254,7 +160,7 @@ def _split_rows(lines: _Lines, separator: str) -> Iterator[list[str]]:
 def _json_rows(file: BinaryIO, reading: _Reading) -> Iterator[Row]:
     """One object a line. Not by pandas, which rounds times, stumbles over a byte order mark and names no line."""
     known: dict[tuple[str, ...], dict[str, int]] = {}
-    with _Lines(file, reading, newline="\n") as lines:
+    with TextLines(file, lambda size: reading.count(0, size), newline="\n") as lines:
         for line in lines:
             lines.begin_row()
             if not line.strip():

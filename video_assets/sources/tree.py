@@ -21,7 +21,8 @@ from video_assets.sources.listing import Listing
 from video_assets.sources.paths import PathFinder, relative_folder
 from video_assets.sources.places import Videos, lost, one_of
 from video_assets.sources.suffixes import suffix_of
-from video_assets.sources.table_rows import LOSS, Row, encoding_of, read_rows
+from video_assets.sources.table_rows import LOSS, Row, read_rows
+from video_assets.sources.text_lines import encoding_of
 
 _HEAD_BYTES: Final = 1 << 16
 _DEEPEST: Final = 4
