@@ -24,8 +24,8 @@ from video_assets.report.card import (
     LostRow,
     SplitTotals,
     card_html,
-    card_markdown,
 )
+from video_assets.report.card_markdown import card_markdown
 from video_assets.report.charts import nice_histogram
 from video_assets.report.contact_sheet import SampledClip
 from video_assets.report.escape import markdown_text, visible

@@ -1,37 +1,34 @@
 """Stage 4: convert planned clips to shards; each shard appears whole, or not at all."""
 
 import sys
-import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from video_assets.domain.clips import Loss
-from video_assets.domain.errors import BuildRefused, FileDamaged
+from video_assets.domain.errors import FileDamaged
 from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.domain.progress import Counter, Progress, silent
 from video_assets.domain.sampling import KnownTimeline
 from video_assets.media.workers.pool import DecodingPool, PoolMaker
 from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.plan.table import ReadPlan, read_plan
+from video_assets.pipeline.shards.contents import ShardContents, ShardFailed
 from video_assets.pipeline.shards.copying import StoredRecord
 from video_assets.pipeline.shards.pending import is_current
-from video_assets.pipeline.shards.stored import joined_versions, stored_records
-from video_assets.records.framing import FramingError, read_records
-from video_assets.records.layouts import layout_codec
+from video_assets.pipeline.shards.stored import stored_records
 from video_assets.settings import Limits
 from video_assets.sources.opening import source_directory
 from video_assets.storage.addresses import is_remote, open_address
 from video_assets.storage.files import AtomicFile, remove_temporaries
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.schemas import MANIFEST
-from video_assets.storage.sidecars import LostClip, Sidecar, StoredClip, read_sidecar
+from video_assets.storage.sidecars import Sidecar, read_sidecar
 from video_assets.storage.tables import read_table
 
 if TYPE_CHECKING:
@@ -59,10 +56,6 @@ def known_timelines(paths: DatasetPaths, clips: Iterable[PlannedClip]) -> KnownV
         (path, size_bytes, mtime_ns): KnownTimeline(start_us, start_us + duration_us, num_frames)
         for path, size_bytes, mtime_ns, start_us, duration_us, num_frames in zip(*columns, strict=True)
     }
-
-
-class ShardFailed(BuildRefused):
-    """A shard was written and is not what it should be; it was not published."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -121,17 +114,6 @@ class ShardPlace:
 
 ShardEngine = Callable[[Sequence[ShardTask], ShardPlace, Progress], Iterator[ShardReport]]
 """Builds shards somewhere; gives each one's report as soon as it is whole or has failed, in any order."""
-
-
-@dataclass(slots=True)
-class _Written:
-    """What was put into a shard so far."""
-
-    clips: list[StoredClip] = field(default_factory=list)
-    losses: list[LostClip] = field(default_factory=list)
-    copied: list[StoredRecord] = field(default_factory=list[StoredRecord])
-    num_frames_decoded: int = 0
-    num_frames_total: int = 0
 
 
 def build_shards(
@@ -274,13 +256,13 @@ def _jobs(tasks: Iterable[ShardTask], place: ShardPlace) -> "Iterator[ClipJob]":
 def _write_shard(
     task: ShardTask, place: ShardPlace, results: "Iterator[EncodedClip | Loss]", counter: Counter
 ) -> ShardReport:
-    plan, paths, done = task.plan, place.paths, _Written()
+    plan, paths, done = task.plan, place.paths, ShardContents()
     with AtomicFile(paths.shard(plan.split, plan.shard_index)) as file:
         for clip, size_bytes, result in zip(plan.clips, task.sizes_bytes, results, strict=True):
-            _store(file, clip, result, done)
+            done.store(file, clip, result)
             counter(1, size_bytes)
         file.flush()
-        _refuse_unsound(file.temporary, plan, done, place.labels)
+        done.refuse_unsound(file.temporary, plan, place.labels)
     sidecar = Sidecar(
         shard=task.key,
         fingerprint=task.fingerprint,
@@ -290,7 +272,7 @@ def _write_shard(
         encoding=plan.encoding.as_dict(),
         clips=done.clips,
         losses=done.losses,
-        versions=_versions(done),
+        versions=done.versions(),
     )
     sidecar.write(paths.sidecar(plan.split, plan.shard_index))
     return ShardReport(
@@ -301,74 +283,3 @@ def _write_shard(
         num_frames_decoded=done.num_frames_decoded,
         num_frames_total=done.num_frames_total,
     )
-
-
-def encoder_versions() -> dict[str, str]:
-    """The software that a record's bytes depend on, on the machine that asks."""
-    packages = {name: version(name) for name in ("av", "opencv-python-headless", "numpy", "video_assets")}
-    return packages | {"zlib": zlib.ZLIB_RUNTIME_VERSION}
-
-
-def _versions(done: _Written) -> dict[str, str]:
-    used = [record.versions for record in done.copied]
-    if len(done.clips) > len(used) or not used:
-        used.append(encoder_versions())
-    return joined_versions(used)
-
-
-def _store(file: AtomicFile, clip: PlannedClip, result: "EncodedClip | Loss", done: _Written) -> None:
-    if isinstance(result, Loss):
-        lost = LostClip(
-            clip_id=clip.clip_id, source=clip.path, label=clip.label, reason=result.reason, detail=result.detail
-        )
-        done.losses.append(lost)
-        return
-    if result.copied is None:
-        stored = StoredClip(
-            clip_id=clip.clip_id,
-            source=clip.path,
-            label=clip.label,
-            label_index=clip.label_index,
-            content_hash=clip.content_hash,
-            offset=file.num_bytes,
-            length=len(result.framed),
-            num_frames=result.num_frames,
-            note=result.note,
-            signature=result.signature.hex(),
-            damage=result.damage,
-        )
-    else:
-        done.copied.append(result.copied)
-        stored = replace(
-            result.copied.clip,
-            clip_id=clip.clip_id,
-            source=clip.path,
-            label=clip.label,
-            label_index=clip.label_index,
-            offset=file.num_bytes,
-            length=len(result.framed),
-        )
-    file.write(result.framed)
-    done.clips.append(stored)
-    done.num_frames_decoded += result.num_frames_decoded
-    done.num_frames_total += result.num_frames_total
-
-
-def _refuse_unsound(path: Path, plan: ShardPlan, done: _Written, labels: Sequence[str]) -> None:
-    """Reads back from disk what was written, before it gets its name.
-
-    Raises:
-        ShardFailed: if the records are not the planned clips.
-    """
-    decode_record = layout_codec(plan.encoding.layout).decode_record
-    try:
-        with path.open("rb") as file:
-            found = []
-            for framed in read_records(file, plan.encoding.compression):
-                record = decode_record(framed.data, labels)
-                found.append((record.clip_id, record.label, record.num_frames, framed.offset, framed.length))
-    except (FramingError, ValueError) as error:
-        raise ShardFailed(f"what was written cannot be read back: {error}") from error
-    wanted = [(c.clip_id, c.label, c.num_frames, c.offset, c.length) for c in done.clips]
-    if found != wanted:
-        raise ShardFailed(f"what was written holds {len(found)} records that are not the {len(wanted)} planned ones")
