@@ -137,7 +137,7 @@ def test_ctrl_c_right_after_the_start_shows_no_traceback_of_a_process_that_is_ju
         what = "a fork server that loads its modules"
         wait_until(lambda: is_loading_codecs(process.pid) or None, seconds=60, what=what, every=0.002)
         assert interrupt(process) == 130, said(paths)
-    assert said(paths) == WORDS
+    assert said(paths) == f"Building clips in {paths.root} {WORDS}"
 
 
 def test_whoever_presses_ctrl_c_three_times_gets_the_same_words(source: Path, paths: DatasetPaths) -> None:
