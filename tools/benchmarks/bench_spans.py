@@ -35,6 +35,7 @@ from tools.benchmarks.bench_build import clip_jobs
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import KnownTimeline, Timeline, choose_timestamps
+from video_assets.media.codec_check import usual_scheduling
 from video_assets.media.decode.clips import decode_clip
 from video_assets.media.probe import probe_video
 from video_assets.pipeline.shards.encode import ClipJob, decode_job, encode_spans, joint_part, unchanged_video
@@ -74,7 +75,7 @@ def write_video(kind: Kind, path: Path) -> None:
     random = np.random.default_rng(0)
     spots = cv2.GaussianBlur(random.integers(0, 256, (2 * HEIGHT_PX, 2 * WIDTH_PX, 3), dtype=np.uint8), (0, 0), 4)
     spots = np.asarray(spots * 2.0 - 128).clip(0, 250)
-    with av.open(path, "w") as container:
+    with usual_scheduling(), av.open(path, "w") as container:
         stream = cast("VideoStream", container.add_stream(kind.codec, rate=RATE, options=dict(kind.options)))
         stream.width, stream.height, stream.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
         for number in range(VIDEO_SECONDS * RATE):

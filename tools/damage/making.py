@@ -15,6 +15,8 @@ import numpy as np
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from video_assets.media.codec_check import usual_scheduling
+
 WIDTH_PX, HEIGHT_PX = 192, 144
 NUM_FRAMES, RATE, GROUP = 60, 25, 20
 TS_BYTES: Final = 188
@@ -64,7 +66,8 @@ def sound_video(codec: str, container: str, seed: int) -> bytes:
     encoder, options = ENCODERS[codec]
     file = io.BytesIO()
     muxing = {"movflags": "frag_keyframe+empty_moov"} if container == "fragmented" else {}
-    with av.open(file, "w", format="mp4" if container == "fragmented" else container, options=muxing) as output:
+    kind = "mp4" if container == "fragmented" else container
+    with usual_scheduling(), av.open(file, "w", format=kind, options=muxing) as output:
         stream = cast("VideoStream", output.add_stream(encoder, rate=RATE, options=options))
         stream.width, stream.height, stream.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
         for number, picture in enumerate(pictures(seed)):

@@ -1,6 +1,9 @@
 """Check the codecs of this machine's FFmpeg: encode a small clip with each, and decode it."""
 
 import io
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -37,6 +40,23 @@ CODEC_CHECKS = (
 )
 
 
+@contextmanager
+def usual_scheduling() -> Generator[None]:
+    """Encode in here: the thread is scheduled as before once it is done.
+
+    SVT-AV1 gives the thread that opens it real-time priority (SCHED_FIFO 99) if root runs it, and leaves it so.
+    From then on the process and all that it starts come before everything else on the machine.
+    """
+    if not hasattr(os, "sched_getscheduler"):  # Linux alone has it, and the trouble
+        yield
+        return
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, priority)
+
+
 def check_codec(check: CodecCheck) -> str:
     """Encode and decode a clip whose frames grow brighter; return what is wrong, or ""."""
     try:
@@ -56,7 +76,7 @@ def _level(number: int) -> int:
 
 def _encoded_clip(check: CodecCheck) -> bytes:
     file = io.BytesIO()
-    with av.open(file, "w", format=check.container) as container:
+    with usual_scheduling(), av.open(file, "w", format=check.container) as container:
         quiet = {"x265-params": "log-level=none"} if check.encoder == "libx265" else {}
         stream: Any = container.add_stream(check.encoder, rate=Fraction(25), options=quiet)
         stream.width = stream.height = _SIDE_PX

@@ -12,6 +12,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from video_assets.domain.geometry import FrameSize
+from video_assets.media.codec_check import usual_scheduling
 from video_assets.media.decode.clips import decode_clip
 from video_assets.media.decode.frame_stack import DecodedFrames
 from video_assets.media.index import mp4_sample_table
@@ -65,7 +66,7 @@ def numbered_video(
         times: presentation times in milliseconds, else evenly at `rate`.
     """
     file = io.BytesIO()
-    with av.open(file, "w", format=container, options=container_options or {}) as output:
+    with usual_scheduling(), av.open(file, "w", format=container, options=container_options or {}) as output:
         stream = cast("VideoStream", output.add_stream(codec, rate=rate, options=options or {}))
         stream.width, stream.height, stream.pix_fmt = WIDTH_PX, HEIGHT_PX, pix_fmt
         if times is not None:
