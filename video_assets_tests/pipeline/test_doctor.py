@@ -96,6 +96,8 @@ def test_a_codec_that_this_ffmpeg_lacks_or_gets_wrong_says_so(monkeypatch: pytes
     assert codec_check.check_codec(mjpeg) == ""
     monkeypatch.setattr(codec_check, "_decoded_levels", lambda _clip: [40.0, 80.0])
     assert codec_check.check_codec(mjpeg) == "2 of 5 frames came back"
+    monkeypatch.setattr(codec_check, "_decoded_levels", lambda _clip: [200.0, 160.0, 120.0, 80.0, 40.0])
+    assert "other brightness (160 of 255 off)" in codec_check.check_codec(mjpeg)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="the system has no scheduling policies")
@@ -106,8 +108,6 @@ def test_the_check_of_codecs_leaves_the_process_its_usual_scheduling() -> None:
     for check in codec_check.CODEC_CHECKS:
         codec_check.check_codec(check)
     assert os.sched_getscheduler(0) == before
-    monkeypatch.setattr(codec_check, "_decoded_levels", lambda _clip: [200.0, 160.0, 120.0, 80.0, 40.0])
-    assert "other brightness (160 of 255 off)" in codec_check.check_codec(mjpeg)
 
 
 @pytest.mark.parametrize(
