@@ -276,9 +276,20 @@ def _show_lines(figures: Mapping[str, Any]) -> None:
 def _verdict(name: str, value: float) -> str:
     if name not in TARGETS:
         return ""
-    sign, target = TARGETS[name]
+    return verdict(*TARGETS[name], value)
+
+
+def verdict(sign: str, target: float, value: float) -> str:
+    """A target, which is `>=` or `<=` a number, and whether a value meets it."""
     is_met = value >= target if sign == ">=" else value <= target
     return f"target {sign} {target:.3g}: {'met' if is_met else 'MISSED'}"
+
+
+def print_report(report: object, path: Path | None) -> None:
+    """Print numbers as one line of JSON, the last one; write them to a file as well if one is named."""
+    if path:
+        path.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    print(json.dumps(report))
 
 
 def as_json(figures: Mapping[str, Any]) -> dict[str, Any]:
@@ -319,10 +330,7 @@ def main() -> int:
     add_options(parser)
     parser.add_argument("--json", type=Path, help="also write the JSON here")
     options = parser.parse_args()
-    report = measure(options)
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
-    print(json.dumps(report))
+    print_report(measure(options), options.json)
     return 0
 
 

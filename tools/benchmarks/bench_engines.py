@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tools.benchmarks.bench_build import Figure
+from tools.benchmarks.bench_build import Figure, print_report
 from tools.benchmarks.clips_source import write_clips_source
 from video_assets.media.workers.pool import DecodingPool
 from video_assets.pipeline.manifest.stage import build_manifest
@@ -125,9 +125,7 @@ def main() -> int:
     report = json.loads(done.stdout.splitlines()[-1])
     for name, value in (report | report.pop("seconds")).items():
         print(f"{name:44} {value}")
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
-    print(json.dumps(report))
+    print_report(report, options.json)
     return 0
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.benchmarks.bench_build import Figure, as_json, build
+from tools.benchmarks.bench_build import Figure, as_json, build, print_report, verdict
 from tools.benchmarks.clips_source import write_clips_source
 
 Way = Callable[[], Iterable[Any]]
@@ -37,8 +37,7 @@ class Promise:
 
     def verdict(self, ratio: float) -> str:
         """The target, and whether it is met."""
-        is_met = ratio <= self.target if self.at_most else ratio >= self.target
-        return f"target {'<=' if self.at_most else '>='} {self.target}: {'met' if is_met else 'MISSED'}"
+        return verdict("<=" if self.at_most else ">=", self.target, ratio)
 
 
 def take_turns(
@@ -87,8 +86,5 @@ def run_as_program(text: str | None, run: Callable[[int, int], dict[str, Any]], 
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--json", type=Path, help="also write the JSON here")
     options = parser.parse_args()
-    report = run(options.clips, options.rounds)
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
-    print(json.dumps(report))
+    print_report(run(options.clips, options.rounds), options.json)
     return 0
