@@ -1,4 +1,4 @@
-"""EPIC-KITCHENS-100: a row a narrated action of a long video, `EPIC_100_train.csv` and `EPIC_100_validation.csv`.
+"""EPIC-KITCHENS-100: one row for each narrated action, in `EPIC_100_train.csv` and `EPIC_100_validation.csv`.
 
 Times are `hh:mm:ss.ff`. The class is the verb, the noun or both (`manifest.epic_label`). Classes gather several words:
 `EPIC_100_verb_classes.csv` and `EPIC_100_noun_classes.csv` name each by its key; without them the narrated word is

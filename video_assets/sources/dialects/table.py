@@ -1,4 +1,4 @@
-"""Tables that people make: CSV and its kin, Parquet, JSONL; a row a clip, under usual names of columns.
+"""Tables that people make: CSV and the like, Parquet, JSONL. Each row is a clip, and columns have usual names.
 
 Which names are usual stands in `sources/columns.py`. Several tables make one source; the split is in a column, or in
 the files' names.
