@@ -191,7 +191,7 @@ def copied(place: Path, tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(3 * LIMIT_SECONDS)
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page)], ids=name_of)
 def test_the_code_of_a_page_runs(page: Path, copied: Path, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ PLANNING, CONVERSION, COMMIT = "planning", "conversion", "commit"
 CARD_ADDRESS = "/card/{name}/{version}"
 """Where `video-assets ui` serves the card of a version."""
 BUILD_JOB, PLAN_JOB, COMMIT_JOB, VERIFY_JOB = "build_dataset", "plan_dataset", "commit_dataset", "verify_shards"
+PRUNE_JOB = "prune_history"
 """Jobs, without a prefix."""
 
 
@@ -56,6 +57,11 @@ class DatasetGraph:
     freshness: dg.FreshnessPolicy | None = None
     has_conditions: bool = False
 
+    @classmethod
+    def of_command(cls, paths: DatasetPaths) -> "DatasetGraph":
+        """Return the graph that builds by command are reported to: without a prefix."""
+        return cls(dataset=VideoDataset(name=paths.name, source="", root=str(paths.root)))
+
     def key(self, name: str) -> dg.AssetKey:
         """Return the key of an asset."""
         return dg.AssetKey([*self.prefix, name])
@@ -77,6 +83,13 @@ class DatasetGraph:
     def split_keys(self) -> list[dg.AssetKey]:
         """The keys of the splits' clips."""
         return [self.key(f"{split}_split") for split in SPLITS]
+
+    @property
+    def keys(self) -> list[dg.AssetKey]:
+        """The keys of all assets, the videos last if they are of this graph."""
+        names = ["manifest", "plan", "dataset"]
+        mine = [*map(self.key, names), *self.split_keys, *map(self.shards_key, SPLITS)]
+        return mine if self.videos else [*mine, self.videos_key]
 
     @property
     def shard_pool(self) -> str:

@@ -9,7 +9,7 @@ pytest.importorskip("selenium", reason="selenium is not installed")
 from video_assets_tests.browser.browsing import LAUNCHPAD, Page
 from video_assets_tests.browser.serving import Ui, wait_until
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.timeout(900)]
 
 
 def test_materialize_all_on_an_empty_root_ends_with_a_committed_dataset(new_ui: Ui, root: Path, page: Page) -> None:

@@ -23,7 +23,7 @@ from video_assets_tests.browser.serving import Ui, build, serve, wait_until
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline import damage
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.timeout(900)]
 
 ASSETS = ("videos", "manifest", "train_split", "test_split", "plan", "train_shards", "test_shards", "dataset")
 MARKUP, QUOTES, SCRIPT, EMOJI = "<img src=x onerror=alert(1)>", '"it\'s" & co', "<script>alert(2)</script>", "😀 كلب"

@@ -14,7 +14,7 @@ from tools.reliability.faults import Fault, noted
 from tools.reliability.invariants import differences, seen_by_readers
 from tools.reliability.scenarios import KINDS, Kind, Scenario, prepare
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 SEED = 20
 
 

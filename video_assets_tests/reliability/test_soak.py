@@ -14,7 +14,7 @@ from tools.reliability.soak_source import ChangingSource
 NUM_COMMITS = 8
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_promise_holds_after_every_commit_of_a_disturbed_dataset(tmp_path: Path) -> None:
     soak = Soak(tmp_path / "soak", seed=4)
     soak.run(NUM_COMMITS, version_every=5, dagster_every=1000)
