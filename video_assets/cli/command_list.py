@@ -308,6 +308,16 @@ COMMANDS: Final = (
         exit_codes={0: "no problem", 1: "something has to be fixed", 2: "wrong usage"},
     ),
     Command(
+        name="prune",
+        summary="Delete old runs and events from Dagster's history of a dataset",
+        options=(*_DATASET, _SET, *_OUTPUTS),
+        examples=(
+            "video-assets prune --root my-datasets",
+            "video-assets prune --root my-datasets --set dataset.history_runs=20",
+        ),
+        exit_codes={0: "done", 1: "Dagster's storage cannot be used", 2: WRONG_USAGE},
+    ),
+    Command(
         name="sample",
         summary="Write a small labelled set of real encoded videos",
         options=(_path("directory", "<DIR>", "Where; made if it is not there"), _QUIET, _HELP),

@@ -233,8 +233,9 @@ def of_shard(report: ShardReport) -> Metadata:
     }
 
 
-def of_dataset(report: CommitReport) -> Metadata:
-    """Totals of the committed dataset."""
+def of_dataset(report: CommitReport, card_address: str) -> Metadata:
+    """Totals of the committed dataset; `card_address` is where the UI serves the card, or empty."""
+    card = str(Path(report.version_dir, "card.html"))
     rows = [
         {
             "split": split,
@@ -258,7 +259,8 @@ def of_dataset(report: CommitReport) -> Metadata:
         "splits": _table(rows),
         **class_balance_picture(report.classes, list(report.records)),
         "licence": report.licence or "none given",
-        "card": dg.MetadataValue.path(str(Path(report.version_dir, "card.html"))),
+        **({"card": dg.MetadataValue.url(card_address)} if card_address else {}),
+        "card_file": dg.MetadataValue.path(card),
         "retired_files_removed": len(report.removed),
         "was_changed": report.was_changed,
         "warnings": _table(warnings_as_dicts(report.warnings)),

@@ -297,6 +297,16 @@ def diff_screen(result: Result) -> Screen:
     return parts
 
 
+def prune_screen(result: Result) -> Screen:
+    """Return what was deleted of Dagster's history, and what is left."""
+    deleted = f"{counted(result['runs_deleted'], 'run')} and {counted(result['events_deleted'], 'event')} deleted"
+    rows = [("finished runs kept", str(result["runs_kept"]))]
+    if result["num_files"]:
+        sizes = f"{format_size(result['bytes_after'])}, before {format_size(result['bytes_before'])}"
+        rows.append((counted(result["num_files"], "file"), sizes))
+    return [headline(f"{deleted}:", result["home"], "green"), table(("what", ""), rows)]
+
+
 def doctor_screen(result: Result) -> Screen:
     """Return what was found in the set-up, problems first."""
     order = {"problem": 0, "warning": 1, "ok": 2}
