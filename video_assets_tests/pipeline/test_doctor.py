@@ -279,9 +279,9 @@ def test_a_source_is_read_under_the_settings_that_a_build_is_given(tmp_path: Pat
     for name in "ab":
         (tmp_path / f"{name}.mp4").touch()
     table = tmp_path / "clips.csv"
-    table.write_text("file,tag\na.mp4,run\nb.mp4,walk\n")
+    table.write_text("where,what\na.mp4,run\nb.mp4,walk\n")
     assert check_source(table)[0].state == "problem"
-    settings = ManifestSettings(columns={"path": "file", "label": "tag"})
+    settings = ManifestSettings(columns={"path": "where", "label": "what"})
     assert check_source(table, settings) == [ok("source", "2 rows: each names a video that is there")]
 
 
