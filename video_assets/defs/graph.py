@@ -22,6 +22,8 @@ DATASET_TAG = "video_assets/dataset"
 DEFAULT_GROUP = "video_dataset"
 PLANNING, CONVERSION, COMMIT = "planning", "conversion", "commit"
 """Stages, which assets have as a tag: tag:stage=conversion finds shards."""
+CARD_ADDRESS = "/card/{name}/{version}"
+"""Where `video-assets ui` serves the card of a version."""
 BUILD_JOB, PLAN_JOB, COMMIT_JOB, VERIFY_JOB = "build_dataset", "plan_dataset", "commit_dataset", "verify_shards"
 PRUNE_JOB = "prune_history"
 """Jobs, without a prefix."""
@@ -155,6 +157,14 @@ class DatasetGraph:
                 kind=made.engine, ray_address=made.ray_address, cpus_per_shard=made.cpus_per_shard
             ),
         }
+
+    def card_address(self, version_dir: str) -> str:
+        """Return where the UI serves the card; empty with a prefix, for then the UI is somebody's own Dagster.
+
+        It names no host and no port: the same link opens through a tunnel.
+        """
+        version = version_dir.rpartition("/")[2]
+        return "" if self.prefix else CARD_ADDRESS.format(name=self.dataset.name, version=version)
 
     def needs(self, *resources: str) -> set[str]:
         """Return the names of resources that an asset, a check or a sensor needs."""

@@ -157,7 +157,8 @@ class InstanceReport(ShardReports):
         """Report the commit and its checks; before them, shards that this instance does not know."""
         dataset, plan = self.graph.key("dataset"), self.graph.key("plan")
         tags = lineage_tags(report.data_version, {plan: self.input(plan), **self.report_unknown()})
-        self.tell(dg.AssetMaterialization(dataset, metadata=metadata.of_dataset(report), tags=tags))
+        told = metadata.of_dataset(report, self.graph.card_address(report.version_dir))
+        self.tell(dg.AssetMaterialization(dataset, metadata=told, tags=tags))
         for outcome in report.outcomes:
             self.tell(dataset_evaluation(self.instance, dataset, outcome))
         self._is_committed = True

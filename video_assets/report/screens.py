@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from video_assets.domain.progress import format_duration
-from video_assets.domain.text import counted, sequence_of
+from video_assets.domain.text import counted, format_size, sequence_of
 from video_assets.report.screen_sections import (
     Result,
     checks_summary,
@@ -135,19 +135,6 @@ def _estimate(result: Result) -> list[RenderableType]:
 
 def _minutes(result: Result) -> str:
     return format_duration(60 * result["estimated_minutes"])
-
-
-def format_size(num_bytes: float) -> str:
-    """Return a size for people.
-
-    >>> format_size(16_432_041), format_size(20e9)
-    ('16.4 MB', '20.0 GB')
-    """
-    for unit in ("B", "kB", "MB", "GB"):
-        if num_bytes < 1000:
-            return f"{num_bytes:.0f} B" if unit == "B" else f"{num_bytes:.1f} {unit}"
-        num_bytes /= 1000
-    return f"{num_bytes:.1f} TB"
 
 
 def _model_fit(rows: Sequence[Result]) -> list[RenderableType]:

@@ -18,7 +18,7 @@ SHARD_CHECKS = ("shard_decodes", "shard_is_complete", "shard_matches_source")
 
 
 def test_the_launchpad_plans_the_sample_with_changed_settings(new_ui: Ui, page: Page) -> None:
-    page.open(LAUNCHPAD.format(ui=new_ui.url), "Launch Run")
+    page.open(LAUNCHPAD.format(ui=new_ui.url, job="plan_dataset"), "Launch Run")
     page.write_config(SETTINGS)
     page.wait_for("No errors")
 

@@ -128,7 +128,7 @@ def test_the_graph_shows_all_assets(ui: Ui, page: Page) -> None:
 def test_a_wrong_setting_names_its_field_in_the_launchpad(
     config: str, said: tuple[str, ...], ui: Ui, page: Page
 ) -> None:
-    page.open(LAUNCHPAD.format(ui=ui.url), "Launch Run")
+    page.open(LAUNCHPAD.format(ui=ui.url, job="plan_dataset"), "Launch Run")
 
     page.write_config(f"ops: {{plan: {{config: {{encoding: {config}}}}}}}")
 
@@ -136,7 +136,7 @@ def test_a_wrong_setting_names_its_field_in_the_launchpad(
 
 
 def test_a_value_out_of_range_names_its_field_in_the_runs_first_second(ui: Ui, page: Page) -> None:
-    page.open(LAUNCHPAD.format(ui=ui.url), "Launch Run")
+    page.open(LAUNCHPAD.format(ui=ui.url, job="plan_dataset"), "Launch Run")
     page.write_config("ops: {plan: {config: {encoding: {resolution: -5}}}}")
 
     known = ui.run_ids()
