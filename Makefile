@@ -25,14 +25,15 @@ IS_SAMPLE = $(if $(filter file,$(origin SOURCE)),yes,no)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup sample build ui test test-floors test-tools check check-lint check-format check-types check-rooms format bench fuzz reliability soak audit constraints
+.PHONY: help setup sample build ui test test-long test-floors test-tools check check-lint check-format check-types check-rooms format bench fuzz reliability soak audit constraints
 
 help:
 	@echo 'make setup                        make .venv with all that tests need; each file is checked against its hash'
 	@echo 'make build                        build the sample dataset, end to end (writes to data/)'
 	@echo 'make build SOURCE=DIR ROOT=DIR    the same on your videos; also NAME=clips CONFIG=run.yaml ARGS="--workers 4"'
 	@echo 'make ui [SOURCE=DIR ROOT=DIR]     serve the Dagster UI and its automation on 127.0.0.1; PORT=3000'
-	@echo 'make test [ARGS="-k splits"]      run all tests; TEST_TOOLS=no: without apt-get; TEST_PROCESSES=0: in one process, for --pdb'
+	@echo 'make test [ARGS="-k splits"]      run the tests; TEST_TOOLS=no: without apt-get; TEST_PROCESSES=0: in one process, for --pdb'
+	@echo 'make test-long [ARGS=…]           run those that take a minute or more each: daemons, browsers, engines, pages'
 	@echo 'make test-floors                  run the unit tests on the oldest releases of the dependencies'
 	@echo 'make check                        check lint, format, types and rooms (make -k check: all four, even if one fails)'
 	@echo 'make format                       sort imports and format the code'
@@ -104,8 +105,11 @@ build: sample
 ui: sample
 	@exec $(VENV)/bin/video-assets ui --source "$$SOURCE" --root "$$ROOT" --name "$$NAME" --port "$$PORT" $(ARGS)
 
+PYTEST = $(RUN) -m pytest -n "$$TEST_PROCESSES" --dist loadfile --no-loadscope-reorder
 test: setup test-tools
-	@$(RUN) -m pytest -n "$$TEST_PROCESSES" --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PYTEST) -m 'not long' $(ARGS)
+test-long: setup test-tools
+	@$(PYTEST) -m long $(ARGS)
 
 # The unit tests on the oldest releases that pyproject.toml allows, in an environment of its own.
 FLOORS_PIP = $(RUN) -m pip --python .venv-floors/bin/python install --quiet --disable-pip-version-check --no-deps
@@ -115,7 +119,7 @@ test-floors: setup
 	  && $(FLOORS_PIP) --require-hashes -r constraints-floors.txt && touch .venv-floors/.set-up; }
 	@$(RUN) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir .venv-floors/wheel .
 	@$(FLOORS_PIP) --force-reinstall .venv-floors/wheel/*.whl
-	@.venv-floors/bin/python -m pytest -W ignore -m 'not slow and not corpus and not browser' $(FLOORS) $(ARGS)
+	@.venv-floors/bin/python -m pytest -W ignore -m 'not slow and not long and not corpus and not browser' $(FLOORS) $(ARGS)
 # Without those of tensorflow-datasets, which has no wheel of all that it needs.
 FLOORS = $(addprefix video_assets_tests/,domain records sources storage defs reader pipeline) \
   $(addprefix --ignore=video_assets_tests/,records/test_tfds.py reader/test_real_readers.py)

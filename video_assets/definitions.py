@@ -15,7 +15,9 @@ def build_definitions() -> dg.Definitions:
     dataset = build_video_dataset_defs(
         environment.dataset(),
         owners=["team:video_assets"],
-        automation=Automation(sensors=environment.automation == "on", sensor_seconds=environment.sensor_seconds),
+        automation=Automation(
+            sensors=environment.automation == "on", sensor_seconds=environment.sensor_seconds, prune_cron="0 4 * * *"
+        ),
     )
     # Parallelism is the pool of decoding processes; a process for each step would pay for its imports.
     return dg.Definitions.merge(dataset, dg.Definitions(executor=dg.in_process_executor))

@@ -394,6 +394,15 @@ class DatasetSettings(SettingsGroup):
     intended_use: str = Field(
         default="", description="What the dataset is meant for, and what not, for the dataset card."
     )
+    history_runs: int = Field(
+        default=100,
+        ge=1,
+        description="How many finished runs, and events of builds by command per asset and check, Dagster's history of "
+        "the dataset keeps when it is pruned. The newest of every partition stay.",
+    )
+    history_days: float = Field(
+        default=90.0, gt=0, description="How many days they are kept when the history is pruned."
+    )
 
 
 class Settings(SettingsGroup):

@@ -17,7 +17,7 @@ from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline.videos import write_video
 from video_assets_tests.waiting import end_process_group, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 PATIENCE_SECONDS = 400
 
 

@@ -103,8 +103,8 @@ def environment_of(folder: Path) -> Mapping[str, str]:
     }
 
 
-def run_command(folder: Path, command: list[str]) -> None:
-    """Runs a command where the docs' commands run; it must end well."""
+def run_command(folder: Path, command: list[str]) -> str:
+    """Runs a command where the docs' commands run; it must end well. Returns what it printed."""
     done = subprocess.run(
         command,
         cwd=folder,
@@ -116,6 +116,7 @@ def run_command(folder: Path, command: list[str]) -> None:
         check=False,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
 
 
 def commands_of(code: str) -> list[str]:
@@ -190,7 +191,7 @@ def copied(place: Path, tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(3 * LIMIT_SECONDS)
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page)], ids=name_of)
 def test_the_code_of_a_page_runs(page: Path, copied: Path, tmp_path: Path) -> None:
@@ -214,6 +215,40 @@ def test_the_code_of_a_page_runs(page: Path, copied: Path, tmp_path: Path) -> No
         run_command(copied, [sys.executable, str(script)])
     if skipped:
         pytest.skip(f"not all of it was run: {'; '.join(skipped)}")
+
+
+OWN_SETTINGS = (
+    "manifest.max_frames=999",
+    "splits.test_fraction=0.4",
+    "splits.seed=3",
+    "plan.clips_per_shard=5",
+    "plan.encoding.num_frames=4",
+    "plan.encoding.resolution=48",
+    "plan.encoding.image_format=png",
+    "dataset.licence=CC0",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(LIMIT_SECONDS)
+def test_the_crontab_line_leaves_a_dataset_with_its_own_settings_as_it_is(copied: Path) -> None:
+    page = (ROOT / "docs" / "OPERATING.md").read_text("utf-8")
+    line = re.search(r"^30 2 \* \* \*  (cd .*)$", page, re.MULTILINE)
+    assert line is not None
+    places = {"/path/to/clone": copied, "/path/to/videos": copied / "my-videos", "/path/to/datasets": copied / "own"}
+    command = line[1]
+    for name, folder in places.items():
+        command = command.replace(name, str(folder))
+    own = [word for setting in OWN_SETTINGS for word in ("--set", setting)]
+    first = ["video-assets", "build", "--source", str(copied / "my-videos"), "--root", str(copied / "own"), *own]
+    run_command(copied, first)
+    version = copied / "own" / "clips" / "1.0.0"
+    before = {path: path.read_bytes() for path in version.rglob("*") if path.is_file()}
+
+    said = run_command(copied, ["sh", "-c", command])
+
+    assert "Encoded 0 clips and reused" in said
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_there_is_code_to_run() -> None:

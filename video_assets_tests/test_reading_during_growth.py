@@ -12,7 +12,7 @@ import pytest
 from video_assets_tests.datasets import RUN_CONFIG, Built
 from video_assets_tests.pipeline.videos import write_video
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def grow_in_another_process(dataset: Built, source: Path, tmp_path: Path) -> "subprocess.Popen[bytes]":

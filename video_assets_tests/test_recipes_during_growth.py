@@ -18,7 +18,7 @@ from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.stages import ENCODING, Stages
 from video_assets_tests.pipeline.videos import write_video
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 LABELS = ("jump", "run")
 NUM_STEPS = 30
 State = frozenset[tuple[str, int]]

@@ -26,6 +26,8 @@ def test_names_of_settings_are_pinned() -> None:
     assert {"max_failed_fraction", "include", "group_pattern", "multi_label"} <= set(names["manifest"])
     assert set(DatasetSettings.model_fields) == {
         "citation",
+        "history_days",
+        "history_runs",
         "intended_use",
         "licence",
         "near_duplicates_are_errors",

@@ -21,7 +21,7 @@ from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.videos import write_class, write_video
 from video_assets_tests.waiting import end_process_group, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 PATIENCE_SECONDS = 900
 
 PROJECT = """

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -22,6 +22,7 @@ class Watched:
     cpu_seconds: float
     peak_memory_bytes: int
     peak_worker_bytes: int
+    peak_main_bytes: int
 
 
 class _Watch:
@@ -33,6 +34,7 @@ class _Watch:
         self._ended = threading.Event()
         self.peak_memory_bytes = 0
         self.peak_worker_bytes = 0
+        self.peak_main_bytes = 0
         self._thread = threading.Thread(target=self._look_until_ended)
         self._thread.start()
 
@@ -48,8 +50,11 @@ class _Watch:
                 times = process.cpu_times()
                 self._cpu_seconds[process.pid] = times.user + times.system
                 total += _proportional_bytes(process)
-                if process is not self._root:
-                    self.peak_worker_bytes = max(self.peak_worker_bytes, process.memory_info().rss)
+                resident = process.memory_info().rss
+                if process is self._root:
+                    self.peak_main_bytes = max(self.peak_main_bytes, resident)
+                else:
+                    self.peak_worker_bytes = max(self.peak_worker_bytes, resident)
         self.peak_memory_bytes = max(self.peak_memory_bytes, total)
 
     def end(self) -> float:
@@ -65,21 +70,29 @@ def _proportional_bytes(process: psutil.Process) -> int:
     return getattr(info, "pss", info.rss)
 
 
-def run_watched(command: Sequence[str]) -> Watched:
-    """Runs a command to its end.
+def run_watched(command: Sequence[str], *, kill_when: Callable[[], bool] | None = None) -> Watched:
+    """Runs a command to its end, or kills it as soon as `kill_when` says so.
 
     Raises:
-        CalledProcessError: if it fails; what it wrote to standard error was passed on.
+        CalledProcessError: if it fails; what it wrote to standard error was passed on. A killed one does not fail.
     """
+    killed = False
     begun = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         watch = _Watch(process.pid)
         try:
+            while kill_when and process.poll() is None and not killed:
+                time.sleep(_EVERY_SECONDS)
+                killed = kill_when()
+            if killed:
+                process.kill()
             stdout, stderr = process.communicate()
         finally:
             seconds = time.perf_counter() - begun
             cpu_seconds = watch.end()
-    if process.returncode:
+    if process.returncode and not killed:
         sys.stderr.write(stderr)
         raise subprocess.CalledProcessError(process.returncode, command)
-    return Watched(stdout, seconds, cpu_seconds, watch.peak_memory_bytes, watch.peak_worker_bytes)
+    return Watched(
+        stdout, seconds, cpu_seconds, watch.peak_memory_bytes, watch.peak_worker_bytes, watch.peak_main_bytes
+    )

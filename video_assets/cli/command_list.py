@@ -301,11 +301,23 @@ COMMANDS: Final = (
                 words="Also try to write a dataset there",
                 keywords={"type": address},
             ),
+            _CONFIG,
+            _SET,
             _port_option(group=_WORK),
             *_OUTPUTS,
         ),
         examples=("video-assets doctor --source my-videos --root my-datasets",),
         exit_codes={0: "no problem", 1: "something has to be fixed", 2: "wrong usage"},
+    ),
+    Command(
+        name="prune",
+        summary="Delete old runs and events from Dagster's history of a dataset",
+        options=(*_DATASET, _SET, *_OUTPUTS),
+        examples=(
+            "video-assets prune --root my-datasets",
+            "video-assets prune --root my-datasets --set dataset.history_runs=20",
+        ),
+        exit_codes={0: "done", 1: "Dagster's storage cannot be used", 2: WRONG_USAGE},
     ),
     Command(
         name="sample",

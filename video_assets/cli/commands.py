@@ -207,8 +207,10 @@ def _doctor(options: argparse.Namespace) -> int:
     from video_assets.domain.checks import is_sound
     from video_assets.pipeline.upkeep.doctor import examine
     from video_assets.report.screens import doctor_screen
+    from video_assets.run_config import read_settings
 
-    findings = examine(options.source, options.root, options.port, os.environ)
+    reading = read_settings(options.config, options.assignments).manifest
+    findings = examine(options.source, options.root, options.port, os.environ, reading)
     values = {"is_sound": is_sound(findings), "findings": [asdict(finding) for finding in findings]}
     problems = [finding for finding in findings if finding.state == "problem"]
     error = "; ".join(f"{finding.check}: {finding.found}" for finding in problems)
@@ -223,6 +225,25 @@ def _diff(options: argparse.Namespace) -> int:
 
     values = asdict(diff_versions(options.before, options.after))
     return end(options, values, diff_screen)
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from video_assets.defs.graph import DatasetGraph
+    from video_assets.defs.instance import named_instance_failures, open_instance
+    from video_assets.defs.prune import prune, refuse_history_of_others
+    from video_assets.pipeline.noted_settings import settings_in_force
+    from video_assets.report.screens import prune_screen
+    from video_assets.run_config import read_settings
+
+    paths = _paths(options)
+    paths.refuse_missing()
+    refuse_history_of_others(paths)
+    settings = settings_in_force(paths, read_settings(None, options.assignments)).dataset
+    with named_instance_failures(paths), open_instance(paths) as instance:
+        report = prune(instance, DatasetGraph.of_command(paths), paths, settings)
+    return end(options, {"root": str(paths.root), "name": paths.name, **asdict(report)}, prune_screen)
 
 
 def _sample(options: argparse.Namespace) -> int:
@@ -267,6 +288,7 @@ RUNS: Mapping[str, Run] = {
     "recipe": _recipe,
     "diff": _diff,
     "doctor": _doctor,
+    "prune": _prune,
     "sample": _sample,
     "ui": _ui,
     "generate-shell-completion": _completion,

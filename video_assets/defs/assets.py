@@ -155,7 +155,8 @@ def dataset_asset(graph: DatasetGraph) -> dg.AssetsDefinition:
             else:
                 report = steps.commit(settings)
         return dg.MaterializeResult(
-            metadata=metadata.of_dataset(report), data_version=dg.DataVersion(report.data_version)
+            metadata=metadata.of_dataset(report, graph.card_address(report.version_dir)),
+            data_version=dg.DataVersion(report.data_version),
         )
 
     return dataset

@@ -1,4 +1,4 @@
-"""What starts runs without anybody's click: two sensors and two schedules, or automation conditions."""
+"""What starts runs without anybody's click: two sensors and three schedules, or automation conditions."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field
 
 from video_assets.defs.failures import shown_as_failure
-from video_assets.defs.graph import BUILD_JOB, PLAN_JOB, VERIFY_JOB, DatasetGraph
+from video_assets.defs.graph import BUILD_JOB, PLAN_JOB, PRUNE_JOB, VERIFY_JOB, DatasetGraph
 from video_assets.defs.jobs import VERIFY_OP
 from video_assets.defs.lineage import DATA_VERSION_TAG
 from video_assets.defs.partitions import partition_order
@@ -50,7 +50,12 @@ class Automation(BaseModel):
         default="30 3 * * *",
         description="When to verify a thirtieth of the committed shards, as a cron expression; empty: never.",
     )
-    timezone: str = Field(default="UTC", description="The time zone of both, such as Europe/Berlin.")
+    prune_cron: str = Field(
+        default="",
+        description="When to delete the dataset's old runs from Dagster's history, as a cron expression; empty: never. "
+        "`video-assets ui` does so at 04:00.",
+    )
+    timezone: str = Field(default="UTC", description="The time zone of all, such as Europe/Berlin.")
     conditions: bool = Field(
         default=False,
         description="Whether assets carry automation conditions: what is new in the key of videos is planned, missing "
@@ -178,7 +183,11 @@ def look_for_shards(graph: DatasetGraph, context: dg.SensorEvaluationContext) ->
 
 def schedules(graph: DatasetGraph, automation: Automation) -> list[dg.ScheduleDefinition]:
     """Return the schedules that have a time."""
-    made = ((automation.verify_cron, nightly_schedule), (automation.refresh_cron, nightly_refresh_schedule))
+    made = (
+        (automation.verify_cron, nightly_schedule),
+        (automation.refresh_cron, nightly_refresh_schedule),
+        (automation.prune_cron, nightly_prune_schedule),
+    )
     return [make(graph, automation) for cron, make in made if cron]
 
 
@@ -226,3 +235,16 @@ def nightly_refresh_schedule(graph: DatasetGraph, automation: Automation) -> dg.
         return dg.RunRequest(run_key=context.scheduled_execution_time.date().isoformat(), tags=graph.run_tags)
 
     return nightly_refresh
+
+
+def nightly_prune_schedule(graph: DatasetGraph, automation: Automation) -> dg.ScheduleDefinition:
+    """Return what prunes the dataset's history every night."""
+    return dg.ScheduleDefinition(
+        name=graph.name("nightly_prune"),
+        cron_schedule=automation.prune_cron,
+        execution_timezone=automation.timezone,
+        job_name=graph.name(PRUNE_JOB),
+        default_status=automation.schedule_status,
+        tags=graph.run_tags,
+        description="Deletes the dataset's old runs, their events and logs; the newest of every asset and check stay.",
+    )

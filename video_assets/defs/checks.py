@@ -6,7 +6,7 @@ import dagster as dg
 
 from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.graph import DatasetGraph
-from video_assets.defs.metadata import check_pictures
+from video_assets.defs.metadata import of_check
 from video_assets.defs.private_dagster import AssetCheckEvaluationTargetMaterializationData
 from video_assets.domain.checks import CheckOutcome
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS
@@ -17,10 +17,23 @@ DESCRIPTIONS = {
     "shard_decodes": "A sample decodes, through TensorFlow, to the planned shape, type, label and frame count.",
     "shard_matches_source": "A sample shows the frames that a full decode of the source shows at the stored times.",
     "no_leakage": "No group and no identical content is in two splits; clips of two splits that look alike are named.",
-    "classes_covered": "Every class with several groups is in all splits.",
+    "classes_covered": "Every class is in all splits; those with too few groups for that are named.",
     "one_encoding": "All shards were written under the pinned encoding.",
     "nothing_lost": "Planned clips are stored, or quarantined with a reason, and no more than allowed are lost.",
 }
+REMEDIES = {
+    "shard_is_complete": "Materialize this partition again. No other shard is written for it.",
+    "shard_decodes": "Materialize this partition again. No other shard is written for it.",
+    "shard_matches_source": "Compare the two frames. If the video is right, materialize this partition again; if the "
+    "video was changed, run build_dataset, which writes its clips anew.",
+    "no_leakage": "Give clips that belong together one group (manifest.group_pattern, or the column group of a table) "
+    "and build a new version (plan.new_version), or take one of them out of the source.",
+    "classes_covered": "Add videos of another group to the classes that are named. Clips that are assigned stay.",
+    "one_encoding": "Materialize the shard that is named again.",
+    "nothing_lost": "Run build_dataset, which writes what is missing. Mend the videos that the quarantine names, or "
+    "accept their loss with manifest.max_failed_fraction.",
+}
+"""What to do where a check fails."""
 
 
 def shard_evaluation(
@@ -44,14 +57,13 @@ def dataset_evaluation(
 def _evaluation(
     instance: dg.DagsterInstance, asset: dg.AssetKey, outcome: CheckOutcome, *, partition: str | None
 ) -> dg.AssetCheckEvaluation:
-    words = shown(outcome.description)
     return dg.AssetCheckEvaluation(
         asset_key=asset,
         check_name=outcome.name,
         passed=outcome.passed,
         partition=partition,
-        description=words,
-        metadata={"what_was_found": words, **outcome.facts, **check_pictures(outcome.pictures)},
+        description=shown(outcome.description),
+        metadata=of_check(outcome, "" if outcome.passed else REMEDIES[outcome.name]),
         severity=_severity(outcome),
         blocking=partition is not None,
         target_materialization_data=_latest_materialization(instance, asset, partition),
@@ -97,12 +109,11 @@ def dataset_checks(graph: DatasetGraph) -> dg.AssetChecksDefinition:
 
 
 def _result(outcome: CheckOutcome, asset: dg.AssetKey) -> dg.AssetCheckResult:
-    words = shown(outcome.description)
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=outcome.name,
         passed=outcome.passed,
         severity=_severity(outcome),
-        description=words,
-        metadata={"what_was_found": words, **outcome.facts, **check_pictures(outcome.pictures)},
+        description=shown(outcome.description),
+        metadata=of_check(outcome, "" if outcome.passed else REMEDIES[outcome.name]),
     )

@@ -22,7 +22,10 @@ DATASET_TAG = "video_assets/dataset"
 DEFAULT_GROUP = "video_dataset"
 PLANNING, CONVERSION, COMMIT = "planning", "conversion", "commit"
 """Stages, which assets have as a tag: tag:stage=conversion finds shards."""
+CARD_ADDRESS = "/card/{name}/{version}"
+"""Where `video-assets ui` serves the card of a version."""
 BUILD_JOB, PLAN_JOB, COMMIT_JOB, VERIFY_JOB = "build_dataset", "plan_dataset", "commit_dataset", "verify_shards"
+PRUNE_JOB = "prune_history"
 """Jobs, without a prefix."""
 
 
@@ -54,6 +57,11 @@ class DatasetGraph:
     freshness: dg.FreshnessPolicy | None = None
     has_conditions: bool = False
 
+    @classmethod
+    def of_command(cls, paths: DatasetPaths) -> "DatasetGraph":
+        """Return the graph that builds by command are reported to: without a prefix."""
+        return cls(dataset=VideoDataset(name=paths.name, source="", root=str(paths.root)))
+
     def key(self, name: str) -> dg.AssetKey:
         """Return the key of an asset."""
         return dg.AssetKey([*self.prefix, name])
@@ -75,6 +83,13 @@ class DatasetGraph:
     def split_keys(self) -> list[dg.AssetKey]:
         """The keys of the splits' clips."""
         return [self.key(f"{split}_split") for split in SPLITS]
+
+    @property
+    def keys(self) -> list[dg.AssetKey]:
+        """The keys of all assets, the videos last if they are of this graph."""
+        names = ["manifest", "plan", "dataset"]
+        mine = [*map(self.key, names), *self.split_keys, *map(self.shards_key, SPLITS)]
+        return mine if self.videos else [*mine, self.videos_key]
 
     @property
     def shard_pool(self) -> str:
@@ -142,6 +157,14 @@ class DatasetGraph:
                 kind=made.engine, ray_address=made.ray_address, cpus_per_shard=made.cpus_per_shard
             ),
         }
+
+    def card_address(self, version_dir: str) -> str:
+        """Return where the UI serves the card; empty with a prefix, for then the UI is somebody's own Dagster.
+
+        It names no host and no port: the same link opens through a tunnel.
+        """
+        version = version_dir.rpartition("/")[2]
+        return "" if self.prefix else CARD_ADDRESS.format(name=self.dataset.name, version=version)
 
     def needs(self, *resources: str) -> set[str]:
         """Return the names of resources that an asset, a check or a sensor needs."""

@@ -1,13 +1,15 @@
-"""Jobs: the whole build, the plan, a chunk of shards, the commit, and the nightly verification."""
+"""Jobs: the whole build, the plan, a chunk of shards, the commit, the nightly verification, and the pruning."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
 
 from video_assets.defs.checks import dataset_evaluation, shard_evaluation
 from video_assets.defs.failures import shown_as_failure
-from video_assets.defs.graph import BUILD_JOB, COMMIT_JOB, PLAN_JOB, VERIFY_JOB, DatasetGraph
+from video_assets.defs.graph import BUILD_JOB, COMMIT_JOB, PLAN_JOB, PRUNE_JOB, VERIFY_JOB, DatasetGraph
+from video_assets.defs.prune import prune
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.dataset_state import committed_lengths, committed_plan_digest
@@ -76,6 +78,33 @@ def verify_job(graph: DatasetGraph) -> dg.JobDefinition:
         verify_sampled_shards()
 
     return verify_shards
+
+
+def prune_job(graph: DatasetGraph) -> dg.JobDefinition:
+    """Return the job that prunes Dagster's history of the dataset."""
+
+    @dg.op(
+        name=graph.name("prune_old_runs"),
+        description="Deletes old finished runs of the dataset with their events and logs, as dataset.history_runs and "
+        "dataset.history_days say; what holds the newest event of an asset, a partition or a check stays.",
+        required_resource_keys=graph.needs("dataset"),
+    )
+    def prune_old_runs(context: dg.OpExecutionContext) -> dg.Output[None]:
+        with shown_as_failure():
+            paths = graph.dataset_of(context).paths()
+            report = prune(context.instance, graph, paths, graph.settings_of({}, paths).dataset)
+        return dg.Output(None, metadata=asdict(report))
+
+    @dg.job(
+        name=graph.name(PRUNE_JOB),
+        description="Prunes Dagster's history of the dataset.",
+        tags=graph.run_tags,
+        executor_def=dg.in_process_executor,
+    )
+    def prune_history() -> None:
+        prune_old_runs()
+
+    return prune_history
 
 
 def _is_committed(lengths: Mapping[str, Sequence[int]], key: str) -> bool:

@@ -9,10 +9,10 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
-from video_assets.domain.checks import CheckPicture
+from video_assets.domain.checks import CheckOutcome, CheckPicture
 from video_assets.domain.progress import format_duration
 from video_assets.domain.splits import SPLITS, Split
-from video_assets.domain.text import MAX_NAMED
+from video_assets.domain.text import format_size
 from video_assets.pipeline.commit.committed import read_stored, sampled_clip
 from video_assets.pipeline.commit.stage import CommitReport
 from video_assets.pipeline.label_sets import class_counts
@@ -33,6 +33,7 @@ from video_assets.report.charts import (
 from video_assets.report.contact_sheet import Strip, evenly, sheet_svg, strip_of, svg_markdown
 from video_assets.report.escape import markdown_code, markdown_text, shown
 from video_assets.report.model_garden import NO_MODEL_GARDEN, model_rows
+from video_assets.storage.addresses import is_store_address
 from video_assets.storage.paths import DatasetPaths, VersionPaths, partition_key
 from video_assets.storage.schemas import COLUMN_WORDS, INDEX, MANIFEST, PLAN, SPLIT
 
@@ -82,15 +83,22 @@ def shard_sheet(report: ShardReport, paths: VersionPaths, labels: Sequence[str])
     return {"contact_sheet": dg.MetadataValue.md(svg_markdown(svg, f"Some records of {report.key}"))}
 
 
-def check_pictures(pictures: Sequence[CheckPicture]) -> Mapping[str, Any]:
+def of_check(outcome: CheckOutcome, remedy: str) -> Mapping[str, Any]:
+    """What a check found, all that it names, and what to do about it."""
+    told = {"what_was_found": shown(outcome.description), **({"remedy": remedy} if remedy else {})}
+    all_of_them = {"all_of_them": _table(outcome.named)} if outcome.named else {}
+    return {**told, **all_of_them, **outcome.facts, **_check_pictures(outcome.pictures)}
+
+
+def _check_pictures(pictures: Sequence[CheckPicture]) -> Mapping[str, Any]:
     """What a check's answer is about, side by side, each with its words under it."""
     from video_assets.media.images import decode_image
 
-    shown = [picture for picture in pictures if picture.images]
+    found = [picture for picture in pictures if picture.images]
     parts: list[str] = []
-    for picture in shown:
+    for picture in found:
         strip = Strip([decode_image(image) for image in picture.images], picture.captions, "")
-        svg = sheet_svg([strip], max_bytes=_MAX_BYTES // len(shown), height_px=_CHECK_PX)
+        svg = sheet_svg([strip], max_bytes=_MAX_BYTES // len(found), height_px=_CHECK_PX)
         parts.append(f"{svg_markdown(svg, picture.title)}\n\n{markdown_text(picture.title)}\n")
     return {"pictures": dg.MetadataValue.md("\n".join(parts))} if parts else {}
 
@@ -100,9 +108,17 @@ _MAX_ROWS = 200
 """A table in the event log stays small; files on disk hold all rows."""
 
 
-def _table(rows: Iterable[Mapping[str, str | int | float | bool | None]]) -> dg.MetadataValue:
-    """A table of the first rows, names in it made visible; the word none where there are no rows."""
-    records = [dg.TableRecord(_shown(row)) for _, row in zip(range(_MAX_ROWS), rows, strict=False)]
+def _table(rows: Iterable[Mapping[str, str | int | float | bool | None]], file: Path | None = None) -> Any:
+    """A table of the first rows, names in it made visible; the word none where there are no rows.
+
+    Where there are more, the last row says how many, and which file has them all.
+    """
+    every = list(rows)
+    records = [dg.TableRecord(_shown(row)) for row in every[:_MAX_ROWS]]
+    if len(every) > _MAX_ROWS:
+        more = f"and {len(every) - _MAX_ROWS:,} more" + (f"; all are in {file}" if file else "")
+        first, *others = records[0].data
+        records.append(dg.TableRecord({first: more, **dict.fromkeys(others)}))
     return dg.MetadataValue.table(records) if records else dg.MetadataValue.text("none")
 
 
@@ -133,19 +149,21 @@ def of_manifest(report: ManifestReport, paths: DatasetPaths) -> Metadata:
         "clips": len(clips),
         "classes": len(report.labels),
         "duration": format_duration(float(clips["duration_us"].sum()) / 1e6),
-        "megabytes": round(float(clips.drop_duplicates("path")["size_bytes"].sum()) / 1e6, 3),
+        "size": format_size(float(clips.drop_duplicates("path")["size_bytes"].sum())),
         "files_probed": report.num_files_probed,
         "files_reused": report.num_files_reused,
         "quarantined": len(report.lost),
         "left_out": len(report.left_out),
         "gone": len(report.gone),
-        "clips_by_class": _table(classes),
+        "clips_by_class": _table(classes, paths.manifest),
         "clips_by_codec": _table(codecs),
         "clips_by_size": _table(_sizes(clips)),
         **durations_picture(clips),
-        "quarantine": _table(lost),
-        **({"gone_clips": _table({"clip": clip_id} for clip_id in report.gone[:MAX_NAMED])} if report.gone else {}),
-        "left_out_entries": _table({"source": item.source, "reason": item.reason} for item in report.left_out),
+        "quarantine": _table(lost, paths.quarantine),
+        **({"gone_clips": _table({"clip": clip_id} for clip_id in report.gone)} if report.gone else {}),
+        "left_out_entries": _table(
+            ({"source": item.source, "reason": item.reason} for item in report.left_out), paths.left_out
+        ),
         "file": dg.MetadataValue.path(str(paths.manifest)),
     }
 
@@ -161,7 +179,7 @@ def of_split(report: SplitReport, split: Split) -> Metadata:
     rows = [
         {
             "class": str(name),
-            **{str(n): round(float(v), 4) if str(n).endswith("_share") else int(v) for n, v in row.items()},
+            **{str(n): f"{float(v):.1%}" if str(n).endswith("_share") else int(v) for n, v in row.items()},
         }
         for name, row in balance.iterrows()
     ]
@@ -171,7 +189,7 @@ def of_split(report: SplitReport, split: Split) -> Metadata:
         "dagster/column_schema": _columns(SPLIT),
         "clips": len(report.splits[split]),
         "groups": int(report.splits[split]["group"].nunique()),
-        "share": round(len(report.splits[split]) / max(1, total), 4),
+        "share": f"{len(report.splits[split]) / max(1, total):.1%}",
         "target_test_fraction": report.test_fraction,
         "target_val_fraction": report.val_fraction,
         "newly_assigned": report.num_new,
@@ -184,25 +202,27 @@ def of_split(report: SplitReport, split: Split) -> Metadata:
 
 
 def of_plan(report: PlanReport, paths: DatasetPaths) -> Metadata:
-    """Shards, expected bytes and minutes (if known), what is new, and how MoViNet's windows fit."""
+    """What is to be encoded, its expected size and time (if known), and how MoViNet's windows fit."""
     fit, expected = plan_fit(paths, report), report.expected
     counts = report.rows.groupby(["split", "shard_index"]).size()
     cut = cut_warnings(report.rows["clip_id"].tolist(), clip_lengths(paths), report.pinned.encoding)
-    added = {partition_key(split, int(index)): int(n) for (split, index), n in counts.items()}
+    clips = {partition_key(split, int(index)): int(n) for (split, index), n in counts.items()}
+    num_to_encode = len(report.new_rows())
     return {
         "dagster/row_count": len(report.rows),
         "dagster/column_schema": _columns(PLAN),
-        "clips_to_encode": sum(added.get(key, 0) for key in report.added),
-        "new_shards": _table({"shard": key, "clips": added.get(key, 0)} for key in report.added),
+        "clips_to_encode": num_to_encode,
+        "clips_to_copy": sum(clips.get(key, 0) for key in report.to_write) - num_to_encode,
+        "shards_to_write": _table(({"shard": key, "clips": clips.get(key, 0)} for key in report.to_write), paths.plan),
         "version": report.pinned.version,
         "clips": len(report.rows),
         "shards": len(report.shards),
         "shards_added": len(report.added),
         "shards_superseded": len(report.superseded),
         "clips_per_shard": report.pinned.clips_per_shard,
-        "estimated_megabytes": round(expected.num_bytes / 1e6, 3),
+        "estimated_size": format_size(expected.num_bytes),
         "estimated_from": expected.basis,
-        **({} if expected.seconds is None else {"estimated_minutes": round(expected.seconds / 60, 3)}),
+        **({} if expected.seconds is None else {"estimated_time": format_duration(expected.seconds)}),
         "encoding": dg.MetadataValue.json(report.pinned.encoding.used()),
         **({"not_stored": report.not_stored} if report.not_stored else {}),
         "warnings": _table(warnings_as_dicts(cut)),
@@ -220,45 +240,49 @@ def of_shard(report: ShardReport) -> Metadata:
     return {
         "dagster/partition_row_count": sidecar.records,
         "records": sidecar.records,
-        "bytes": sidecar.bytes,
-        "kilobytes_per_clip": round(sidecar.bytes / 1000 / max(1, sidecar.records), 1),
+        "size": format_size(sidecar.bytes),
+        "size_per_clip": format_size(sidecar.bytes / max(1, sidecar.records)),
         "quarantined": len(sidecar.losses),
         "was_reused": report.was_reused,
         "clips_encoded": report.num_encoded,
         "clips_copied": report.num_copied,
         "fingerprint": sidecar.fingerprint,
         "sha256": sidecar.sha256,
-        "share_of_frames_decoded": round(report.num_frames_decoded / max(1, report.num_frames_total), 4),
+        "frames_decoded": f"{report.num_frames_decoded / max(1, report.num_frames_total):.0%} of the videos' frames",
         "losses": _table(losses),
     }
 
 
-def of_dataset(report: CommitReport) -> Metadata:
-    """Totals of the committed dataset."""
+def of_dataset(report: CommitReport, card_address: str) -> Metadata:
+    """Totals of the committed dataset; `card_address` is where the UI serves the card, or empty."""
+    card = str(Path(report.version_dir, "card.html"))
     rows = [
         {
             "split": split,
             "records": report.records[split],
             "shards": report.shards[split],
-            "megabytes": round(report.num_bytes[split] / 1e6, 3),
+            "size": format_size(report.num_bytes[split]),
         }
         for split in report.records
     ]
     return {
         "dagster/row_count": sum(report.records.values()),
         "dagster/column_schema": _columns(INDEX),
-        "dagster/uri": report.version_dir if "://" in report.version_dir else Path(report.version_dir).as_uri(),
+        "dagster/uri": report.version_dir
+        if is_store_address(report.version_dir)
+        else Path(report.version_dir).as_uri(),
         "version": Path(report.version_dir).name,
         "commit": report.data_version,
         "encoding": dg.MetadataValue.json(dict(report.encoding)),
         "classes": dg.MetadataValue.json(list(report.classes)),
         "records": sum(report.records.values()),
         "shards": sum(report.shards.values()),
-        "megabytes": round(sum(report.num_bytes.values()) / 1e6, 3),
+        "size": format_size(sum(report.num_bytes.values())),
         "splits": _table(rows),
         **class_balance_picture(report.classes, list(report.records)),
         "licence": report.licence or "none given",
-        "card": dg.MetadataValue.path(str(Path(report.version_dir, "card.html"))),
+        **({"card": dg.MetadataValue.url(card_address)} if card_address else {}),
+        "card_file": dg.MetadataValue.path(card),
         "retired_files_removed": len(report.removed),
         "was_changed": report.was_changed,
         "warnings": _table(warnings_as_dicts(report.warnings)),

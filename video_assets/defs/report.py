@@ -11,14 +11,15 @@ from video_assets.defs.checks import dataset_evaluation, shard_evaluation
 from video_assets.defs.graph import DatasetGraph
 from video_assets.defs.lineage import Input, latest_input, latest_observation, lineage_tags, partitioned_input
 from video_assets.defs.partitions import register_shards
+from video_assets.defs.prune import owns_its_history, prune
 from video_assets.defs.requests import keys_in_flight
 from video_assets.defs.shards import shard_materialization
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.splits import SPLITS, Split
-from video_assets.environment import VideoDataset
 from video_assets.pipeline.checks.recorded import recorded_outcomes
 from video_assets.pipeline.commit.stage import CommitReport
 from video_assets.pipeline.manifest.stage import ManifestReport
+from video_assets.pipeline.noted_settings import dataset_settings
 from video_assets.pipeline.plan.stage import PlanReport
 from video_assets.pipeline.plan.table import ReadPlan, read_plan
 from video_assets.pipeline.shards.stage import ShardReport, reused_shard
@@ -126,9 +127,9 @@ class InstanceReport(ShardReports):
     """Reports the steps of one build as events without a run: materializations and evaluations of checks."""
 
     def __init__(self, paths: DatasetPaths, instance: dg.DagsterInstance) -> None:
-        dataset = VideoDataset(name=paths.name, source="", root=str(paths.root))
-        super().__init__(paths, DatasetGraph(dataset=dataset), instance, instance.report_runless_asset_event)
+        super().__init__(paths, DatasetGraph.of_command(paths), instance, instance.report_runless_asset_event)
         self._repeated: list[dg.AssetCheckEvaluation] = []
+        self._is_committed = False
 
     def planned(self, manifest: ManifestReport, splits: SplitReport, plan: PlanReport) -> None:
         """Report the manifest, the splits and the plan, and register the partitions of its shards."""
@@ -156,32 +157,39 @@ class InstanceReport(ShardReports):
         """Report the commit and its checks; before them, shards that this instance does not know."""
         dataset, plan = self.graph.key("dataset"), self.graph.key("plan")
         tags = lineage_tags(report.data_version, {plan: self.input(plan), **self.report_unknown()})
-        self.tell(dg.AssetMaterialization(dataset, metadata=metadata.of_dataset(report), tags=tags))
+        told = metadata.of_dataset(report, self.graph.card_address(report.version_dir))
+        self.tell(dg.AssetMaterialization(dataset, metadata=told, tags=tags))
         for outcome in report.outcomes:
             self.tell(dataset_evaluation(self.instance, dataset, outcome))
+        self._is_committed = True
 
     def finish(self) -> None:
         """Report what cannot be said without a run.
 
         Dagster's storage takes one evaluation of a check and a partition per run, and all events without a run count as
         one. So checks of a shard that was checked before are reported by a run of a single op.
+
+        Then the history is pruned, if it is the dataset's own: nothing else may run here every night.
         """
-        evaluations = self._repeated
-        if not evaluations:
-            return
+        if self._repeated:
+            self._report_checks_again(self._repeated)
+            self._repeated = []
+        if self._is_committed and owns_its_history(self.paths):
+            prune(self.instance, self.graph, self.paths, dataset_settings(self.paths).dataset)
+
+    def _report_checks_again(self, evaluations: Sequence[dg.AssetCheckEvaluation]) -> None:
 
         @dg.op(name="report_checks_again")
         def report_checks_again(context: dg.OpExecutionContext) -> None:
             for evaluation in evaluations:
                 context.log_event(evaluation)  # pyright: ignore[reportArgumentType]  (it takes them)
 
-        @dg.job(name="report_checks")
+        @dg.job(name="report_checks", tags=self.graph.run_tags)
         def report_checks() -> None:
             report_checks_again()
 
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         report_checks.execute_in_process(instance=self.instance, run_config=quiet)
-        self._repeated = []
 
     def _materialize(
         self, asset: dg.AssetKey, data_version: str, told: Mapping[str, Any], made_from: Sequence[dg.AssetKey]

@@ -1,5 +1,6 @@
 """`video-assets ui`: the Dagster UI and its daemon for one dataset, on this machine only."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, TypeAlias
 
@@ -19,13 +21,14 @@ import dagster as dg
 import uvicorn
 import yaml
 
+from video_assets.defs.graph import CARD_ADDRESS
 from video_assets.defs.instance import prepare_home
 from video_assets.defs.private_dagster import webserver_app
-from video_assets.defs.ui_guard import AsgiApp, Guard
-from video_assets.domain.errors import EXIT_FAILED, EXIT_OK, StorageFailed
+from video_assets.defs.ui_guard import AsgiApp, Guard, Receive, Scope, Send
+from video_assets.domain.errors import EXIT_FAILED, EXIT_OK, StorageFailed, VideoAssetsError
 from video_assets.environment import Environment, variable_name
 from video_assets.storage.files import write_text
-from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.paths import DatasetPaths, parse_version
 
 _Process: TypeAlias = "subprocess.Popen[bytes]"
 HOST: Final = "127.0.0.1"
@@ -74,10 +77,40 @@ def serve_ui(source: Path, paths: DatasetPaths, port: int, built_on: Environment
             sys.stdout.write(f"Log of code server and daemon: {home / LOG_NAME}\n")
             sys.stdout.write(f"Dagster UI of {paths.directory}: http://{HOST}:{port}\n")
             sys.stdout.flush()
-            _serve(Guard(app, frozenset(hosts)), listener, parts)
+            _serve(Guard(CardPage(app, paths), frozenset(hosts)), listener, parts)
             return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_OK
+
+
+@dataclass(frozen=True, slots=True)
+class CardPage:
+    """An ASGI application that answers the addresses of the dataset's cards, and passes all others on to `app`."""
+
+    app: AsgiApp
+    paths: DatasetPaths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        version = scope.get("path", "").removeprefix(CARD_ADDRESS.format(name=self.paths.name, version=""))
+        if scope["type"] != "http" or parse_version(version) is None:
+            await self.app(scope, receive, send)
+            return
+        status, body = await asyncio.to_thread(self._read, version)
+        # The page shows names that others gave to files: should one of them run, then not as a page of this UI.
+        headers = [
+            (b"content-type", b"text/html; charset=utf-8"),
+            (b"content-security-policy", b"sandbox allow-scripts"),
+            (b"cache-control", b"no-cache"),
+        ]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _read(self, version: str) -> tuple[int, bytes]:
+        try:
+            return 200, self.paths.version(version).card_html.read_bytes()
+        except (OSError, VideoAssetsError):
+            return 404, f"There is no card of version {version} yet: it comes with the commit.".encode()
 
 
 def _end_as_by_a_key() -> None:

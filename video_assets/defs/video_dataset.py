@@ -8,7 +8,7 @@ from video_assets.defs.assets import dataset_asset, manifest_asset, plan_asset, 
 from video_assets.defs.automation import Automation, missing_shards_sensor, new_videos_sensor, schedules
 from video_assets.defs.checks import dataset_checks
 from video_assets.defs.graph import DatasetGraph
-from video_assets.defs.jobs import dataset_jobs, verify_job
+from video_assets.defs.jobs import dataset_jobs, prune_job, verify_job
 from video_assets.defs.shards import shards_asset
 from video_assets.domain.splits import SPLITS
 from video_assets.environment import VideoDataset
@@ -67,7 +67,7 @@ def build_video_dataset_defs(
             dataset_asset(graph),
         ],
         asset_checks=[dataset_checks(graph)],
-        jobs=[*jobs, verify_job(graph)],
+        jobs=[*jobs, verify_job(graph), prune_job(graph)],
         sensors=[new_videos_sensor(graph, automation), missing_shards_sensor(graph, automation, jobs)],
         schedules=schedules(graph, automation),
         resources=graph.resources(),

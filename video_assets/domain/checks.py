@@ -108,7 +108,8 @@ class CheckOutcome:
     """The outcome of one check of one thing: a shard, by its partition key, or the whole dataset, "".
 
     `severity` is that of a failure; only failures of severity ERROR make a dataset invalid. `facts` are numbers and
-    short texts to show to people, `pictures` the frames that the outcome is about.
+    short texts to show to people, `pictures` the frames that the outcome is about. `named` has one row for each thing
+    of which the description names the first ones.
     """
 
     name: str
@@ -118,6 +119,7 @@ class CheckOutcome:
     severity: Severity = "ERROR"
     facts: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     pictures: Sequence[CheckPicture] = ()
+    named: Sequence[Mapping[str, str]] = ()
 
     @property
     def makes_invalid(self) -> bool:

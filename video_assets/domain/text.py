@@ -39,6 +39,19 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}".replace(",", " ")
 
 
+def format_size(num_bytes: float) -> str:
+    """Return a size for people.
+
+    >>> format_size(16_432_041), format_size(20e9)
+    ('16.4 MB', '20.0 GB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if num_bytes < 1000:
+            return f"{num_bytes:.0f} B" if unit == "B" else f"{num_bytes:.1f} {unit}"
+        num_bytes /= 1000
+    return f"{num_bytes:.1f} TB"
+
+
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     """Return the text without users, passwords and signatures in addresses, AWS keys, and the given secrets.
 

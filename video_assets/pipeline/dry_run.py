@@ -25,7 +25,7 @@ from video_assets.domain.forecast import (
     smaller_frames,
 )
 from video_assets.domain.progress import Progress, silent
-from video_assets.domain.text import MAX_NAMED
+from video_assets.domain.text import MAX_NAMED, format_size
 from video_assets.media.workers.pool import num_cores
 from video_assets.pipeline.build import Steps
 from video_assets.pipeline.dataset_state import refuse_lost
@@ -44,7 +44,6 @@ from video_assets.pipeline.pool import SharedPools, open_pool
 from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.splits.stage import SplitReport, TooManyConflicts, conflicts_and_look_alikes
 from video_assets.report.model_garden import model_rows
-from video_assets.report.screens import format_size
 from video_assets.settings import PlanSettings, Settings
 from video_assets.storage.files import temporary_prefix
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
@@ -176,7 +175,7 @@ def _counts(planned: _Planned, paths: DatasetPaths) -> dict[str, Any]:
     return {
         "version_dir": str(paths.version(plan.pinned.version).directory),
         "splits": {split: {"records": int(count), "shards": shards[split]} for split, count in records.items()},
-        "shards_to_write": len(plan.added),
+        "shards_to_write": len(plan.to_write),
         "shards_superseded": len(plan.superseded),
         "encoding": plan.pinned.encoding.as_dict(),
         "clips_per_shard": plan.pinned.clips_per_shard,
@@ -215,10 +214,10 @@ class _Forecasts:
         """Return what building the new shards takes."""
         plan = self.planned.plan
         rows = plan.new_rows()
-        forecast = self._forecast(rows, len(plan.added), self._encoding)
+        forecast = self._forecast(rows, len(plan.to_write), self._encoding)
         return {
             **self._numbers(forecast),
-            "estimated_bytes": int(self._forecast(plan.added_rows(), len(plan.added), self._encoding).num_bytes),
+            "estimated_bytes": int(self._forecast(plan.rows_to_write(), len(plan.to_write), self._encoding).num_bytes),
             "estimated_clips": len(rows),
             "estimated_bytes_error": round(forecast.bytes_error, 4),
             "clips_tried": self.trial.num_stored,

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from video_assets.domain.progress import format_duration
-from video_assets.domain.text import counted, sequence_of
+from video_assets.domain.text import counted, format_size, sequence_of
 from video_assets.report.screen_sections import (
     Result,
     checks_summary,
@@ -135,19 +135,6 @@ def _estimate(result: Result) -> list[RenderableType]:
 
 def _minutes(result: Result) -> str:
     return format_duration(60 * result["estimated_minutes"])
-
-
-def format_size(num_bytes: float) -> str:
-    """Return a size for people.
-
-    >>> format_size(16_432_041), format_size(20e9)
-    ('16.4 MB', '20.0 GB')
-    """
-    for unit in ("B", "kB", "MB", "GB"):
-        if num_bytes < 1000:
-            return f"{num_bytes:.0f} B" if unit == "B" else f"{num_bytes:.1f} {unit}"
-        num_bytes /= 1000
-    return f"{num_bytes:.1f} TB"
 
 
 def _model_fit(rows: Sequence[Result]) -> list[RenderableType]:
@@ -295,6 +282,16 @@ def diff_screen(result: Result) -> Screen:
             more = [Text(f"and {len(result[kind]) - 10} more")] if len(result[kind]) > 10 else []
             parts.append(section(kind, table(headers, rows), *more))
     return parts
+
+
+def prune_screen(result: Result) -> Screen:
+    """Return what was deleted of Dagster's history, and what is left."""
+    deleted = f"{counted(result['runs_deleted'], 'run')} and {counted(result['events_deleted'], 'event')} deleted"
+    rows = [("finished runs kept", str(result["runs_kept"]))]
+    if result["num_files"]:
+        sizes = f"{format_size(result['bytes_after'])}, before {format_size(result['bytes_before'])}"
+        rows.append((counted(result["num_files"], "file"), sizes))
+    return [headline(f"{deleted}:", result["home"], "green"), table(("what", ""), rows)]
 
 
 def doctor_screen(result: Result) -> Screen:

@@ -19,7 +19,7 @@ from video_assets_tests.needs import browser_programs
 
 T = TypeVar("T")
 
-LAUNCHPAD: Final = "{ui}/locations/video_assets/jobs/plan_dataset/playground"
+LAUNCHPAD: Final = "{ui}/locations/video_assets/jobs/{job}/playground"
 _AGAIN_SECONDS: Final = 40.0
 """When a click without an effect is taken for lost: a page that is drawn anew just then loses it."""
 _FLAGS = (

@@ -148,6 +148,17 @@ class Ui:
         )["assetNodeOrError"]["assetMaterializations"]
         return found[0]["runId"] if found else None
 
+    def metadata(self, asset: str) -> dict[str, Any]:
+        """Return what the latest materialization of an asset says: texts, numbers and addresses by their labels."""
+        found = self.query(
+            """query($asset: AssetKeyInput!) { assetNodeOrError(assetKey: $asset) { ... on AssetNode {
+            assetMaterializations(limit: 1) { metadataEntries { label ... on TextMetadataEntry { value: text }
+            ... on UrlMetadataEntry { url } ... on IntMetadataEntry { intValue }
+            ... on BoolMetadataEntry { boolValue } } } } } }""",
+            asset={"path": asset.split("/")},
+        )["assetNodeOrError"]["assetMaterializations"]
+        return {entry.pop("label"): next(iter(entry.values()), None) for entry in found[0]["metadataEntries"]}
+
     def partitions(self, asset: str) -> list[str]:
         """Return the partition keys of an asset."""
         return self._partitioned(asset)["partitionKeys"]

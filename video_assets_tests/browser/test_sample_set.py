@@ -9,7 +9,7 @@ pytest.importorskip("selenium", reason="selenium is not installed")
 from video_assets_tests.browser.browsing import LAUNCHPAD, Page
 from video_assets_tests.browser.serving import Ui
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.timeout(900)]
 
 SETTINGS = "ops: {plan: {config: {clips_per_shard: 24, encoding: {num_frames: 4, resolution: 64}}}}"
 RUN_CONFIG = {"ops": {"plan": {"config": {"clips_per_shard": 24, "encoding": {"num_frames": 4, "resolution": 64}}}}}
@@ -18,7 +18,7 @@ SHARD_CHECKS = ("shard_decodes", "shard_is_complete", "shard_matches_source")
 
 
 def test_the_launchpad_plans_the_sample_with_changed_settings(new_ui: Ui, page: Page) -> None:
-    page.open(LAUNCHPAD.format(ui=new_ui.url), "Launch Run")
+    page.open(LAUNCHPAD.format(ui=new_ui.url, job="plan_dataset"), "Launch Run")
     page.write_config(SETTINGS)
     page.wait_for("No errors")
 

@@ -13,7 +13,7 @@ from video_assets_tests.browser.browsing import Page
 from video_assets_tests.browser.serving import Ui, serve_project
 from video_assets_tests.pipeline.videos import write_class
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.timeout(900)]
 
 PROJECT = """
 import dagster as dg

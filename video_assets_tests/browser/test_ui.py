@@ -23,7 +23,7 @@ from video_assets_tests.browser.serving import Ui, build, serve, wait_until
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline import damage
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.timeout(900)]
 
 ASSETS = ("videos", "manifest", "train_split", "test_split", "plan", "train_shards", "test_shards", "dataset")
 MARKUP, QUOTES, SCRIPT, EMOJI = "<img src=x onerror=alert(1)>", '"it\'s" & co', "<script>alert(2)</script>", "😀 كلب"
@@ -128,7 +128,7 @@ def test_the_graph_shows_all_assets(ui: Ui, page: Page) -> None:
 def test_a_wrong_setting_names_its_field_in_the_launchpad(
     config: str, said: tuple[str, ...], ui: Ui, page: Page
 ) -> None:
-    page.open(LAUNCHPAD.format(ui=ui.url), "Launch Run")
+    page.open(LAUNCHPAD.format(ui=ui.url, job="plan_dataset"), "Launch Run")
 
     page.write_config(f"ops: {{plan: {{config: {{encoding: {config}}}}}}}")
 
@@ -136,7 +136,7 @@ def test_a_wrong_setting_names_its_field_in_the_launchpad(
 
 
 def test_a_value_out_of_range_names_its_field_in_the_runs_first_second(ui: Ui, page: Page) -> None:
-    page.open(LAUNCHPAD.format(ui=ui.url), "Launch Run")
+    page.open(LAUNCHPAD.format(ui=ui.url, job="plan_dataset"), "Launch Run")
     page.write_config("ops: {plan: {config: {encoding: {resolution: -5}}}}")
 
     known = ui.run_ids()

@@ -10,6 +10,7 @@ import pytest
 
 from video_assets.defs.partitions import shard_partitions
 from video_assets.domain.forecast import usual_record_bytes
+from video_assets.domain.text import format_size
 from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.plan.table import read_plan
 from video_assets.storage.files import AtomicFile
@@ -85,8 +86,9 @@ def test_the_first_plan_expects_bytes_by_rule_of_thumb_and_gives_no_time(planned
     assert event.asset_materialization is not None
     metadata = event.asset_materialization.metadata
     assert metadata["estimated_from"].value == "rule of thumb"
-    assert metadata["estimated_megabytes"].value == round(24 * usual_record_bytes(ENCODING) / 1e6, 3)
-    assert "estimated_minutes" not in metadata
+    assert metadata["estimated_size"].value == format_size(24 * usual_record_bytes(ENCODING))
+    assert "estimated_time" not in metadata
+    assert (metadata["clips_to_encode"].value, metadata["clips_to_copy"].value) == (24, 0)
 
 
 def test_tables_tell_their_rows_and_the_columns_that_their_files_have(planned: Location) -> None:

@@ -7,6 +7,8 @@ import dagster as dg
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from video_assets.defs.checks import dataset_evaluation
+from video_assets.domain.checks import CheckOutcome
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS, Built
@@ -131,6 +133,16 @@ def test_the_checks_of_the_dataset_are_evaluated_with_the_commit(uncommitted: Lo
     assert set(found) == {"no_leakage", "classes_covered", "one_encoding", "nothing_lost"}
     assert all(evaluation.passed for evaluation in found.values())
     assert found["nothing_lost"].metadata["stored"].value == 24
+
+
+def test_a_failed_check_says_what_to_do_and_lists_all_that_it_names() -> None:
+    named = [{"train": f"run/{number}.mp4", "test": "walk/1.mp4"} for number in range(201)]
+    outcome = CheckOutcome(name="no_leakage", passed=False, description="201 clips look alike", named=named)
+    told = dataset_evaluation(dg.DagsterInstance.ephemeral(), dg.AssetKey("dataset"), outcome).metadata
+    assert "one group" in str(told["remedy"].value)
+    table = told["all_of_them"]
+    assert isinstance(table, dg.TableMetadataValue)
+    assert [table.records[0].data, table.records[-1].data] == [named[0], {"train": "and 1 more", "test": None}]
 
 
 def dataset_checks_alone(location: Location) -> dict[str, dg.AssetCheckEvaluation]:

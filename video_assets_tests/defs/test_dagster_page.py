@@ -184,7 +184,7 @@ def write_listed(source: Path, clips: range) -> None:
     (source / "clips.csv").write_text("\n".join(rows) + "\n")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(importlib.util.find_spec("dagster_dg_cli") is None, reason="dagster-dg-cli is not installed")
 def test_a_project_of_dg_with_two_datasets_is_built_and_grows_by_the_commands_of_the_page(

@@ -107,10 +107,11 @@ def test_jobs_sensors_schedules_and_resources_have_these_names(listed: dict[str,
         "encode_train_shards",
         "encode_val_shards",
         "plan_dataset",
+        "prune_history",
         "verify_shards",
     ]
     assert listed["sensors"] == ["missing_shards", "new_videos"]
-    assert listed["schedules"] == ["nightly", "nightly_refresh"]
+    assert listed["schedules"] == ["nightly", "nightly_prune", "nightly_refresh"]
     assert listed["resources"] == ["dataset", "decoding", "engine", "source"]
 
 

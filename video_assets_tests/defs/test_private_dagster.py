@@ -1,5 +1,7 @@
 """What is used of Dagster that its documents do not name is still needed: these tests fail when it no longer is."""
 
+from pathlib import Path
+
 import dagster as dg
 import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
@@ -75,3 +77,28 @@ def test_dagsters_command_still_serves_without_a_way_to_put_anything_around_it()
 
     names = {name for parameter in dagster_webserver.params for name in parameter.opts}
     assert not {name for name in names if "middleware" in name or "host-check" in name or "allowed" in name}
+
+
+def test_a_deleted_run_leaves_its_file_and_its_checks_and_nothing_public_deletes_events_without_a_run(
+    tmp_path: Path,
+) -> None:
+    """If the first or second fails, `delete_run` does it itself: drop `events_file`, or executions of runs."""
+
+    @dg.op
+    def check(context: dg.OpExecutionContext) -> None:
+        evaluation = dg.AssetCheckEvaluation(asset_key=KEY, check_name=CHECK, passed=True)
+        context.log_event(evaluation)  # pyright: ignore[reportArgumentType]  (it takes them)
+
+    @dg.job
+    def checks() -> None:
+        check()
+
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        run_id = checks.execute_in_process(instance=instance).run_id
+        instance.delete_run(run_id)
+        file = private_dagster.events_file(instance, run_id)
+        assert file is not None
+        assert file.exists()
+        assert [event.run_id for event in private_dagster.stored_events(instance, [KEY])] == [run_id]
+    public = {name for name in dir(dg.DagsterInstance) if "delete" in name or "wipe" in name or "prune" in name}
+    assert not {name for name in public if "event" in name or "purge" in name}, "is there a public way now?"

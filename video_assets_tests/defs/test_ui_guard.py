@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from video_assets.defs.ui_guard import AsgiApp, Guard, Receive, Scope, Send, why_refused
+from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.waiting import wait_until
 
 MUTATION = "mutation { launchRun }"
@@ -120,6 +121,28 @@ def test_what_a_web_page_may_send_is_refused(case: str, port: int, echo: Echo) -
     status, text = ask(port, method, path, headers, "{}" if method == "POST" else None)
     assert (status, echo.reached) == (403, [])
     assert reason in text
+
+
+def test_a_card_is_served_to_the_ui_alone_and_can_command_nothing(tmp_path: Path, echo: Echo) -> None:
+    from video_assets.defs.ui import CardPage
+
+    paths = DatasetPaths(tmp_path, "clips")
+    card = paths.version("1.0.0").card_html
+    card.parent.mkdir(parents=True)
+    card.write_text("<title>the card</title>", "utf-8")
+    echo.reached.clear()
+    with served(Guard(CardPage(echo, paths))) as number:
+        assert ask(number, "GET", "/card/clips/1.0.0", {}) == (200, "<title>the card</title>")
+        assert ask(number, "GET", "/card/clips/2.0.0", {})[0] == 404
+        assert ask(number, "GET", "/card/clips/1.0.0", {"Host": "evil.example"})[0] == 403
+        assert echo.reached == []
+        for passed_on in ("/card/other/1.0.0", "/card/clips/../1.0.0", "/card/clips/", "/"):
+            assert ask(number, "GET", passed_on, {})[0] == 200
+        assert len(echo.reached) == 4
+        connection = http.client.HTTPConnection("127.0.0.1", number, timeout=20)
+        connection.request("HEAD", "/card/clips/1.0.0")
+        assert connection.getresponse().headers["Content-Security-Policy"] == "sandbox allow-scripts"
+        connection.close()
 
 
 OURS: dict[str, tuple[str, str, dict[str, str]]] = {

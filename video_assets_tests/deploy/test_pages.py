@@ -16,7 +16,7 @@ from video_assets_tests.engines.cluster import run_shell_alone, why_no_cluster
 from video_assets_tests.test_docs import ROOT, answers, blocks_of, environment_of
 from video_assets_tests.waiting import end_process_group, free_port, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 PATIENCE_SECONDS = 400
 
 

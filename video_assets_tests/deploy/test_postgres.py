@@ -21,7 +21,7 @@ from video_assets_tests.pipeline.videos import write_video
 from video_assets_tests.test_daemon import committed_ids, num_committed
 from video_assets_tests.waiting import end_process_group, free_port, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "postgres" / "dagster.yaml"
 PATIENCE_SECONDS = 500
 NUM_ARRIVALS = 12

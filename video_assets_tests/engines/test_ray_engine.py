@@ -56,7 +56,7 @@ def result_of(done: "subprocess.CompletedProcess[str]") -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)  # Ray alone takes half a minute to start its nodes on a busy machine
 @pytest.mark.usefixtures("needs_cluster")
 def test_a_build_that_loses_a_node_in_the_middle_of_a_shard_gives_the_bytes_of_a_local_build(
@@ -70,7 +70,7 @@ def test_a_build_that_loses_a_node_in_the_middle_of_a_shard_gives_the_bytes_of_a
     assert hashes(tmp_path / "ray" / "clips" / "1.0.0") == local_hashes
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)  # Ray alone takes half a minute to start its nodes on a busy machine
 @pytest.mark.usefixtures("needs_cluster")
 def test_the_same_in_a_store_that_fails_at_times_loses_nothing_and_doubles_nothing(
@@ -97,7 +97,7 @@ def test_the_same_in_a_store_that_fails_at_times_loses_nothing_and_doubles_nothi
     assert said["files_with_the_secret"] == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)  # Ray alone takes half a minute to start its nodes on a busy machine
 @pytest.mark.usefixtures("needs_cluster")
 def test_a_shard_that_keeps_failing_fails_alone_and_by_name(videos: Path, tmp_path: Path) -> None:

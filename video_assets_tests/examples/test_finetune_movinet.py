@@ -19,7 +19,7 @@ FEW_STEPS = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1500)  # two minutes of one quiet core; beside 18 other busy processes it took eight
 def test_the_official_trainer_trains_and_the_exported_model_streams(built_once: Built, tmp_path: Path) -> None:
     """The recipe is the dataset's own. The example ends with an error if streaming gives other logits."""

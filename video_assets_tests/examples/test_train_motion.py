@@ -18,7 +18,7 @@ def run(*command: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)  # 46 s of two quiet cores; on a busy machine it was over 300
 def test_a_classifier_learns_the_motions_of_the_sample_from_a_built_dataset(tmp_path: Path) -> None:
     """No single frame tells these classes (media/test_sample.py shows it), so what is learned here is motion.

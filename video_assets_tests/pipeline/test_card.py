@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from video_assets.defs.metadata import check_pictures
+from video_assets.defs.metadata import of_check
 from video_assets.domain.near_duplicates import SIGNATURE_BYTES
 from video_assets.media.images import decode_image
 from video_assets.pipeline.checks.dataset import DatasetAudit
@@ -149,7 +149,7 @@ def test_a_check_that_fails_for_a_frame_shows_it_beside_its_source(built: Built)
     stored, source = (decode_image(image).astype(int) for image in picture.images)
     assert stored.shape == source.shape == (32, 32, 3)
     assert np.abs(stored - source).mean() > 1
-    words = check_pictures(outcome.pictures)["pictures"].value
+    words = of_check(outcome, "look at both")["pictures"].value
     assert words.startswith("![")
     assert len(words) < 40_000
 

@@ -25,7 +25,7 @@ from video_assets.storage.quarantine import read_quarantine
 from video_assets_tests.pipeline.videos import write_video
 from video_assets_tests.waiting import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 WAIT_SECONDS = 240
 
 

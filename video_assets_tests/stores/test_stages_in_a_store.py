@@ -49,7 +49,7 @@ def without_dates(page: bytes) -> bytes:
     return NEWEST_VIDEO.sub(b"", page)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_store_that_fails_at_times_ends_with_the_bytes_of_a_local_build(
     make_bucket: Callable[..., Bucket], built_once: Built
 ) -> None:
@@ -65,7 +65,7 @@ def test_a_store_that_fails_at_times_ends_with_the_bytes_of_a_local_build(
     assert not stages.everything().was_changed
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_dataset_in_a_store_grows_by_what_is_new_only(bucket: Bucket, videos: Path, tmp_path: Path) -> None:
     stages = stages_in(bucket, videos)
     stages.everything()

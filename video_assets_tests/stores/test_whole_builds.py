@@ -38,7 +38,7 @@ def shards_put(bucket: Bucket, since: int = 0) -> list[str]:
     return [name for name in (request.path.rpartition("/")[2] for request in taken) if name.endswith(".tfrecord")]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_build_that_was_killed_is_gone_on_with_and_writes_no_shard_again(bucket: Bucket, built_once: Built) -> None:
     bucket.put_tree(built_once.source, "videos")
     with build(bucket) as killed:
@@ -62,7 +62,7 @@ def test_a_build_that_was_killed_is_gone_on_with_and_writes_no_shard_again(bucke
     assert_same_version(bucket, built_once)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_training_reads_from_the_store_what_it_reads_from_a_disk(bucket: Bucket, built_once: Built) -> None:
     from video_assets.reader import load_dataset
 
@@ -167,7 +167,7 @@ def run_command(*arguments: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_was_damaged_in_the_store_is_found_and_repaired_to_the_same_bytes(
     bucket: Bucket, built_once: Built
 ) -> None:

@@ -109,12 +109,14 @@ class DatasetAudit:
 
     def _look_alikes(self) -> CheckOutcome:
         found: list[str] = []
+        named: list[dict[str, str]] = []
         num_pairs = 0
         alike: set[str] = set()
         nearest: list[set[str]] = []
         for one, other in combinations(self.plan.pinned.splits, 2):
             pairs = near_duplicates(self._signatures(one), self._signatures(other))
             num_pairs += len(pairs)
+            named += [{one: pair.a, other: pair.b} for pair in pairs]
             nearest += [{pair.a, pair.b} for pair in pairs[:_MAX_PICTURES]]
             alike |= {pair.a for pair in pairs} | {pair.b for pair in pairs}
             if pairs:
@@ -127,6 +129,7 @@ class DatasetAudit:
                 description="; ".join(found),
                 facts={"near_duplicate_clips": len(alike), "near_duplicate_pairs": num_pairs},
                 pictures=self._pictures_of(nearest[:_MAX_PICTURES]),
+                named=named,
             )
         return CheckOutcome(
             name="no_leakage", passed=True, description="no group, content or look-alike is in two splits"
@@ -182,6 +185,7 @@ class DatasetAudit:
         torn = sorted(label for label in absent if groups_of[label] > len(splits) - len(absent[label]))
         unavoidable = sorted(set(absent) - set(torn))
         unused = sorted(set(self.plan.labels) - set(map(str, splits_of.index)))
+        rows = [{"class": label, "not_in": ", ".join(absent[label])} for label in (*torn, *unavoidable)]
         facts = {"classes": len(splits_of), "one_group_classes": len(unavoidable), "classes_without_clips": len(unused)}
         if torn:
             named = ", ".join(f"{label} (not in {' nor '.join(absent[label])})" for label in torn[:10])
@@ -189,7 +193,7 @@ class DatasetAudit:
             verb = "is" if len(torn) == 1 else "are"
             description = f"{counted(len(torn), 'class', 'classes')} with several groups {verb} {where}: {named}"
             return CheckOutcome(
-                name="classes_covered", passed=False, severity="WARN", description=description, facts=facts
+                name="classes_covered", passed=False, severity="WARN", description=description, facts=facts, named=rows
             )
         if unavoidable:
             named = ", ".join(unavoidable[:10])
@@ -198,7 +202,7 @@ class DatasetAudit:
             why = why if len(splits) == 2 else f"{have} fewer groups than there are splits"
             description = f"{counted(len(unavoidable), 'class', 'classes')} {why}: {named}"
             return CheckOutcome(
-                name="classes_covered", passed=False, severity="WARN", description=description, facts=facts
+                name="classes_covered", passed=False, severity="WARN", description=description, facts=facts, named=rows
             )
         return CheckOutcome(
             name="classes_covered",
@@ -235,7 +239,11 @@ class DatasetAudit:
         if missing:
             description = f"{len(missing)} planned shards are not there, or damaged: {sequence_of(missing)}"
             return CheckOutcome(
-                name="nothing_lost", passed=False, description=description, facts={"missing": len(missing)}
+                name="nothing_lost",
+                passed=False,
+                description=description,
+                facts={"missing": len(missing)},
+                named=[{"shard": key} for key in missing],
             )
         num_stored, num_lost = 0, 0
         for key, sidecar in self.sidecars.items():

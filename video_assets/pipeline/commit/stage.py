@@ -127,7 +127,7 @@ def commit_dataset(
     statistics, warnings = commit_statistics(committed), commit_warnings(committed)
     report.warnings = warnings_of(paths, index, encoding)
     report.licence, report.outcomes, report.data_version = notes.licence, outcomes, digest
-    report.encoding = plan.pinned.encoding.as_dict()
+    report.encoding = plan.pinned.encoding.used()
     report.classes = {row.label: dict(row.clips) for row in class_rows(index, plan)}
     contents = {
         **dict(copied_tables(paths, version_paths)),

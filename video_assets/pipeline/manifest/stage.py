@@ -4,11 +4,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from video_assets.domain.clips import LeftOut, ListedFile, Loss, LostSource, WantedClip
+from video_assets.domain.clips import LeftOut, ListedFile
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.hashing import json_digest
 from video_assets.domain.labels import append_labels
@@ -25,22 +24,20 @@ from video_assets.pipeline.manifest.excluded import (
     refuse_removal,
     remembered_losses,
     with_spans,
-    without_bad_spans,
     without_conflicts,
     without_excluded,
-    without_truncated,
 )
+from video_assets.pipeline.manifest.file_facts import FILE_COLUMNS, KnownFiles, open_new_files
 from video_assets.pipeline.manifest.new_files import settled_files
 from video_assets.pipeline.manifest.reading import (
     NotedReading,
     in_fixed_order,
     reading_note,
     refuse_misread,
-    with_seconds,
 )
 from video_assets.pipeline.noted_settings import GIVEN_SOURCE_NOTE, SOURCE_NOTE, settings_note
 from video_assets.pipeline.pinned import PinnedSettings, encoder_version_of
-from video_assets.settings import Limits, ManifestSettings
+from video_assets.settings import ManifestSettings
 from video_assets.sources.found import MISSING_REASON, SourceClips
 from video_assets.sources.listing import NOT_LISTED, NOT_SEEN
 from video_assets.sources.opening import is_table
@@ -48,14 +45,9 @@ from video_assets.sources.read import read_source
 from video_assets.storage.files import remove_temporaries, write_if_changed
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
-from video_assets.storage.schemas import FACTS_FIELDS, LEFT_OUT, MANIFEST
-from video_assets.storage.tables import TEXT, read_noted_table, rows_digest, write_table
+from video_assets.storage.schemas import LEFT_OUT, MANIFEST
+from video_assets.storage.tables import read_noted_table, rows_digest, write_table
 
-if TYPE_CHECKING:
-    from video_assets.pipeline.manifest.probing import FileFacts
-
-FACTS_COLUMNS = [name for name, _ in FACTS_FIELDS]
-_FILE_COLUMNS = ["path", "size_bytes", "mtime_ns"]
 _ENCODER_NOTE = "encoder_version"
 
 
@@ -160,10 +152,18 @@ def update_manifest(
     _refuse_empty(source, asked, previous)
     _refuse_unlisted(asked, previous)
     is_read_alike = (previous_notes or {}).get(_ENCODER_NOTE, "1") == str(encoder_version)
-    probed = _Probed(previous if is_read_alike else previous.iloc[:0], encoder_version)
-    clips, lost, report = _open_files(asked, probed, paths, settings, make_pool, progress)
-    report.reading = NotedReading.of(asked)
-    report.gone = gone_clips(previous, asked, clips)
+    rows = previous if is_read_alike else previous.iloc[:0]
+    known_files = KnownFiles(rows, remembered_losses(paths.quarantine), encoder_version)
+    opened = open_new_files(asked, known_files, settings, make_pool, progress)
+    clips = opened.clips
+    report = ManifestReport(
+        clips,
+        [],
+        num_files_probed=opened.num_probed,
+        num_files_reused=opened.num_reused,
+        gone=gone_clips(previous, asked, clips),
+        reading=NotedReading.of(asked),
+    )
     committed = with_spans(committed_clips(version_source or paths, previous), previous)
     leaving = gone_clips(committed, asked, clips)
     allowed = settings.max_removed_fraction
@@ -172,7 +172,7 @@ def update_manifest(
         refuse_removal(source, previous, report.gone, allowed=allowed, multi_label=settings.multi_label)
     clips, conflicts = without_conflicts(clips, multi_label=settings.multi_label)
     files = {name: clip.file for clip in asked.clips for name in (clip.clip_id, clip.file.path)}
-    report.lost = quarantine_rows([*asked.lost, *lost, *conflicts], files)
+    report.lost = quarantine_rows([*asked.lost, *opened.lost, *conflicts], files)
     is_refused = report.failed_fraction > settings.max_failed_fraction or clips.empty
     # What was accepted before stays, and with it the plan that was made of it, which may still wait for its commit.
     replace_stage(paths.quarantine, "refused" if is_refused else "manifest", report.lost, decoder_notes())
@@ -199,14 +199,6 @@ def update_manifest(
     return report
 
 
-@dataclass(frozen=True, slots=True)
-class _Probed:
-    """Rows of clips whose files were probed before, and the version of the encoder as which files are probed."""
-
-    rows: pd.DataFrame
-    encoder_version: int
-
-
 def _refuse_single_labels(paths: DatasetPaths, pinned: PinnedSettings | None, settings: ManifestSettings) -> None:
     """Label sets must not become classes of their own: `labels.txt` would keep them for ever."""
     if pinned is not None and pinned.encoding.multi_label and not settings.multi_label:
@@ -222,7 +214,7 @@ def _without_moving(asked: SourceClips, settled: set[ListedFile], previous: pd.D
     One that is as the manifest before saw it counts as unchanging.
     """
     moving = {clip.file for clip in asked.clips if clip.file not in settled}
-    rows = previous.loc[previous["path"].isin([file.path for file in moving]), _FILE_COLUMNS]
+    rows = previous.loc[previous["path"].isin([file.path for file in moving]), FILE_COLUMNS]
     moving -= {ListedFile(*values) for values in rows.itertuples(index=False, name=None)}
     paths = sorted({file.path for file in moving})
     asked.left_out += [LeftOut(path, STILL_WRITTEN) for path in paths]
@@ -274,99 +266,3 @@ def _too_many_lost(report: ManifestReport, allowed: float) -> TooManyLost:
         f"at most {allowed:.1%} may fail. The first is {first['source']}: {first['detail'].rstrip('.')}.",
         remedy,
     )
-
-
-def _open_files(
-    asked: SourceClips,
-    probed: _Probed,
-    paths: DatasetPaths,
-    settings: ManifestSettings,
-    make_pool: PoolMaker,
-    progress: Progress,
-) -> tuple[pd.DataFrame, list[LostSource], ManifestReport]:
-    """The clips with the facts of their files, those that are lost, and the counts."""
-    wanted = _wanted_frame(asked.clips)
-    known = probed.rows[[*_FILE_COLUMNS, "content_hash", *FACTS_COLUMNS]].drop_duplicates("path")
-    clips = wanted.merge(known, on=_FILE_COLUMNS, how="left")
-    remembered = remembered_losses(paths.quarantine)
-    is_new = clips["content_hash"].isna()
-    files = {clip.file.path: clip.file for clip in asked.clips}
-    losses = {path: loss for path, loss in remembered.items() if files.get(path[0]) == ListedFile(*path)}
-    lost_paths = {path[0]: loss for path, loss in losses.items()}
-    to_probe = [files[path] for path in sorted(set(clips.loc[is_new, "path"]) - lost_paths.keys())]
-    opening = _Opening(asked.directory, settings.limits, probed.encoder_version, follow_links=settings.follow_links)
-    found = _probe(to_probe, opening, make_pool, progress)
-    facts = {path: result for path, result in found.items() if not isinstance(result, Loss)}
-    lost_paths |= {path: result for path, result in found.items() if isinstance(result, Loss)}
-    clips = pd.concat([clips[~is_new], _with_facts(wanted[is_new.to_numpy()], facts)], ignore_index=True)
-    clips = with_seconds(clips, asked.clips)
-    clips, truncated = without_truncated(clips, settings.min_readable_fraction)
-    clips, bad_spans = without_bad_spans(clips)
-    lost = [
-        LostSource(clip.clip_id, lost_paths[clip.file.path], clip.label)
-        for clip in asked.clips
-        if clip.file.path in lost_paths
-    ]
-    num_reused = len(files) - len(to_probe)
-    report = ManifestReport(clips, [], num_files_probed=len(to_probe), num_files_reused=num_reused)
-    return clips, [*lost, *truncated, *bad_spans], report
-
-
-def _wanted_frame(clips: Sequence[WantedClip]) -> pd.DataFrame:
-    columns = {
-        "clip_id": [clip.clip_id for clip in clips],
-        "path": [clip.file.path for clip in clips],
-        "label": [clip.label for clip in clips],
-        "group": [clip.group for clip in clips],
-        "official_split": [clip.official_split for clip in clips],
-        "caption": [clip.caption for clip in clips],
-        "start_seconds": [clip.start_seconds for clip in clips],
-        "end_seconds": [clip.end_seconds for clip in clips],
-        "size_bytes": [clip.file.size_bytes for clip in clips],
-        "mtime_ns": [clip.file.mtime_ns for clip in clips],
-    }
-    numbers = ("size_bytes", "mtime_ns", "start_seconds", "end_seconds")
-    kinds = {name: MANIFEST.field(name).type.to_pandas_dtype() if name in numbers else TEXT for name in columns}
-    return pd.DataFrame(columns).astype(kinds)
-
-
-@dataclass(frozen=True, slots=True)
-class _Opening:
-    """Where files are opened, and how."""
-
-    directory: Path
-    limits: Limits
-    encoder_version: int
-    follow_links: bool
-
-
-def _probe(
-    files: Sequence[ListedFile], opening: _Opening, make_pool: PoolMaker, progress: Progress
-) -> "dict[str, FileFacts | Loss]":
-    if not files:
-        return {}
-    from video_assets.pipeline.manifest.probing import ProbeJob, probe_file
-
-    results: dict[str, FileFacts | Loss] = {}
-    counted = progress("probing", len(files), sum(file.size_bytes for file in files))
-    jobs = (
-        ProbeJob(opening.directory, file, opening.limits, opening.encoder_version, follow_links=opening.follow_links)
-        for file in files
-    )
-    with make_pool() as pool:
-        for result in pool.map(probe_file, jobs):
-            results[result.job.file.path] = result.outcome
-            counted(1, result.job.file.size_bytes)
-    return results
-
-
-def _with_facts(wanted: pd.DataFrame, facts: "dict[str, FileFacts]") -> pd.DataFrame:
-    """The wanted clips whose files have facts, with these."""
-    rows = wanted[wanted["path"].isin(facts.keys())]
-    found = [facts[path] for path in rows["path"]]
-    columns = pd.DataFrame(
-        [{"content_hash": item.content_hash, **asdict(item.video)} for item in found],
-        columns=["content_hash", *FACTS_COLUMNS],
-        index=rows.index,
-    )
-    return pd.concat([rows, columns], axis=1)

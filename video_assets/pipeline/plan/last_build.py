@@ -66,7 +66,7 @@ def expect_build(paths: DatasetPaths, report: PlanReport, last: LastBuild) -> Ex
 
     Of a first build, and under another encoding, bytes are a rule of thumb, and how long it takes is not known.
     """
-    encoding, rows = report.pinned.encoding, report.added_rows()
+    encoding, rows = report.pinned.encoding, report.rows_to_write()
     frames = stored_frames(clip_lengths(paths).reindex(rows["clip_id"]), encoding)
     if last.bytes_per_frame is None or last.version != report.pinned.version:
         return ExpectedBuild(sum(expected_record_bytes(encoding, n) for n in frames.tolist()), "rule of thumb", None)

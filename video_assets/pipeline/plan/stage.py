@@ -19,7 +19,7 @@ from video_assets.pipeline.pinned import PinnedSettings, encoding_to_plan
 from video_assets.pipeline.plan.table import live_shards, not_stored_words, partition_keys, planned_rows
 from video_assets.records.layouts import layout_codec
 from video_assets.settings import ManifestSettings, PlanSettings, Settings, what_cannot_be_stored
-from video_assets.storage.files import read_lines
+from video_assets.storage.files import NOT_THERE, read_lines
 from video_assets.storage.paths import (
     FIRST_VERSION,
     DatasetPaths,
@@ -38,6 +38,7 @@ from video_assets.storage.tables import read_notes, read_table, write_table
 class PlanReport:
     """What the stage decided. `rows` is the plan, one row per clip; shards are named by their partition keys.
 
+    `unwritten` are shards of earlier plans whose files are not there: a build was interrupted, or a file removed.
     `copied` has the ids of clips in new shards whose frames are stored in superseded ones, which are not encoded again.
     """
 
@@ -46,6 +47,7 @@ class PlanReport:
     labels: list[str]
     added: list[str]
     superseded: list[str]
+    unwritten: list[str] = field(default_factory=list[str])
     copied: frozenset[str] = frozenset()
     encoding_changed: bool = False
     expected: ExpectedBuild = field(default=ExpectedBuild(0.0, "not known", None))
@@ -55,13 +57,18 @@ class PlanReport:
         """Partition keys of all live shards, in order."""
         return live_shards(self.rows)
 
-    def added_rows(self) -> pd.DataFrame:
-        """Return the rows of the shards that were added."""
-        return self.rows[np.isin(partition_keys(self.rows), self.added)]
+    @property
+    def to_write(self) -> list[str]:
+        """Partition keys of the shards that are to be written."""
+        return [*self.unwritten, *self.added]
+
+    def rows_to_write(self) -> pd.DataFrame:
+        """Return the rows of the shards that are to be written."""
+        return self.rows[np.isin(partition_keys(self.rows), self.to_write)]
 
     def new_rows(self) -> pd.DataFrame:
-        """Return those of the added rows whose clips are to be encoded."""
-        rows = self.added_rows()
+        """Return those rows whose clips are to be encoded."""
+        rows = self.rows_to_write()
         return rows[~rows["clip_id"].isin(self.copied)]
 
     @property
@@ -136,12 +143,23 @@ def build_plan(
         labels=read_lines(paths.labels),
         added=added,
         superseded=superseded,
+        unwritten=_unwritten(plan, added, (version_source or paths).version(pinned.version)),
         copied=copied,
         encoding_changed=not is_same and before is not None,
     )
     write_table(paths.plan, plan, PLAN, {**pinned.as_notes(), **settings_note(settings)})
     pinned.write(paths.encoding)
     return report
+
+
+def _unwritten(plan: pd.DataFrame, added: Sequence[str], version_paths: VersionPaths) -> list[str]:
+    """Shards that an earlier plan added and whose files are not there, by one look at their folder."""
+    earlier = [key for key in live_shards(plan) if key not in set(added)]
+    try:
+        names = {entry.name for entry in version_paths.directory.iterdir()} if earlier else set[str]()
+    except NOT_THERE:
+        names = set[str]()
+    return [key for key in earlier if version_paths.shard(*parse_partition_key(key)).name not in names]
 
 
 def _lost_for(paths: DatasetPaths, reasons: Set[str]) -> set[str]:

@@ -1,0 +1,144 @@
+"""Builds of many small clips, whole: what a clip costs in a large set, against what it costs in a small one.
+
+    python -m tools.benchmarks.bench_scale [--clips 2000 100000] [--added 100] [--folder PATH] [--json PATH]
+
+Clips of 30 frames of 64x48 pixels are made by the sample's encoder, each with a picture of its own. The largest set is
+built in three commands: two are killed, at a third and at two thirds of its shards, and all three count. Then each set
+grows by as many clips. Figures are CPU seconds of all processes. Making 100,000 clips takes some ten minutes, building
+them half an hour of two cores; `--folder` keeps the videos for another run.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tools.benchmarks.bench_build import build_command, print_report, verdict
+from tools.benchmarks.watching import Watched, run_watched
+from video_assets.media.sample_dataset import ClipFormat, encode_clip, frame_times
+from video_assets.media.sample_scenes import MOTIONS, draw_frames, random_path, random_scene
+
+FORMAT = ClipFormat("mp4", (64, 48), Fraction(15), duration_seconds=2.0, keyframe_interval=12)
+SETTINGS = ("plan.encoding.resolution=64", "plan.clips_per_shard=500")
+TARGETS = {
+    "ratio, clips per CPU second in the large set to the small one": (">=", 0.9),
+    "peak MB of the main process": ("<=", 1500.0),
+    "ratio, CPU of growth in the large set to the small one": ("<=", 3.0),
+}
+
+
+def write_clip(folder: Path, number: int) -> None:
+    """Write one clip, if it is not there: a scene of its own, a class by its number."""
+    motion = MOTIONS[number % len(MOTIONS)]
+    file = folder / motion / f"clip_{number:06d}.mp4"
+    if file.exists():
+        return
+    random = np.random.default_rng((11, number))
+    times = frame_times(FORMAT, random)
+    progress = [float(time / FORMAT.duration_seconds) for time in times]
+    frames = draw_frames(random_scene(random), random_path(motion, random), progress, FORMAT.size_px, random)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial_file = file.with_suffix(".partial")
+    partial_file.write_bytes(encode_clip(frames, times, FORMAT))
+    partial_file.replace(file)
+
+
+def write_clips(folder: Path, numbers: range) -> None:
+    """Write clips on all cores."""
+    with ProcessPoolExecutor() as processes:
+        for _ in processes.map(partial(write_clip, folder), numbers, chunksize=100):
+            pass
+
+
+def _num_shards(root: Path) -> int:
+    return sum(1 for _ in root.rglob("*.tfrecord-*"))
+
+
+def build_killed_twice(source: Path, root: Path, num_shards: int) -> list[Watched]:
+    """Three commands that together build a dataset: the first two are killed on their way."""
+    command = build_command(source, root, settings=SETTINGS)
+    kills = [lambda least=num_shards * third // 3: _num_shards(root) >= least for third in (1, 2)]
+    return [*(run_watched(command, kill_when=kill) for kill in kills), run_watched(command)]
+
+
+def measure_size(folder: Path, num_clips: int, num_added: int, *, killed: bool) -> dict[str, Any]:
+    """Figures of one size: a first build, and growth by some clips."""
+    source, root = folder / f"of{num_clips}", folder / f"root{num_clips}"
+    write_clips(source, range(num_clips))
+    if killed:
+        runs = build_killed_twice(source, root, num_clips // 500)
+    else:
+        runs = [run_watched(build_command(source, root, settings=SETTINGS))]
+    report = json.loads(runs[-1].stdout.splitlines()[-1])
+    sizes = dict(_sizes(root))
+    write_clips(source, range(num_clips, num_clips + num_added))
+    grown = run_watched(build_command(source, root))
+    added = json.loads(grown.stdout.splitlines()[-1])
+    stored = sum(split["records"] for split in added["splits"].values())
+    return {
+        "clips": num_clips,
+        "clips encoded by the last command": report["clips_encoded"],
+        "clips stored after growth": stored,
+        "clips encoded by growth": added["clips_encoded"],
+        "CPU s": sum(run.cpu_seconds for run in runs),
+        "seconds": sum(run.seconds for run in runs),
+        "CPU s of growth": grown.cpu_seconds,
+        "peak MB of the main process": max(run.peak_main_bytes for run in (*runs, grown)) / 1e6,
+        "peak MB of a worker": max(run.peak_worker_bytes for run in runs) / 1e6,
+        **sizes,
+    }
+
+
+def _sizes(root: Path) -> Iterator[tuple[str, float]]:
+    files = [file for file in root.rglob("*") if file.is_file()]
+    dagster = [file for file in files if ".dagster" in file.parts]
+    yield "files", len(files)
+    yield "MB", sum(file.stat().st_size for file in files) / 1e6
+    yield "files of .dagster", len(dagster)
+    yield "MB of .dagster", sum(file.stat().st_size for file in dagster) / 1e6
+
+
+def run(sizes: Sequence[int], num_added: int, folder: Path) -> dict[str, Any]:
+    """Measure every size, print a line for each figure."""
+    found: list[dict[str, Any]] = []
+    for size in sizes:
+        found.append(measure_size(folder, size, num_added, killed=size == max(sizes)))
+        print(f"\n{size} clips", flush=True)
+        for name, value in found[-1].items():
+            print(f"  {name:64} {value:.6g}", flush=True)
+    small, large = found[0], found[-1]
+    figures = {
+        "ratio, clips per CPU second in the large set to the small one": (large["clips"] / large["CPU s"])
+        / (small["clips"] / small["CPU s"]),
+        "peak MB of the main process": large["peak MB of the main process"],
+        "ratio, CPU of growth in the large set to the small one": large["CPU s of growth"] / small["CPU s of growth"],
+    }
+    print()
+    for name, value in figures.items():
+        print(f"  {name:64} {value:8.3g}  {verdict(*TARGETS[name], value)}")
+    return {"sizes": found, **figures}
+
+
+def main() -> int:
+    """Measure, print, and print one JSON object as the last line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, nargs="+", default=[2_000, 100_000])
+    parser.add_argument("--added", type=int, default=100)
+    parser.add_argument("--folder", type=Path, help="where videos and datasets are written, and stay")
+    parser.add_argument("--json", type=Path, help="also write the JSON here")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="video-assets-bench-") as temporary:
+        print_report(run(options.clips, options.added, options.folder or Path(temporary)), options.json)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
