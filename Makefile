@@ -119,7 +119,7 @@ test-floors: setup
 	  && $(FLOORS_PIP) --require-hashes -r constraints-floors.txt && touch .venv-floors/.set-up; }
 	@$(RUN) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir .venv-floors/wheel .
 	@$(FLOORS_PIP) --force-reinstall .venv-floors/wheel/*.whl
-	@.venv-floors/bin/python -m pytest -W ignore -m 'not slow and not corpus and not browser' $(FLOORS) $(ARGS)
+	@.venv-floors/bin/python -m pytest -W ignore -m 'not slow and not long and not corpus and not browser' $(FLOORS) $(ARGS)
 # Without those of tensorflow-datasets, which has no wheel of all that it needs.
 FLOORS = $(addprefix video_assets_tests/,domain records sources storage defs reader pipeline) \
   $(addprefix --ignore=video_assets_tests/,records/test_tfds.py reader/test_real_readers.py)

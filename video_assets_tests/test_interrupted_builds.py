@@ -19,7 +19,7 @@ from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.videos import write_video
 from video_assets_tests.waiting import end_process_group, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 COMMAND = Path(sys.executable).with_name("video-assets")
 NUM_CLIPS = 120

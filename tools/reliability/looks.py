@@ -39,8 +39,11 @@ class Looks:
     faults: tuple[str, ...]
 
 
-def look_at_operations(scenario: Scenario) -> Looks:
-    """Build once, and look with every reader at what was there before each operation, and at the end."""
+def look_at_operations(scenario: Scenario, step: int = 1) -> Looks:
+    """Build once, and look with every reader at what was there before each operation, and at the end.
+
+    Of the states that differ, every `step`th is looked at.
+    """
     root, journal, folder = scenario.root("watched"), scenario.folder / "watched.journal", scenario.folder / "states"
     journal.unlink(missing_ok=True)
     before = seen_by_readers(root)
@@ -49,7 +52,7 @@ def look_at_operations(scenario: Scenario) -> Looks:
     after = seen_by_readers(root)
     allowed = {name: [seen[name] for seen in (before, after) if name in seen] for name in {*before, *after}}
     points = [line.split() for line in noted(journal, "state")]
-    names = dict.fromkeys(name for _, name in points)
+    names = list(dict.fromkeys(name for _, name in points))[::step]
     num_reads, faults = 0, list[str]()
     for done, name in enumerate(names, 1):
         number = next(number for number, other in points if other == name)

@@ -46,7 +46,7 @@ _WARM = 0.2
 """Share of the commits after which memory and metadata are taken for what they are to stay."""
 
 
-def build_by_command(build: Build) -> None:
+def build_by_command(build: Build, history_runs: int = 100) -> None:
     """The same build as the command does it: reported to a real Dagster instance, decoding in processes."""
     from video_assets.defs.report_thread import ReportThread
     from video_assets.pipeline.build_command import run_build as run_command
@@ -54,10 +54,10 @@ def build_by_command(build: Build) -> None:
     os.environ.pop("DAGSTER_HOME", None)
     encoding = EncodingSettings(resolution=build.resolution, num_frames=3)
     settings = Settings(
-        manifest=ManifestSettings(max_failed_fraction=0.5),
+        manifest=ManifestSettings(max_failed_fraction=0.5, max_removed_fraction=1.0),
         splits=SplitSettings(test_fraction=0.3),
         plan=PlanSettings(encoding=encoding, clips_per_shard=2),
-        dataset=DatasetSettings(retired_grace_minutes=0.0),
+        dataset=DatasetSettings(retired_grace_minutes=0.0, history_runs=history_runs),
     )
     with ReportThread(build.paths) as thread:
         result = run_command(build.source, build.paths, settings, num_workers=1, listeners=[thread])

@@ -301,6 +301,8 @@ COMMANDS: Final = (
                 words="Also try to write a dataset there",
                 keywords={"type": address},
             ),
+            _CONFIG,
+            _SET,
             _port_option(group=_WORK),
             *_OUTPUTS,
         ),

@@ -207,8 +207,10 @@ def _doctor(options: argparse.Namespace) -> int:
     from video_assets.domain.checks import is_sound
     from video_assets.pipeline.upkeep.doctor import examine
     from video_assets.report.screens import doctor_screen
+    from video_assets.run_config import read_settings
 
-    findings = examine(options.source, options.root, options.port, os.environ)
+    reading = read_settings(options.config, options.assignments).manifest
+    findings = examine(options.source, options.root, options.port, os.environ, reading)
     values = {"is_sound": is_sound(findings), "findings": [asdict(finding) for finding in findings]}
     problems = [finding for finding in findings if finding.state == "problem"]
     error = "; ".join(f"{finding.check}: {finding.found}" for finding in problems)

@@ -33,6 +33,7 @@ from video_assets.report.charts import (
 from video_assets.report.contact_sheet import Strip, evenly, sheet_svg, strip_of, svg_markdown
 from video_assets.report.escape import markdown_code, markdown_text, shown
 from video_assets.report.model_garden import NO_MODEL_GARDEN, model_rows
+from video_assets.storage.addresses import is_store_address
 from video_assets.storage.paths import DatasetPaths, VersionPaths, partition_key
 from video_assets.storage.schemas import COLUMN_WORDS, INDEX, MANIFEST, PLAN, SPLIT
 
@@ -267,7 +268,9 @@ def of_dataset(report: CommitReport, card_address: str) -> Metadata:
     return {
         "dagster/row_count": sum(report.records.values()),
         "dagster/column_schema": _columns(INDEX),
-        "dagster/uri": report.version_dir if "://" in report.version_dir else Path(report.version_dir).as_uri(),
+        "dagster/uri": report.version_dir
+        if is_store_address(report.version_dir)
+        else Path(report.version_dir).as_uri(),
         "version": Path(report.version_dir).name,
         "commit": report.data_version,
         "encoding": dg.MetadataValue.json(dict(report.encoding)),

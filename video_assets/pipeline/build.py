@@ -36,7 +36,7 @@ from video_assets.pipeline.shards.stage import ShardEngine, ShardReport, build_s
 from video_assets.pipeline.splits.stage import SplitReport, build_splits
 from video_assets.pipeline.write_locks import writing_shards, writing_tables
 from video_assets.settings import DatasetSettings, Limits, ManifestSettings, PlanSettings, Settings, SplitSettings
-from video_assets.storage.files import file_sha256, remove_temporaries
+from video_assets.storage.files import remove_temporaries
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 
 PoolsFor = Callable[[Limits], PoolMaker]
@@ -130,16 +130,13 @@ class ShardChecker:
 
     def check(self, key: str) -> list[CheckOutcome]:
         """Return the outcomes of all checks of a shard, and write them down."""
-        version = self.plan.pinned.version
-        shard = self.paths.version(version).shard(*parse_partition_key(key))
-        sha256 = file_sha256(shard) if shard.is_file() else ""
-        checked, outcomes = self._known.get(key, ("", []))
-        if sha256 and checked == sha256:
-            return outcomes
         audit = ShardAudit(self.paths, self.plan, key, self.limits, self.make_pool)
+        checked, outcomes = self._known.get(key, ("", []))
+        if audit.sha256 and checked == audit.sha256:
+            return outcomes
         outcomes = [audit.run(name) for name in SHARD_CHECKS]
-        record_shard_checks(self.paths, version, key, self.fingerprints[key], outcomes)
-        self._known[key] = sha256, outcomes
+        record_shard_checks(self.paths, self.plan.pinned.version, key, self.fingerprints[key], outcomes)
+        self._known[key] = audit.sha256, outcomes
         return outcomes
 
     @cached_property

@@ -9,6 +9,7 @@ import tensorflow as tf
 from video_assets.domain.encoding import Compression
 from video_assets.domain.errors import SettingsError
 from video_assets.reader.parsing import READ_BYTES
+from video_assets.storage.addresses import is_store_address
 from video_assets.storage.remote_files import cache_directory, local_copy
 
 RANDOM: Any = tf.random
@@ -124,7 +125,7 @@ def _epoch_records(stored: StoredRecords, shuffle: Shuffle | None, epoch: Any) -
         local = _copied(file) if is_stored_elsewhere else file
         return tf.data.TFRecordDataset(local, stored.compression, buffer_size=READ_BYTES)
 
-    is_stored_elsewhere = any("://" in file for file in stored.files)
+    is_stored_elsewhere = any(map(is_store_address, stored.files))
     files = tf.constant(list(stored.files))
     if shuffle is None:
         return tf.data.Dataset.from_tensor_slices(files).flat_map(of_file)

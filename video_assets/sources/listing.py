@@ -49,6 +49,10 @@ def list_videos(source: Path, include: Sequence[str] = (), *, follow_links: bool
     """
     if is_remote(source):
         return _list_store(source, include)
+    if not source.exists():
+        raise SettingsError(
+            f"the source {source} is not there; mount its disk, or name a folder of videos or an annotation table"
+        )
     if not source.is_dir():
         raise SettingsError(f"the source {source} is not a folder; name a folder of videos or an annotation table")
     listing = Listing()

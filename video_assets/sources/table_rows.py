@@ -109,6 +109,9 @@ def _csv_rows(file: BinaryIO, reading: _Reading) -> Iterator[Row]:
         width = len(first)
         for row in rows:
             reading.count(1, 0)
+            if isinstance(row, _TooLong):
+                yield {LOSS: Loss("bad_row", f"a value has more than {csv.field_size_limit()} characters")}
+                continue
             values: dict[str, object] = {name: row[place] for name, place in places.items() if place < len(row)}
             if len(row) > width:  # a separator that should have been quoted; what stands where is unknown
                 detail = f"line {lines.number} has {len(row)} values, where the first line names {width}"
@@ -124,7 +127,7 @@ def _begin_rows(
     if columns.is_header(header):
         return columns.of_header(header), rows
     known = [first, *itertools.islice(rows, _FIRST_ROWS - 1)]
-    places = columns.of_values(known)
+    places = columns.of_values([row for row in known if row])
     return places or columns.of_header(header), itertools.chain(known, rows)
 
 
@@ -147,14 +150,34 @@ def _split_line(line: str, separator: str) -> list[str]:
         return []
 
 
+class _TooLong(list[str]):
+    """A row that has a value longer than Python's csv reads, and so none."""
+
+
 def _split_rows(lines: TextLines, separator: str) -> Iterator[list[str]]:
-    try:
-        for row in csv.reader(lines, strict=True, delimiter=separator, skipinitialspace=separator == " "):
-            lines.begin_row()
-            if row:
-                yield row
-    except csv.Error as error:
-        raise ValueError(f"line {lines.number}: {error}") from error
+    line = ""
+
+    def noted() -> Iterator[str]:
+        nonlocal line
+        while line := next(lines, ""):
+            yield line
+
+    rows = csv.reader(noted(), strict=True, delimiter=separator, skipinitialspace=separator == " ")
+    while True:
+        last = lines.number
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            # Where a quote is open, nobody knows which line begins the next row.
+            is_whole = lines.number == last + 1 and line.count('"') % 2 == 0
+            if not (is_whole and last and "field limit" in str(error)):
+                raise ValueError(f"line {lines.number}: {error}") from error
+            row = _TooLong()
+        if row is None:
+            return
+        lines.begin_row()
+        if row or isinstance(row, _TooLong):
+            yield row
 
 
 def _json_rows(file: BinaryIO, reading: _Reading) -> Iterator[Row]:

@@ -53,6 +53,15 @@ def is_remote(place: object) -> bool:
     return not isinstance(place, Path | str)
 
 
+def is_store_address(text: str) -> bool:
+    """Return whether a text is the address of something in a store, and not a local path.
+
+    >>> is_store_address("s3://bucket/videos"), is_store_address("/data/videos")
+    (True, False)
+    """
+    return _SCHEME.match(text) is not None
+
+
 def ask_each(place: Path, question: Callable[[Asked], Answer], items: Iterable[Asked]) -> list[Answer]:
     """Return the answer for each item, in order. If `place` is in a store, 32 questions are asked at the same time.
 

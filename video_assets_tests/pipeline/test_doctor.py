@@ -26,6 +26,7 @@ from video_assets.pipeline.upkeep.doctor import (
     check_temporary,
 )
 from video_assets.pipeline.upkeep.doctor_places import check_clock, check_disk, check_locks, check_root, check_source
+from video_assets.settings import ManifestSettings
 from video_assets_tests.waiting import free_port
 
 
@@ -201,6 +202,16 @@ def test_little_room_is_told(tmp_path: Path, free: float, state: str) -> None:
     assert check_disk(tmp_path / "none yet", free).state == state
 
 
+def test_a_file_system_that_holds_no_more_files_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    half_full = (4096, 4096, 10**7, 5 * 10**6, 5 * 10**6)
+    for num_files, num_free, state in ((65536, 12, "problem"), (65536, 60_000, "ok"), (0, 0, "ok")):
+        told = os.statvfs_result((*half_full, num_files, num_free, num_free, 0, 255))
+        monkeypatch.setattr(os, "statvfs", lambda _path, told=told: told)
+        found = check_disk(tmp_path)
+        assert found.state == state
+        assert (found.found == "12 of 65,536 files (inodes) free") is (state == "problem")
+
+
 def test_locks_that_hold_nothing_are_found_out(tmp_path: Path) -> None:
     assert check_locks(tmp_path).state == "ok"
     both = check_locks(tmp_path, lambda _descriptor, _operation: None)
@@ -238,7 +249,7 @@ def test_a_source_is_there_readable_and_not_of_the_future(tmp_path: Path, monkey
     assert check_source(tmp_path)[1] == ok("reading", "Read as: a folder per class, 2 classes")
     (tmp_path / "walk" / "b.mp4").unlink()
     assert check_source(video) == [ok("source", "1 file can be read")]
-    early = check_source(tmp_path, lambda: video.stat().st_mtime - 3600)[0]
+    early = check_source(tmp_path, clock=lambda: video.stat().st_mtime - 3600)[0]
     assert early.state == "warning"
     assert str(video) in early.found
     monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != video)
@@ -272,6 +283,16 @@ def test_a_table_is_read_as_a_build_would(tmp_path: Path) -> None:
     (columns,) = check_source(table)
     assert (columns.state, "has no column label" in columns.found) == ("problem", True)
     assert "with commas" in columns.remedy
+
+
+def test_a_source_is_read_under_the_settings_that_a_build_is_given(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.mp4").touch()
+    table = tmp_path / "clips.csv"
+    table.write_text("where,what\na.mp4,run\nb.mp4,walk\n")
+    assert check_source(table)[0].state == "problem"
+    settings = ManifestSettings(columns={"path": "where", "label": "what"})
+    assert check_source(table, settings) == [ok("source", "2 rows: each names a video that is there")]
 
 
 # --- the command ----------------------------------------------------------------------------------

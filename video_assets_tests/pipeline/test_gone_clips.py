@@ -1,9 +1,7 @@
 """Clips that leave the source leave the dataset, by name; another source is not taken for a deletion."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,6 +10,7 @@ from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.settings import ManifestSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import Built
+from video_assets_tests.pipeline.removals import REMOVALS, Removal, shorten_the_table
 from video_assets_tests.pipeline.stages import Stages, copied_source
 from video_assets_tests.pipeline.videos import clip_path
 
@@ -74,47 +73,9 @@ def test_all_clips_under_other_names_are_the_same_source(stages: Stages) -> None
 # --- the brake on removal ---------------------------------------------------------------------------------------------
 
 
-def delete_a_quarter(source: Path) -> dict[str, Any]:
-    for path in sorted(source.glob("*/*_c02.mp4"))[::2]:
-        path.unlink()
-    return {}
-
-
-def empty_a_class(source: Path) -> dict[str, Any]:
-    shutil.rmtree(source / "jump")
-    (source / "jump").mkdir()
-    return {}
-
-
-def leave_out_by_include(source: Path) -> dict[str, Any]:
-    return {"include": ["*c01.mp4"]}
-
-
-def shorten_the_table(source: Path) -> dict[str, Any]:
-    rows = [f"{path.relative_to(source)},{path.parent.name}" for path in sorted(source.glob("*/[!.]*.mp4"))]
-    (source / "labels.csv").write_text("\n".join(["path,label", *rows[: len(rows) * 2 // 3]]), "utf-8")
-    return {"source_format": "table"}
-
-
-def put_others_there(source: Path) -> dict[str, Any]:
-    for path in list(source.glob("*/[!.]*.mp4")):
-        path.rename(path.with_name(f"other_{path.name}"))
-        path.with_name(f"other_{path.name}").write_bytes(path.with_name(f"other_{path.name}").read_bytes() + b"\0" * 9)
-    return {}
-
-
-REMOVALS: dict[Callable[[Path], dict[str, Any]], str] = {
-    delete_a_quarter: "clips of the dataset",
-    empty_a_class: "all of the class jump",
-    leave_out_by_include: "manifest.include or manifest.exclude leaves them out",
-    shorten_the_table: "would leave it",
-    put_others_there: "none of the",
-}
-
-
 @pytest.mark.parametrize("remove", REMOVALS, ids=lambda remove: remove.__name__)
 def test_many_clips_leave_only_if_that_is_allowed_and_for_one_run(
-    remove: Callable[[Path], dict[str, Any]], built: Built, tmp_path: Path
+    remove: Removal, built: Built, tmp_path: Path
 ) -> None:
     stages = Stages(copied_source(built.source, tmp_path), built.paths)
     before = {path: path.read_bytes() for path in built.paths.tables()}

@@ -12,6 +12,7 @@ from tools.reliability.campaign import Outcome, kill_at_operations, kill_at_time
 from tools.reliability.children import RAISED, Child
 from tools.reliability.faults import Fault, noted
 from tools.reliability.invariants import differences, seen_by_readers
+from tools.reliability.looks import look_at_operations
 from tools.reliability.scenarios import KINDS, Kind, Scenario, prepare
 
 pytestmark = pytest.mark.long
@@ -80,3 +81,16 @@ def _operations_of(scenario: Scenario) -> list[str]:
     Child(scenario.folder / "careless.log", run_build, replace(scenario.build, root=root), journal).finish()
     shutil.rmtree(root)
     return noted(journal, "operation")
+
+
+def test_every_reader_sees_one_commit_whatever_a_kill_leaves(scenario: Scenario) -> None:
+    found = look_at_operations(scenario, step=20)
+    assert found.faults == ()
+    assert found.num_states >= 2
+    assert found.num_points > 200
+
+
+def test_the_looks_see_a_writer_that_does_not_write_beside(tmp_path_factory: pytest.TempPathFactory) -> None:
+    scenario = prepare("growth", tmp_path_factory.mktemp("careless") / "scenario")
+    found = look_at_operations(replace(scenario, build=replace(scenario.build, is_careless=True)), step=9)
+    assert found.faults

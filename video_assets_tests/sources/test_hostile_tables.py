@@ -139,6 +139,23 @@ def test_a_row_without_end_is_refused_by_line(folder: Path, name: str, data: byt
     assert refusal(folder, name, data) == f"cannot be read: {words}"
 
 
+@pytest.mark.parametrize("header", [b"path,label\n", b""])
+def test_a_value_longer_than_pythons_csv_reads_costs_its_row(folder: Path, header: bytes) -> None:
+    (folder / "b.mp4").write_bytes(b"")
+    long = b"b.mp4," + b"x" * 2**18 + b"\n"
+    found = read_bytes(folder, "t.csv", header + b"a.mp4,run\n" + long + b"b.mp4,walk\n")
+    assert {clip.clip_id: clip.label for clip in found.clips} == {"a.mp4": "run", "b.mp4": "walk"}
+    [lost] = found.lost
+    assert lost.loss.reason == "bad_row"
+    assert lost.loss.detail == "row 2 of t.csv: a value has more than 131072 characters"
+
+
+def test_after_a_long_value_whose_quote_is_open_nothing_is_read(folder: Path) -> None:
+    """The lines behind it belong to that value: none of them is a row."""
+    data = b'path,label\na.mp4,"' + b"x" * 2**18 + b'\na.mp4,run\n"\n'
+    assert refusal(folder, "t.csv", data) == "cannot be read: line 2: field larger than field limit (131072)"
+
+
 def test_a_million_columns_cost_what_they_are_and_no_more(folder: Path) -> None:
     """A table of all cells would have 3 * 10**10 of them."""
     header = b"path,label" + b",c" * 300_000

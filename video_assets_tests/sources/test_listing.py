@@ -241,10 +241,10 @@ def test_an_empty_source_lists_nothing(tmp_path: Path) -> None:
     assert list_videos(tmp_path) == Listing()
 
 
-@pytest.mark.parametrize("name", ["nowhere", "a.mp4"])
-def test_a_source_that_is_no_folder_is_an_error(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "what"), [("nowhere", "there; mount its disk, or"), ("a.mp4", "a folder;")])
+def test_a_source_that_is_no_folder_is_an_error(tmp_path: Path, name: str, what: str) -> None:
     put(tmp_path, "a.mp4")
-    message = f"the source {tmp_path / name} is not a folder; name a folder of videos or an annotation table"
+    message = f"the source {tmp_path / name} is not {what} name a folder of videos or an annotation table"
     with pytest.raises(SettingsError, match=f"^{message}$"):
         list_videos(tmp_path / name)
 

@@ -104,7 +104,7 @@ def test_a_file_that_is_no_table_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("none", "the source {} is not a folder; name a folder of videos or an annotation table"),
+        ("none", "the source {} is not there; mount its disk, or name a folder of videos or an annotation table"),
         ("none.csv", "the annotation table {} is not there"),
     ],
 )

@@ -11,7 +11,7 @@ import av.packet
 import numpy as np
 from av.video.frame import VideoFrame
 
-from video_assets.media.decode.damage import DamageLog, notice_more_damage
+from video_assets.media.decode.damage import ClusterChecksums, DamageLog, notice_more_damage
 from video_assets.media.decode.frame_stack import FrameStack
 from video_assets.media.decode.packet_reader import PacketReader
 from video_assets.media.decode.tails import TailCheck
@@ -139,6 +139,7 @@ class _IndexedDecoder:
         self._is_at_first = False
         self._not_before = NO_TICK
         self._tails = TailCheck(opened)
+        self._checksums = ClusterChecksums(opened)
 
     def decode(self, runs: Sequence[DecodeRun]) -> int:
         """Decode the runs in order, and return the number of frames that came out."""
@@ -176,10 +177,13 @@ class _IndexedDecoder:
         for packet in self._reader.packets(run.start, run.stop):
             if number and index.is_from_table and packet.is_keyframe:
                 self._check_keyframe(packet, is_start=number == run.start)
+            if self._checksums.is_damaged(packet):
+                raise FrameDamaged("The checksum of a cluster is not that of its bytes.")
             packet.opaque = number
             frames = self._send(packet, may_skip=number not in exempt)
-            self._refuse(self._tails.add_packet(number, packet, begins=packet.is_keyframe))
+            self._tails.add_packet(number, packet)
             self._take(frames, wanted)
+            self._refuse(self._tails.take_damaged())
             number += 1
         last_wanted = max(int(index.frame_packets[frame_index]) for frame_index in run.frame_indices)
         if wanted or run.stop != last_wanted + 1:  # a wanted frame may be left in the decoder

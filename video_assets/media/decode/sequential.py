@@ -178,7 +178,7 @@ def _all_frames(opened: OpenVideo, seen: _SequentialPass, tails: TailCheck | Non
         if packet.size:
             number = seen.damage.add(opened, packet)
             if tails is not None:
-                seen.damage.damaged |= tails.add_packet(number, packet, begins=seen.damage.restarts[-1:] == [number])
+                tails.add_packet(number, packet)
         if 0 < packet.size < min_bytes:
             seen.num_errors += 1
             continue

@@ -2,127 +2,126 @@
 
 Their data are read by an arithmetic decoder, which of sound data reads neither less than there is nor more. So what
 follows the data of a picture does not matter, and the last of its data does. Damaged data are read to another length.
-A second decoder gets every packet with more bytes at its end, and has to give the same frames. Keyframes, and pictures
-at which the video jumps, are decoded with other last bytes too, and have to become other frames.
+
+* Pictures that can be read without others, which are all of HEVC and the keyframes of VP8 and VP9, are decoded alone:
+  with other last bytes they have to become other pictures, with more bytes the same.
+* VP8 and VP9 are decoded a second time, and have to give the same frames. Where FFmpeg has libvpx, that does it: it
+  refuses VP9 data that end early or late, and makes other pictures than FFmpeg of damaged VP8. Otherwise FFmpeg's own
+  decoder gets every packet with more bytes at its end.
 """
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any, Final
 
+import av.codec
+import av.codec.codec
 import av.codec.context
 import av.error
 import av.packet
-import cv2
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from video_assets.media.index.bitstream import hevc_length_size
+from video_assets.media.index.bitstream import hevc_length_size, nal_units
 from video_assets.media.open.video import OpenVideo
 
 TRIED_CODECS: Final = frozenset({"hevc", "vp8", "vp9"})
+_OTHER_DECODERS: Final = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Of sound data they make the same frames as FFmpeg's own decoders."""
 
 _MIN_BYTES: Final = 64
 """Less is too little to say that its end has to matter."""
-_END_BYTES: Final = 16
-"""An encoder may end with up to 4 bytes that are never read."""
+_OTHER_ENDS: Final = ((16, 0x80), (8, 1), (12, 0xC0), (8, 0x80), (16, 1), (6, 1), (12, 1), (6, 0x80))
+"""How many last bytes are replaced, and the least value of the others. An encoder may end with up to 4 bytes that are
+never read. High bytes are read as what is unlikely: not as blocks that are the same as before. Any one of these may by
+chance be read to the same picture, where little of it changes."""
+_NUM_TRIES: Final = 3
 _MORE_BYTES: Final = 512
 _ZEROS: Final = 8
 """An encoder may leave out zeros at the end, which are read as if they were there."""
-_CHANGING_AREAS: Final = 24
-_MIN_JUMP: Final = 6.0
-_JUMP_RATIO: Final = 1.3
-_MAX_JUMPS: Final = 2
-_REORDERED: Final = 4
-_OPEN_GROUPS: Final = 2
-_MAX_GROUP_BYTES: Final = 32 * 2**20
+_MAX_WAITING: Final = 24
+"""Frames that wait for the same one of the other decoder; more than any decoder keeps back."""
 _HEVC_FIRST_NON_VCL: Final = 32
-
-
-@dataclass(slots=True)
-class _Group:
-    """The packets from a keyframe on, by their numbers, and small copies of the frames that came out, as shown."""
-
-    packets: dict[int, av.packet.Packet] = field(default_factory=dict[int, av.packet.Packet])
-    thumbnails: dict[int, NDArray[np.float32]] = field(default_factory=dict[int, NDArray[np.float32]])
-    num_bytes: int = 0
+_HEVC_LEADING: Final = range(6, 10)
+_CABAC_ZERO_WORD: Final = b"\0\0\3"
 
 
 class TailCheck:
-    """Tries the packets of a decode, group by group, where its codec is one that hides damage."""
+    """Tries the packets of a decode where its codec is one that hides damage."""
 
     def __init__(self, opened: OpenVideo) -> None:
         self._opened = opened
-        self._groups: list[_Group] = []
-        self._longer: _LongerDecode | None = None
+        self._second: _SecondDecode | None = None
+        self._alone: _PictureCheck | None = None
+        self._is_begun = False
         self.is_needed = opened.codec.codec.canonical_name in TRIED_CODECS
 
-    def add_packet(self, number: int, packet: av.packet.Packet, *, begins: bool) -> set[int]:
-        """Note a packet of the decode; return the numbers of earlier ones that are found damaged."""
+    def add_packet(self, number: int, packet: av.packet.Packet) -> None:
+        """Note a packet that is decoded next."""
         if not self.is_needed:
-            return set()
-        found: set[int] = set()
-        if begins or not self._groups:
-            self._groups.append(_Group())
-            if len(self._groups) > _OPEN_GROUPS:  # all frames of the one before have come out
-                found = self._damaged(self._groups.pop(0))
-        group = self._groups[-1]
-        group.num_bytes += packet.size
-        if not group.packets or group.num_bytes <= _MAX_GROUP_BYTES:
-            group.packets[number] = packet
-        self._longer = self._longer or _LongerDecode(self._opened)
-        self._longer.add_packet(number, packet)
-        return found
+            return
+        if not self._is_begun:
+            self._begin()
+        if self._second is not None:
+            self._second.add_packet(number, packet)
+        if self._alone is not None:
+            self._alone.add_packet(number, packet)
 
     def add_frame(self, frame: VideoFrame) -> None:
         """Note a frame that came out; it carries the number of its packet."""
-        if not self.is_needed or not isinstance(frame.opaque, int):
-            return
-        if self._longer is not None:
-            self._longer.add_frame(frame.opaque, frame)
-        for group in self._groups:
-            if frame.opaque in group.packets:
-                group.thumbnails[frame.opaque] = _thumbnail(frame)
+        number = frame.opaque
+        if self._second is not None and isinstance(number, int):
+            self._second.add_frame(number, frame)
+
+    def take_damaged(self) -> set[int]:
+        """Return the numbers of the packets that were found damaged since the last call."""
+        found = [check.take_damaged() for check in (self._second, self._alone) if check is not None]
+        return set[int]().union(*found)
 
     def finish(self) -> set[int]:
-        """Return the numbers of the other packets that are found damaged, and forget all."""
-        if self._longer is not None:
-            self._longer.finish()
-        groups, self._groups = self._groups, []
-        found = {number for group in groups for number in self._damaged(group)}
-        self._longer = None
+        """Return the numbers of the others that are found damaged, and forget all."""
+        if self._second is not None:
+            self._second.finish()
+        found = self.take_damaged()
+        self._second = self._alone = None
+        self._is_begun = False
         return found
 
-    def _damaged(self, group: _Group) -> set[int]:
-        numbers, packets = list(group.packets), list(group.packets.values())
-        differing = self._longer.take_differing(numbers[-1]) if self._longer is not None else set[int]()
-        first = min(differing, default=numbers[-1] + 1)  # later ones may differ because this one does
-        tried = [numbers.index(number) for number in {*numbers[:1], *_at_jumps(group.thumbnails)} if number < first]
-        place = _first_without_end(self._opened, packets, sorted(tried))
-        if place is not None:
-            return {numbers[place]}
-        return {first} if differing else set()
+    def _begin(self) -> None:
+        self._is_begun = True
+        if self._opened.codec.codec.canonical_name != "hevc":
+            self._second = _SecondDecode(self._opened)
+        if self._second is None or not self._second.refuses_other_ends:
+            self._alone = _PictureCheck(self._opened)
 
 
-class _LongerDecode:
-    """A second decode beside the first one, of the same packets with more bytes at the end of each picture."""
+class _SecondDecode:
+    """A second decode beside the first one, of the same packets.
+
+    `refuses_other_ends`: the decoder gives an error for a picture whose data are read to another length. Otherwise it
+    gets each picture with more bytes at the end.
+    """
 
     def __init__(self, opened: OpenVideo) -> None:
         self._opened = opened
-        self._decoder = _decoder_of(opened)
+        self._decoder = _decoder_of(opened, _other_decoder(opened) or opened.codec.codec.name)
         self._chance = random.Random(0)  # noqa: S311
         self._frames: tuple[dict[int, VideoFrame], dict[int, VideoFrame]] = ({}, {})  # of the first, of this one
         self._differing: set[int] = set()
+        self.refuses_other_ends = self._decoder.codec.name == "libvpx-vp9"
 
     def add_packet(self, number: int, packet: av.packet.Packet) -> None:
-        """Decode a packet with more bytes."""
-        first = self._opened.codec
+        """Decode a packet."""
+        first, data = self._opened.codec, bytes(packet)
         if self._decoder.skip_frame != first.skip_frame:
             self._decoder.skip_frame = first.skip_frame
-        for part in _with_more(first.codec.canonical_name, bytes(packet), first.extradata, self._chance):
+        codec = first.codec.canonical_name
+        pieces = _pieces_of(codec, data, first.extradata)
+        if not self.refuses_other_ends:
+            pieces = _with_more(codec, pieces, self._chance)
+        for part in _packets_of(codec, pieces, first.extradata):
             self._decode(number, _packet_of(part, number))
 
     def add_frame(self, number: int, frame: VideoFrame) -> None:
@@ -133,13 +132,9 @@ class _LongerDecode:
         """Take the frames that are left in the decoder."""
         self._decode(-1, None)
 
-    def take_differing(self, last: int) -> set[int]:
-        """Return the packets up to `last` whose frames differ, and forget them and all before."""
-        found = {number for number in self._differing if number <= last}
-        self._differing -= found
-        for frames in self._frames:
-            for number in [number for number in frames if number <= last]:
-                del frames[number]
+    def take_damaged(self) -> set[int]:
+        """Return the packets whose frames differ, each once."""
+        found, self._differing = self._differing, set()
         return found
 
     def _decode(self, number: int, packet: av.packet.Packet | None) -> None:
@@ -149,8 +144,8 @@ class _LongerDecode:
             self._differing |= {number} if packet is not None else set()
             return
         for frame in frames:
-            if isinstance(frame.opaque, int):
-                self._compare(frame.opaque, frame, *reversed(self._frames))
+            if frame.pts is not None:
+                self._compare(frame.pts, frame, *reversed(self._frames))
 
     def _compare(
         self, number: int, frame: VideoFrame, same: dict[int, VideoFrame], others: dict[int, VideoFrame]
@@ -158,6 +153,8 @@ class _LongerDecode:
         other = others.pop(number, None)
         if other is None:
             same[number] = frame
+            if len(same) > _MAX_WAITING:  # the other decoder gave an error for the oldest
+                del same[next(iter(same))]
         elif not _is_same(frame, other):
             self._differing.add(number)
 
@@ -168,84 +165,96 @@ def _is_same(one: VideoFrame, other: VideoFrame) -> bool:
     )
 
 
-def _thumbnail(frame: VideoFrame) -> NDArray[np.float32]:
-    """Return the frame's brightness, (24, 32) float32 up to 255: means of areas, which change little with motion."""
-    depth = frame.format.components[0].bits
-    small = cv2.resize(_plane(frame, 0), (32, 24), interpolation=cv2.INTER_AREA).astype(np.float32)
-    return small / 2 ** max(0, depth - 8)
-
-
 def _plane(frame: VideoFrame, number: int) -> NDArray[Any]:
     plane: Any = frame.planes[number]
     values = np.frombuffer(plane, np.uint8 if frame.format.components[0].bits <= 8 else np.dtype("<u2"))
     return values.reshape(plane.height, -1)[:, : plane.width]  # rows end with anything
 
 
-def _at_jumps(thumbnails: Mapping[int, NDArray[np.float32]]) -> set[int]:
-    """Return the packets that may have brought the largest jumps: the frames', and the first ones of those after them.
+class _PictureCheck:
+    """Decodes single pictures without those that they refer to: as they are, with other last bytes, with more bytes."""
 
-    A jump is where the areas that change most change by more than they do from other frames to the next.
-    """
-    shown = list(thumbnails)
-    if len(shown) < 2:
-        return set()
-    changes = np.abs(np.diff(np.stack(list(thumbnails.values())), axis=0)).reshape(len(shown) - 1, -1)
-    steps = np.partition(changes, -_CHANGING_AREAS, axis=1)[:, -_CHANGING_AREAS:].mean(axis=1)
-    least = max(_MIN_JUMP, _JUMP_RATIO * float(np.median(steps)))
-    places = [place for place in np.argsort(-steps)[:_MAX_JUMPS].tolist() if steps[place] >= least]
-    return {packet for place in places for packet in (shown[place + 1], min(shown[place + 1 : place + 1 + _REORDERED]))}
-
-
-def _first_without_end(opened: OpenVideo, packets: Sequence[av.packet.Packet], places: Sequence[int]) -> int | None:
-    """Return the first of these places, in packets from a keyframe on, whose last bytes do not matter, or None."""
-    codec, extradata = opened.codec.codec.canonical_name, opened.codec.extradata
-    places = [place for place in places if packets[place].size >= _MIN_BYTES]
-    if not places:
-        return None
-    parts = [packet_frames(codec, bytes(packet)) for packet in packets[: places[-1] + 1]]
-    as_they_are = _decoded(opened, parts, places)
-    for place in places:
-        data = bytes(packets[place])
-        chance = random.Random(len(data))  # noqa: S311
-        others = (
-            _decoded(opened, [*parts[:place], _with_other_end(codec, data, extradata, chance)], [place])
-            for _ in range(2)
+    def __init__(self, opened: OpenVideo) -> None:
+        self._codec, self._extradata = opened.codec.codec.canonical_name, opened.codec.extradata
+        self._first = opened.codec
+        self._decoder = _decoder_of(
+            opened, opened.codec.codec.name, skip_loop_filter="all", flags="+output_corrupt", flags2="+showall"
         )
-        if place in as_they_are and all(other.get(place) == as_they_are[place] for other in others):
-            return place
-    return None
+        self._chance = random.Random(0)  # noqa: S311
+        self._damaged: set[int] = set()
 
+    def add_packet(self, number: int, packet: av.packet.Packet) -> None:
+        """Try a packet, if it can be read without those before it."""
+        if self._codec != "hevc" and not packet.is_keyframe:
+            return
+        pieces = [_as_trailing(self._codec, piece) for piece in _pieces_of(self._codec, bytes(packet), self._extradata)]
+        whole = self._frames(pieces)
+        if whole and (self._has_no_end(pieces, whole) or self._goes_on(pieces, whole)):
+            self._damaged.add(number)
 
-def _decoded(opened: OpenVideo, packets: Sequence[Sequence[bytes]], places: Sequence[int]) -> dict[int, bytes]:
-    """Return the pixels of the frames that the packets at these places bring."""
-    decoder = _decoder_of(opened, skip_loop_filter="all")  # only to compare
-    found: dict[int, bytes] = {}
-    sent = [(number, part) for number, parts in enumerate(packets) for part in parts]
-    for number, part in [*sent, (0, None)]:
-        packet = None if part is None else _packet_of(part, number)
+    def take_damaged(self) -> set[int]:
+        """Return the packets that are read to another length, each once."""
+        found, self._damaged = self._damaged, set()
+        return found
+
+    def _has_no_end(self, pieces: Sequence[bytes], whole: Sequence[VideoFrame]) -> bool:
+        for num_bytes, least in _OTHER_ENDS:
+            other = bytes(self._chance.randrange(least, 0xFF) for _ in range(num_bytes))
+            changed = _with_other_end(self._codec, pieces, other)
+            if not changed or not _are_same(whole, self._frames(changed)):
+                return False
+        return True
+
+    def _goes_on(self, pieces: Sequence[bytes], whole: Sequence[VideoFrame]) -> bool:
+        for _ in range(_NUM_TRIES):
+            if _are_same(whole, self._frames(_with_more(self._codec, pieces, self._chance))):
+                return False
+            # What a decoder puts in the place of a missing picture may have been another thing the first time.
+            whole = self._frames(pieces)
+        return True
+
+    def _frames(self, pieces: Sequence[bytes]) -> list[VideoFrame]:
+        """Decode a picture; nothing comes where it is skipped, or gives an error, which the decode itself notices."""
+        self._decoder.flush_buffers()
+        if self._decoder.skip_frame != self._first.skip_frame:
+            self._decoder.skip_frame = self._first.skip_frame
+        frames: list[VideoFrame] = []
         try:
-            frames = decoder.decode(packet)
+            for data in _packets_of(self._codec, pieces, self._extradata):
+                frames += self._decoder.decode(_packet_of(data, 0))
+            return frames + self._decoder.decode(None)
         except av.error.FFmpegError:
-            continue
-        for frame in frames:
-            if frame.opaque in places and isinstance(frame.opaque, int):
-                found[frame.opaque] = b"".join(_plane(frame, number).tobytes() for number in range(len(frame.planes)))
-    return found
+            return []
 
 
-def _decoder_of(opened: OpenVideo, **options: str) -> VideoCodecContext:
+def _are_same(some: Sequence[VideoFrame], others: Sequence[VideoFrame]) -> bool:
+    return len(some) == len(others) and all(_is_same(*pair) for pair in zip(some, others, strict=True))
+
+
+def _other_decoder(opened: OpenVideo) -> str | None:
+    """Return the name of another decoder of the same codec; None without one. libvpx knows 8 bits alone."""
+    codec = opened.codec
+    name = _OTHER_DECODERS.get(codec.codec.canonical_name)
+    if name is None or codec.format is None or codec.format.components[0].bits > 8:
+        return None
+    try:
+        return av.codec.Codec(name, "r").name
+    except av.codec.codec.UnknownCodecError:  # an FFmpeg that was built without it
+        return None
+
+
+def _decoder_of(opened: OpenVideo, name: str, **options: str) -> VideoCodecContext:
     """Return another decoder for the same packets."""
-    decoder: VideoCodecContext = av.codec.context.CodecContext.create(opened.codec.codec.name, "r")  # pyright: ignore[reportAssignmentType]
+    decoder: VideoCodecContext = av.codec.context.CodecContext.create(name, "r")  # pyright: ignore[reportAssignmentType]
     decoder.extradata = opened.codec.extradata
     decoder.thread_count, decoder.thread_type = 1, "NONE"
-    decoder.flags |= av.codec.context.Flags.copy_opaque
     decoder.options = {"max_pixels": str(opened.limits.max_pixels), **options}
     return decoder
 
 
 def _packet_of(data: bytes, number: int) -> av.packet.Packet:
     packet = av.packet.Packet(data)
-    packet.pts = packet.dts = packet.opaque = number
+    packet.pts = packet.dts = number  # not as opaque: PyAV forgets an object that two packets have once one is gone
     return packet
 
 
@@ -267,46 +276,50 @@ def packet_frames(codec: str, data: bytes) -> list[bytes]:
     return [part for part in parts if part]
 
 
-def _with_more(codec: str, data: bytes, extradata: bytes | None, chance: random.Random) -> list[bytes]:
-    """Return a packet with more bytes after each picture's data."""
+def _pieces_of(codec: str, data: bytes, extradata: bytes | None) -> list[bytes]:
+    """Return the NAL units of an HEVC packet without the zeros between them, or the frames of another."""
+    if codec != "hevc":
+        return packet_frames(codec, data)
+    return [unit.rstrip(b"\0") for unit in nal_units(data, hevc_length_size(extradata))]
+
+
+def _packets_of(codec: str, pieces: Sequence[bytes], extradata: bytes | None) -> list[bytes]:
+    """Return what a decoder gets, one after another."""
+    if codec != "hevc":
+        return list(pieces)
+    size = hevc_length_size(extradata)
+    if not size:
+        return [b"".join(b"\0\0\0\1" + unit for unit in pieces)]
+    return [b"".join(len(unit).to_bytes(size) + unit for unit in pieces if len(unit) < 1 << 8 * size)]
+
+
+def _with_more(codec: str, pieces: Sequence[bytes], chance: random.Random) -> list[bytes]:
+    """Return them with more bytes after each picture's data."""
     more = bytes(chance.randrange(1, 0xC0) for _ in range(_MORE_BYTES))
     if codec == "hevc":
-        return [_joined(extradata, [unit + more if _is_slice(unit) else unit for unit in _units(data, extradata)])]
-    return [part + bytes(_ZEROS) + more for part in packet_frames(codec, data)]
+        return [piece + more if _is_slice(piece) else piece for piece in pieces]
+    return [piece + bytes(_ZEROS) + more for piece in pieces]
 
 
-def _with_other_end(codec: str, data: bytes, extradata: bytes | None, chance: random.Random) -> list[bytes]:
-    """Return a packet of which the last bytes of the last picture's data are others."""
-    other = bytes(chance.randrange(1, 0xC0) for _ in range(_END_BYTES))
-    if codec == "hevc":
-        units = list(_units(data, extradata))
-        slices = [number for number, unit in enumerate(units) if _is_slice(unit)]
-        if slices:
-            unit = units[slices[-1]].rstrip(b"\0")
-            units[slices[-1]] = unit[:-_END_BYTES] + other
-        return [_joined(extradata, units)]
-    *hidden, last = packet_frames(codec, data)
-    return [*hidden, last[:-_END_BYTES] + other]
+def _with_other_end(codec: str, pieces: Sequence[bytes], other: bytes) -> list[bytes]:
+    """Return them with other bytes at the end of the last picture's data; nothing where these are few."""
+    places = [place for place, piece in enumerate(pieces) if codec != "hevc" or _is_slice(piece)]
+    if not places:
+        return []
+    last = places[-1]
+    data = pieces[last]
+    while codec == "hevc" and data.endswith(_CABAC_ZERO_WORD):
+        data = data.removesuffix(_CABAC_ZERO_WORD).rstrip(b"\0")
+    if len(data) < _MIN_BYTES:
+        return []
+    return [*pieces[:last], data[: -len(other)] + other, *pieces[last + 1 :]]
 
 
-def _units(data: bytes, extradata: bytes | None) -> Iterator[bytes]:
-    """Yield the NAL units of an HEVC packet without the zeros between them."""
-    size = hevc_length_size(extradata)
-    if size:
-        offset = 0
-        while offset + size <= len(data):
-            length = int.from_bytes(data[offset : offset + size])
-            yield data[offset + size : offset + size + length]
-            offset += size + length
-        return
-    yield from (unit.rstrip(b"\0") for unit in data.split(b"\0\0\1")[1:])
-
-
-def _joined(extradata: bytes | None, units: Sequence[bytes]) -> bytes:
-    size = hevc_length_size(extradata)
-    if size:
-        return b"".join(len(unit).to_bytes(size) + unit for unit in units if len(unit) < 1 << 8 * size)
-    return b"".join(b"\0\0\0\1" + unit for unit in units)
+def _as_trailing(codec: str, piece: bytes) -> bytes:
+    """Return an HEVC picture that follows a keyframe but is shown before it as one that a decoder may begin with."""
+    if codec != "hevc" or not piece or piece[0] >> 1 & 63 not in _HEVC_LEADING:
+        return piece
+    return bytes([piece[0] & 0x83]) + piece[1:]
 
 
 def _is_slice(unit: bytes) -> bool:

@@ -11,6 +11,7 @@ import av.stream
 import numpy as np
 
 from video_assets.domain.sampling import Timeline
+from video_assets.media.open.crop import SEGMENT, matroska_elements
 from video_assets.media.open.video import OpenVideo
 
 _MOV: Final = "mov,mp4,m4a,3gp,3g2,mj2"
@@ -24,6 +25,9 @@ _MISSING_FRACTION: Final = 0.02
 _GAP_INTERVALS, _GAP_US = 8, 250_000
 _STEADY_SHARE: Final = 0.9
 _HEADER_BYTES: Final = 4096
+_MISSING_BYTES: Final = 64
+_UNKNOWN_RIFF_BYTES: Final = 0xFFFF0000
+_NO_END: Final = 1 << 62
 _ASF_FILE_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
 
@@ -56,9 +60,13 @@ def said_length(opened: OpenVideo) -> SaidLength:
 def readable_fraction(opened: OpenVideo, said: SaidLength, timeline: Timeline, num_packets: int) -> float:
     """Return how much of the video can be read, of what its container says; 1.0 if all, or if it says nothing.
 
-    Less than two frames or 2 % are not counted. A gap at the end that is no longer than one before is the video's own
-    way, and so is a video that ends before its sound.
+    An AVI or a Matroska also says how many bytes it has. Of frames, less than two or 2 % are not counted. A gap at the
+    end that is no longer than one before is the video's own way, and so is a video that ends before its sound.
     """
+    return min(_fraction_of_frames(opened, said, timeline, num_packets), _fraction_of_bytes(opened))
+
+
+def _fraction_of_frames(opened: OpenVideo, said: SaidLength, timeline: Timeline, num_packets: int) -> float:
     # The last fragment of a fragmented mp4 names its packets before they come; all others are named at the beginning.
     num_said = said.num_packets or (len(opened.stream.index_entries) if opened.container_name == _MOV else 0)
     if num_said - num_packets > _MISSING_FRAMES and num_packets < num_said * (1 - _MISSING_FRACTION):
@@ -74,6 +82,26 @@ def readable_fraction(opened: OpenVideo, said: SaidLength, timeline: Timeline, n
     if fraction < 1 - _MISSING_FRACTION and missing_us > _MISSING_FRAMES * interval_us:
         return fraction if len(opened.container.streams) == 1 or not _others_reach(opened, said.end_us) else 1.0
     return 1.0
+
+
+def _fraction_of_bytes(opened: OpenVideo) -> float:
+    """Return how much there is of an AVI or a Matroska file; a file with a hole is shorter than it says, too."""
+    size_bytes, position = opened.size_bytes, opened.file.tell()
+    try:
+        if opened.container_name == "avi":
+            opened.file.seek(0)
+            riff, said, _kind = struct.unpack("<4sI4s", opened.file.read(12))
+            said_bytes = said + 8 if riff == b"RIFF" and said < _UNKNOWN_RIFF_BYTES else 0
+        elif "matroska" in opened.container_name:
+            ends = (end for kind, _, end in matroska_elements(opened.file, 0, _NO_END) if kind == SEGMENT)
+            said_bytes = next(ends, 0) % _NO_END
+        else:
+            return 1.0
+    except (IndexError, struct.error):
+        return 1.0
+    finally:
+        opened.file.seek(position)
+    return size_bytes / said_bytes if size_bytes + _MISSING_BYTES < said_bytes else 1.0
 
 
 def longest_gap_us(timeline: Timeline) -> int:

@@ -14,7 +14,8 @@ _MAX_BOXES: Final = 4000  # at one level: a fragmented mp4 has two for each frag
 _BOXES_TO_ENTRY: Final = (b"mdia", b"minf", b"stbl", b"stsd")
 _SAMPLE_ENTRY_BYTES: Final = 86  # of a VisualSampleEntry (ISO/IEC 14496-12), with its header
 
-_SEGMENT, _TRACKS, _CLUSTER, _TRACK_ENTRY, _TRACK_TYPE, _VIDEO = 0x18538067, 0x1654AE6B, 0x1F43B675, 0xAE, 0x83, 0xE0
+SEGMENT, CLUSTER = 0x18538067, 0x1F43B675
+_TRACKS, _TRACK_ENTRY, _TRACK_TYPE, _VIDEO = 0x1654AE6B, 0xAE, 0x83, 0xE0
 _SEEK_HEAD, _SEEK, _SEEK_ID, _SEEK_POSITION = 0x114D9B74, 0x4DBB, 0x53AB, 0x53AC
 _CROP_LEFT, _CROP_TOP, _CROP_RIGHT, _CROP_BOTTOM = 0x54CC, 0x54BB, 0x54DD, 0x54AA
 _VIDEO_TRACK = 1
@@ -107,12 +108,12 @@ def _boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, 
 
 def _of_matroska(file: BinaryIO, video_number: int) -> Crop | None:
     end = file.seek(0, 2)
-    segment = _element(file, 0, end, _SEGMENT)
+    segment = _element(file, 0, end, SEGMENT)
     tracks = None if segment is None else _tracks(file, *segment)
     if tracks is None:
         return None
     number = 0
-    for kind, start, stop in _elements(file, *tracks):
+    for kind, start, stop in matroska_elements(file, *tracks):
         if kind != _TRACK_ENTRY or _number(file, start, stop, _TRACK_TYPE) != _VIDEO_TRACK:
             continue
         video = _element(file, start, stop, _VIDEO)
@@ -127,7 +128,7 @@ def _tracks(file: BinaryIO, start: int, stop: int) -> tuple[int, int] | None:
     """Return where the tracks are: before the first cluster, or where the seek head says, since editing moves them."""
     found = _element(file, start, stop, _TRACKS)
     seek_head = _element(file, start, stop, _SEEK_HEAD) if found is None else None
-    for kind, begin, end in () if seek_head is None else _elements(file, *seek_head):
+    for kind, begin, end in () if seek_head is None else matroska_elements(file, *seek_head):
         if kind == _SEEK and _number(file, begin, end, _SEEK_ID) == _TRACKS:
             return _element(file, start + _number(file, begin, end, _SEEK_POSITION), stop, _TRACKS)
     return found
@@ -142,11 +143,19 @@ def _number(file: BinaryIO, start: int, stop: int, wanted: int) -> int:
 
 
 def _element(file: BinaryIO, start: int, stop: int, wanted: int) -> tuple[int, int] | None:
-    return next(((begin, end) for kind, begin, end in _elements(file, start, stop) if kind == wanted), None)
+    """Return where the content of an element is that comes before the first cluster."""
+    for kind, begin, end in matroska_elements(file, start, stop):
+        if kind in (wanted, CLUSTER):
+            return (begin, end) if kind == wanted else None
+    return None
 
 
-def _elements(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-    """Yield id, start and end of the content of each element (RFC 8794), up to the first cluster."""
+def matroska_elements(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+    """Yield id, start and end of the content of each element (RFC 8794); one of unknown size ends at `stop`.
+
+    Raises:
+        IndexError: no element begins where one has to.
+    """
     while start < stop:
         file.seek(start)
         header = file.read(12)
@@ -157,7 +166,5 @@ def _elements(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[int, int,
         begin = start + id_bytes + size_bytes
         is_unknown = size == (1 << 7 * size_bytes) - 1
         end = stop if is_unknown else min(stop, begin + size)
-        if kind == _CLUSTER:
-            return
         yield kind, begin, end
         start = end

@@ -188,8 +188,13 @@ class ShardAudit:
             raise _Failed(f"{place}, clip {clip_id}, has {num_frames} frames and {times} times, written were {wanted}")
 
     @cached_property
+    def sha256(self) -> str:
+        """The SHA-256 of the shard's file; empty if it is not there."""
+        return file_sha256(self._local_shard) if self._local_shard is not None else ""
+
+    @property
     def _is_as_written(self) -> bool:
-        return self._local_shard is not None and file_sha256(self._local_shard) == self._sidecar.sha256
+        return self.sha256 == self._sidecar.sha256
 
     def _sampled(self, costs: list[float], *, max_cost: float) -> set[int]:
         """Every record of a file that was changed after it was written; of another, a sample."""

@@ -48,6 +48,7 @@ from video_assets.report.contact_sheet import SampledClip
 from video_assets.report.model_garden import model_sentence
 from video_assets.report.recipes import reader_lines
 from video_assets.report.source_screens import warning_sentences
+from video_assets.storage.addresses import is_store_address
 from video_assets.storage.paths import VersionPaths, parse_partition_key
 from video_assets.storage.quarantine import accepted_losses
 from video_assets.storage.schemas import MANIFEST
@@ -174,7 +175,7 @@ def _newest_video(plan: ReadPlan) -> str:
 
     Empty for videos in a store, whose column holds no times.
     """
-    in_store = "://" in plan.pinned.source
+    in_store = is_store_address(plan.pinned.source)
     newest_ns = int(plan.rows["mtime_ns"].max()) if len(plan.rows) and not in_store else 0
     return str(np.datetime64(newest_ns, "ns").astype("datetime64[D]")) if newest_ns > 0 else ""
 

@@ -14,6 +14,7 @@ from video_assets.domain.sampling import num_left_out, num_stored_frames
 from video_assets.pipeline.plan.stage import PlanReport
 from video_assets.pipeline.plan.table import ReadPlan, plan_digest, read_plan
 from video_assets.report.model_garden import NO_MODEL_GARDEN, GardenDataset, Reading, recipe_name, recipes
+from video_assets.storage.addresses import is_store_address
 from video_assets.storage.paths import DatasetPaths, commit_name
 from video_assets.storage.schemas import INDEX, MANIFEST
 from video_assets.storage.tables import read_table
@@ -81,7 +82,7 @@ def plan_fit(paths: DatasetPaths, report: PlanReport, root: str = "") -> FitRepo
         encoding=report.pinned.encoding,
         num_classes=len(report.labels),
         num_examples={split: int(counts.get(split, 0)) for split in report.pinned.splits},
-        folder="" if "://" in (root or str(paths.root)) else _folder_to_be(report),
+        folder="" if is_store_address(root or str(paths.root)) else _folder_to_be(report),
     )
     return fit_report(dataset, frames, lengths)
 

@@ -28,8 +28,14 @@ MIN_MEMORY_BYTES, GOOD_MEMORY_BYTES = 1.5e9, 4e9
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def examine(source: Path | None, root: Path | None, port: int, environment: Mapping[str, str]) -> list[Finding]:
-    """All findings; those about a source and a root only where they are given."""
+def examine(
+    source: Path | None,
+    root: Path | None,
+    port: int,
+    environment: Mapping[str, str],
+    reading: ManifestSettings | None = None,
+) -> list[Finding]:
+    """All findings; those about a source and a root only where they are given. `reading` is how the source is read."""
     checks: list[Callable[[], Finding | list[Finding]]] = [
         check_python,
         check_packages,
@@ -45,7 +51,7 @@ def examine(source: Path | None, root: Path | None, port: int, environment: Mapp
     if root is not None:
         checks += _checks_of_root(root.absolute())
     if source is not None:
-        checks += [_check_of_source(source.absolute())]
+        checks += [_check_of_source(source.absolute(), reading)]
     return [finding for check in checks for finding in _listed(check())]
 
 
@@ -58,9 +64,9 @@ def _checks_of_root(root: Path) -> list[Callable[[], Finding | list[Finding]]]:
     return [partial(check_store_root, root), partial(check_disk, Path(tempfile.gettempdir()))]
 
 
-def _check_of_source(source: Path) -> Callable[[], Finding | list[Finding]]:
+def _check_of_source(source: Path, reading: ManifestSettings | None) -> Callable[[], Finding | list[Finding]]:
     if not is_remote(source):
-        return partial(check_source, source)
+        return partial(check_source, source, reading)
     from video_assets.pipeline.upkeep.doctor_places import check_store_source
 
     return partial(check_store_source, source)

@@ -25,7 +25,8 @@ from video_assets.storage.object_requests import WrittenMeanwhile, list_objects,
 from video_assets.storage.objects import ObjectPath
 
 MIN_FREE_BYTES, GOOD_FREE_BYTES = 500e6, 5e9
-_READING = ManifestSettings()
+MIN_FREE_FILES = 1000
+"""A small dataset and Dagster's history of it have some hundred."""
 _MAX_SKEW_SECONDS = 2.0
 FILES_LOOKED_AT = 2000
 """Of a source, at most: the doctor shall not take as long as a listing."""
@@ -63,7 +64,11 @@ def check_root(root: Path) -> Finding:
 
 
 def check_disk(root: Path, free_bytes: float | None = None) -> Finding:
-    """There is room for shards."""
+    """There is room for shards, and for more files."""
+    status = os.statvfs(existing_folder(root))
+    if status.f_files and status.f_favail < MIN_FREE_FILES:  # some file systems have no table of a fixed size
+        found = f"{status.f_favail:,} of {status.f_files:,} files (inodes) free"
+        return problem("disk space", found, "Delete files there, or choose another root: each shard is several files.")
     free = float(shutil.disk_usage(existing_folder(root)).free) if free_bytes is None else free_bytes
     found = f"{free / 1e9:.1f} GB free"
     if free < MIN_FREE_BYTES:
@@ -111,8 +116,11 @@ def check_clock(root: Path, clock: Callable[[], float] = time.time) -> Finding:
     return ok("clock", "a new file's time is this machine's time")
 
 
-def check_source(source: Path, clock: Callable[[], float] = time.time) -> list[Finding]:
-    """Files and folders of the source can be read, and none is of the future."""
+def check_source(
+    source: Path, reading: ManifestSettings | None = None, *, clock: Callable[[], float] = time.time
+) -> list[Finding]:
+    """Files and folders of the source can be read, none is of the future, and a build would understand them."""
+    reading = reading or ManifestSettings()
     if not source.exists():
         return [problem("source", f"{source} is not there", "Name the folder of the videos, or the annotation table.")]
     found = list(islice(_walk(source), FILES_LOOKED_AT))
@@ -128,7 +136,7 @@ def check_source(source: Path, clock: Callable[[], float] = time.time) -> list[F
             )
         ]
     if is_table(source):
-        return [check_table(source)]
+        return [check_table(source, reading)]
     files = [path for path in found if path.is_file()]
     if not files:
         return [problem("source", f"{source} holds no file", "Put videos there, a folder for each class.")]
@@ -139,29 +147,29 @@ def check_source(source: Path, clock: Callable[[], float] = time.time) -> list[F
     if len(found) == FILES_LOOKED_AT:
         return [ok("source", f"{len(files)} or more files can be read")]
     readable = ok("source", f"{counted(len(files), 'file')} can be read")
-    return [readable, check_reading(source)] if source.is_dir() else [readable]
+    return [readable, check_reading(source, reading)] if source.is_dir() else [readable]
 
 
-def check_reading(source: Path) -> Finding:
+def check_reading(source: Path, reading: ManifestSettings) -> Finding:
     """A build would not take the folder for another set than it is."""
     try:
-        asked = read_source(source)
-        refuse_doubtful(asked, _READING)
-        refuse_missing(asked, _READING)
+        asked = read_source(source, reading)
+        refuse_doubtful(asked, reading)
+        refuse_missing(asked, reading)
     except SettingsError as error:
         return problem("reading", str(error), f"See how it is read with `video-assets inspect {source}`.")
     return ok("reading", asked.reading.sentence if asked.reading else "")
 
 
-def check_table(table: Path) -> Finding:
+def check_table(table: Path, reading: ManifestSettings) -> Finding:
     """A build would take the table, and finds the videos that its rows name."""
     try:
-        asked = read_source(table)
+        asked = read_source(table, reading)
     except SettingsError as error:
         return problem("source", str(error), "Write it in UTF-8, with commas: path,label and a row for each clip.")
     try:
-        refuse_doubtful(asked, _READING)
-        refuse_missing(asked, _READING)
+        refuse_doubtful(asked, reading)
+        refuse_missing(asked, reading)
     except SettingsError as error:
         return problem("source", str(error), f"See how it is read with `video-assets inspect {table}`.")
     num_lost, num_rows = len(asked.lost), len(asked.clips) + len(asked.lost) + len(asked.left_out)
@@ -173,7 +181,7 @@ def check_table(table: Path) -> Finding:
     more = f"; and {num_lost - 3} more" if num_lost > 3 else ""
     found = f"{num_lost} of {num_rows} rows of {table.name} cannot be used: {named}{more}"
     remedy = (
-        f"Mend these rows; paths are relative to {table.parent}. Otherwise a build leaves their clips out, or refuses."
+        f"Correct these rows; paths are relative to {table.parent}. Else a build leaves their clips out, or refuses."
     )
     return warning("source", found, remedy) if asked.clips else problem("source", found, remedy)
 

@@ -1,6 +1,7 @@
 """Damage counts for every frame that is decoded from a damaged one, however few frames are wanted."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from video_assets.domain.geometry import FrameSize
 from video_assets.media.decode.clips import decode_clip, decode_spans
 from video_assets.media.decode.damage import DamageLog
 from video_assets.media.decode.frame_stack import DecodedFrames
+from video_assets.media.open.video import VideoSource
 from video_assets.settings import DEFAULT_LIMITS, Limits
 from video_assets_tests.media.joining import joined_video
 from video_assets_tests.media.making import decode_frames, number_of, numbered_video
@@ -35,7 +37,7 @@ def damaged_video(kind: str, packet_number: int) -> bytes:
     return joined_video([whole], container, lambda data, _, number: zeroed(data) if number == packet_number else data)
 
 
-def wanted(video: bytes, numbers: list[int], limits: Limits = DEFAULT_LIMITS) -> DecodedFrames:
+def wanted(video: VideoSource, numbers: list[int], limits: Limits = DEFAULT_LIMITS) -> DecodedFrames:
     return decode_clip(video, lambda timeline: timeline.starts_us[numbers].tolist(), SIZE, limits)
 
 
@@ -102,3 +104,26 @@ def test_of_a_stream_that_was_cut_the_unfinished_picture_is_left_out(container: 
     clip = wanted(whole[: len(whole) * 64 // 100], [0, -1])
     assert [number_of(picture) for picture in clip.frames] == [0, 23]
     assert clip.damage == "" and clip.note.endswith("Its last picture is unfinished, and left out.")
+
+
+def test_an_hevc_picture_that_is_not_the_one_of_its_hash_is_damaged() -> None:
+    options = {"x265-params": "keyint=12:hash=1:log-level=none"}
+    whole = numbered_video(NUM_FRAMES, codec="libx265", options=options)
+    assert wanted(whole, [3, 30]).damage == ""
+    other_hash = joined_video([whole], "mp4", lambda data, _, number: data[:-4] + b"\1\2\3\4" if number == 1 else data)
+    with pytest.raises(VideoLost, match=r"^damaged"):
+        wanted(other_hash, [3])
+    assert number_of(wanted(other_hash, [30]).frames[0]) == 30
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libvpx-vp9"])
+def test_a_flipped_bit_in_a_matroska_is_found_by_the_checksum_of_its_cluster(codec: str, tmp_path: Path) -> None:
+    options = {"libx264": KINDS["h264"][2], "libvpx-vp9": {"g": "12", "cpu-used": "8"}}[codec]
+    video = bytearray(numbered_video(NUM_FRAMES, codec=codec, container="matroska", options=options))
+    path = tmp_path / "video.mkv"
+    path.write_bytes(video)
+    assert wanted(path, [3, 30]).damage == ""
+    video[video.index(b"\x1f\x43\xb6\x75") + 600] ^= 1
+    path.write_bytes(video)
+    with pytest.raises(VideoLost, match=r"^damaged"):
+        wanted(path, [3])

@@ -18,7 +18,7 @@ KINDS: dict[str, tuple[str, str, dict[str, str]]] = {
 }
 
 
-def made(kind: str, damaged_packet: int = -1) -> bytes:
+def made(kind: str, damaged_packet: int = -1, keep: int = 4) -> bytes:
     codec, container, options = KINDS[kind]
     whole = numbered_video(NUM_FRAMES, codec=codec, container=container, options=options)
 
@@ -26,7 +26,7 @@ def made(kind: str, damaged_packet: int = -1) -> bytes:
         if number != damaged_packet:
             return data
         begin = len(data) // 3
-        return data[:begin] + random.Random(5).randbytes(len(data) - begin - 4) + data[-4:]
+        return data[:begin] + random.Random(5).randbytes(len(data) - begin - keep) + data[-keep:]
 
     return joined_video([whole], container, edit)
 
@@ -44,6 +44,23 @@ def test_random_bytes_in_a_keyframe_are_found(kind: str) -> None:
     with pytest.raises(VideoLost, match=r"^damaged"):
         wanted(video, [5])
     assert number_of(wanted(video, [GROUP + 5]).frames[0]) == GROUP + 5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_random_bytes_in_a_picture_between_keyframes_are_found(kind: str) -> None:
+    for packet in (7, 12):
+        video = made(kind, packet)
+        assert number_of(wanted(video, [3]).frames[0]) == 3
+        with pytest.raises(VideoLost, match=r"^damaged"):
+            wanted(video, [GROUP - 1])
+
+
+def test_frames_of_ten_bits_which_libvpx_does_not_know_are_not_called_damaged() -> None:
+    options = {"x265-params": "keyint=20:log-level=none:open-gop=1"}
+    video = numbered_video(NUM_FRAMES, codec="libx265", pix_fmt="yuv420p10le", options=options)
+    clip = wanted(video, [3, 17, 25, 39])
+    assert [number_of(picture) for picture in clip.frames] == [3, 17, 25, 39]
+    assert (clip.note, clip.damage) == ("", "")
 
 
 def test_a_superframe_is_taken_apart() -> None:

@@ -51,6 +51,14 @@ def test_a_damaged_block_at_which_the_demuxer_stops_takes_the_rest() -> None:
     assert facts.readable_fraction < 0.9 or facts.gap_us > 0
 
 
+@pytest.mark.parametrize("kind", ["avi", "mkv", "webm"])
+def test_a_file_with_a_hole_is_shorter_than_it_says(kind: str) -> None:
+    whole = made(kind)
+    middle = len(whole) // 2
+    facts = probe_video(whole[:middle] + whole[middle + 200 :])
+    assert facts.readable_fraction < 1
+
+
 def test_a_video_that_ends_before_its_sound_is_whole() -> None:
     file = io.BytesIO()
     with av.open(file, "w", format="matroska") as output:
