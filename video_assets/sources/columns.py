@@ -82,6 +82,12 @@ class Columns:
         """Return the names of all fields that a row may have."""
         return list(self.chosen) if self.only_chosen else [*get_args(ClipField)]
 
+    def has(self, field: ClipField, names: Sequence[str]) -> bool:
+        """Return whether one of these columns is, or two could each be, this field."""
+        wanted = [self.chosen[field]] if field in self.chosen else [name for group in _NAMES[field] for name in group]
+        plain = [plain_name(name) for name in names]
+        return any(plain_name(name) in plain for name in wanted if name)
+
     def is_header(self, names: Sequence[str]) -> bool:
         """Return whether these names of columns have all that is required."""
         try:

@@ -25,6 +25,7 @@ from video_assets.sources.dialects.twentybn import JESTER, SOMETHING_SOMETHING
 from video_assets.sources.dialects.ucf101 import UCF101
 from video_assets.sources.found import AnnotatedClips
 from video_assets.sources.tree import SourceTree
+from video_assets.sources.unread import say_unread
 
 DIALECTS: Final[Sequence[Dialect]] = (
     UCF101,
@@ -64,6 +65,8 @@ def read_annotated(tree: SourceTree, names: ClassNames | None) -> Annotated | No
             `manifest.source_format` names knows none.
     """
     matches = _matches(tree)
+    if all(dialect is TABLE for dialect, _ in matches):  # another dialect knows which files of the set it needs
+        say_unread(tree, is_one_read=bool(matches))
     if not matches:
         return None
     read = [_read(tree, dialect, match, names) for dialect, match in matches]

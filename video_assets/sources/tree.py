@@ -17,6 +17,7 @@ from video_assets.domain.splits import Split
 from video_assets.settings import ManifestSettings
 from video_assets.sources.columns import Columns, plain_name
 from video_assets.sources.folder_names import split_in_name
+from video_assets.sources.found import Doubt
 from video_assets.sources.listing import Listing
 from video_assets.sources.paths import PathFinder, relative_folder
 from video_assets.sources.places import Videos, lost, one_of
@@ -37,7 +38,8 @@ class SourceTree:
 
     `folder` is what names of annotation files are relative to, `directory` what paths of videos are. `annotations`
     are the names of files that may hold annotations, the uppermost first; `helpers` those that may stand beside a
-    file that is itself the source. Dialects add to `notes` and `left_out` what should be said.
+    file that is itself the source. Dialects add to `notes`, `left_out` and `doubts` what should be said, and to
+    `unread` tables that they cannot read, each with the reason.
     """
 
     source: Path
@@ -50,6 +52,8 @@ class SourceTree:
     files: dict[str, ListedFile] = field(default_factory=dict[str, ListedFile])
     notes: list[SourceWarning] = field(default_factory=list[SourceWarning])
     left_out: list[LeftOut] = field(default_factory=list[LeftOut])
+    doubts: list[Doubt] = field(default_factory=list[Doubt])
+    unread: dict[str, str] = field(default_factory=dict[str, str])
     _heads: dict[str, str] = field(default_factory=dict[str, str])
     _columns: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
 
@@ -91,21 +95,27 @@ class SourceTree:
     def columns(self, name: str) -> frozenset[str]:
         """Return the names of a table's columns as they are compared; of a table without a header its first values."""
         if name not in self._columns:
-            suffix = suffix_of(name)
-            if suffix == ".parquet":
-                self._columns[name] = self._parquet_columns(name)
-            elif suffix in (".jsonl", ".ndjson"):
-                self._columns[name] = frozenset(map(plain_name, _first_object(self.head(name))))
-            else:
-                self._columns[name] = frozenset(map(plain_name, _first_values(self.head(name))))
+            self._columns[name] = frozenset(map(plain_name, self.first_values(name)))
         return self._columns[name]
 
-    def _parquet_columns(self, name: str) -> frozenset[str]:
+    def first_values(self, name: str) -> list[str]:
+        """Return the names of a table's columns as they are written; of a table without a header its first values.
+
+        They are told by the file's beginning, whatever follows. Empty where nothing can be read.
+        """
+        suffix = suffix_of(name)
+        if suffix == ".parquet":
+            return self._parquet_columns(name)
+        if suffix in (".json", ".jsonl", ".ndjson"):
+            return list(_first_object(self.head(name)))
+        return _first_values(self.head(name))
+
+    def _parquet_columns(self, name: str) -> list[str]:
         try:
             with (self.folder / name).open("rb") as file:
-                return frozenset(map(plain_name, pq.read_metadata(file).schema.to_arrow_schema().names))
+                return pq.read_metadata(file).schema.to_arrow_schema().names
         except (OSError, ValueError, pa.ArrowException):
-            return frozenset()
+            return []
 
     def first_object(self, name: str) -> dict[str, Any]:
         """Return the first object of a JSON list by its beginning; empty if it is none, or too long."""

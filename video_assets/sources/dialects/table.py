@@ -24,27 +24,27 @@ def recognise(tree: SourceTree) -> Match | None:
     if tree.is_one_file:
         found = tree.with_suffix(*TABLE_SUFFIXES)  # whatever its rows name: it was pointed at
         return Match(tuple(found), _because(tree, found)) if found else None
-    found, unreadable = _tables_of(tree)
-    if not found and unreadable and tree.settings.source_format == "table":
-        raise unreadable[0]
-    return Match(tuple(found), _because(tree, found)) if found else None
-
-
-def _tables_of(tree: SourceTree) -> tuple[list[str], list[SettingsError]]:
-    """Tables that name videos, and why others could not be read."""
     found: list[str] = []
-    unreadable: list[SettingsError] = []
+    tree.unread.clear()
     for name in tree.with_suffix(*TABLE_SUFFIXES):
         try:
             if _names_videos(tree, name):
                 found.append(name)
-        except SettingsError as error:  # notes and lists of other programs are no tables
-            unreadable.append(error)
-    return found, unreadable
+            else:
+                tree.unread[name] = f"none of the first {_FIRST} rows of {name} names a video of {tree.source}"
+        except SettingsError as error:
+            tree.unread[name] = str(error)
+    if tree.unread and not found and tree.settings.source_format == "table":
+        raise SettingsError(next(iter(tree.unread.values())))
+    return Match(tuple(found), _because(tree, found)) if found else None
 
 
 def _names_videos(tree: SourceTree, name: str) -> bool:
-    """Whether a table's first rows name videos."""
+    """Whether a table's first rows name videos; a table without rows does not say otherwise.
+
+    Raises:
+        SettingsError: if it cannot be read as a table of clips.
+    """
     paths = [str(row.get("path") or "") for row in islice(tree.rows(name, _columns(tree)), _FIRST)]
     finder = tree.finder(name, paths)
     for path in paths:
