@@ -5,8 +5,9 @@
     python -m tools.reliability looks                              every reader, before every operation
     python -m tools.reliability flips [--flips 1000] [--seed 1]    bits turned over, and repairs
     python -m tools.reliability commits [--commits 200]            what Dagster's history takes, and each commit
+    python -m tools.reliability growth [--sequences 30]            random changes, and a build by command after each
 
-Without a name, all five. The exit code is 1 if anything was found.
+Without a name, all six. The exit code is 1 if anything was found.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from tools.reliability.builds import Build, run_stages
 from tools.reliability.campaign import Figures, Outcome, kill_at_operations, kill_at_times
 from tools.reliability.children import Child
 from tools.reliability.flips import flip_campaign, repair_campaign
+from tools.reliability.growth import grow_by_command
 from tools.reliability.looks import look_at_operations
 from tools.reliability.often import commit_often
 from tools.reliability.scenarios import KINDS, prepare, write_first_source
@@ -33,7 +35,14 @@ processes; the others strike the stages in one process, which is soonest done.""
 
 def main() -> int:
     options = _options()
-    chosen = {"kills": _kills, "operations": _operations, "looks": _looks, "flips": _flips, "commits": _commits}
+    chosen = {
+        "kills": _kills,
+        "operations": _operations,
+        "looks": _looks,
+        "flips": _flips,
+        "commits": _commits,
+        "growth": _growth,
+    }
     faults: list[str] = []
     get_temp_dir()  # multiprocessing removes its own at the very end, when the folder below is gone
     with tempfile.TemporaryDirectory(prefix="reliability-") as folder:
@@ -49,12 +58,13 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.reliability")
-    parser.add_argument("campaign", nargs="?", choices=["kills", "operations", "looks", "flips", "commits"])
+    parser.add_argument("campaign", nargs="?", choices=["kills", "operations", "looks", "flips", "commits", "growth"])
     parser.add_argument("--scenario", action="append", choices=KINDS, help="may be given again; default: all")
     parser.add_argument("--points", type=int, default=200, help="random kill points; default: 200")
     parser.add_argument("--step", type=int, default=1, help="take every so many operations, or states; default: 1, all")
     parser.add_argument("--flips", type=int, default=1000, help="flipped bits; default: 1000")
     parser.add_argument("--commits", type=int, default=200, help="commits of one dataset; default: 200")
+    parser.add_argument("--sequences", type=int, default=30, help="random sequences of 12 steps; default: 30")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     options.scenario = options.scenario or list(KINDS)
@@ -126,6 +136,12 @@ def _commits(options: argparse.Namespace, folder: Path) -> list[str]:
     found = commit_often(folder, options.commits, options.seed)
     print(found.table())
     return found.faults()
+
+
+def _growth(options: argparse.Namespace, _folder: Path) -> list[str]:
+    grow_by_command(options.sequences, num_steps=12)
+    print(f"{options.sequences} sequences of up to 12 steps kept every promise")
+    return []
 
 
 if __name__ == "__main__":

@@ -75,6 +75,14 @@ class ChangingSource:
             name = self._new_name((label, int(number)))
         self._move(path, f"{self.videos[path].label}/{name}")
 
+    def regroup(self) -> None:
+        """Two videos, which may be in two splits, get names of one new group."""
+        sound = sorted(path for path, video in self.videos.items() if video.content >= 0)
+        paths, number = self.rng.sample(sound, 2), self._number()
+        label = self.videos[paths[0]].label
+        for path in paths:
+            self._move(path, f"{self.videos[path].label}/{self._new_name((label, number))}")
+
     def relabel(self) -> None:
         """A video moves to another class."""
         path = self._any()

@@ -48,6 +48,8 @@ def failure_sentence(error: OSError, path: object = None, doing: str = "written"
 
 def _remedy(error: OSError, path: Path | None) -> str:
     place = _existing(path)
+    if error.errno in _FULL and (num_files := _full_file_table(place)):
+        return f"delete files there: its file system holds all {num_files:,} files (inodes) that it may; {_GOES_ON}"
     if error.errno in _FULL:
         return f"make room there{_free_space(place)}; {_GOES_ON}"
     if error.errno == errno.EFBIG:
@@ -59,6 +61,15 @@ def _remedy(error: OSError, path: Path | None) -> str:
     if error.errno in TOO_MANY_FILES:
         return f"{open_files_remedy()}; {_GOES_ON}"
     return f"fix that; {_GOES_ON}"
+
+
+def _full_file_table(place: Path | None) -> int:
+    """Return how many files a file system may hold, if it holds so many and takes no more; else 0."""
+    try:
+        found = os.statvfs(place or "/")
+    except OSError:
+        return 0
+    return found.f_files if found.f_files and not found.f_favail else 0  # some have no table of a fixed size
 
 
 def _store_remedy(error: OSError) -> str:

@@ -202,6 +202,16 @@ def test_little_room_is_told(tmp_path: Path, free: float, state: str) -> None:
     assert check_disk(tmp_path / "none yet", free).state == state
 
 
+def test_a_file_system_that_holds_no_more_files_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    half_full = (4096, 4096, 10**7, 5 * 10**6, 5 * 10**6)
+    for num_files, num_free, state in ((65536, 12, "problem"), (65536, 60_000, "ok"), (0, 0, "ok")):
+        told = os.statvfs_result((*half_full, num_files, num_free, num_free, 0, 255))
+        monkeypatch.setattr(os, "statvfs", lambda _path, told=told: told)
+        found = check_disk(tmp_path)
+        assert found.state == state
+        assert (found.found == "12 of 65,536 files (inodes) free") is (state == "problem")
+
+
 def test_locks_that_hold_nothing_are_found_out(tmp_path: Path) -> None:
     assert check_locks(tmp_path).state == "ok"
     both = check_locks(tmp_path, lambda _descriptor, _operation: None)

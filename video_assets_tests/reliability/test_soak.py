@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tools.reliability.builds import run_stages
+from tools.reliability.growth import GrowthByCommand, grow_by_command
 from tools.reliability.often import commit_often, growth_of
 from tools.reliability.promises import Promises
 from tools.reliability.soak import Soak
@@ -118,6 +119,20 @@ def test_a_file_that_was_left_and_a_shard_that_nobody_names_are_told(soaked: Soa
         path.unlink()
     assert f"{left[0]} was left" in found
     assert "shard files that no plan names, or none of one that it names: ['train-00099']" in found
+
+
+@pytest.mark.slow
+def test_after_any_changes_a_build_by_command_keeps_every_promise() -> None:
+    grow_by_command(num_sequences=2, num_steps=4)
+
+
+def test_the_sequences_see_a_clip_that_moved() -> None:
+    machine = GrowthByCommand()
+    machine.first_build()
+    machine.promises.splits = dict.fromkeys(machine.promises.splits, "elsewhere")
+    with pytest.raises(AssertionError, match="moved to"):
+        machine.nothing_changes()
+    machine.teardown()
 
 
 @pytest.mark.long

@@ -1,5 +1,6 @@
 """Files that are whole or not there, whatever happens to the process that writes them."""
 
+import errno
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from video_assets.storage.failures import failure_sentence
 from video_assets.storage.files import (
     AtomicFile,
     file_sha256,
@@ -216,3 +218,16 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path, *, notices_i
     with pytest.raises(OSError, match="No space left"):
         write_to_full_disk()
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("num_free", "remedy"),
+    [(0, "delete files there: its file system holds all 64 files (inodes) that it may;"), (9, "make room there")],
+)
+def test_a_full_table_of_files_is_told_from_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_free: int, remedy: str
+) -> None:
+    told = os.statvfs_result((4096, 4096, 10**7, 10**6, 10**6, 64, num_free, num_free, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _path: told)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert remedy in failure_sentence(full, tmp_path / "a")

@@ -25,6 +25,8 @@ from video_assets.storage.object_requests import WrittenMeanwhile, list_objects,
 from video_assets.storage.objects import ObjectPath
 
 MIN_FREE_BYTES, GOOD_FREE_BYTES = 500e6, 5e9
+MIN_FREE_FILES = 1000
+"""A small dataset and Dagster's history of it have some hundred."""
 _MAX_SKEW_SECONDS = 2.0
 FILES_LOOKED_AT = 2000
 """Of a source, at most: the doctor shall not take as long as a listing."""
@@ -62,7 +64,11 @@ def check_root(root: Path) -> Finding:
 
 
 def check_disk(root: Path, free_bytes: float | None = None) -> Finding:
-    """There is room for shards."""
+    """There is room for shards, and for more files."""
+    status = os.statvfs(existing_folder(root))
+    if status.f_files and status.f_favail < MIN_FREE_FILES:  # some file systems have no table of a fixed size
+        found = f"{status.f_favail:,} of {status.f_files:,} files (inodes) free"
+        return problem("disk space", found, "Delete files there, or choose another root: each shard is several files.")
     free = float(shutil.disk_usage(existing_folder(root)).free) if free_bytes is None else free_bytes
     found = f"{free / 1e9:.1f} GB free"
     if free < MIN_FREE_BYTES:
