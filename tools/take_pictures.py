@@ -1,4 +1,4 @@
-"""Takes the pictures of the Dagster UI that the documents show. By hand: `.venv/bin/python docs/take_pictures.py`.
+"""Takes the pictures of the Dagster UI that the documents show. By hand: `.venv/bin/python tools/take_pictures.py`.
 
 Builds the sample dataset under /srv (so that pictures show no personal paths), serves it, looks at it, lets it fail
 and grow, removes it.
@@ -23,7 +23,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
 from video_assets.storage.paths import DatasetPaths  # noqa: E402
-from video_assets_tests.browser.browsing import Page, browse  # noqa: E402
+from video_assets_tests.browser.browsing import LAUNCHPAD, Page, browse  # noqa: E402
 from video_assets_tests.browser.serving import Ui, serve, wait_until  # noqa: E402
 from video_assets_tests.datasets import Built  # noqa: E402
 from video_assets_tests.pipeline.damage import rewrite_shard, with_frames_turned_round  # noqa: E402
@@ -54,6 +54,7 @@ def main() -> int:
             ui.wait_until_loaded()
             with browse(Path(folder, "profile"), width=WIDTH) as page:
                 _take(page, ui.url)
+                _take_launchpad_plan_and_dataset(page, ui.url)
                 _take_card(page, root)
                 _take_refused_encoding(page, ui)
                 _take_failed_check(page, ui, root)
@@ -111,6 +112,19 @@ def _take(page: Page, url: str) -> None:
     _resize(page, 2160)
     page.open(f"{url}/assets/manifest?view=events", "clips_by_class", "quarantine")
     _save(page, "manifest")
+
+
+def _take_launchpad_plan_and_dataset(page: Page, url: str) -> None:
+    _resize(page, 620)
+    page.open(LAUNCHPAD.format(ui=url, job="build_dataset"), "Launch Run", "No errors", "All defaults expanded")
+    _save(page, "launchpad")
+    _resize(page, 1040)
+    page.open(f"{url}/assets/plan?view=events", "clips_to_encode", "estimated_size")
+    _save(page, "plan")
+    page.open(f"{url}/assets/dataset?view=events", "card", "version_dir")
+    body = page.driver.find_element(By.XPATH, "//*[text()='version_dir']")
+    page.driver.execute_script("arguments[0].scrollIntoView({block: 'end'})", body)
+    _save(page, "dataset")
 
 
 def _take_card(page: Page, root: Path) -> None:

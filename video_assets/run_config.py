@@ -2,6 +2,7 @@
 
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeGuard, Union, get_args, get_origin
 
@@ -121,7 +122,9 @@ def _unknown_fields(place: Sequence[str], model: type[BaseModel], values: Mappin
         field, here = model.model_fields.get(name), [*place, str(name)]
         if field is None:
             known = f"settings of {'.'.join(place)} are {', '.join(model.model_fields)}"
-            problems.append(f"{'.'.join(here)} is not a setting; {known}")
+            close = get_close_matches(str(name), list(model.model_fields), n=1)
+            tip = f". Did you mean {'.'.join([*place, *close])}?" if close else ""
+            problems.append(f"{'.'.join(here)} is not a setting; {known}{tip}")
         elif _is_group(field.annotation) and isinstance(value, Mapping):
             problems += _unknown_fields(here, field.annotation, value)
     return problems

@@ -172,6 +172,7 @@ def test_bash_completes_what_is_being_typed(capsys: pytest.CaptureFixture[str]) 
         (["sample"], "the following arguments are required: <DIR>"),
         (["build", "--root", "r", "--fast"], "error: unexpected argument '--fast'\n\n"),
         (["build", "--root", "r", "--sorce=s"], "argument '--sorce=s'\n\n  tip: a similar option exists: '--source'\n"),
+        (["build", "--sorce", "s"], "argument '--sorce'\n\n  tip: a similar option exists: '--source'\n"),
         (["status", "--root"], "try 'video-assets status --help'."),
         (["build", "--source", "s", "--root", "r", "--workers", "0"], "--workers: '0' is not a whole number above 0"),
         (["build", "--source", "s", "--root", "r", "--workers", "-1"], "--workers: "),
@@ -224,6 +225,12 @@ def test_a_wrong_setting_is_exit_2_before_anything_is_written(
     assert main([command, "--source", str(tmp_path), "--root", str(root), "--set", assignment]) == 2
     assert f"error: {said}" in stderr_of(capsys)
     assert not root.exists()
+
+
+def test_a_misspelt_setting_is_told_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    misspelt = ["--set", "plan.encoding.resolutoin=64"]
+    assert main(["build", "--source", str(tmp_path), "--root", str(tmp_path / "root"), *misspelt]) == 2
+    assert "Did you mean plan.encoding.resolution?" in stderr_of(capsys)
 
 
 @pytest.mark.parametrize(

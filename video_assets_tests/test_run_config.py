@@ -222,11 +222,18 @@ def test_each_run_gets_the_config_of_its_own_steps() -> None:
             f"plan.encoding.jpeg_quality is 101: {SHOULD} less than or equal to 100",
         ),
         ("plan", {"encoding": {"fps": 0}}, f"plan.encoding.fps is 0: {SHOULD} greater than 0"),
-        ("plan", {"encodng": {}}, f"plan.encodng is not a setting; settings of plan are {PLAN_SETTINGS}"),
+        (
+            "plan",
+            {"encodng": {}},
+            f"plan.encodng is not a setting; settings of plan are {PLAN_SETTINGS}. Did you mean plan.encoding?",
+        ),
         (
             "plan",
             {"encoding": {"size": 224}},
-            f"plan.encoding.size is not a setting; settings of plan.encoding are {ENCODING_NAMES}",
+            (
+                f"plan.encoding.size is not a setting; settings of plan.encoding are {ENCODING_NAMES}"
+                ". Did you mean plan.encoding.resize?"
+            ),
         ),
         ("plan", [1], "plan.config is [1]: it must be a mapping of settings"),
     ],
@@ -329,7 +336,10 @@ def test_mappings_lists_and_texts_that_may_be_missing_can_be_assigned(
         ("manifest.columns.path.x=3", "manifest.columns.path is {'x': 3}: Input should be a valid string"),
         (
             "manifest.column.path=3",
-            "manifest.column is not a setting; settings of manifest are columns, videos, splits",
+            (
+                "manifest.column is not a setting; settings of manifest are columns, videos, splits. "
+                "Did you mean manifest.columns?"
+            ),
         ),
     ],
 )

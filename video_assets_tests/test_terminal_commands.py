@@ -42,12 +42,17 @@ class Screen:
 
 
 def run_on_terminal(*arguments: str | Path, columns: int = WIDTH, **variables: str) -> Screen:
-    """Runs the command with a pseudo-terminal as its input, output and error."""
+    """Runs a command of video-assets with a pseudo-terminal as its input, output and error."""
+    return run_python("-m", "video_assets.cli", *arguments, columns=columns, **variables)
+
+
+def run_python(*arguments: str | Path, columns: int, **variables: str) -> Screen:
+    """Runs Python with a pseudo-terminal as its input, output and error."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("VIDEO_ASSETS_", "DAGSTER_", "NO_COLOR"))}
     process = subprocess.Popen(
-        [sys.executable, "-m", "video_assets.cli", *map(str, arguments)],
+        [sys.executable, *map(str, arguments)],
         stdin=follower,
         stdout=follower,
         stderr=follower,
@@ -146,6 +151,47 @@ def test_a_status_is_as_wide_as_the_terminal(built: Screen, columns: int, no_col
     assert status.code == 0, status.text
     assert_fits(status, columns)
     assert ("\x1b[" in status.raw) == (not no_color)
+
+
+WIDTHS = pytest.mark.parametrize("columns", [60, 80, 120])
+COLOURS = pytest.mark.parametrize("no_color", ["", "1"], ids=["colours", "plain"])
+
+
+@WIDTHS
+@COLOURS
+@pytest.mark.parametrize("command", ["", "build"])
+def test_help_is_as_wide_as_the_terminal(command: str, columns: int, no_color: str) -> None:
+    screen = run_on_terminal(*command.split(), "--help", columns=columns, NO_COLOR=no_color)
+    assert screen.code == 0
+    assert [line for line in screen.lines if cell_len(line) > columns and not line.startswith("  video-assets ")] == []
+    assert ("\x1b[" in screen.raw) == (not no_color)
+    assert max(cell_len(line) for line in screen.lines) > 0.8 * columns  # it takes the width that it is given
+
+
+PROGRESS = """
+import sys
+from video_assets.report.progress import TerminalProgress
+with TerminalProgress(sys.stderr).begin("Building clips in /data/datasets") as progress:
+    for phase, number in (("probing", 12345), ("encoding", 12345), ("checking", 96)):
+        count = progress(phase, number, 10**9)
+        for _ in range(3):
+            count(number // 3, 10**9 // 3)
+print("Built")
+"""
+
+
+@WIDTHS
+@COLOURS
+def test_progress_stays_within_one_line_of_the_terminal(columns: int, no_color: str) -> None:
+    screen = run_python("-c", PROGRESS, columns=columns, NO_COLOR=no_color)
+    assert screen.code == 0, screen.text
+    drawn = screen.raw.replace("\r\n", "\n").split(ERASE)
+    assert [text for text in drawn if cell_len(COLOUR.sub("", text)) >= columns + len("Built")] == []
+    shares = [int(found[1]) for text in drawn if (found := re.search(r"(\d+) %", COLOUR.sub("", text)))]
+    assert len(shares) > 3
+    assert shares == sorted(shares)
+    assert screen.lines[0].strip() == "Built"
+    assert bool(COLOUR.search(screen.raw)) <= (not no_color)
 
 
 def test_an_interrupted_command_says_so(source: Path, tmp_path: Path) -> None:

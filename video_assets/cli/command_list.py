@@ -185,7 +185,7 @@ COMMANDS: Final = (
         summary="Show shards, checks, lost clips and settings of a dataset",
         options=(*_DATASET, *_OUTPUTS),
         examples=("video-assets status --root my-datasets",),
-        exit_codes={0: "valid and complete", 1: "not", 2: "wrong usage, or no such dataset"},
+        exit_codes={0: "valid and complete", 1: "not valid, or not complete", 2: "wrong usage, or no such dataset"},
     ),
     Command(
         name="show",

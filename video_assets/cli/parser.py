@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 from typing import Any, NoReturn
 
 from video_assets.cli.command_list import COMMANDS, GLOBAL_OPTIONS
@@ -61,14 +62,22 @@ def parse(given: Sequence[str], runs: Mapping[str, Run]) -> argparse.Namespace:
     if word is not None and word not in runs:
         raise wrong_usage(f"unknown command '{word}'", None, _similar(word, list(runs), "command"))
     parser = parser_of(runs)
-    options, unknown = parser.parse_known_args(given)
-    if unknown:
-        command = next((command for command in COMMANDS if command.name == options.command), None)
-        taken = GLOBAL_OPTIONS if command is None else command.options
-        names = [name for option in taken for name in option.names if name.startswith("--")]
-        name = unknown[0].partition("=")[0]
-        raise wrong_usage(f"unexpected argument '{unknown[0]}'", command, _similar(name, names, "option"))
+    command = next((command for command in COMMANDS if command.name == word), None)
+    taken = GLOBAL_OPTIONS if command is None else command.options
+    names = [name for option in taken for name in option.names if name.startswith("--")]
+    # A misspelt option is told before one that is missing: it often is the one that is missing.
+    before = [argument for argument in takewhile("--".__ne__, given) if argument.startswith("--")]
+    misspelt = [argument for argument in before if not any(name.startswith(_name_of(argument)) for name in names)]
+    options, unknown = (None, misspelt) if misspelt else parser.parse_known_args(given)
+    if options is None or unknown:
+        similar = _similar(_name_of(unknown[0]), names, "option")
+        raise wrong_usage(f"unexpected argument '{unknown[0]}'", command, similar)
     return options
+
+
+def _name_of(argument: str) -> str:
+    """Return the option's name, without a value that stands behind it."""
+    return argument.partition("=")[0]
 
 
 def _similar(word: str, names: Sequence[str], kind: str) -> str:

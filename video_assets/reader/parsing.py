@@ -43,6 +43,7 @@ class RecordContract:
     audio: ReadFeature | None = None
 
 
+READ_BYTES: Final = 1 << 20
 _CONTRACTS: Final[dict[str, RecordContract]] = {
     "tfds": RecordContract(
         (
@@ -214,7 +215,8 @@ def read_records(
     tf = load_tensorflow()
     index = 0
     try:
-        for record in tf.data.TFRecordDataset(str(file), compression):
+        # Without a size TensorFlow writes a line about it to the terminal.
+        for record in tf.data.TFRecordDataset(str(file), compression, buffer_size=READ_BYTES):
             if chosen is None or index in chosen:
                 # Not by `map`: to trace a function for each file costs as much as to parse 50 records one by one.
                 parsed = parse_record(layout, record, multi_label=multi_label)

@@ -8,12 +8,12 @@ import tensorflow as tf
 
 from video_assets.domain.encoding import Compression
 from video_assets.domain.errors import SettingsError
+from video_assets.reader.parsing import READ_BYTES
 from video_assets.storage.addresses import is_store_address
 from video_assets.storage.remote_files import cache_directory, local_copy
 
 RANDOM: Any = tf.random
 """Typed as Any, because the type stubs lack its stateless functions."""
-_READ_BYTES = 1 << 20
 _SHARDS_AT_ONCE = 16
 
 
@@ -123,7 +123,7 @@ def _epoch_records(stored: StoredRecords, shuffle: Shuffle | None, epoch: Any) -
 
     def of_file(file: Any) -> Any:
         local = _copied(file) if is_stored_elsewhere else file
-        return tf.data.TFRecordDataset(local, stored.compression, buffer_size=_READ_BYTES)
+        return tf.data.TFRecordDataset(local, stored.compression, buffer_size=READ_BYTES)
 
     is_stored_elsewhere = any(map(is_store_address, stored.files))
     files = tf.constant(list(stored.files))

@@ -36,7 +36,7 @@ def card_markdown(card: Card) -> str:
         *_histograms(card),
         *(["## The videos", _table(("fact", "videos"), list(card.video_facts.items()))] if card.video_facts else []),
         "## How it is encoded",
-        _table(("setting", "value"), list(card.encoding.as_dict().items())),
+        _table(("setting", "value"), list(card.encoding.used().items())),
         f"{markdown_text(record_sentences(card.encoding))} {TIMES_NOTE}",
         _table(
             ("field", "type", "what it holds"),
@@ -90,7 +90,7 @@ def _summary(card: Card) -> str:
     return (
         f"{counted(card.num_clips, 'labelled clip')} of {counted(len(card.classes), 'class', 'classes')}, "
         f"{length} of video, "
-        f"{card.megabytes:.1f} MB. [card.html](card.html) shows the same with pictures."
+        f"{card.megabytes:,.1f} MB. [card.html](card.html) shows the same with pictures."
     )
 
 

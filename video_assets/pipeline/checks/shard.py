@@ -24,6 +24,7 @@ from video_assets.domain.checks import (
 from video_assets.domain.clips import Loss
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.plan import PlannedClip, ShardPlan
+from video_assets.domain.text import counted
 from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.plan.table import ReadPlan
 from video_assets.reader.parsing import ReadingError, decode_frames, read_records
@@ -206,7 +207,7 @@ class ShardAudit:
         chosen = self._sampled([1.0] * len(self._sidecar.clips), max_cost=math.inf)
         for number, record in self._records(chosen):
             self._refuse_frames(number, record)
-        return f"{len(chosen)} of {len(self._sidecar.clips)} records decode as planned", {
+        return f"tried {len(chosen)} of {counted(len(self._sidecar.clips), 'record')}: decoded as planned", {
             "records_decoded": len(chosen)
         }
 
@@ -292,7 +293,7 @@ class ShardAudit:
             if result.fault:
                 raise _Failed(f"{place}: {result.fault}", pictures)
             compared.append((result.psnr_db, pictures))
-        description = f"{len(compared)} of {len(costs)} records show their source's frames"
+        description = f"compared {len(compared)} of {counted(len(costs), 'record')}: frames are those of the source"
         worst_db, pictures = min(compared, key=lambda found: found[0], default=(99.0, []))
         return description, {"records_compared": len(compared), "worst_psnr_db": round(worst_db, 2)}, *pictures
 

@@ -55,7 +55,7 @@ from video_assets.storage.schemas import MANIFEST
 from video_assets.storage.sidecars import Sidecar, read_checksums
 from video_assets.storage.tables import read_table
 
-_CARD_VERSION = 2
+_CARD_VERSION = 3
 """Raised when the same values would be drawn in another way."""
 _MAX_STRIPS, _STRIP_FRAMES = 96, 4
 _MAX_MOTION_CLIPS = 200
