@@ -77,13 +77,13 @@ def prune(
     live = {graph.shards_key(split): order for split, order in partition_order(instance, graph.partitions).items()}
     tags = {} if is_own else {DATASET_TAG: place_name(paths.directory)}
     finished = instance.get_run_records(dg.RunsFilter(statuses=_FINISHED, tags=tags))
-    needed = _runs_of_newest(instance, graph, live) if finished else set[str]()
-    deleted = [
+    old = [
         record.dagster_run.run_id
         for number, record in enumerate(finished)
-        if (number >= settings.history_runs or record.create_timestamp.timestamp() < since)
-        and record.dagster_run.run_id not in needed
+        if number >= settings.history_runs or record.create_timestamp.timestamp() < since
     ]
+    needed = _runs_of_newest(instance, graph, live) if old else set[str]()
+    deleted = [run_id for run_id in old if run_id not in needed]
     for run_id in deleted:
         _delete_run(instance, run_id)
     events: list[StoredEvent] = []

@@ -21,6 +21,7 @@ from video_assets.settings import DEFAULT_LIMITS, Limits
 
 WIDTH_PX, HEIGHT_PX = 128, 64
 _NUM_BITS = 8
+_TRACK_CODECS = {"mp4": "libx264", "mov": "libx264", "asf": "msmpeg4v3", "wtv": "mpeg2video"}
 
 
 def numbered_picture(number: int) -> NDArray[np.uint8]:
@@ -77,6 +78,26 @@ def numbered_video(
             frame.time_base = Fraction(1, rate) if times is None else Fraction(1, 1000)
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
+    return file.getvalue()
+
+
+def video_of_tracks(container: str, tracks: Sequence[tuple[int, int, Fraction]]) -> bytes:
+    """Encode tracks of (scale, number of frames, frames per second); the frames of each show their numbers."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as output:
+        streams = [
+            cast("VideoStream", output.add_stream(_TRACK_CODECS.get(container, "mpeg4"), rate=25)) for _ in tracks
+        ]
+        for stream, (scale, _, _) in zip(streams, tracks, strict=True):
+            stream.width, stream.height, stream.pix_fmt = 128 * scale, 64 * scale, "yuv420p"
+        for stream, (scale, num_frames, rate) in zip(streams, tracks, strict=True):
+            for number in range(num_frames):
+                frame = av.VideoFrame.from_ndarray(numbered_picture(number).repeat(scale, 0).repeat(scale, 1))
+                frame.time_base = Fraction(1, 25)
+                frame.pts = round(number * 25 / rate)
+                output.mux(stream.encode(frame))
+            if num_frames:
+                output.mux(stream.encode(None))
     return file.getvalue()
 
 

@@ -226,3 +226,26 @@ def test_the_launchpad_takes_columns_as_a_mapping() -> None:
     assert ManifestConfig(columns={"path": "video", "label": ""}).columns == {"path": "video", "label": ""}
     with pytest.raises(ValueError, match="paht is no field of a clip; fields are path, label"):
         ManifestSettings(columns={"paht": "video"})
+
+
+@pytest.mark.parametrize(
+    ("rows", "lost", "warned"),
+    [
+        (["a,nan", "b,run", "c,walk"], {"a.mp4": "bad_row"}, set()),
+        (["a,run,nan,1", "b,run", "c,walk"], {"a.mp4": "bad_span"}, set()),
+        (["a,run", "b,Run", "c,walk"], {}, {"near_equal_classes"}),
+        (["a,3", "b,3.0", "c,walk"], {}, {"near_equal_classes"}),
+    ],
+    ids=["a label that is no number", "a time that is no number", "run and Run", "3 and 3.0"],
+)
+def test_doubtful_labels_and_times_are_named_by_the_command(
+    rows: list[str], lost: dict[str, str], warned: set[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(tmp_path / "videos", *(f"{name}.mp4" for name in "abc"))
+    lines = ["path,label,start,end", *(f"{row[0]}.mp4{row[1:]}{',' * (3 - row.count(','))}" for row in rows)]
+    (tmp_path / "videos" / "clips.csv").write_text("\n".join(lines))
+    command = ["plan", "--source", str(tmp_path / "videos" / "clips.csv"), "--root", str(tmp_path / "root")]
+    cli.main([*command, "--set", "manifest.max_failed_fraction=1", "--json"])
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert {item["source"].partition("#")[0]: item["reason"] for item in told["quarantined"]} == lost
+    assert {warning["code"] for warning in told["warnings"]} >= warned

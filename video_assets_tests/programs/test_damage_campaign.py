@@ -1,7 +1,8 @@
-"""A slice of the campaign of damaged videos: keyframes, holes, cut files. `python -m tools.damage` tries all."""
+"""Slices of the campaigns of `tools.damage`: keyframes, holes, cut files; clocks and tracks."""
 
 import pytest
 
+from tools.damage import clocks
 from tools.damage.__main__ import SAMPLINGS, Case, cases, try_case
 from tools.damage.making import CONTAINERS, KINDS, sound_video
 
@@ -19,6 +20,12 @@ def test_no_damaged_video_is_stored_wrongly_without_a_word(codec: str, kind: str
         case = Case(codec, CONTAINERS[codec][0], kind, sampling, seed=3 * number)
         tried = try_case(case)
         assert tried.outcome in ("lost", "warned", "right"), (case, tried)
+
+
+@pytest.mark.parametrize("kind", clocks.PLACES)
+def test_the_frame_that_is_shown_at_a_wanted_time_is_stored(kind: str) -> None:
+    for case in clocks.cases(kind, 6, seed=11):
+        assert clocks.try_case(case) == "", case
 
 
 def test_cases_are_functions_of_their_seeds() -> None:

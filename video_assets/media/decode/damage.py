@@ -19,6 +19,7 @@ _STRICT_OF: Final = {"hevc": "explode+crccheck"}
 """An HEVC stream may carry the MD5 of each picture. Of other codecs, `crccheck` calls sound videos damaged."""
 _CRC32: Final = b"\xbf\x84"  # the id of the element, and its size
 _MAX_CLUSTER_BYTES: Final = 64 * 2**20
+_NO_END: Final = 1 << 62
 
 
 def notice_more_damage(opened: OpenVideo) -> None:
@@ -62,7 +63,7 @@ class ClusterChecksums:
 
     def _go_to(self, file: BinaryIO, position: int) -> None:
         if position < self._latest[1] or self._latest == (0, 0):
-            self._clusters = _clusters(file, self._size_bytes)
+            self._clusters = _clusters(file)
         while not self._latest[0] <= position < self._latest[1]:
             self._latest = next(self._clusters)
         start, stop = self._latest
@@ -70,13 +71,14 @@ class ClusterChecksums:
         head = file.read(6)
         self._is_damaged = (
             head.startswith(_CRC32)
+            and stop <= self._size_bytes  # one that was cut short is whole up to its end
             and stop - start <= _MAX_CLUSTER_BYTES
             and zlib.crc32(file.read(stop - start - 6)) != int.from_bytes(head[2:], "little")
         )
 
 
-def _clusters(file: BinaryIO, size_bytes: int) -> Iterator[tuple[int, int]]:
-    for kind, start, stop in matroska_elements(file, 0, size_bytes):
+def _clusters(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    for kind, start, stop in matroska_elements(file, 0, _NO_END):
         if kind == SEGMENT:
             for inner, begin, end in matroska_elements(file, start, stop):
                 if inner == CLUSTER:

@@ -1,42 +1,15 @@
 """Of several video tracks the one that moves is taken, and tracks without packets never are."""
 
-import io
-from collections.abc import Sequence
 from fractions import Fraction
-from typing import cast
 
-import av
 import pytest
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from video_assets.domain.geometry import FrameSize
 from video_assets.media.decode.clips import decode_clip
 from video_assets.media.open.video import open_video
 from video_assets.media.probe import probe_video
 from video_assets.settings import DEFAULT_LIMITS
-from video_assets_tests.media.making import number_of, numbered_picture
-
-CODECS = {"mp4": "libx264", "mov": "libx264", "asf": "msmpeg4v3", "wtv": "mpeg2video"}
-
-
-def video_of_tracks(container: str, tracks: Sequence[tuple[int, int, Fraction]]) -> bytes:
-    """Encode tracks of (scale, number of frames, frames per second); the frames of each show their numbers."""
-    file = io.BytesIO()
-    with av.open(file, "w", format=container) as output:
-        streams = [cast("VideoStream", output.add_stream(CODECS.get(container, "mpeg4"), rate=25)) for _ in tracks]
-        for stream, (scale, _, _) in zip(streams, tracks, strict=True):
-            stream.width, stream.height, stream.pix_fmt = 128 * scale, 64 * scale, "yuv420p"
-        for stream, (scale, num_frames, rate) in zip(streams, tracks, strict=True):
-            for number in range(num_frames):
-                frame = VideoFrame.from_ndarray(numbered_picture(number).repeat(scale, 0).repeat(scale, 1))
-                frame.time_base = Fraction(1, 25)
-                frame.pts = round(number * 25 / rate)
-                output.mux(stream.encode(frame))
-            if num_frames:
-                output.mux(stream.encode(None))
-    return file.getvalue()
-
+from video_assets_tests.media.making import number_of, video_of_tracks
 
 SECOND = Fraction(1)
 MOVING = (1, 30, Fraction(25))
