@@ -362,7 +362,7 @@ def test_a_source_that_became_empty_does_not_mean_that_all_is_deleted(stages: St
 
 def test_a_source_that_is_not_there_is_a_wrong_setting(tmp_path: Path) -> None:
     stages = Stages(tmp_path / "nowhere", DatasetPaths(tmp_path / "root", "clips"))
-    with pytest.raises(SettingsError, match="nowhere is not a folder"):
+    with pytest.raises(SettingsError, match="nowhere is not there; mount its disk, or name a folder"):
         stages.manifest()
 
 

@@ -77,6 +77,7 @@ def test_a_dataset_in_a_store_grows_by_what_is_new_only(bucket: Bucket, videos: 
     stages.plan()
     written = stages.shards()
     assert sum(report.sidecar.records for report in written if report.sidecar) <= 4
+    assert sum(report.num_encoded for report in written) == 1, "the other records of its shard are copied in the store"
     assert stages.commit(retired_grace_minutes=0).was_changed
     read = {request.path for request in bucket.proxy.log[before:] if request.method == "GET"}
     put = {request.path for request in bucket.proxy.log[before:] if request.method == "PUT"}
