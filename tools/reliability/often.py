@@ -66,8 +66,10 @@ class Commits:
 
 
 def growth_of(values: Sequence[float]) -> float:
-    """Return the median of the last fifth by that of the second."""
-    size = max(1, len(values) // 5)
+    """Return the median of the last fifth by that of the second; 1 for fewer than five values, which tell nothing."""
+    if len(values) < 5:
+        return 1.0
+    size = len(values) // 5
     return _median(values[-size:]) / _median(values[size : 2 * size])
 
 

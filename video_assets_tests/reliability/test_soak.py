@@ -144,3 +144,4 @@ def test_after_many_commits_the_history_is_as_small_as_before(tmp_path: Path) ->
 
 def test_growth_is_that_of_the_last_fifth_over_the_second() -> None:
     assert growth_of([9, 9, 1, 1, 5, 5, 5, 5, 2, 2]) == 2
+    assert growth_of([1, 9]) == 1
