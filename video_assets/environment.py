@@ -1,6 +1,7 @@
 """A dataset as a value: name, places, who builds it, settings. It is given in Python, or named by the environment."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -70,6 +71,11 @@ class VideoDataset(Workplace):
     encoding: EncodingSettings = Field(default=EncodingSettings(), description="How a clip becomes a record.")
     plan: PlanSettings = Field(default=PlanSettings(), description="Which clips go to which shard.")
     dataset: DatasetSettings = Field(default=DatasetSettings(), description="The commit.")
+
+    @field_validator("source", "root", mode="before")
+    @classmethod
+    def _may_be_a_path(cls, place: object) -> object:
+        return str(place) if isinstance(place, Path) else place
 
     @model_validator(mode="after")
     def _must_fit_together(self) -> Self:

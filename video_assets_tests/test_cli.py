@@ -319,7 +319,7 @@ def test_json_is_the_last_line_of_standard_output_and_the_text_goes_elsewhere(
     options = parser_of(RUNS).parse_args(["status", "--root", "r", "--json"])
     assert end(options, {"root": "/vidéos"}, lambda _: ["the summary\nof two lines"]) == 0
     printed = capsys.readouterr()
-    assert json.loads(printed.out) == {"root": "/vidéos", "error": "", "exit_code": 0}
+    assert json.loads(printed.out) == {"warnings": [], "root": "/vidéos", "error": "", "exit_code": 0}
     assert printed.out.isascii()
     assert printed.out.count("\n") == 1
     assert printed.err == "the summary\nof two lines\n"
@@ -335,6 +335,7 @@ def test_json_is_the_last_line_of_standard_output_and_the_text_goes_elsewhere(
     ("arguments", "code", "said"),
     [
         (["status", "--root", "ROOT"], 2, "there is no dataset clips in ROOT"),
+        (["recipe", "--root", "ROOT"], 2, "there is no dataset clips in ROOT"),
         (["verify", "--root", "ROOT"], 2, "there is no dataset clips in ROOT"),
         (["repair", "--root", "ROOT"], 2, "there is no dataset clips in ROOT"),
         (["plan", "--source", "ROOT/none", "--root", "ROOT"], 2, "the source ROOT/none is not there"),
@@ -361,8 +362,12 @@ def test_whatever_fails_json_is_the_last_line_and_says_why(
     assert "".join(result["error"].split()) in "".join(printed.err.split())
     if "ROOT" in arguments:
         assert result["root"] == str(tmp_path)
-    if arguments[0] == "build" and "root" in result:
+    assert result["warnings"] == []
+    if arguments[0] in ("build", "plan"):
+        assert result["source_format"] == ""
+    if arguments[0] == "build":
         assert {"version_dir", "splits", "clips_encoded", "clips_reused", "quarantined", "checks"} <= set(result)
+        assert (result["classes"], result["committed"]) == ([], False)
 
 
 def test_a_bug_is_told_in_json_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,7 @@ from video_assets.domain.clips import ListedFile, WantedClip
 from video_assets.domain.near_duplicates import near_duplicates
 from video_assets.pipeline.commit.stage import commit_dataset
 from video_assets.pipeline.manifest.new_files import LookCursor, look
-from video_assets.pipeline.manifest.stage import update_manifest
+from video_assets.pipeline.manifest.stage import build_manifest
 from video_assets.pipeline.plan.stage import build_plan
 from video_assets.pipeline.shards.pending import read_backlog
 from video_assets.pipeline.splits.stage import build_splits
@@ -73,7 +73,7 @@ def refresh(paths: DatasetPaths, num_clips: int, clips: Callable[[int], list[Wan
 
 def _refresh(paths: DatasetPaths, clips: list[WantedClip]) -> object:
     asked = SourceClips(Path("videos"), sorted(clips, key=lambda clip: clip.clip_id))
-    return update_manifest(Path("videos"), asked, paths, ManifestSettings(allow_single_class=True), InventedPool)  # type: ignore[arg-type]
+    return build_manifest(Path("videos"), paths, ManifestSettings(allow_single_class=True), InventedPool, asked=asked)  # type: ignore[arg-type]
 
 
 def tick(paths: DatasetPaths, num_clips: int, *, extra: int) -> object:

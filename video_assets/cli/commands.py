@@ -58,6 +58,14 @@ def _refuse_missing(source: Path) -> None:
         raise SettingsError(f"the source {source} is not there")
 
 
+def _warnings(paths: "DatasetPaths") -> list[dict[str, Any]]:
+    """Return the warnings of a dataset, as `--json` has them."""
+    from video_assets.pipeline.dataset_state import committed_version
+    from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
+
+    return warnings_as_dicts(dataset_warnings(paths, committed_version(paths)))
+
+
 def _failed_checks(checks: Sequence[Mapping[str, Any]]) -> str:
     """Return the checks that make a dataset invalid, as a sentence; empty where there is none."""
     from video_assets.report.screen_sections import invalidating
@@ -115,7 +123,7 @@ def _plan(options: argparse.Namespace) -> int:
 def _inspect(options: argparse.Namespace) -> int:
     from video_assets.report.source_screens import inspect_screen
     from video_assets.run_config import read_settings
-    from video_assets.sources.doubts import refuse_doubtful, refuse_missing
+    from video_assets.sources.doubts import refuse_doubtful, refuse_missing, why_empty
     from video_assets.sources.read import read_source
     from video_assets.sources.summary import summarize
 
@@ -126,6 +134,8 @@ def _inspect(options: argparse.Namespace) -> int:
     values |= summarize(found, multi_label=reading.multi_label).as_dict()
     error = ""
     try:
+        if sentence := why_empty(options.source, found):
+            raise SettingsError(sentence)  # noqa: TRY301  (told as the others are)
         refuse_doubtful(found, reading)
         refuse_missing(found, reading)
     except SettingsError as refused:
@@ -149,7 +159,8 @@ def _show(options: argparse.Namespace) -> int:
     from video_assets.pipeline.upkeep.show import show_clip
     from video_assets.report.source_screens import clip_screen
 
-    values = show_clip(_paths(options), options.clip, options.picture)
+    values = show_clip(paths := _paths(options), options.clip, options.picture)
+    values["warnings"] = _warnings(paths)
     return end(options, values, clip_screen, "" if values["is_stored"] else f"{values['clip_id']} is not stored")
 
 
@@ -163,7 +174,8 @@ def _config(options: argparse.Namespace) -> int:
     run_config = as_run_config_yaml(settings)
     defs_yaml = as_defs_yaml(settings, name=paths.name, source=noted_source(paths), root=str(paths.root))
     if options.json:
-        values = {"root": str(paths.root), "name": paths.name, "settings": settings.model_dump()}
+        known = {"root": str(paths.root), "name": paths.name, "warnings": _warnings(paths)}
+        values = {**known, "settings": settings.model_dump()}
         print_json({**values, "run_config": run_config, "defs_yaml": defs_yaml, "error": "", "exit_code": EXIT_OK})
     else:
         print(defs_yaml if options.format == "defs-yaml" else run_config, end="")
@@ -184,7 +196,8 @@ def _repair(options: argparse.Namespace) -> int:
 
     if options.source is not None:
         _refuse_missing(options.source)
-    values = run_repair(_paths(options), options.source, num_workers=options.workers)
+    values = run_repair(paths := _paths(options), options.source, num_workers=options.workers)
+    values |= {"root": str(paths.root), "name": paths.name, "warnings": _warnings(paths)}
     error = "; ".join(entry["reason"] for entry in values["not_repaired"])
     return end(options, values, repair_screen, error)
 
@@ -193,9 +206,11 @@ def _recipe(options: argparse.Namespace) -> int:
     from video_assets.pipeline.plan.model_windows import committed_fit
 
     paths = _paths(options)
+    paths.refuse_missing()
     recipe = committed_fit(paths, root=str(paths.root)).recipe(options.model, is_stream=options.stream)
     if options.json:
-        print_json({"recipe": recipe, "error": "", "exit_code": EXIT_OK})
+        known = {"root": str(paths.root), "name": paths.name, "warnings": _warnings(paths)}
+        print_json({**known, "recipe": recipe, "error": "", "exit_code": EXIT_OK})
     else:
         print(recipe, end="")
     return EXIT_OK
@@ -243,7 +258,8 @@ def _prune(options: argparse.Namespace) -> int:
     settings = settings_in_force(paths, read_settings(None, options.assignments)).dataset
     with named_instance_failures(paths), open_instance(paths) as instance:
         report = prune(instance, DatasetGraph.of_command(paths), paths, settings)
-    return end(options, {"root": str(paths.root), "name": paths.name, **asdict(report)}, prune_screen)
+    values = {"root": str(paths.root), "name": paths.name, "warnings": _warnings(paths), **asdict(report)}
+    return end(options, values, prune_screen)
 
 
 def _sample(options: argparse.Namespace) -> int:

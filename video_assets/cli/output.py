@@ -48,8 +48,8 @@ def end(
 
 
 def print_json(values: Mapping[str, Any]) -> None:
-    """Print one object to scripts, without secrets."""
-    print(without_secrets(json.dumps(values, ensure_ascii=True)))
+    """Print one object to scripts, without secrets; every command's has `warnings`."""
+    print(without_secrets(json.dumps({"warnings": [], **values}, ensure_ascii=True)))
 
 
 def begin_progress(options: argparse.Namespace, sentence: str, running: ExitStack) -> "TerminalProgress":

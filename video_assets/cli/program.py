@@ -23,8 +23,12 @@ from video_assets.domain.errors import (
 
 _INTERRUPTED = "interrupted; finished work is kept, and the same command continues from there"
 _NOTHING_BUILT: Mapping[str, Any] = {
+    "source": "",
+    "read_as": "",
     "source_format": "",
     "warnings": [],
+    "root": "",
+    "name": "",
     "version_dir": "",
     "splits": {},
     "clips_encoded": 0,
@@ -33,10 +37,17 @@ _NOTHING_BUILT: Mapping[str, Any] = {
     "shards_reused": 0,
     "shards_replaced": [],
     "quarantined": [],
+    "left_out": [],
+    "classes": [],
+    "gone": 0,
+    "gone_clips": [],
     "checks": [],
     "seconds": 0.0,
+    "committed": False,
 }
-"""What `build --json` promises, of one whose settings were refused before it began."""
+"""What `build --json` promises, of a build that ended before it began, or by a signal."""
+_NOTHING_READ: Mapping[str, Any] = {"read_as": "", "source_format": "", "warnings": []}
+"""The same of `plan` and `inspect`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say_error(str(error))
         print(f"\n{error.hint}", file=sys.stderr)
         if "--json" in given:
-            print_json({"error": str(error), "exit_code": EXIT_USAGE})
+            promised = _promised(next((word for word in given if not word.startswith("-")), None))
+            print_json({**promised, "error": str(error), "exit_code": EXIT_USAGE})
         raise SystemExit(EXIT_USAGE) from None
     if options.version:
         return _version()
@@ -60,8 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return options.run(options)
     except VideoAssetsError as error:
         exit_code = EXIT_USAGE if isinstance(error, SettingsError) else EXIT_FAILED
-        lost = getattr(error, "quarantined", None)  # of a dry run, whose tables are gone
-        return _fail(options, str(error), exit_code, {} if lost is None else {"quarantined": lost})
+        return _fail(options, str(error), exit_code, error.facts)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would only cut off these words
         if sys.stderr.isatty():
@@ -118,6 +129,10 @@ def _tell_scripts(
         return
     root = getattr(options, "root", None)
     known = {"root": str(root.absolute())} if root is not None else {}
-    if options.command == "build" and exit_code == EXIT_USAGE:
-        known |= _NOTHING_BUILT
-    print_json({**known, **more, "error": error, "exit_code": exit_code})
+    known |= {"name": options.name} if getattr(options, "name", None) else {}
+    print_json({**_promised(options.command), **known, **more, "error": error, "exit_code": exit_code})
+
+
+def _promised(command: str | None) -> Mapping[str, Any]:
+    """Return the keys that a command's `--json` always has, where there is nothing to put into them."""
+    return _NOTHING_BUILT if command == "build" else _NOTHING_READ if command in ("plan", "inspect") else {}

@@ -9,6 +9,10 @@
 A failure of one video is not an exception here: it is a `Loss`, a value that is collected and reported.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 """Exit codes of commands: done and valid; refused, or a check failed; wrong usage or settings; Ctrl-C."""
 
@@ -17,7 +21,9 @@ DAMAGE_REMEDY = "run `video-assets repair`, or put a copy from a backup in its p
 
 
 class VideoAssetsError(Exception):
-    """Base of all errors that this package raises for its users."""
+    """Base of all errors that this package raises for its users. `facts` is what `--json` has beside the message."""
+
+    facts: Mapping[str, Any] = MappingProxyType({})
 
 
 class SettingsError(VideoAssetsError):

@@ -26,6 +26,7 @@ from video_assets.pipeline.checks.recorded import (
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.commit.stage import CommitReport, commit_dataset
 from video_assets.pipeline.dataset_state import committed_lengths
+from video_assets.pipeline.manifest.reading import NotedReading
 from video_assets.pipeline.manifest.stage import ManifestReport, build_manifest
 from video_assets.pipeline.noted_settings import manifest_settings, settings_in_force
 from video_assets.pipeline.plan.last_build import expect_build, read_last_build
@@ -36,6 +37,8 @@ from video_assets.pipeline.shards.stage import ShardEngine, ShardReport, build_s
 from video_assets.pipeline.splits.stage import SplitReport, build_splits
 from video_assets.pipeline.write_locks import writing_shards, writing_tables
 from video_assets.settings import DatasetSettings, Limits, ManifestSettings, PlanSettings, Settings, SplitSettings
+from video_assets.sources.found import SourceClips
+from video_assets.sources.read import read_source
 from video_assets.storage.files import remove_temporaries
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 
@@ -61,8 +64,15 @@ class Steps:
     within_build: bool = False
     version_source: DatasetPaths | None = None
 
-    def manifest(self, source: Path, settings: ManifestSettings, *, new_version: bool = False) -> ManifestReport:
-        """List, open and label the videos; see `build_manifest`."""
+    def manifest(
+        self,
+        source: Path,
+        settings: ManifestSettings,
+        asked: SourceClips | None = None,
+        *,
+        new_version: bool = False,
+    ) -> ManifestReport:
+        """List, open and label the videos; see `build_manifest`. `asked` is what was read of the source, if it was."""
         with writing_tables(self.paths, "manifest", within_build=self.within_build):
             make_pool = self.pools_for(settings.limits)
             return build_manifest(
@@ -71,6 +81,7 @@ class Steps:
                 settings,
                 make_pool,
                 self.progress,
+                asked=asked,
                 new_version=new_version,
                 version_source=self.version_source,
             )
@@ -171,6 +182,7 @@ class BuildListener(Protocol):
 class BuildReport:
     """What a build did, as far as it came."""
 
+    reading: NotedReading = field(default_factory=NotedReading)
     manifest: ManifestReport | None = None
     splits: SplitReport | None = None
     plan: PlanReport | None = None
@@ -202,8 +214,10 @@ def build(
     begin = _once(meanwhile, *(listener.begin for listener in listeners))
     steps = replace(steps, progress=after_first(begin, steps.progress))
     settings = settings_in_force(steps.paths, settings)
+    asked = read_source(source, settings.manifest)
+    report.reading = NotedReading.of(asked)
     refuse_another_encoding(steps.paths, settings)
-    report.manifest = steps.manifest(source, settings.manifest, new_version=settings.plan.new_version)
+    report.manifest = steps.manifest(source, settings.manifest, asked, new_version=settings.plan.new_version)
     report.splits = steps.splits(settings.splits)
     report.plan = steps.plan(settings.plan)
     for listener in listeners:

@@ -15,8 +15,7 @@ from video_assets.domain.text import MAX_NAMED
 from video_assets.pipeline.build import BuildListener, BuildReport, Steps, build
 from video_assets.pipeline.checks.recorded import CheckStatus, check_statuses
 from video_assets.pipeline.commit.retired import remove_expired
-from video_assets.pipeline.dataset_state import committed_counts
-from video_assets.pipeline.manifest.reading import NotedReading
+from video_assets.pipeline.dataset_state import committed_counts, committed_version
 from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, read_plan
 from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
@@ -68,18 +67,20 @@ class BuildResult:
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON object of `--json`."""
         manifest, splits, plan = self.report.manifest, self.report.splits, self.report.plan
-        version = plan.pinned.version if plan is not None else ""
+        version = plan.pinned.version if plan is not None else committed_version(self.paths)
         gone = manifest.gone if manifest is not None else ()
         ignored = splits.official_ignored if splits is not None else ()
         return {
             "source": self.source,
-            **(manifest.reading if manifest is not None else NotedReading()).as_dict(),
-            "warnings": warnings_as_dicts(dataset_warnings(self.paths, version)) if manifest is not None else [],
+            **self.report.reading.as_dict(),
+            "warnings": warnings_as_dicts(
+                dataset_warnings(self.paths, version) if manifest is not None else self.report.reading.warnings
+            ),
             "root": str(self.paths.root),
             "name": self.paths.name,
             "version_dir": str(self.paths.version(version).directory) if version else "",
             "splits": committed_counts(self.paths, version) if version else {},
-            **(_counts(self.paths, self.report) if version else _NO_COUNTS),
+            **(_counts(self.paths, self.report) if plan is not None else _NO_COUNTS),
             "shards_replaced": [{"shard": key, "reason": why} for key, why in self.report.replaced.items()],
             "quarantined": quarantined(self.paths.quarantine),
             "left_out": read_table(self.paths.left_out, LEFT_OUT).to_dict("records"),

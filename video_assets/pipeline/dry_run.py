@@ -13,7 +13,7 @@ import pandas as pd
 
 from video_assets.domain.clips import LostSource
 from video_assets.domain.encoding import Encoding, changed_fields
-from video_assets.domain.errors import BuildRefused, SettingsError
+from video_assets.domain.errors import BuildRefused, SettingsError, VideoAssetsError
 from video_assets.domain.forecast import (
     QUALITIES,
     Forecast,
@@ -29,6 +29,7 @@ from video_assets.domain.text import MAX_NAMED, format_size
 from video_assets.media.workers.pool import num_cores
 from video_assets.pipeline.build import Steps
 from video_assets.pipeline.dataset_state import refuse_lost
+from video_assets.pipeline.manifest.reading import NotedReading
 from video_assets.pipeline.manifest.stage import ManifestReport, TooManyLost
 from video_assets.pipeline.noted_settings import settings_in_force
 from video_assets.pipeline.pinned import PinnedSettings, encoding_to_plan
@@ -45,17 +46,19 @@ from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.splits.stage import SplitReport, TooManyConflicts, conflicts_and_look_alikes
 from video_assets.report.model_garden import model_rows
 from video_assets.settings import PlanSettings, Settings
+from video_assets.sources.found import SourceClips
+from video_assets.sources.read import read_source
 from video_assets.storage.files import temporary_prefix
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 from video_assets.storage.quarantine import quarantined
 
 
 class DryRunRefused(BuildRefused):
-    """A build would be refused; `quarantined` is what `--json` tells of the clips that it is about."""
+    """A build would be refused for clips that it loses; the facts name them."""
 
     def __init__(self, sentence: str, quarantined: Sequence[Mapping[str, str]]) -> None:
         super().__init__(sentence)
-        self.quarantined = quarantined
+        self.facts = {"quarantined": quarantined}
 
 
 def run_plan(
@@ -75,14 +78,36 @@ def run_plan(
         SettingsError, BuildRefused: as the build would; or if no JPEG quality makes the dataset fit the budget.
     """
     settings = settings_in_force(paths, settings)
+    begun = time.monotonic()
+    asked = read_source(source.absolute(), settings.manifest)
+    try:
+        return _plan_read(
+            asked, source.absolute(), paths, settings, num_workers or num_cores(), budget_bytes, progress, begun
+        )
+    except VideoAssetsError as error:
+        error.facts = {**NotedReading.of(asked).as_dict(), **error.facts}
+        raise
+
+
+def _plan_read(
+    asked: SourceClips,
+    source: Path,
+    paths: DatasetPaths,
+    settings: Settings,
+    num_processes: int,
+    budget_bytes: float | None,
+    progress: Progress,
+    begun: float,
+) -> dict[str, Any]:
+    """Plan a source that was read already; it was begun to be at `begun`, by the monotonic clock."""
     refuse_another_encoding(paths, settings)
     encoding = encoding_to_plan(PinnedSettings.of_plan(paths), settings.plan, multi_label=settings.manifest.multi_label)
     if budget_bytes is not None and encoding.image_format != "jpeg":
         raise SettingsError("a size budget chooses the JPEG quality; set plan.encoding.image_format=jpeg as well")
-    num_processes, limits = num_workers or num_cores(), settings.manifest.limits
+    limits = settings.manifest.limits
     with tempfile.TemporaryDirectory(prefix=temporary_prefix("plan")) as folder:
         copy = DatasetPaths(Path(folder), paths.name)
-        planned = _plan_on_copy(source.absolute(), paths, copy, settings, num_processes, progress)
+        planned = _plan_on_copy(asked, source, paths, copy, settings, num_processes, progress, begun)
         fit = plan_fit(copy, planned.plan, root=str(paths.root))
         lost = quarantined(copy.quarantine)
         lengths = clip_lengths(copy)
@@ -92,7 +117,7 @@ def run_plan(
         trial = try_clips(jobs, partial(open_pool, num_processes, trial_limits(limits)), num_processes)
     forecasts = _Forecasts(paths, planned, lengths, trial, settings.plan, num_processes)
     return {
-        "source": str(source.absolute()),
+        "source": str(source),
         **planned.manifest.reading.as_dict(),
         "warnings": warnings,
         "root": str(paths.root),
@@ -118,20 +143,21 @@ class _Planned:
 
 
 def _plan_on_copy(
+    asked: SourceClips,
     source: Path,
     paths: DatasetPaths,
     copy: DatasetPaths,
     settings: Settings,
     num_processes: int,
     progress: Progress,
+    begun: float,
 ) -> _Planned:
     """Run the stages up to the plan on a copy of the dataset's tables."""
     _copy_tables(paths, copy)
-    begun = time.monotonic()
     with SharedPools(num_processes) as pools:
         steps = Steps(paths=copy, pools_for=pools, progress=progress, version_source=paths)
         try:
-            manifest = steps.manifest(source, settings.manifest, new_version=settings.plan.new_version)
+            manifest = steps.manifest(source, settings.manifest, asked, new_version=settings.plan.new_version)
         except TooManyLost as error:  # the quarantine goes with the temporary folder
             told = f"{error.found} All are named by --json; {error.remedy}."
             raise DryRunRefused(told, quarantined(copy.quarantine)) from error

@@ -13,20 +13,22 @@ from video_assets.domain.clips import SourceWarning
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import BuildRefused, FileDamaged
 from video_assets.domain.near_duplicates import motion_of_signature
+from video_assets.domain.splits import SPLITS
 from video_assets.domain.text import counted
 from video_assets.pipeline.dataset_state import committed_warnings
 from video_assets.pipeline.manifest.reading import noted_reading
 from video_assets.pipeline.plan.model_windows import clip_lengths, frames_left_out
 from video_assets.pipeline.plan.table import read_plan
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.schemas import DAMAGE, INDEX, MANIFEST
+from video_assets.storage.schemas import DAMAGE, INDEX, MANIFEST, SPLIT
 from video_assets.storage.tables import read_table
 
 MAX_OF_A_CODE: Final = 1000
 """How many clips `--json` names for one code; all others are counted in one more entry."""
 
 _INDEX: Final = pa.schema([INDEX.field("clip_id"), INDEX.field("signature"), DAMAGE])
-_MANIFEST_COLUMNS: Final = ("path", "transfer", "field_order", "num_video_tracks", "readable_fraction", "gap_us")
+_FACTS: Final = ("path", "transfer", "field_order", "num_video_tracks", "readable_fraction", "gap_us")
+_MANIFEST_COLUMNS: Final = ("clip_id", "official_split", *_FACTS)
 _HDR: Final = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
 
 
@@ -122,11 +124,25 @@ def _cut_sentence(clip_id: str, encoding: Encoding, duration_us: int, num_frames
     )
 
 
+def _official_warnings(paths: DatasetPaths, manifest: pd.DataFrame) -> Iterator[SourceWarning]:
+    """Yield the clips that stay in their split though an official list, which came or changed later, names another."""
+    listed = manifest.dropna(subset=["official_split"]).set_index("clip_id")["official_split"]
+    for split in SPLITS if len(listed) else ():
+        if not paths.split(split).exists():
+            continue
+        here = read_table(paths.split(split), SPLIT, ["clip_id"])["clip_id"]
+        others = listed[listed.index.isin(here) & (listed != split)]
+        for clip_id, official in others.items():
+            detail = f"{clip_id} stays in {split}, as clips never change splits; the annotations put it into {official}"
+            yield SourceWarning("official_split_ignored", str(clip_id), detail)
+
+
 def warnings_of(paths: DatasetPaths, clips: pd.DataFrame, encoding: Encoding | None) -> list[SourceWarning]:
     """Return the warnings about a dataset's source, its videos, and these clips: rows of its index, or of its plan."""
     manifest = read_table(paths.manifest, MANIFEST, _MANIFEST_COLUMNS)
     cut = cut_warnings(clips["clip_id"].tolist(), clip_lengths(paths), encoding) if encoding is not None else []
-    return [*noted_reading(paths).warnings, *manifest_warnings(manifest, encoding), *cut, *stored_warnings(clips)]
+    of_source = [*noted_reading(paths).warnings, *_official_warnings(paths, manifest)]
+    return [*of_source, *manifest_warnings(manifest, encoding), *cut, *stored_warnings(clips)]
 
 
 def dataset_warnings(paths: DatasetPaths, version: str = "") -> list[SourceWarning]:

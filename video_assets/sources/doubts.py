@@ -1,11 +1,14 @@
 """When a source that could be read is still refused: it may not be what it was read as."""
 
 from collections.abc import Collection
+from pathlib import Path
 
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.labels import split_labels
+from video_assets.domain.text import counted
 from video_assets.settings import ManifestSettings
 from video_assets.sources.found import MISSING_REASON, SourceClips
+from video_assets.sources.opening import is_table
 
 _MOST_AMBIGUOUS = 0.5
 
@@ -32,6 +35,26 @@ def refuse_doubtful(found: SourceClips, settings: ManifestSettings, known_classe
             "dataset of one class teaches nothing, and mostly means that labels are elsewhere: name the annotation "
             "table with --source, put videos into a folder per class, or set manifest.allow_single_class: true"
         )
+
+
+def why_empty(source: Path, found: SourceClips, num_known: int = 0) -> str:
+    """Return why a source is refused that asks for nothing; empty if it asks for something.
+
+    `num_known` is how many clips the dataset has.
+    """
+    if found.clips or found.lost:
+        return ""
+    others = found.left_out
+    left_out = known = ""
+    if others:
+        left_out = f" ({len(others)} entries were left out, such as {others[0].source}: {others[0].reason})"
+    remedy = "Put videos into a folder per class, or name a table."
+    if num_known:
+        known = f" The dataset knows {counted(num_known, 'clip')}; an empty source does not mean that they are gone."
+        remedy = "Mount its disk, or put the videos back."
+    if is_table(source):
+        remedy = "The table has no rows; write one for each clip."
+    return f"no videos in the source {source}{left_out}.{known} {remedy}"
 
 
 def num_missing(found: SourceClips) -> int:

@@ -111,8 +111,8 @@ def test_a_plan_names_the_clips_that_a_late_group_would_cost(stages: Stages) -> 
     settings = Settings(manifest=ManifestSettings(allow_single_class=True))
     with pytest.raises(DryRunRefused) as refused:
         run_plan(stages.source, stages.paths, settings, num_workers=1)
-    assert {item["source"] for item in refused.value.quarantined} == in_test
-    assert {item["reason"] for item in refused.value.quarantined} == {"split_conflict"}
+    assert {item["source"] for item in refused.value.facts["quarantined"]} == in_test
+    assert {item["reason"] for item in refused.value.facts["quarantined"]} == {"split_conflict"}
     allowed = settings.replace(splits=SplitSettings(max_conflict_fraction=1.0))
     planned = run_plan(stages.source, stages.paths, allowed, num_workers=1)
     assert planned["split_conflicts"] == len(in_test)

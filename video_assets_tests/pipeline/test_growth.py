@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from video_assets.domain.clips import Loss, LostSource, WantedClip
 from video_assets.domain.errors import BuildRefused
-from video_assets.pipeline.manifest.stage import update_manifest
+from video_assets.pipeline.manifest.stage import build_manifest
 from video_assets.pipeline.plan.stage import PlanReport, build_plan
 from video_assets.pipeline.plan.table import partition_keys
 from video_assets.pipeline.splits.stage import build_splits
@@ -70,7 +70,7 @@ class GrowingDataset(RuleBasedStateMachine):
         asked = SourceClips(Path("videos"), clips)
         source_settings = ManifestSettings(allow_single_class=True, max_failed_fraction=1.0)
         try:
-            update_manifest(Path("videos"), asked, self.paths, source_settings, InventedPool)  # type: ignore[arg-type]
+            build_manifest(Path("videos"), self.paths, source_settings, InventedPool, asked=asked)  # type: ignore[arg-type]
         except BuildRefused:
             self.rows = pd.DataFrame()  # nothing usable is left: the plan stands as it was
             return
@@ -185,7 +185,7 @@ def test_clips_lost_to_a_passing_fault_are_placed_again_when_asked_for(tmp_path:
     paths = DatasetPaths(tmp_path, "clips")
     clips = [invented_clip(f"run/{n}.mp4", "run", n) for n in range(8)]
     asked = SourceClips(Path("videos"), clips)
-    update_manifest(Path("videos"), asked, paths, ONE_CLASS, InventedPool)  # type: ignore[arg-type]
+    build_manifest(Path("videos"), paths, ONE_CLASS, InventedPool, asked=asked)  # type: ignore[arg-type]
     build_splits(paths, SplitSettings(test_fraction=0.0))
     sharding = PlanSettings(clips_per_shard=4)
     first = build_plan(paths, sharding)
@@ -212,7 +212,7 @@ def test_growing_two_thousand_clips_by_one_percent_places_the_new_ones_and_one_p
     def plan_of(present: list[WantedClip]) -> PlanReport:
         ordered = sorted(present, key=lambda clip: clip.clip_id)
         asked = SourceClips(Path("videos"), ordered)
-        update_manifest(Path("videos"), asked, paths, ONE_CLASS, InventedPool)  # type: ignore[arg-type]
+        build_manifest(Path("videos"), paths, ONE_CLASS, InventedPool, asked=asked)  # type: ignore[arg-type]
         build_splits(paths, SplitSettings())
         return build_plan(paths, sharding)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from video_assets.domain.splits import SPLITS, Split, join_components
 from video_assets.pipeline.noted_settings import settings_note
+from video_assets.pipeline.said_aloud import dataset_warnings
 from video_assets.pipeline.splits import conflicts as contradictions
 from video_assets.pipeline.splits.stage import OfficialIgnored, SplitReport, build_splits
 from video_assets.settings import ManifestSettings, SplitSettings
@@ -309,6 +310,8 @@ def test_official_splits_that_change_later_move_nothing_and_are_named(videos: Pa
     stay = [OfficialIgnored(clip_id, "test", "train") for clip_id, split in first.items() if split == "train"]
     assert report.official_ignored == stay
     assert stages.split_of() == first
+    told = [w.source for w in dataset_warnings(stages.paths) if w.code == "official_split_ignored"]
+    assert told == [item.clip_id for item in stay]
 
 
 def test_the_splits_do_not_depend_on_where_the_source_lies(stages: Stages, videos: Path, tmp_path: Path) -> None:

@@ -38,9 +38,9 @@ from video_assets.pipeline.manifest.reading import (
 from video_assets.pipeline.noted_settings import GIVEN_SOURCE_NOTE, SOURCE_NOTE, settings_note
 from video_assets.pipeline.pinned import PinnedSettings, encoder_version_of
 from video_assets.settings import ManifestSettings
+from video_assets.sources.doubts import why_empty
 from video_assets.sources.found import MISSING_REASON, SourceClips
 from video_assets.sources.listing import NOT_LISTED, NOT_SEEN
-from video_assets.sources.opening import is_table
 from video_assets.sources.read import read_source
 from video_assets.storage.files import remove_temporaries, write_if_changed
 from video_assets.storage.paths import DatasetPaths
@@ -96,6 +96,7 @@ def build_manifest(
     make_pool: PoolMaker,
     progress: Progress = silent,
     *,
+    asked: SourceClips | None = None,
     new_version: bool = False,
     version_source: DatasetPaths | None = None,
 ) -> ManifestReport:
@@ -103,8 +104,8 @@ def build_manifest(
 
     Only files that are new or changed (size or time) are opened; all of them where the plan goes on under another
     version of the encoder, which reads videos differently: with `new_version`, under the newest. The result does not
-    depend on the order in which the source lists its files. `version_source` is where commits are, if that is another
-    place.
+    depend on the order in which the source lists its files. `asked` is what was read of the source, if that was done.
+    `version_source` is where commits are, if that is another place.
 
     Raises:
         SettingsError: if the source cannot be read.
@@ -112,31 +113,7 @@ def build_manifest(
         TooManyLost: if more than the allowed fraction of its clips is lost; the quarantine is written before.
         FileDamaged: if the manifest before it or `labels.txt` is not as it was written, or is lost.
     """
-    asked = read_source(source, settings)
-    return update_manifest(
-        source,
-        asked,
-        paths,
-        settings,
-        make_pool,
-        progress,
-        new_version=new_version,
-        version_source=version_source,
-    )
-
-
-def update_manifest(
-    source: Path,
-    asked: SourceClips,
-    paths: DatasetPaths,
-    settings: ManifestSettings,
-    make_pool: PoolMaker,
-    progress: Progress = silent,
-    *,
-    new_version: bool = False,
-    version_source: DatasetPaths | None = None,
-) -> ManifestReport:
-    """`build_manifest` for a source that was listed already."""
+    asked = asked or read_source(source, settings)
     pinned = PinnedSettings.of_plan(paths)
     _refuse_single_labels(paths, pinned, settings)
     encoder_version = encoder_version_of(pinned, new_version=new_version)
@@ -149,7 +126,8 @@ def update_manifest(
     asked = without_excluded(source, asked, settings.exclude)
     if settings.only_settled:
         asked = _without_moving(asked, settled_files(paths), previous)
-    _refuse_empty(source, asked, previous)
+    if sentence := why_empty(source, asked, len(previous)):
+        raise BuildRefused(sentence)
     _refuse_unlisted(asked, previous)
     is_read_alike = (previous_notes or {}).get(_ENCODER_NOTE, "1") == str(encoder_version)
     rows = previous if is_read_alike else previous.iloc[:0]
@@ -220,26 +198,6 @@ def _without_moving(asked: SourceClips, settled: set[ListedFile], previous: pd.D
     asked.left_out += [LeftOut(path, STILL_WRITTEN) for path in paths]
     asked.clips = [clip for clip in asked.clips if clip.file not in moving]
     return asked
-
-
-def _refuse_empty(source: Path, asked: SourceClips, previous: pd.DataFrame) -> None:
-    if asked.clips or asked.lost:
-        return
-    left_out = (
-        f" ({len(asked.left_out)} entries were left out, such as {asked.left_out[0].source}: " if asked.left_out else ""
-    )
-    why = f"{left_out}{asked.left_out[0].reason})" if asked.left_out else ""
-    known = (
-        f" The dataset knows {counted(len(previous), 'clip')}; an empty source does not mean that they are gone."
-        if len(previous)
-        else ""
-    )
-    remedy = "Put videos into a folder per class, or name a table."
-    if is_table(source):
-        remedy = "The table has no rows; write one for each clip."
-    elif len(previous):
-        remedy = "Mount its disk, or put the videos back."
-    raise BuildRefused(f"no videos in the source {source}{why}.{known} {remedy}")
 
 
 def _refuse_unlisted(asked: SourceClips, previous: pd.DataFrame) -> None:
