@@ -177,7 +177,7 @@ def _take_automation(page: Page, ui: Ui, source: Path) -> None:
     video = min(source.glob("Grow/*_g01_*"))
     (source / "Grow" / "v_Grow_g77_c01.mp4").write_bytes(video.read_bytes() + b"\0")
     _turn_on(ui, "sensor", "Sensor", "new_videos", "missing_shards")
-    _turn_on(ui, "schedule", "Schedule", "nightly", "nightly_refresh")
+    _turn_on(ui, "schedule", "Schedule", "nightly", "nightly_refresh", "nightly_prune")
 
     def is_committed() -> bool:
         return any(run["jobName"] == "commit_dataset" and run["status"] == "SUCCESS" for run in ui.runs())

@@ -241,6 +241,7 @@ def of_shard(report: ShardReport) -> Metadata:
         "dagster/partition_row_count": sidecar.records,
         "records": sidecar.records,
         "size": format_size(sidecar.bytes),
+        "bytes": sidecar.bytes,  # a number: Dagster plots it over time
         "size_per_clip": format_size(sidecar.bytes / max(1, sidecar.records)),
         "quarantined": len(sidecar.losses),
         "was_reused": report.was_reused,
@@ -278,6 +279,7 @@ def of_dataset(report: CommitReport, card_address: str) -> Metadata:
         "records": sum(report.records.values()),
         "shards": sum(report.shards.values()),
         "size": format_size(sum(report.num_bytes.values())),
+        "bytes": sum(report.num_bytes.values()),
         "splits": _table(rows),
         **class_balance_picture(report.classes, list(report.records)),
         "licence": report.licence or "none given",

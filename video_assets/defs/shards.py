@@ -147,6 +147,7 @@ def shard_materialization(
 ) -> dg.AssetMaterialization:
     """Return the event of a shard that is whole on disk, made from this version of the plan."""
     told = {**metadata.of_shard(report), "speed_of_the_run": f"{clips_per_second:,.1f} clips/s"}
+    told["clips_per_second"] = round(clips_per_second, 1)  # a number: Dagster plots it over time
     return dg.AssetMaterialization(
         asset_key=graph.shards_key(parse_partition_key(report.key)[0]),
         partition=report.key,

@@ -88,7 +88,7 @@ def comparable(location: Location, event: dg.AssetMaterialization) -> tuple[dict
     metadata = {
         name: str(value).replace(str(location.paths.root), "ROOT")
         for name, value in event.metadata.items()
-        if name != "speed_of_the_run"
+        if name not in ("speed_of_the_run", "clips_per_second")
     }
     return tags, metadata
 
