@@ -159,7 +159,7 @@ def test_a_dataset_whose_folder_was_removed_is_planned_anew(
 def test_a_source_that_cannot_be_listed_fails_the_tick_and_deletes_nothing(
     instance: dg.DagsterInstance, built: Built, tmp_path: Path
 ) -> None:
-    with pytest.raises(dg.Failure, match="is not a folder"):
+    with pytest.raises(dg.Failure, match="mount its disk"):
         look_at_videos(instance, built, tmp_path / "unmounted", None)
 
 
