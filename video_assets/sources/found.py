@@ -22,6 +22,14 @@ class Doubt:
     sentence: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Why a table is not read. `names_files`: its paths may well be those of files, and not numbers or names."""
+
+    why: str
+    names_files: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """How a source was read. `because` says by what the dialect was recognised."""

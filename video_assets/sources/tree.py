@@ -17,7 +17,7 @@ from video_assets.domain.splits import Split
 from video_assets.settings import ManifestSettings
 from video_assets.sources.columns import Columns, plain_name
 from video_assets.sources.folder_names import split_in_name
-from video_assets.sources.found import Doubt
+from video_assets.sources.found import Doubt, Unread
 from video_assets.sources.listing import Listing
 from video_assets.sources.paths import PathFinder, relative_folder
 from video_assets.sources.places import Videos, lost, one_of
@@ -53,7 +53,7 @@ class SourceTree:
     notes: list[SourceWarning] = field(default_factory=list[SourceWarning])
     left_out: list[LeftOut] = field(default_factory=list[LeftOut])
     doubts: list[Doubt] = field(default_factory=list[Doubt])
-    unread: dict[str, str] = field(default_factory=dict[str, str])
+    unread: dict[str, Unread] = field(default_factory=dict[str, Unread])
     _heads: dict[str, str] = field(default_factory=dict[str, str])
     _columns: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
 

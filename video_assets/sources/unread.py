@@ -7,7 +7,7 @@ from video_assets.domain.clips import LeftOut, SourceWarning
 from video_assets.domain.errors import SettingsError
 from video_assets.sources.columns import Columns
 from video_assets.sources.folder_names import split_in_name
-from video_assets.sources.found import Doubt
+from video_assets.sources.found import Doubt, Unread
 from video_assets.sources.suffixes import VIDEO_SUFFIXES, suffix_of
 from video_assets.sources.tree import SourceTree
 
@@ -24,11 +24,11 @@ def say_unread(tree: SourceTree, *, is_one_read: bool) -> None:
     set would be missing. It refuses a new dataset. One that names videos alone, or has a usual name, is a warning.
     Notes of other programs are nothing. `is_one_read` says that another table of the source is read.
     """
-    for name, error in {**_unknown_json(tree), **tree.unread}.items():
-        why = error.rstrip(".")
+    for name, unread in {**_unknown_json(tree), **tree.unread}.items():
+        why = unread.why.rstrip(".")
         if name.rpartition("/")[2] == tree.settings.class_names.rpartition("/")[2]:
             continue
-        if _is_of_clips(tree, name):
+        if unread.names_files and _is_of_clips(tree, name):
             tree.doubts.append(_doubt(why, is_one_read=is_one_read))
         elif not _may_be_of_clips(tree, name):
             continue
@@ -37,15 +37,15 @@ def say_unread(tree: SourceTree, *, is_one_read: bool) -> None:
         tree.left_out.append(LeftOut(name, short))
 
 
-def _unknown_json(tree: SourceTree) -> dict[str, str]:
+def _unknown_json(tree: SourceTree) -> dict[str, Unread]:
     """Return JSON files that are called as annotations are, and why they are not read."""
-    found: dict[str, str] = {}
+    found: dict[str, Unread] = {}
     for name in filter(_has_usual_name, tree.with_suffix(".json")):
         try:
             tree.json(name)
-            found[name] = f"{name} is JSON of no form that is known"
+            found[name] = Unread(f"{name} is JSON of no form that is known", names_files=False)
         except SettingsError as error:
-            found[name] = str(error)
+            found[name] = Unread(str(error))
     return found
 
 

@@ -66,6 +66,8 @@ def test_half_of_a_set_is_not_left_out_without_a_word(source: Path) -> None:
     ("name", "content"),
     [
         ("durations.csv", b"video,seconds\nA/1.mp4,3\n"),
+        ("titles.csv", b"id,category\n17,dog\n18,cat\n"),
+        ("empty.csv", b"path,label\n"),
         ("test.csv", b"name,kind\nx,y\n"),
         ("annotations.json", b'{"images": []}'),
         ("broken.jsonl", b"{"),

@@ -13,7 +13,8 @@ from video_assets.domain.errors import SettingsError
 from video_assets.sources.annotations import RowTable
 from video_assets.sources.columns import Columns
 from video_assets.sources.dialect import Dialect, Match
-from video_assets.sources.suffixes import TABLE_SUFFIXES
+from video_assets.sources.found import Unread
+from video_assets.sources.suffixes import TABLE_SUFFIXES, VIDEO_SUFFIXES, suffix_of
 from video_assets.sources.tree import SourceTree, splits_of_names
 
 _FIRST: Final = 100
@@ -27,25 +28,38 @@ def recognise(tree: SourceTree) -> Match | None:
     found: list[str] = []
     tree.unread.clear()
     for name in tree.with_suffix(*TABLE_SUFFIXES):
-        try:
-            if _names_videos(tree, name):
-                found.append(name)
-            else:
-                tree.unread[name] = f"none of the first {_FIRST} rows of {name} names a video of {tree.source}"
-        except SettingsError as error:
-            tree.unread[name] = str(error)
+        unread = _why_unread(tree, name)
+        if unread is None:
+            found.append(name)
+        else:
+            tree.unread[name] = unread
     if tree.unread and not found and tree.settings.source_format == "table":
-        raise SettingsError(next(iter(tree.unread.values())))
+        raise SettingsError(next(iter(tree.unread.values())).why)
     return Match(tuple(found), _because(tree, found)) if found else None
 
 
-def _names_videos(tree: SourceTree, name: str) -> bool:
-    """Whether a table's first rows name videos; a table without rows does not say otherwise.
+def _why_unread(tree: SourceTree, name: str) -> Unread | None:
+    """Return why a table is not read; None if its first rows name videos."""
+    try:
+        paths = _first_paths(tree, name)
+    except SettingsError as error:
+        return Unread(str(error))
+    if _names_videos(tree, name, paths):
+        return None
+    names_files = any(suffix_of(path.strip()) in VIDEO_SUFFIXES for path in paths)
+    return Unread(f"none of the first {_FIRST} rows of {name} names a video of {tree.source}", names_files)
+
+
+def _first_paths(tree: SourceTree, name: str) -> list[str]:
+    """Return the paths of a table's first rows.
 
     Raises:
         SettingsError: if it cannot be read as a table of clips.
     """
-    paths = [str(row.get("path") or "") for row in islice(tree.rows(name, _columns(tree)), _FIRST)]
+    return [str(row.get("path") or "") for row in islice(tree.rows(name, _columns(tree)), _FIRST)]
+
+
+def _names_videos(tree: SourceTree, name: str, paths: Sequence[str]) -> bool:
     finder = tree.finder(name, paths)
     for path in paths:
         try:
