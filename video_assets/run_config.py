@@ -27,7 +27,9 @@ def read_settings(config_file: Path | None, assignments: Sequence[str]) -> Setti
     Raises:
         SettingsError: naming the file, or every wrong field with its value and what is allowed.
     """
-    ops = _read_file(config_file) if config_file else {}
+    named = _read_file(config_file) if config_file else {}
+    # Under a key prefix the launchpad calls an op ucf101__plan, say.
+    ops = {name.rpartition("__")[2]: values for name, values in named.items()}
     for assignment in assignments:
         _assign(ops, assignment)
     if unknown := [name for name in ops if name not in STEPS]:

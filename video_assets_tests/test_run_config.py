@@ -80,6 +80,11 @@ def test_a_file_may_say_nothing(tmp_path: Path, text: str) -> None:
     assert config("plan.clips_per_shard=4", text=text, folder=tmp_path) == {"plan": {"clips_per_shard": 4}}
 
 
+def test_ops_of_a_dataset_under_a_key_prefix_are_its_steps(tmp_path: Path) -> None:
+    text = "ops: {sports__ucf__plan: {config: {clips_per_shard: 8}}}"
+    assert config(text=text, folder=tmp_path) == {"plan": {"clips_per_shard": 8}}
+
+
 def test_what_else_the_launchpad_takes_is_let_through(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("execution: {config: {}}\nops: {}\n")
     assert read_settings(tmp_path / "run.yaml", []) == Settings()
