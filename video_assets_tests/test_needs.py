@@ -49,6 +49,7 @@ def run(pytester: pytest.Pytester, tests: str) -> pytest.RunResult:
     return pytester.runpytest_subprocess("-p", "video_assets_tests.conftest", "-p", "no:cacheprovider", "-rs")
 
 
+@pytest.mark.slow
 def test_a_marked_test_runs_with_the_corpus_and_is_skipped_by_name_without(
     corpus: str, pytester: pytest.Pytester
 ) -> None:
@@ -64,6 +65,7 @@ def test_a_marked_test_runs_with_the_corpus_and_is_skipped_by_name_without(
         )
 
 
+@pytest.mark.slow
 def test_a_test_that_is_not_marked_may_not_use_the_corpus_even_where_it_is(
     corpus: str, pytester: pytest.Pytester
 ) -> None:

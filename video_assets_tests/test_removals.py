@@ -85,6 +85,7 @@ def run_manifest(location: Location, settings: Mapping[str, Any]) -> str:
 
 
 @each_removal
+@pytest.mark.slow
 def test_a_run_refuses_a_removal_and_allows_it_once(remove: Removal, location: Location, built: Built) -> None:
     before, settings = tables_of(built), remove(location.source)
     refused = run_manifest(location, settings)

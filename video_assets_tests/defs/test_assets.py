@@ -207,6 +207,7 @@ def test_materialize_all_on_an_empty_root_writes_every_shard_and_commits(fresh: 
         assert data_version(fresh, key) == fingerprint_on_disk(fresh, key)
 
 
+@pytest.mark.slow
 def test_a_backfill_of_everything_writes_what_its_plan_added(planned: Location) -> None:
     """Dagster knows the partitions of a backfill before the plan in it adds others."""
     assert planned.run_range(TRAIN_SHARDS[0], TRAIN_SHARDS[-1]).success
@@ -231,6 +232,7 @@ def test_a_dataset_over_nothing_at_all_fails_by_what_to_do_first(fresh: Location
 
 
 @pytest.mark.parametrize("key", ["train-00000", "test-00001"])
+@pytest.mark.slow
 def test_the_commit_is_refused_while_a_shard_is_missing_whichever_run_it_failed_in(
     planned: Location, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:

@@ -200,6 +200,7 @@ def test_shards_of_an_unfinished_run_are_left_to_it(instance: dg.DagsterInstance
     assert request.tags[RANGE_START_TAG] == "train-00002"
 
 
+@pytest.mark.slow
 def test_shards_of_any_number_of_unfinished_runs_are_left_to_them(instance: dg.DagsterInstance, built: Built) -> None:
     """Dagster gives runs newest first: the one that matters is the oldest of more than a thousand."""
     built.version.dataset_info.unlink()

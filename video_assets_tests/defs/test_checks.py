@@ -102,6 +102,7 @@ def test_a_flipped_byte_is_mended_by_materializing_the_shard_again(known: Locati
         (damage.with_swapped_frames, "shard_matches_source of train-00001: record"),
     ],
 )
+@pytest.mark.slow
 def test_a_shard_whose_check_failed_in_one_run_is_refused_by_the_commit_in_another(
     uncommitted: Location, change: damage.Change, check: str
 ) -> None:

@@ -59,6 +59,7 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     return json.loads(found.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_dagster_accepts_the_code_location_in_an_empty_environment(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "dagster", "definitions", "validate", "-w", str(PROJECT / "workspace.yaml")]
     found = subprocess.run(command, capture_output=True, text=True, check=False, env=empty_environment(), cwd=tmp_path)

@@ -54,6 +54,7 @@ def downstream(location: Location, name: str, condition: dg.AutomationCondition)
     return dg.Definitions.merge(location.definitions, dg.Definitions(assets=[train]))
 
 
+@pytest.mark.slow
 def test_a_plan_without_news_makes_nothing_stale_and_growth_only_adds_what_is_missing(complete: Location) -> None:
     before = statuses(complete)
     assert set(before.values()) == {"FRESH"}
@@ -84,6 +85,7 @@ def test_the_dataset_says_what_it_is_and_where(complete: Location) -> None:
     assert (told["records"], told["shards"]) == (24, 7)
 
 
+@pytest.mark.slow
 def test_what_follows_the_dataset_starts_once_for_each_commit(complete: Location) -> None:
     conditions = {
         "eager": dg.AutomationCondition.eager(),
@@ -116,6 +118,7 @@ def test_what_follows_the_dataset_starts_once_for_each_commit(complete: Location
     assert asked()["changed"] == 0
 
 
+@pytest.mark.slow
 def test_conditions_plan_what_is_new_then_write_what_is_missing_then_commit(
     fresh: Location, instance: dg.DagsterInstance
 ) -> None:

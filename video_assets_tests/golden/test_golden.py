@@ -142,6 +142,7 @@ def test_every_check_of_every_record_passes(golden: Golden) -> None:
     assert done.result["splits"] == golden.facts["splits"]
 
 
+@pytest.mark.slow
 def test_readers_get_the_clips_that_they_got_then(tensorflow: ModuleType, golden: Golden) -> None:
     assert live_shards(golden.root) == golden.facts["live"]
     assert shard_digests(golden.root) == golden.facts["shards"]
@@ -194,6 +195,7 @@ def test_a_new_video_costs_itself_and_at_most_an_unfilled_shard(tensorflow: Modu
 
 
 @same_bytes
+@pytest.mark.slow
 def test_a_damaged_shard_and_a_deleted_table_are_repaired_byte_for_byte(copy: Golden) -> None:
     before = files_of(copy.root)
     shard = copy.version_dir / next(iter(live_shards(copy.root)))

@@ -69,6 +69,7 @@ def contents(directory: Path) -> dict[str, str]:
     return {path: hashlib.sha256((directory / path).read_bytes()).hexdigest() for path in videos(directory)}
 
 
+@pytest.mark.slow
 def test_there_are_eight_classes_of_twelve_clips_in_six_groups(report: SampleReport, clips: dict[str, Frames]) -> None:
     assert (report.num_clips, report.num_classes, report.num_groups) == (96, 8, 48)
     matches = [NAME.fullmatch(path) for path in videos(report.directory)]

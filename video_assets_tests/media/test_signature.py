@@ -160,6 +160,7 @@ def test_what_is_not_a_clip_is_refused_with_its_shape(shape: tuple[int, ...]) ->
 
 
 @pytest.mark.corpus
+@pytest.mark.slow
 def test_real_clips_of_other_groups_are_not_near_and_copies_are() -> None:
     """Thirty real clips; those of UT-Interaction show one car park, from the same camera."""
     corpus = require_corpus()

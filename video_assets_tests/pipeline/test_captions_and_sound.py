@@ -207,6 +207,7 @@ def test_load_dataset_gives_each_clip_its_own_sound(tensorflow: Any, sounding: P
             assert loudest(sound[1600:-1600], 16_000) == pytest.approx(tone_of(second), abs=4)
 
 
+@pytest.mark.slow
 def test_sound_stays_with_its_clip_when_shuffled_resumed_and_shared(tensorflow: Any, sounding: Path) -> None:
     from video_assets.reader import Augmentation
 

@@ -82,6 +82,7 @@ def test_growth_is_told_in_clips_also_when_the_same_is_committed_again(stages: S
 
 
 @pytest.mark.parametrize("name", ["index.parquet", "dataset_info.json", "README.md", "card.html"])
+@pytest.mark.slow
 def test_what_a_grown_dataset_says_of_its_commit_outlives_a_flipped_bit(stages: Stages, name: str) -> None:
     grow(stages)
     stages.commit(licence="CC0")

@@ -159,6 +159,7 @@ def test_a_flipped_byte_in_a_committed_shard_is_refused_if_the_file_was_written_
     ],
 )
 @pytest.mark.parametrize("was_committed", [False, True])
+@pytest.mark.slow
 def test_a_shard_that_was_forged_never_becomes_part_of_the_dataset(
     built: Built, change: damage.Change, check: str, was_committed: bool
 ) -> None:
@@ -229,6 +230,7 @@ def test_all_that_readers_open_changes_by_one_link(stages: Stages, monkeypatch: 
 
 
 @pytest.mark.parametrize("name", ["label.labels.txt", "index.parquet", "checksums.json"])
+@pytest.mark.slow
 def test_a_commit_that_breaks_off_leaves_readers_the_old_dataset(
     stages: Stages, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

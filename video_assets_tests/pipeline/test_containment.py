@@ -195,6 +195,7 @@ def test_a_file_that_always_kills_its_process_costs_itself_only(
     }
 
 
+@pytest.mark.slow
 def test_a_reader_that_stalls_is_stopped_at_the_time_limit_and_the_rest_goes_on(
     stages: Stages, monkeypatch: pytest.MonkeyPatch
 ) -> None:

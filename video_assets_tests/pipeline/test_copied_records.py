@@ -131,6 +131,7 @@ def add_label(table: Table) -> None:
 
 @pytest.mark.parametrize("change", [delete, relabel, caption, rename])
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.slow
 def test_a_grown_dataset_encodes_nothing_and_has_the_records_of_a_fresh_one(
     clips: Path, tmp_path: Path, case: str, change: Callable[[Table], None]
 ) -> None:

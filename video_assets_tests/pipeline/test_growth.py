@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -178,7 +179,7 @@ GrowingDataset.TestCase.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-test_any_sequence_of_changes_keeps_all_invariants = GrowingDataset.TestCase
+test_any_sequence_of_changes_keeps_all_invariants = pytest.mark.slow(GrowingDataset.TestCase)
 
 
 def test_clips_lost_to_a_passing_fault_are_placed_again_when_asked_for(tmp_path: Path) -> None:

@@ -295,6 +295,7 @@ def test_label_sets_never_become_class_names(stages: Stages) -> None:
     assert read_lines(stages.paths.labels) == NAMES
 
 
+@pytest.mark.slow
 def test_a_dataset_of_single_labels_gets_several_in_a_new_version(
     tensorflow: Any, labelled: Path, tmp_path: Path
 ) -> None:

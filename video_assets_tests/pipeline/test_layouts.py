@@ -53,6 +53,7 @@ def every_layout(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     return found
 
 
+@pytest.mark.slow
 def test_all_layouts_give_the_same_clips_in_the_same_order(
     tensorflow: ModuleType, every_layout: dict[Layout, Built]
 ) -> None:

@@ -95,6 +95,7 @@ def json_of(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_inspect_and_build_say_alike_how_a_set_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "set"
     kinetics(folder)
@@ -238,6 +239,7 @@ def test_the_launchpad_takes_columns_as_a_mapping() -> None:
     ],
     ids=["a label that is no number", "a time that is no number", "run and Run", "3 and 3.0"],
 )
+@pytest.mark.slow
 def test_doubtful_labels_and_times_are_named_by_the_command(
     rows: list[str], lost: dict[str, str], warned: set[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,6 +32,7 @@ def test_a_whole_dataset_needs_no_repair(built: Built) -> None:
     assert bytes_of(built) == before
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_in_every_file_one_after_another_is_repaired_byte_for_byte(built: Built) -> None:
     before = bytes_of(built)
     for flip in choose_flips(built.paths, len(before), seed=2):

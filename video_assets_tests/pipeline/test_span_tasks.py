@@ -201,6 +201,7 @@ def test_a_span_that_kills_its_process_costs_none_of_those_that_were_encoded_wit
     assert [(loss.clip_id, loss.reason) for loss in losses] == [(guilty, "crashed")]
 
 
+@pytest.mark.slow
 def test_a_span_that_hangs_costs_none_of_those_that_were_encoded_with_it(
     stages: Stages, monkeypatch: pytest.MonkeyPatch
 ) -> None:

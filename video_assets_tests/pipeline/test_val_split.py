@@ -95,6 +95,7 @@ def test_nothing_tells_of_val_where_nobody_asked_for_it(stages: Stages) -> None:
         read_ids(stages, "val")
 
 
+@pytest.mark.slow
 def test_turning_val_on_later_concerns_new_clips_only(stages: Stages) -> None:
     build(stages, SplitSettings(test_fraction=0.25))
     before, version = stages.split_of(), stages.paths.version("1.0.0")

@@ -103,6 +103,7 @@ def last_steps(request: pytest.FixtureRequest, videos: Path, tmp_path_factory: p
     return LastSteps(before.root, noted[0], list(read_plan(stages.paths).fingerprints()))
 
 
+@pytest.mark.slow
 def test_killed_at_any_operation_of_a_commit_all_that_readers_open_is_of_one(
     last_steps: LastSteps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

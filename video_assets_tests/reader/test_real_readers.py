@@ -77,6 +77,7 @@ def tfds(tensorflow: ModuleType) -> ModuleType:
     )
 
 
+@pytest.mark.slow
 def test_tensorflow_datasets_loads_every_clip_as_stored(tfds: ModuleType, built_once: Built) -> None:
     root = str(built_once.paths.root)
     for split in ("train", "test"):
@@ -373,6 +374,7 @@ def test_the_specification_of_mediasequence_parses_every_record(tensorflow: Modu
 # --- movinets_helper ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_specification_of_movinets_helper_parses_every_record(
     tensorflow: ModuleType, as_floats: Built, built_once: Built
 ) -> None:

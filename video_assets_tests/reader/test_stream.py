@@ -82,6 +82,7 @@ def test_with_a_buffer_of_all_clips_every_place_is_as_likely(tensorflow: ModuleT
 
 
 @pytest.mark.parametrize("start", [0, 1, 10, 22, 23, 24, 57, 68, 69, 80])
+@pytest.mark.slow
 def test_a_run_that_stopped_goes_on_with_exactly_what_was_left(
     tensorflow: ModuleType, shards: VersionPaths, start: int
 ) -> None:
@@ -111,6 +112,7 @@ def test_the_state_of_an_iterator_can_also_be_saved_by_tensorflow(
 
 @pytest.mark.parametrize("seed", [None, 4])
 @pytest.mark.parametrize("num_workers", [2, 3, 30])
+@pytest.mark.slow
 def test_workers_share_an_epoch_without_gap_or_overlap(
     tensorflow: ModuleType, shards: VersionPaths, num_workers: int, seed: int | None
 ) -> None:

@@ -50,6 +50,7 @@ CHOICES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("options", CHOICES, ids=["whole", "center", "random-three-crops", "segments-one-crop"])
+@pytest.mark.slow
 def test_both_readers_give_the_same_arrays(
     tensorflow: ModuleType, lines: VersionPaths, options: dict[str, Any]
 ) -> None:

@@ -171,6 +171,7 @@ MANY = {
 
 @pytest.mark.parametrize("name", MANY)
 @pytest.mark.parametrize("buffer_size", [None, 1000, 1 << 18, 1 << 20])
+@pytest.mark.slow
 def test_tensorflows_own_reader_reads_member_after_member(
     tensorflow: ModuleType, tmp_path: Path, name: str, buffer_size: int | None
 ) -> None:

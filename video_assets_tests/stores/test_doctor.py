@@ -35,6 +35,7 @@ def test_a_root_in_a_store_is_written_under_a_condition_and_left_as_it_was(bucke
     ("refused", "what"),
     [(r"GET .*list-type=2", "listed"), (r"PUT .*doctor", "written"), (r"DELETE .*doctor", "removed")],
 )
+@pytest.mark.slow
 def test_what_a_store_refuses_is_told_with_the_remedy(bucket: Bucket, refused: str, what: str) -> None:
     bucket.proxy.refused = refused
     finding = check_store_root(bucket.at("root"))
@@ -61,6 +62,7 @@ def test_a_store_without_conditional_writes_is_a_warning(bucket: Bucket, monkeyp
     assert bucket.names() == []
 
 
+@pytest.mark.slow
 def test_a_source_in_a_store_is_listed_and_its_first_object_read(bucket: Bucket) -> None:
     source = bucket.at("videos")
     assert check_store_source(source).found == f"{source} holds no object"

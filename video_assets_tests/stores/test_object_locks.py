@@ -64,6 +64,7 @@ with hold_lock(open_address(sys.argv[1]), "a killed build"):
         assert left.what == "a killed build"
 
 
+@pytest.mark.slow
 def test_a_lock_that_nobody_keeps_young_is_taken_over_and_one_that_is_kept_young_is_not(
     lock: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from video_assets.pipeline.plan.trial import trial_jobs, try_clips
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.stages import LIMITS, InThisProcess, Stages
 from video_assets_tests.pipeline.test_captions_and_sound import SEQUENCES, sounding_source
 from video_assets_tests.stores.conftest import Bucket
 
+pytestmark = pytest.mark.slow
 WITH_SOUND = SEQUENCES.replace(audio_sample_rate=16_000)
 
 

@@ -20,6 +20,7 @@ def test_split_folders_in_a_store_are_splits(bucket: Bucket) -> None:
 
 
 @pytest.mark.parametrize("source", ["set", "set/annotations/train.csv"])
+@pytest.mark.slow
 def test_annotations_in_a_store_are_read(bucket: Bucket, source: str) -> None:
     for name in ("aB3_dE-f000_000003_000013.mp4", "aB3_dE-f001_000004_000014.mp4"):
         bucket.put(f"set/videos/{name}", b"video")

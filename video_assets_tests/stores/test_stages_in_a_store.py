@@ -85,6 +85,7 @@ def test_a_dataset_in_a_store_grows_by_what_is_new_only(bucket: Bucket, videos: 
     assert sum("/videos/" in path and path.endswith(".mp4") for path in read) <= 6
 
 
+@pytest.mark.slow
 def test_the_commit_is_looked_at_once_for_all_shards(bucket: Bucket, built_once: Built) -> None:
     bucket.put_tree(built_once.paths.directory, "root/clips")
     stages = Stages(built_once.source, DatasetPaths(bucket.at("root"), "clips"))
@@ -100,6 +101,7 @@ def test_the_commit_is_looked_at_once_for_all_shards(bucket: Bucket, built_once:
     assert num_looks() < len(built_once.keys)
 
 
+@pytest.mark.slow
 def test_a_store_that_does_not_answer_has_lost_neither_shards_nor_checksums(
     bucket: Bucket, built_once: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,6 +124,7 @@ def test_stored_clips_come_from_the_store_as_from_a_disk_and_each_shard_when_it_
     assert fetched() == 5
 
 
+@pytest.mark.slow
 def test_a_file_above_100_mb_goes_up_in_parts_and_appears_whole_or_not_at_all(bucket: Bucket, tmp_path: Path) -> None:
     target: Any = bucket.at("root/large.bin")
     with AtomicFile(target) as file:
@@ -146,6 +147,7 @@ def test_a_file_above_100_mb_goes_up_in_parts_and_appears_whole_or_not_at_all(bu
         assert stored.read(1) == b"\0"
 
 
+@pytest.mark.slow
 def test_parts_that_the_store_will_not_put_together_leave_nothing(bucket: Bucket) -> None:
     bucket.proxy.refused = r"POST .*uploadId="
 

@@ -94,6 +94,7 @@ def every_start(timeline: Timeline) -> list[int]:
 
 @pytest.mark.parametrize("in_memory", [True, False], ids=["in memory", "read again"])
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_each_single_frame_is_that_of_a_sequential_decode(
     kind: str, in_memory: bool, made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,7 @@ def choices(timeline: Timeline, seed: str) -> list[int]:
 
 @pytest.mark.parametrize("in_memory", [True, False], ids=["in memory", "read again"])
 @pytest.mark.parametrize("name", needs_corpus([*GOOD, *LABELLED, *LONG]))
+@pytest.mark.slow
 def test_frames_are_those_of_a_sequential_decode(name: str, in_memory: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not in_memory:
         monkeypatch.setattr(index, "MAX_BYTES_IN_MEMORY", -1)
@@ -111,6 +112,7 @@ SHARP_PATTERNS = ("formats/10bit_h264.mp4", "formats/10bit_h265.mp4")
 
 @pytest.mark.program("ffmpeg")
 @pytest.mark.parametrize("name", needs_corpus([name for name in GOOD if name not in NOT_COMPARABLE]))
+@pytest.mark.slow
 def test_frames_look_as_the_ffmpeg_program_shows_them(name: str) -> None:
     """The same frames at the same times, with the same colours and orientation."""
     path = require_corpus() / name

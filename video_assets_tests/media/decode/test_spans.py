@@ -84,6 +84,7 @@ def packets_are_in_memory_or_not(request: pytest.FixtureRequest, monkeypatch: py
 
 @pytest.mark.usefixtures("packets_are_in_memory_or_not")
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_spans_together_are_what_each_is_by_itself_and_in_a_sequential_decode(
     kind: str, made: dict[str, bytes]
 ) -> None:
@@ -120,6 +121,7 @@ DAMAGED = ["h264 b-frames mp4", "h264 open gop mkv", "h264 ts", "hevc open gop",
 
 @pytest.mark.usefixtures("packets_are_in_memory_or_not")
 @pytest.mark.parametrize("kind", DAMAGED)
+@pytest.mark.slow
 def test_spans_of_a_damaged_video_are_what_each_is_by_itself_or_not_together(kind: str, made: dict[str, bytes]) -> None:
     whole = video_of(kind, made)
 
@@ -255,6 +257,7 @@ def test_frames_of_a_long_gap_between_spans_are_not_decoded() -> None:
 @pytest.mark.parametrize(
     "name", needs_corpus([*GOOD[::5], *LABELLED[::9], *corpus_files("long/vp8", "long/media3_363s_180p")])
 )
+@pytest.mark.slow
 def test_spans_of_real_videos_together_are_what_each_is_by_itself(name: str) -> None:
     path = require_corpus() / name
     timeline = decode_clip(path, lambda timeline: [timeline.start_us], SIZE).timeline

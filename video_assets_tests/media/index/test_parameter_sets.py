@@ -116,6 +116,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_frames_after_a_change_of_parameters_are_those_of_a_sequential_decode(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

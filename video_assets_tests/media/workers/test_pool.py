@@ -171,6 +171,7 @@ def test_a_job_that_hangs_is_a_timeout_and_harms_no_other() -> None:
         assert seconds < 60.0
 
 
+@pytest.mark.slow
 def test_the_time_limit_does_not_count_waiting_for_a_process() -> None:
     """Twelve jobs of 0.3 s wait for one process: the last for 3.3 s, more than the limit."""
     with DecodingPool(1, replace(DEFAULT_LIMITS, clip_seconds=2.0)) as pool:
@@ -338,6 +339,7 @@ def hanging_script(tmp_path: Path) -> tuple["subprocess.Popen[str]", list[psutil
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a process to its parent's death")
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
+@pytest.mark.slow
 def test_decoding_processes_die_with_their_program(tmp_path: Path, name: str) -> None:
     program, below = hanging_script(tmp_path)
     program.send_signal(signal.Signals[name])
