@@ -4,8 +4,8 @@
 
 Clips of 30 frames of 64x48 pixels are made by the sample's encoder, each with a picture of its own. The largest set is
 built in three commands: two are killed, at a third and at two thirds of its shards, and all three count. Then each set
-grows by as many clips. Figures are CPU seconds of all processes. Making 100,000 clips takes 35 CPU minutes, building them
-about 15; `--folder` keeps the videos for another run.
+grows by as many clips. Figures are CPU seconds of all processes. Making 100,000 clips takes 35 CPU minutes, building
+them about 15; `--folder` keeps the videos for another run.
 """
 
 import argparse
