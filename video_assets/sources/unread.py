@@ -73,9 +73,6 @@ def _has_usual_name(name: str) -> bool:
 
 
 def _doubt(why: str, *, is_one_read: bool) -> Doubt:
-    remedy = (
-        "name the one table that counts with --source"
-        if is_one_read
-        else "set manifest.source_format: folders, which takes folders for classes and reads no table"
-    )
+    folders = "set manifest.source_format: folders (or split_folders), which takes folders for classes"
+    remedy = "name the one table that counts with --source" if is_one_read else folders
     return Doubt(UNREAD, f"{why}. Correct it; or, if it does not belong to the set, remove it or {remedy}")
