@@ -27,7 +27,8 @@ from video_assets.media.sample_dataset import ClipFormat, encode_clip, frame_tim
 from video_assets.media.sample_scenes import MOTIONS, draw_frames, random_path, random_scene
 
 FORMAT = ClipFormat("mp4", (64, 48), Fraction(15), duration_seconds=2.0, keyframe_interval=12)
-SETTINGS = ("plan.encoding.resolution=64", "plan.clips_per_shard=500")
+CLIPS_PER_SHARD = 500
+SETTINGS = ("plan.encoding.resolution=64", f"plan.clips_per_shard={CLIPS_PER_SHARD}")
 TARGETS = {
     "ratio, clips per CPU second in the large set to the small one": (">=", 0.9),
     "peak MB of the main process": ("<=", 1500.0),
@@ -74,7 +75,7 @@ def measure_size(folder: Path, num_clips: int, num_added: int, *, killed: bool) 
     source, root = folder / f"of{num_clips}", folder / f"root{num_clips}"
     write_clips(source, range(num_clips))
     if killed:
-        runs = build_killed_twice(source, root, num_clips // 500)
+        runs = build_killed_twice(source, root, num_clips // CLIPS_PER_SHARD)
     else:
         runs = [run_watched(build_command(source, root, settings=SETTINGS))]
     report = json.loads(runs[-1].stdout.splitlines()[-1])

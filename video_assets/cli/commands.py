@@ -132,14 +132,14 @@ def _inspect(options: argparse.Namespace) -> int:
     found = read_source(options.source, reading)
     values: dict[str, Any] = {"source": str(options.source.absolute())}
     values |= summarize(found, multi_label=reading.multi_label).as_dict()
-    error = ""
+    error = why_empty(options.source, found)
     try:
-        if sentence := why_empty(options.source, found):
-            raise SettingsError(sentence)  # noqa: TRY301  (told as the others are)
         refuse_doubtful(found, reading)
         refuse_missing(found, reading)
     except SettingsError as refused:
-        error, values["exit_code"] = str(refused), EXIT_USAGE
+        error = str(refused)
+    if error:
+        values["exit_code"] = EXIT_USAGE
     exit_code = end(options, values, inspect_screen, error)
     if error and not options.quiet:
         say_error(error)

@@ -58,7 +58,7 @@ def parse(given: Sequence[str], runs: Mapping[str, Run]) -> argparse.Namespace:
     Raises:
         WrongUsage: if it cannot be read; a similar name is proposed.
     """
-    word = next((argument for argument in given if not argument.startswith("-")), None)
+    word = command_of(given)
     if word is not None and word not in runs:
         raise wrong_usage(f"unknown command '{word}'", None, _similar(word, list(runs), "command"))
     parser = parser_of(runs)
@@ -73,6 +73,11 @@ def parse(given: Sequence[str], runs: Mapping[str, Run]) -> argparse.Namespace:
         similar = _similar(_name_of(unknown[0]), names, "option")
         raise wrong_usage(f"unexpected argument '{unknown[0]}'", command, similar)
     return options
+
+
+def command_of(given: Sequence[str]) -> str | None:
+    """Return the word that stands where a command does: the first that is no option."""
+    return next((argument for argument in given if not argument.startswith("-")), None)
 
 
 def _name_of(argument: str) -> str:

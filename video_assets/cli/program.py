@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from video_assets.cli.commands import RUNS
 from video_assets.cli.output import print_json, say_error
-from video_assets.cli.parser import WrongUsage, parse, parser_of
+from video_assets.cli.parser import WrongUsage, command_of, parse, parser_of
 from video_assets.domain.errors import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -59,8 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say_error(str(error))
         print(f"\n{error.hint}", file=sys.stderr)
         if "--json" in given:
-            promised = _promised(next((word for word in given if not word.startswith("-")), None))
-            print_json({**promised, "error": str(error), "exit_code": EXIT_USAGE})
+            print_json({**_promised(command_of(given)), "error": str(error), "exit_code": EXIT_USAGE})
         raise SystemExit(EXIT_USAGE) from None
     if options.version:
         return _version()

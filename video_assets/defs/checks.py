@@ -21,16 +21,17 @@ DESCRIPTIONS = {
     "one_encoding": "All shards were written under the pinned encoding.",
     "nothing_lost": "Planned clips are stored, or quarantined with a reason, and no more than allowed are lost.",
 }
+_WRITE_AGAIN = "Materialize this partition again. No other shard is written for it."
 REMEDIES = {
-    "shard_is_complete": "Materialize this partition again. No other shard is written for it.",
-    "shard_decodes": "Materialize this partition again. No other shard is written for it.",
+    "shard_is_complete": _WRITE_AGAIN,
+    "shard_decodes": _WRITE_AGAIN,
     "shard_matches_source": "Compare the two frames. If the video is right, materialize this partition again; if the "
     "video was changed, run build_dataset, which writes its clips anew.",
     "no_leakage": "Give clips that belong together one group (manifest.group_pattern, or the column group of a table) "
     "and build a new version (plan.new_version), or take one of them out of the source.",
     "classes_covered": "Add videos of another group to the classes that are named. Clips that are assigned stay.",
     "one_encoding": "Materialize the shard that is named again.",
-    "nothing_lost": "Run build_dataset, which writes what is missing. Mend the videos that the quarantine names, or "
+    "nothing_lost": "Run build_dataset, which writes what is missing. Replace the videos that the quarantine names, or "
     "accept their loss with manifest.max_failed_fraction.",
 }
 """What to do where a check fails."""

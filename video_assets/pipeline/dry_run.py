@@ -3,7 +3,8 @@
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -78,58 +79,51 @@ def run_plan(
         SettingsError, BuildRefused: as the build would; or if no JPEG quality makes the dataset fit the budget.
     """
     settings = settings_in_force(paths, settings)
-    begun = time.monotonic()
+    num_processes, begun = num_workers or num_cores(), time.monotonic()
     asked = read_source(source.absolute(), settings.manifest)
-    try:
-        return _plan_read(
-            asked, source.absolute(), paths, settings, num_workers or num_cores(), budget_bytes, progress, begun
+    with _telling_how_read(asked):
+        refuse_another_encoding(paths, settings)
+        encoding = encoding_to_plan(
+            PinnedSettings.of_plan(paths), settings.plan, multi_label=settings.manifest.multi_label
         )
+        if budget_bytes is not None and encoding.image_format != "jpeg":
+            raise SettingsError("a size budget chooses the JPEG quality; set plan.encoding.image_format=jpeg as well")
+        limits = settings.manifest.limits
+        with tempfile.TemporaryDirectory(prefix=temporary_prefix("plan")) as folder:
+            copy = DatasetPaths(Path(folder), paths.name)
+            planned = _plan_on_copy(asked, source.absolute(), paths, copy, settings, num_processes, progress, begun)
+            fit = plan_fit(copy, planned.plan, root=str(paths.root))
+            lost = quarantined(copy.quarantine)
+            lengths = clip_lengths(copy)
+            warnings = warnings_as_dicts(dataset_warnings(copy))
+            encodings = _encodings(encoding, with_budget=budget_bytes is not None)
+            jobs = trial_jobs(copy, planned.plan, encodings, limits)
+            trial = try_clips(jobs, partial(open_pool, num_processes, trial_limits(limits)), num_processes)
+        forecasts = _Forecasts(paths, planned, lengths, trial, settings.plan, num_processes)
+        return {
+            "source": str(source.absolute()),
+            **planned.manifest.reading.as_dict(),
+            "warnings": warnings,
+            "root": str(paths.root),
+            **_counts(planned, paths),
+            **forecasts.as_planned(),
+            "alternatives": forecasts.alternatives(),
+            "budget": forecasts.within(budget_bytes) if budget_bytes is not None else None,
+            "model_fit": model_rows(fit.fits),
+            "model_garden": fit.yaml,
+            "model_garden_recipes": fit.recipes,
+            "quarantined": lost,
+        }
+
+
+@contextmanager
+def _telling_how_read(asked: SourceClips) -> Generator[None]:
+    """Add to an error how the source was read: `--json` says it of a refused plan too."""
+    try:
+        yield
     except VideoAssetsError as error:
         error.facts = {**NotedReading.of(asked).as_dict(), **error.facts}
         raise
-
-
-def _plan_read(
-    asked: SourceClips,
-    source: Path,
-    paths: DatasetPaths,
-    settings: Settings,
-    num_processes: int,
-    budget_bytes: float | None,
-    progress: Progress,
-    begun: float,
-) -> dict[str, Any]:
-    """Plan a source that was read already; it was begun to be at `begun`, by the monotonic clock."""
-    refuse_another_encoding(paths, settings)
-    encoding = encoding_to_plan(PinnedSettings.of_plan(paths), settings.plan, multi_label=settings.manifest.multi_label)
-    if budget_bytes is not None and encoding.image_format != "jpeg":
-        raise SettingsError("a size budget chooses the JPEG quality; set plan.encoding.image_format=jpeg as well")
-    limits = settings.manifest.limits
-    with tempfile.TemporaryDirectory(prefix=temporary_prefix("plan")) as folder:
-        copy = DatasetPaths(Path(folder), paths.name)
-        planned = _plan_on_copy(asked, source, paths, copy, settings, num_processes, progress, begun)
-        fit = plan_fit(copy, planned.plan, root=str(paths.root))
-        lost = quarantined(copy.quarantine)
-        lengths = clip_lengths(copy)
-        warnings = warnings_as_dicts(dataset_warnings(copy))
-        encodings = _encodings(encoding, with_budget=budget_bytes is not None)
-        jobs = trial_jobs(copy, planned.plan, encodings, limits)
-        trial = try_clips(jobs, partial(open_pool, num_processes, trial_limits(limits)), num_processes)
-    forecasts = _Forecasts(paths, planned, lengths, trial, settings.plan, num_processes)
-    return {
-        "source": str(source),
-        **planned.manifest.reading.as_dict(),
-        "warnings": warnings,
-        "root": str(paths.root),
-        **_counts(planned, paths),
-        **forecasts.as_planned(),
-        "alternatives": forecasts.alternatives(),
-        "budget": forecasts.within(budget_bytes) if budget_bytes is not None else None,
-        "model_fit": model_rows(fit.fits),
-        "model_garden": fit.yaml,
-        "model_garden_recipes": fit.recipes,
-        "quarantined": lost,
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +146,10 @@ def _plan_on_copy(
     progress: Progress,
     begun: float,
 ) -> _Planned:
-    """Run the stages up to the plan on a copy of the dataset's tables."""
+    """Run the stages up to the plan on a copy of the dataset's tables.
+
+    `asked` is what was read of the source from `begun` on, by the monotonic clock.
+    """
     _copy_tables(paths, copy)
     with SharedPools(num_processes) as pools:
         steps = Steps(paths=copy, pools_for=pools, progress=progress, version_source=paths)

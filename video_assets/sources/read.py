@@ -80,7 +80,6 @@ def _of_annotations(tree: SourceTree, annotated: Annotated, names: ClassNames | 
         told = {*files, *annotated.match.beside, *(item.source for item in tree.left_out)}
         result.left_out += [item for item in tree.listing.left_out if item.source not in told]
         result.left_out += [LeftOut(path, WITHOUT_ROW) for path in unlisted if path not in told]
-    result.doubts = [*result.doubts, *tree.doubts]
     result.warnings = [
         *tree.notes,
         *warnings_of_rows(found, where),
@@ -128,7 +127,7 @@ def _source_clips(tree: SourceTree, found: AnnotatedClips, names: ClassNames | N
         found.lost,
         found.left_out,
         warnings=[*found.warnings, *warnings],
-        doubts=found.doubts,
+        doubts=[*tree.doubts, *found.doubts],
         class_order=order,
     )
 
@@ -163,7 +162,6 @@ def _of_folders(tree: SourceTree, names: ClassNames | None) -> SourceClips:
     told = {item.source for item in tree.left_out}
     found.left_out = [*(item for item in listing.left_out if item.source not in told), *tree.left_out, *found.left_out]
     result = _source_clips(tree, found, names)
-    result.doubts = [*tree.doubts, *result.doubts]
     result.warnings = [*tree.notes, *result.warnings]
     result.reading = _reading_of_folders(reading, result, settings)
     return result

@@ -38,8 +38,8 @@ class SourceTree:
 
     `folder` is what names of annotation files are relative to, `directory` what paths of videos are. `annotations`
     are the names of files that may hold annotations, the uppermost first; `helpers` those that may stand beside a
-    file that is itself the source. Dialects add to `notes`, `left_out` and `doubts` what should be said, and to
-    `unread` tables that they cannot read, each with the reason.
+    file that is itself the source. Dialects add to `notes` and `left_out` what should be said, and to `unread` the
+    tables that they cannot read; `doubts` are those about such tables.
     """
 
     source: Path

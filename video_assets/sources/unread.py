@@ -1,6 +1,7 @@
 """Annotation files of a folder that nothing reads: what is said of them, and when that refuses a new dataset."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from video_assets.domain.clips import LeftOut, SourceWarning
@@ -24,13 +25,15 @@ def say_unread(tree: SourceTree, *, is_one_read: bool) -> None:
     set would be missing. It refuses a new dataset. One that names videos alone, or has a usual name, is a warning.
     Notes of other programs are nothing. `is_one_read` says that another table of the source is read.
     """
+    columns = Columns(tree.settings.columns)
     for name, unread in {**_unknown_json(tree), **tree.unread}.items():
         why = unread.why.rstrip(".")
         if name.rpartition("/")[2] == tree.settings.class_names.rpartition("/")[2]:
             continue
-        if unread.names_files and _is_of_clips(tree, name):
+        values = tree.first_values(name)
+        if unread.names_files and _is_of_clips(name, values, columns):
             tree.doubts.append(_doubt(why, is_one_read=is_one_read))
-        elif not _may_be_of_clips(tree, name):
+        elif not _may_be_of_clips(name, values, columns):
             continue
         short = why.replace(f"{tree.folder}/", "")
         tree.notes.append(SourceWarning(UNREAD, name, f"{short}; the file is not read"))
@@ -49,20 +52,18 @@ def _unknown_json(tree: SourceTree) -> dict[str, Unread]:
     return found
 
 
-def _is_of_clips(tree: SourceTree, name: str) -> bool:
+def _is_of_clips(name: str, values: Sequence[str], columns: Columns) -> bool:
     """Whether a file has paths and labels, or is called so and nothing of it can be read."""
-    columns, names = Columns(tree.settings.columns), tree.first_values(name)
-    if columns.has("path", names) and columns.has("label", names):
+    if columns.has("path", values) and columns.has("label", values):
         return True
-    is_list = any(suffix_of(value.strip()) in VIDEO_SUFFIXES for value in names)
-    return (is_list and len(names) > 1) or (not names and _has_usual_name(name))
+    is_list = any(suffix_of(value.strip()) in VIDEO_SUFFIXES for value in values)
+    return (is_list and len(values) > 1) or (not values and _has_usual_name(name))
 
 
-def _may_be_of_clips(tree: SourceTree, name: str) -> bool:
-    names = tree.first_values(name)
-    if Columns(tree.settings.columns).has("path", names) or _has_usual_name(name):
+def _may_be_of_clips(name: str, values: Sequence[str], columns: Columns) -> bool:
+    if columns.has("path", values) or _has_usual_name(name):
         return True
-    return not names and suffix_of(name) != ".txt"
+    return not values and suffix_of(name) != ".txt"
 
 
 def _has_usual_name(name: str) -> bool:

@@ -11,7 +11,7 @@ import av.codec.context
 import av.packet
 
 from video_assets.media.index.bitstream import SEEKABLE, starts_cleanly
-from video_assets.media.open.crop import CLUSTER, SEGMENT, matroska_elements
+from video_assets.media.open.crop import CLUSTER, NO_END, SEGMENT, matroska_elements
 from video_assets.media.open.video import OpenVideo
 
 _STRICT: Final = "explode"
@@ -19,7 +19,6 @@ _STRICT_OF: Final = {"hevc": "explode+crccheck"}
 """An HEVC stream may carry the MD5 of each picture. Of other codecs, `crccheck` calls sound videos damaged."""
 _CRC32: Final = b"\xbf\x84"  # the id of the element, and its size
 _MAX_CLUSTER_BYTES: Final = 64 * 2**20
-_NO_END: Final = 1 << 62
 
 
 def notice_more_damage(opened: OpenVideo) -> None:
@@ -78,7 +77,7 @@ class ClusterChecksums:
 
 
 def _clusters(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    for kind, start, stop in matroska_elements(file, 0, _NO_END):
+    for kind, start, stop in matroska_elements(file, 0, NO_END):
         if kind == SEGMENT:
             for inner, begin, end in matroska_elements(file, start, stop):
                 if inner == CLUSTER:

@@ -11,7 +11,7 @@ import av.stream
 import numpy as np
 
 from video_assets.domain.sampling import Timeline
-from video_assets.media.open.crop import SEGMENT, matroska_elements
+from video_assets.media.open.crop import NO_END, SEGMENT, matroska_elements
 from video_assets.media.open.video import OpenVideo
 
 _MOV: Final = "mov,mp4,m4a,3gp,3g2,mj2"
@@ -27,7 +27,6 @@ _STEADY_SHARE: Final = 0.9
 _HEADER_BYTES: Final = 4096
 _MISSING_BYTES: Final = 64
 _UNKNOWN_RIFF_BYTES: Final = 0xFFFF0000
-_NO_END: Final = 1 << 62
 _ASF_FILE_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
 
@@ -93,8 +92,8 @@ def _fraction_of_bytes(opened: OpenVideo) -> float:
             riff, said, _kind = struct.unpack("<4sI4s", opened.file.read(12))
             said_bytes = said + 8 if riff == b"RIFF" and said < _UNKNOWN_RIFF_BYTES else 0
         elif "matroska" in opened.container_name:
-            ends = (end for kind, _, end in matroska_elements(opened.file, 0, _NO_END) if kind == SEGMENT)
-            said_bytes = next(ends, 0) % _NO_END
+            ends = (end for kind, _, end in matroska_elements(opened.file, 0, NO_END) if kind == SEGMENT)
+            said_bytes = next(ends, 0) % NO_END
         else:
             return 1.0
     except (IndexError, struct.error):

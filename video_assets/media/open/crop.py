@@ -15,6 +15,8 @@ _BOXES_TO_ENTRY: Final = (b"mdia", b"minf", b"stbl", b"stsd")
 _SAMPLE_ENTRY_BYTES: Final = 86  # of a VisualSampleEntry (ISO/IEC 14496-12), with its header
 
 SEGMENT, CLUSTER = 0x18538067, 0x1F43B675
+NO_END: Final = 1 << 62
+"""Where elements stop whose end nobody says: beyond any file."""
 _TRACKS, _TRACK_ENTRY, _TRACK_TYPE, _VIDEO = 0x1654AE6B, 0xAE, 0x83, 0xE0
 _SEEK_HEAD, _SEEK, _SEEK_ID, _SEEK_POSITION = 0x114D9B74, 0x4DBB, 0x53AB, 0x53AC
 _CROP_LEFT, _CROP_TOP, _CROP_RIGHT, _CROP_BOTTOM = 0x54CC, 0x54BB, 0x54DD, 0x54AA
