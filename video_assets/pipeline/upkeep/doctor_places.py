@@ -105,9 +105,7 @@ def check_clock(root: Path, clock: Callable[[], float] = time.time) -> Finding:
         path.write_bytes(b"now")
         skew = path.stat().st_mtime - clock()
     except OSError as error:
-        return problem(
-            "clock", f"not compared, for no file could be written: {error.strerror}", "Fix the root first."
-        )
+        return problem("clock", f"not compared, for no file could be written: {error.strerror}", "Fix the root first.")
     finally:
         with suppress(OSError):
             path.unlink(missing_ok=True)
