@@ -33,7 +33,6 @@ from video_assets.pipeline.dataset_state import refuse_lost
 from video_assets.pipeline.manifest.reading import NotedReading
 from video_assets.pipeline.manifest.stage import ManifestReport, TooManyLost
 from video_assets.pipeline.noted_settings import PinnedSettings, encoding_to_plan, settings_in_force
-from video_assets.pipeline.plan.estimate import Trial, trial_jobs, trial_limits, try_clips
 from video_assets.pipeline.plan.model_windows import clip_lengths, plan_fit, stored_frames
 from video_assets.pipeline.plan.stage import (
     PlanReport,
@@ -41,6 +40,7 @@ from video_assets.pipeline.plan.stage import (
     planned_clips_per_shard,
     refuse_another_encoding,
 )
+from video_assets.pipeline.plan.trial import Trial, trial_jobs, trial_limits, try_clips
 from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.splits.stage import SplitReport, TooManyConflicts, conflicts_and_look_alikes
 from video_assets.report.model_garden import model_rows

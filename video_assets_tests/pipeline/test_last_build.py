@@ -10,7 +10,7 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.forecast import usual_record_bytes
 from video_assets.domain.splits import split_named
 from video_assets.pipeline.dataset_state import committed_lengths
-from video_assets.pipeline.plan.estimate import ExpectedBuild, LastBuild, expect_build, read_last_build
+from video_assets.pipeline.plan.last_build import ExpectedBuild, LastBuild, expect_build, read_last_build
 from video_assets.pipeline.plan.stage import PlanReport
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 from video_assets_tests.pipeline.stages import ENCODING, Stages, copied_source

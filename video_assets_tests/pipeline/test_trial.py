@@ -6,8 +6,8 @@ import pytest
 
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.forecast import Work, forecast_build
-from video_assets.pipeline.plan.estimate import Trial, trial_jobs, try_clips
 from video_assets.pipeline.plan.stage import PlanReport
+from video_assets.pipeline.plan.trial import Trial, trial_jobs, try_clips
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.stages import ENCODING, LIMITS, InThisProcess, Stages, copied_source
 from video_assets_tests.pipeline.videos import NUM_CLIPS, clip_path, write_video
