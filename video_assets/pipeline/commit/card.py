@@ -1,6 +1,6 @@
 """The dataset card of a commit: its values from the tables, its pictures from a few stored records.
 
-What is read is bounded: the records of 200 clips for motion, and of 96 for pictures, however large the dataset is.
+What is read is bounded: the records of 100 clips for motion, and of 96 for pictures, however large the dataset is.
 """
 
 import hashlib
@@ -61,7 +61,7 @@ from video_assets.storage.tables import read_table
 _CARD_VERSION = 3
 """Raised when the same values would be drawn in another way."""
 _MAX_STRIPS, _STRIP_FRAMES = 96, 4
-_MAX_MOTION_CLIPS = 200
+_MAX_MOTION_CLIPS = 100
 _FACTS = {"transfer": "transfer function", "field_order": "field order", "num_video_tracks": "video tracks"}
 _FACT_COLUMNS = ("clip_id", "path", "readable_fraction", *_FACTS)
 _INPUTS = '<meta name="inputs" content="{}">'
