@@ -81,7 +81,7 @@ class ShardAudit:
     def run(self, name: str) -> CheckOutcome:
         """Runs one of `SHARD_CHECKS` by name."""
         methods: Sequence[Callable[[], tuple[Any, ...]]] = (self._is_complete, self._decodes, self._matches_source)
-        checks = dict(zip(SHARD_CHECKS, methods, strict=True))
+        checks: dict[str, Callable[[], tuple[Any, ...]]] = dict(zip(SHARD_CHECKS, methods, strict=True))
         outcome = partial(CheckOutcome, name=name, target=self.key)
         try:
             description, facts, *pictures = checks[name]()
