@@ -9,7 +9,7 @@ from video_assets.media.workers.pool import DecodingPool, PoolMaker, num_cores
 from video_assets.settings import Limits
 
 JOB_MODULES: Final = tuple(
-    f"video_assets.pipeline.{name}" for name in ("manifest.probing", "plan.trial", "shards.encode", "checks.comparison")
+    f"video_assets.pipeline.{name}" for name in ("manifest.probing", "shards.encode", "checks.comparison")
 )
 """Modules whose functions run in decoding processes."""
 
