@@ -170,6 +170,7 @@ def build_misbehaving(stages: Stages, monkeypatch: pytest.MonkeyPatch, settings:
     return build_with_pool(stages, settings)
 
 
+@pytest.mark.slow
 def test_a_process_killed_in_mid_clip_harms_no_other_clip_and_loses_none(
     stages: Stages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +183,7 @@ def test_a_process_killed_in_mid_clip_harms_no_other_clip_and_loses_none(
     assert lost_reasons(again, reports) == {}
 
 
+@pytest.mark.slow
 def test_a_file_that_always_kills_its_process_costs_itself_only(
     stages: Stages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
