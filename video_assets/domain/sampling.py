@@ -61,7 +61,6 @@ def _tick_us(timeline: Timeline) -> int:
     return max(_TIE_US, min(timeline.tick_us, _ROUNDING_US))
 
 
-
 @dataclass(frozen=True, slots=True)
 class Span:
     """A part of a video: its bounds [start_us, end_us), and the frames [first, stop) that begin in it.
