@@ -80,7 +80,8 @@ def span_of(timeline: Timeline, start_seconds: float | None, end_seconds: float 
 
     Seconds count from the video's first frame, as a player shows them. An end past the video's end means the video's
     end. A bound within a millisecond, and a tick of the container's clock, of a frame's start means that start, so that
-    rounded times neither lose nor gain a frame. A span between two frames holds the one frame that is shown at its start.
+    rounded times neither lose nor gain a frame. A span between two frames holds the one frame that is shown at its
+    start.
 
     >>> thirty = Timeline(np.arange(90) * 1_000_000 // 30, 3_000_000)   # frame 32 begins at 1.066666
     >>> span_of(thirty, 1.067, 2.0)
