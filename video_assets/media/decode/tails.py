@@ -31,14 +31,16 @@ TRIED_CODECS: Final = frozenset({"hevc", "vp8", "vp9"})
 _OTHER_DECODERS: Final = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Of sound data they make the same frames as FFmpeg's own decoders."""
 
-_MIN_BYTES: Final = 64
+_MIN_BYTES: Final = 30
 """Less is too little to say that its end has to matter."""
 _OTHER_ENDS: Final = ((16, 0x80), (8, 1), (12, 0xC0), (8, 0x80), (16, 1), (6, 1), (12, 1), (6, 0x80))
 """How many last bytes are replaced, and the least value of the others. An encoder may end with up to 4 bytes that are
 never read. High bytes are read as what is unlikely: not as blocks that are the same as before. Any one of these may by
 chance be read to the same picture, where little of it changes."""
 _NUM_TRIES: Final = 3
-_MORE_BYTES: Final = 512
+_MORE: Final = b"\xff" * 8 + random.Random(0).randbytes(512).translate(bytes(1 + value % 0xBF for value in range(256)))  # noqa: S311
+"""High bytes first: a decoder that reads a bit too far notices these soonest. No zeros: they could be a start code."""
+_USUAL_SHARE: Final = 1 / 12
 _ZEROS: Final = 8
 """An encoder may leave out zeros at the end, which are read as if they were there."""
 _MAX_WAITING: Final = 24
@@ -107,7 +109,6 @@ class _SecondDecode:
     def __init__(self, opened: OpenVideo) -> None:
         self._opened = opened
         self._decoder = _decoder_of(opened, _other_decoder(opened) or opened.codec.codec.name)
-        self._chance = random.Random(0)  # noqa: S311
         self._frames: tuple[dict[int, VideoFrame], dict[int, VideoFrame]] = ({}, {})  # of the first, of this one
         self._differing: set[int] = set()
         self.refuses_other_ends = self._decoder.codec.name == "libvpx-vp9"
@@ -120,7 +121,7 @@ class _SecondDecode:
         codec = first.codec.canonical_name
         pieces = _pieces_of(codec, data, first.extradata)
         if not self.refuses_other_ends:
-            pieces = _with_more(codec, pieces, self._chance)
+            pieces = _with_more(codec, pieces)
         for part in _packets_of(codec, pieces, first.extradata):
             self._decode(number, _packet_of(part, number))
 
@@ -189,7 +190,12 @@ class _PictureCheck:
             return
         pieces = [_as_trailing(self._codec, piece) for piece in _pieces_of(self._codec, bytes(packet), self._extradata)]
         whole = self._frames(pieces)
-        if whole and (self._has_no_end(pieces, whole) or self._goes_on(pieces, whole)):
+        if not whole:
+            return
+        share = self._share_of_end(pieces, whole)
+        if share == 0 or (
+            share > _USUAL_SHARE and self._goes_on(pieces, whole, 1 if packet.is_keyframe else _NUM_TRIES)
+        ):
             self._damaged.add(number)
 
     def take_damaged(self) -> set[int]:
@@ -197,17 +203,20 @@ class _PictureCheck:
         found, self._damaged = self._damaged, set()
         return found
 
-    def _has_no_end(self, pieces: Sequence[bytes], whole: Sequence[VideoFrame]) -> bool:
+    def _share_of_end(self, pieces: Sequence[bytes], whole: Sequence[VideoFrame]) -> float:
+        """Return how much of the picture, from below, its last bytes decide; 1 if these are too few to be tried."""
         for num_bytes, least in _OTHER_ENDS:
             other = bytes(self._chance.randrange(least, 0xFF) for _ in range(num_bytes))
             changed = _with_other_end(self._codec, pieces, other)
-            if not changed or not _are_same(whole, self._frames(changed)):
-                return False
-        return True
+            share = _differing_share(whole, self._frames(changed)) if changed else 1
+            if share:
+                return share
+        return 0
 
-    def _goes_on(self, pieces: Sequence[bytes], whole: Sequence[VideoFrame]) -> bool:
-        for _ in range(_NUM_TRIES):
-            if _are_same(whole, self._frames(_with_more(self._codec, pieces, self._chance))):
+    def _goes_on(self, pieces: Sequence[bytes], whole: Sequence[VideoFrame], num_tries: int) -> bool:
+        more = _with_more(self._codec, pieces)
+        for _ in range(num_tries):
+            if _are_same(whole, self._frames(more)):
                 return False
             # What a decoder puts in the place of a missing picture may have been another thing the first time.
             whole = self._frames(pieces)
@@ -225,6 +234,24 @@ class _PictureCheck:
             return frames + self._decoder.decode(None)
         except av.error.FFmpegError:
             return []
+
+
+def _differing_share(some: Sequence[VideoFrame], others: Sequence[VideoFrame]) -> float:
+    """Return which share of the picture lies below the first row that differs; 0 if none does."""
+    if len(some) != len(others) or some[0].format.name != others[0].format.name:
+        return 1
+    shares = [
+        _share_below(pair, number) for pair in zip(some, others, strict=True) for number in range(len(pair[0].planes))
+    ]
+    return max(shares)
+
+
+def _share_below(pair: tuple[VideoFrame, VideoFrame], number: int) -> float:
+    one, other = (_plane(frame, number) for frame in pair)
+    if one.shape != other.shape:
+        return 1
+    rows = (one != other).any(axis=1)
+    return 1 - int(rows.argmax()) / len(rows) if rows.any() else 0
 
 
 def _are_same(some: Sequence[VideoFrame], others: Sequence[VideoFrame]) -> bool:
@@ -293,12 +320,11 @@ def _packets_of(codec: str, pieces: Sequence[bytes], extradata: bytes | None) ->
     return [b"".join(len(unit).to_bytes(size) + unit for unit in pieces if len(unit) < 1 << 8 * size)]
 
 
-def _with_more(codec: str, pieces: Sequence[bytes], chance: random.Random) -> list[bytes]:
+def _with_more(codec: str, pieces: Sequence[bytes]) -> list[bytes]:
     """Return them with more bytes after each picture's data."""
-    more = bytes(chance.randrange(1, 0xC0) for _ in range(_MORE_BYTES))
     if codec == "hevc":
-        return [piece + more if _is_slice(piece) else piece for piece in pieces]
-    return [piece + bytes(_ZEROS) + more for piece in pieces]
+        return [piece + _MORE if _is_slice(piece) else piece for piece in pieces]
+    return [piece + bytes(_ZEROS) + _MORE for piece in pieces]
 
 
 def _with_other_end(codec: str, pieces: Sequence[bytes], other: bytes) -> list[bytes]:

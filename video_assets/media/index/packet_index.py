@@ -29,6 +29,7 @@ from video_assets.media.index.presentation_times import (
     ticks_to_us,
     timeline_of,
 )
+from video_assets.media.index.readable import places_of_losses
 from video_assets.media.open.losses import check_length, lose
 from video_assets.media.open.video import OpenVideo
 
@@ -285,6 +286,8 @@ def _demux(opened: OpenVideo) -> DemuxedPackets:
                 found.packets = opened.packets_read = None
     opened.is_read_to_end = True
     packet_order.check()
+    if places_of_losses(opened):
+        raise IndexNotTrusted("Its transport stream has lost packets.")
     found.has_palette = finder.has_palette
     return found
 
