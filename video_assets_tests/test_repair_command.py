@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from video_assets.cli import main
-from video_assets.pipeline.write_locks import building
+from video_assets.storage.locks import building
 from video_assets_tests.datasets import TRAIN_SHARDS, Built
 from video_assets_tests.pipeline import damage
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from video_assets.domain.encoding import Encoding
-from video_assets.pipeline.pinned import PinnedSettings
+from video_assets.pipeline.noted_settings import PinnedSettings
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import frame_record
 from video_assets.records.layouts import layout_codec

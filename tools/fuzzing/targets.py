@@ -21,7 +21,7 @@ from video_assets.media.index import bitstream
 from video_assets.media.index import mp4_sample_table as sample_table_module
 from video_assets.media.index.mp4_sample_table import MIN_TABLE_SAMPLES, SampleTable, read_sample_table
 from video_assets.media.open.formats import CONTAINERS, detect_format
-from video_assets.pipeline.pinned import PinnedSettings
+from video_assets.pipeline.noted_settings import PinnedSettings
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import FramingError, frame_record, read_records
 from video_assets.records.layouts import layout_codec

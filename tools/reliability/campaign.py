@@ -12,7 +12,7 @@ from tools.reliability.children import Child
 from tools.reliability.faults import Fault, noted
 from tools.reliability.invariants import differences, incomplete_files, mixed_commits, seen_by_readers, told_as_damage
 from tools.reliability.scenarios import Scenario
-from video_assets.pipeline.upkeep.integrity import find_damage
+from video_assets.pipeline.upkeep.verify import find_damage
 
 CLIPS_PER_SHARD = 2
 WINDOW_PER_WORKER = 4

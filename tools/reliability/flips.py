@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from video_assets.pipeline.upkeep.integrity import Damage, find_damage, stored_places
 from video_assets.pipeline.upkeep.repair import repair_dataset
+from video_assets.pipeline.upkeep.verify import Damage, find_damage, stored_places
 from video_assets.storage.files import file_sha256
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.stages import steps_of

@@ -9,7 +9,7 @@ import pandas as pd
 from tools.reliability.builds import NAME
 from tools.reliability.faults import TEMPORARY
 from video_assets.domain.encoding import Encoding
-from video_assets.pipeline.upkeep.integrity import find_damage
+from video_assets.pipeline.upkeep.verify import find_damage
 from video_assets.records.dataset_info import parse_dataset_info
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec

@@ -121,7 +121,7 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from video_assets.report.source_screens import inspect_screen
+    from video_assets.report.screen_sections import inspect_screen
     from video_assets.run_config import read_settings
     from video_assets.sources.doubts import refuse_doubtful, refuse_missing, why_empty
     from video_assets.sources.read import read_source
@@ -157,7 +157,7 @@ def _status(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     from video_assets.pipeline.upkeep.show import show_clip
-    from video_assets.report.source_screens import clip_screen
+    from video_assets.report.screen_sections import clip_screen
 
     values = show_clip(paths := _paths(options), options.clip, options.picture)
     values["warnings"] = _warnings(paths)
@@ -235,7 +235,7 @@ def _doctor(options: argparse.Namespace) -> int:
 def _diff(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
-    from video_assets.pipeline.upkeep.diff import diff_versions
+    from video_assets.pipeline.commit.changes import diff_versions
     from video_assets.report.screens import diff_screen
 
     values = asdict(diff_versions(options.before, options.after))
@@ -279,7 +279,7 @@ def _ui(options: argparse.Namespace) -> int:
 
 
 def _completion(options: argparse.Namespace) -> int:
-    from video_assets.report.completion import completion_script
+    from video_assets.report.help_text import completion_script
     from video_assets.run_config import setting_names
 
     choices = {

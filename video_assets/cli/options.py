@@ -1,9 +1,10 @@
-"""What an option and a command are, and the values that options take."""
+"""What an option and a command are, the values that options take, and the options that several commands share."""
 
 import argparse
 import os
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -107,3 +108,97 @@ def without_secrets(text: str) -> str:
     from video_assets.domain.text import redacted, secrets_of
 
     return redacted(text, secrets_of(os.environ))
+
+
+# --- Options that several commands take ---
+
+DEFAULT_PORT: Final = 3000
+PLACE_GROUP: Final = "Dataset"
+SETTINGS_GROUP: Final = "Settings"
+WORK_GROUP: Final = "Work"
+SERVER_GROUP: Final = "Server"
+OUTPUT_GROUP: Final = "Output"
+
+HELP = Option(names=("-h", "--help"), words="Show this help", group=OUTPUT_GROUP, keywords={"action": "help"})
+QUIET = Option(names=("-q", "--quiet"), words="Show errors only", group=OUTPUT_GROUP)
+VERBOSE = Option(names=("-v", "--verbose"), words="Name everything that is lost or left out", group=OUTPUT_GROUP)
+JSON = Option(names=("--json",), words="Print one JSON object as the last line of standard output", group=OUTPUT_GROUP)
+GLOBAL_OPTIONS: Final = (
+    Option(names=("-V", "--version"), words="Show the version", group="Options"),
+    Option(names=("-h", "--help"), words="Show this help; after a command: the help of the command", group="Options"),
+)
+OUTPUTS: Final = (JSON, QUIET, VERBOSE, HELP)
+SOURCE = Option(
+    names=("--source",),
+    value="<SOURCE>",
+    group=PLACE_GROUP,
+    words="Folder of videos, or annotation table [default: the source of the dataset that exists]",
+    keywords={"type": address},
+)
+ROOT = Option(
+    names=("--root",),
+    value="<ROOT>",
+    group=PLACE_GROUP,
+    words="Folder that holds datasets: a path, s3://… or gs://…",
+    is_required=True,
+    keywords={"type": address},
+)
+NAME = Option(
+    names=("--name",),
+    value="<NAME>",
+    group=PLACE_GROUP,
+    words="Name of the dataset [default: clips]",
+    keywords={"default": "clips"},
+)
+CONFIG = Option(
+    names=("--config",),
+    value="<FILE>",
+    group=SETTINGS_GROUP,
+    words="Run config in YAML, as Dagster's launchpad takes it",
+    keywords={"type": Path},
+)
+SET = Option(
+    names=("--set",),
+    value="<STEP.FIELD=VALUE>",
+    group=SETTINGS_GROUP,
+    words="One setting, such as plan.encoding.num_frames=16; may be repeated. What is not given is the dataset's own, "
+    "or the default of docs/SETTINGS.md for a new dataset",
+    keywords={"action": "append", "default": [], "dest": "assignments"},
+)
+WORKERS = Option(
+    names=("--workers",),
+    value="<N>",
+    group=WORK_GROUP,
+    words="Decoding processes [default: one per core]",
+    keywords={"type": positive_number, "default": 0},
+)
+ENGINE: Final = (
+    Option(
+        names=("--engine",),
+        value="<ENGINE>",
+        group=WORK_GROUP,
+        words="Where shards are encoded: local or ray [default: local] [env: VIDEO_ASSETS_ENGINE]",
+        keywords={"choices": ("local", "ray")},
+    ),
+    Option(
+        names=("--ray-address",),
+        value="<ADDRESS>",
+        group=WORK_GROUP,
+        words="A running Ray cluster: auto, or host:port [default: one is started] [env: VIDEO_ASSETS_RAY_ADDRESS]",
+    ),
+    Option(
+        names=("--cpus-per-shard",),
+        value="<N>",
+        group=WORK_GROUP,
+        words="Cores of one shard on Ray, and its decoding processes [default: 1] [env: VIDEO_ASSETS_CPUS_PER_SHARD]",
+        keywords={"type": positive_number},
+    ),
+)
+DATASET: Final = (ROOT, NAME)
+port_option = partial(
+    Option,
+    names=("--port",),
+    value="<PORT>",
+    words=f"Port of the UI on 127.0.0.1 [default: {DEFAULT_PORT}]",
+    keywords={"type": port_number, "default": DEFAULT_PORT},
+)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from typing import Any, NoReturn
 
-from video_assets.cli.command_list import COMMANDS, GLOBAL_OPTIONS
-from video_assets.cli.options import Command
+from video_assets.cli.command_list import COMMANDS
+from video_assets.cli.options import GLOBAL_OPTIONS, Command
 from video_assets.report.help_text import PROGRAM, command_help, program_help, usage_line
 
 Run = Callable[[argparse.Namespace], int]

@@ -163,7 +163,7 @@ def clip_signature(frames: NDArray[np.uint8], *, letterboxed: bool = False) -> b
     if frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
         raise ValueError(f"the frames of a clip are (T, H, W, 3) with at least one frame, these are {frames.shape}")
     greys = np.stack([grey_frame(frames[index]) for index in signature_frames(len(frames))])
-    gradients = np.concatenate([_gradients(grey) for grey in (_without_bars(greys) if letterboxed else greys)])
+    gradients = _gradients(_without_bars(greys) if letterboxed else greys)
     assert gradients.size == NUM_BITS, "the layout of signatures is that of domain.near_duplicates"
     known = np.abs(gradients) >= _MIN_GRADIENT
     return np.packbits([(gradients > 0) & known, known], axis=1).tobytes()
@@ -257,9 +257,14 @@ def _without_bars(greys: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return greys
 
 
-def _gradients(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the steps of brightness between neighbouring cells, in grey levels: to the right, then downwards."""
-    levels = grey.astype(np.float32)
+def _gradients(greys: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the steps of brightness between neighbouring cells of each picture (T, H, W), in grey levels.
+
+    Those of a picture are the ones to the right, then the ones downwards. All pictures are scaled as one of T channels,
+    which takes half the time.
+    """
+    levels = cv2.merge(list(greys)).astype(np.float32).reshape(*greys.shape[1:], -1)
     wide = cv2.resize(levels, (_CELLS + 1, _CELLS), interpolation=cv2.INTER_AREA)
     high = cv2.resize(levels, (_CELLS, _CELLS + 1), interpolation=cv2.INTER_AREA)
-    return np.concatenate([np.diff(wide, axis=1).ravel(), np.diff(high, axis=0).ravel()]).astype(np.float32)
+    steps = np.stack([np.diff(wide, axis=1).reshape(-1, len(greys)), np.diff(high, axis=0).reshape(-1, len(greys))])
+    return steps.transpose(2, 0, 1).ravel().astype(np.float32, copy=False)

@@ -12,22 +12,22 @@ from typing import Any
 from video_assets.domain.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, SettingsError, VideoAssetsError
 from video_assets.domain.progress import Progress, silent
 from video_assets.domain.text import MAX_NAMED
+from video_assets.media.workers.pool import SharedPools
 from video_assets.pipeline.build import BuildListener, BuildReport, Steps, build
 from video_assets.pipeline.checks.recorded import CheckStatus, check_statuses
 from video_assets.pipeline.commit.retired import remove_expired
 from video_assets.pipeline.dataset_state import committed_counts, committed_version
 from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, read_plan
-from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import ShardEngine
 from video_assets.pipeline.splits.stage import SplitReport, conflicts_and_look_alikes
-from video_assets.pipeline.write_locks import building
 from video_assets.reader.parsing import load_tensorflow_quietly
 from video_assets.report.escape import shown
 from video_assets.settings import Settings
 from video_assets.storage.failures import failure_sentence
 from video_assets.storage.files import read_lines
+from video_assets.storage.locks import building
 from video_assets.storage.paths import DatasetPaths, partition_key
 from video_assets.storage.quarantine import quarantined, read_quarantine
 from video_assets.storage.schemas import LEFT_OUT

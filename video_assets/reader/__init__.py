@@ -3,8 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from video_assets.reader.describe import describe
-from video_assets.reader.load import load_dataset
+from video_assets.reader.load import describe, load_dataset
 from video_assets.reader.windows import Segments, Window
 
 if TYPE_CHECKING:

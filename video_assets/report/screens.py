@@ -21,10 +21,11 @@ from video_assets.report.screen_sections import (
     losses,
     name_option,
     official_ignored,
+    read_as,
     replaced,
     splits_table,
+    warnings,
 )
-from video_assets.report.source_screens import read_as, warnings
 from video_assets.report.terminal import Screen, copyable, headline, section, table, wrapped
 from video_assets.settings import Settings
 

@@ -1,4 +1,4 @@
-"""Rows of annotations as wanted clips: each is one clip, or lost by name and reason."""
+"""Rows of annotations as wanted clips: each is one clip, or lost by name and reason. A dialect gives the rows."""
 
 import datetime as dt
 import decimal
@@ -10,11 +10,13 @@ from typing import Final
 from video_assets.domain.clips import LeftOut, ListedFile, Loss, LostSource, VideoLost, WantedClip, group_from_path
 from video_assets.domain.labels import split_labels, stored_label
 from video_assets.domain.splits import SPLITS, Split, split_of_word
+from video_assets.settings import SourceFormat
 from video_assets.sources.class_names import ClassNames
+from video_assets.sources.columns import parse_frame, parse_seconds
 from video_assets.sources.found import AnnotatedClips
 from video_assets.sources.places import lost
 from video_assets.sources.table_rows import LOSS, Row
-from video_assets.sources.times import parse_frame, parse_seconds
+from video_assets.sources.tree import SourceTree
 
 _LONGEST: Final = {"path": 4096, "label": 500, "group": 4096, "caption": 100_000, "split": 100}
 """Characters. Label files are read whole by every reader, and names stand in every report."""
@@ -295,3 +297,27 @@ def official_splits(clips: Sequence[WantedClip]) -> list[Split]:
     """Return the splits that clips are officially in, in the order of `SPLITS`."""
     found = {clip.official_split for clip in clips}
     return [split for split in SPLITS if split in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The annotation files of a source that a dialect reads, and by what it knows them.
+
+    `beside` are files that it reads too but whose rows are no clips: names of classes. `names` turns numbers into
+    names of classes.
+    """
+
+    files: tuple[str, ...]
+    because: str
+    beside: tuple[str, ...] = ()
+    names: ClassNames | None = field(default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One way in which annotation files say which clips there are."""
+
+    name: SourceFormat
+    title: str
+    recognise: Callable[[SourceTree], Match | None]
+    tables: Callable[[SourceTree, Match], Sequence[RowTable]]

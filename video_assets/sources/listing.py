@@ -9,7 +9,7 @@ from pathlib import Path
 
 from video_assets.domain.clips import LeftOut, ListedFile, Loss, LostSource
 from video_assets.domain.errors import SettingsError, StorageFailed
-from video_assets.sources.suffixes import ANNOTATION_SUFFIXES, VIDEO_SUFFIXES, suffix_of
+from video_assets.sources.file_names import ANNOTATION_SUFFIXES, VIDEO_SUFFIXES, suffix_of
 from video_assets.storage.addresses import is_remote
 from video_assets.storage.failures import TOO_MANY_FILES, failure_sentence
 

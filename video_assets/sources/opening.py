@@ -5,9 +5,9 @@ from pathlib import Path
 from video_assets.domain.errors import SettingsError
 from video_assets.settings import ManifestSettings
 from video_assets.sources.class_names import ClassNames, read_class_names
+from video_assets.sources.file_names import ANNOTATION_SUFFIXES, suffix_of
 from video_assets.sources.listing import Listing, list_videos
 from video_assets.sources.places import Videos
-from video_assets.sources.suffixes import ANNOTATION_SUFFIXES, suffix_of
 from video_assets.sources.tree import SourceTree
 from video_assets.storage.addresses import is_remote, open_address
 

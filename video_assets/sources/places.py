@@ -11,9 +11,8 @@ from typing import Final
 from video_assets.domain.clips import ListedFile, Loss, LossReason, VideoLost
 from video_assets.domain.splits import Split
 from video_assets.domain.text import sequence_of
-from video_assets.sources.folder_names import split_of_folder
+from video_assets.sources.file_names import VIDEO_SUFFIXES, split_of_folder, suffix_of, without_suffix
 from video_assets.sources.listing import Listing
-from video_assets.sources.suffixes import VIDEO_SUFFIXES, suffix_of, without_suffix
 from video_assets.storage.addresses import is_remote, stat_file
 
 _FORMS: Final[Sequence[Callable[[str], str]]] = (

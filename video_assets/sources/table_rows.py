@@ -21,7 +21,7 @@ from video_assets.domain.clips import Loss
 from video_assets.domain.errors import SettingsError
 from video_assets.settings import ManifestSettings
 from video_assets.sources.columns import Columns, RefusedTable
-from video_assets.sources.suffixes import TABLE_SUFFIXES, suffix_of
+from video_assets.sources.file_names import TABLE_SUFFIXES, suffix_of
 from video_assets.sources.text_lines import TextLines
 
 _BATCH_ROWS: Final = 1024

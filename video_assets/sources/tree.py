@@ -16,12 +16,11 @@ from video_assets.domain.errors import SettingsError
 from video_assets.domain.splits import Split
 from video_assets.settings import ManifestSettings
 from video_assets.sources.columns import Columns, plain_name
-from video_assets.sources.folder_names import split_in_name
+from video_assets.sources.file_names import split_in_name, suffix_of
 from video_assets.sources.found import Doubt, Unread
 from video_assets.sources.listing import Listing
 from video_assets.sources.paths import PathFinder, relative_folder
 from video_assets.sources.places import Videos, lost, one_of
-from video_assets.sources.suffixes import suffix_of
 from video_assets.sources.table_rows import LOSS, Row, read_rows
 from video_assets.sources.text_lines import encoding_of
 

@@ -1,4 +1,4 @@
-"""Locks between writers, by the operating system, which releases them when their holder ends, however it ends.
+"""One writer at a time: locks by the operating system, which releases them when their holder ends, however it ends.
 
 `flock` on a file that stays: the kernel releases it when the process is gone, so no lock is ever stale. The file's text
 says who holds it, for messages only. Between machines it works on NFS since Linux 2.6.12 if the server's lock service
@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +20,8 @@ from pathlib import Path
 from video_assets.domain.errors import BuildRefused
 from video_assets.storage.addresses import is_remote
 from video_assets.storage.failures import named_failures
+from video_assets.storage.files import remove_abandoned_folders
+from video_assets.storage.paths import DatasetPaths
 
 _POLL_SECONDS = 0.2
 
@@ -180,3 +182,70 @@ def _holders(descriptor: int) -> list[Holder]:
 
 def _first_living(descriptor: int) -> Holder | None:
     return next((holder for holder in _holders(descriptor) if holder.may_live), None)
+
+
+_BUILD_WAIT_SECONDS = 2.0
+"""A sensor looks at the dataset for some milliseconds, and who lets go of a shared lock holds it alone meanwhile."""
+_STAGE_WAIT_SECONDS = 600.0
+"""Stages that write tables take seconds, the commit of a large dataset minutes."""
+
+
+@contextmanager
+def building(paths: DatasetPaths, what: str) -> Generator[Holder | None]:
+    """For a build from its beginning to its end: nobody else writes. Gives the build before if it was killed.
+
+    Raises:
+        LockHeld: if another build, or a run of the UI, is writing this dataset.
+        StorageFailed: if the dataset's folder cannot be written.
+    """
+    remove_abandoned_folders()
+    new = [] if is_remote(paths.root) else [place for place in (paths.directory, paths.root) if not place.exists()]
+    with hold_lock(paths.build_lock, what, wait_seconds=_BUILD_WAIT_SECONDS) as left:
+        try:
+            yield left
+        finally:
+            if new:
+                _leave_nothing(paths, new)
+
+
+def _leave_nothing(paths: DatasetPaths, new: Sequence[Path]) -> None:
+    """Remove the lock of a first build that wrote nothing, and the folders that were made for it."""
+    if any(place != paths.build_lock.parent for place in paths.directory.iterdir()):
+        return
+    with suppress(OSError):  # somebody else put something there
+        for lock in paths.build_lock.parent.iterdir():
+            lock.unlink()
+        for folder in (paths.build_lock.parent, *new):
+            folder.rmdir()
+
+
+@contextmanager
+def writing_tables(paths: DatasetPaths, stage: str, *, within_build: bool = False) -> Generator[None]:
+    """Hold what a stage that plans or commits needs; such stages wait for each other.
+
+    `within_build` says that the caller holds the build lock alone already.
+
+    Raises:
+        LockHeld: if a build is under way that this stage is not part of, or another stage takes very long.
+    """
+    with ExitStack() as held:
+        if not within_build:
+            held.enter_context(writing_shards(paths, stage))
+        held.enter_context(hold_lock(paths.tables_lock, stage, wait_seconds=_STAGE_WAIT_SECONDS))
+        yield
+
+
+@contextmanager
+def writing_shards(paths: DatasetPaths, stage: str, *, within_build: bool = False) -> Generator[None]:
+    """Hold what a run of shards needs.
+
+    Several may run, and plans be made meanwhile: no shard that is there is ever rewritten, and two runs that write the
+    same one write the same bytes, each to a file of its own first.
+
+    Raises:
+        LockHeld: if a build is under way that this run is not part of.
+    """
+    with ExitStack() as held:
+        if not within_build:
+            held.enter_context(hold_lock(paths.build_lock, stage, shared=True, wait_seconds=_BUILD_WAIT_SECONDS))
+        yield

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("selenium", reason="selenium is not installed")
 
-from video_assets.defs.ui_guard import Guard
+from video_assets.defs.ui import Guard
 from video_assets_tests.browser.browsing import Page, browse
 from video_assets_tests.defs.test_ui_guard import Echo, served
 from video_assets_tests.waiting import wait_until

@@ -13,15 +13,15 @@ import pytest
 
 from video_assets.defs import automation, requests
 from video_assets.defs.automation import Automation
+from video_assets.defs.graph import Dataset, VideoSource
 from video_assets.defs.instance import open_instance
 from video_assets.defs.jobs import VERIFY_OP
 from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG, register_shards, shard_partitions
 from video_assets.defs.requests import MAX_ATTEMPTS
-from video_assets.defs.resources import Dataset, VideoSource
 from video_assets.domain.splits import Split
 from video_assets.pipeline import build
 from video_assets.pipeline.checks.shard import ShardAudit
-from video_assets.pipeline.write_locks import building
+from video_assets.storage.locks import building
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import NAME, Built
 from video_assets_tests.defs.location import graph_of, recorded_statuses

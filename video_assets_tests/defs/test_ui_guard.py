@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from video_assets.defs.ui_guard import AsgiApp, Guard, Receive, Scope, Send, why_refused
+from video_assets.defs.ui import AsgiApp, Guard, Receive, Scope, Send, why_refused
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.waiting import wait_until
 

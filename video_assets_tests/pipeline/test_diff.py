@@ -8,7 +8,7 @@ import pytest
 
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import FileDamaged, SettingsError
-from video_assets.pipeline.upkeep.diff import diff_versions
+from video_assets.pipeline.commit.changes import diff_versions
 from video_assets.records.dataset_info import dataset_info_json
 from video_assets.report.screens import diff_screen
 from video_assets.report.terminal import as_text

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from tools.reliability.flips import choose_flips, files_at_risk, flip_campaign
-from video_assets.pipeline.upkeep.integrity import CHECK, find_damage, integrity_outcomes
+from video_assets.pipeline.upkeep.verify import CHECK, find_damage, integrity_outcomes
 from video_assets.storage.sidecars import Checksums, read_checksums
 from video_assets_tests.datasets import TRAIN_SHARDS, Built
 from video_assets_tests.pipeline import damage

@@ -16,11 +16,11 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.pipeline.checks.dataset import DatasetAudit
 from video_assets.pipeline.checks.shard import ShardAudit
+from video_assets.pipeline.commit.changes import diff_versions
 from video_assets.pipeline.plan.model_windows import plan_fit
 from video_assets.pipeline.plan.table import read_plan
-from video_assets.pipeline.upkeep.diff import diff_versions
-from video_assets.pipeline.upkeep.integrity import find_damage
 from video_assets.pipeline.upkeep.repair import repair_dataset
+from video_assets.pipeline.upkeep.verify import find_damage
 from video_assets.reader import load_dataset
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths, partition_key

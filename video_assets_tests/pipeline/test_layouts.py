@@ -19,7 +19,7 @@ from video_assets.media.images import decode_image
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.plan.table import read_plan
 from video_assets.pipeline.shards.encode import encode_clip
-from video_assets.pipeline.upkeep.integrity import find_damage
+from video_assets.pipeline.upkeep.verify import find_damage
 from video_assets.reader import load_dataset
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec

@@ -6,8 +6,8 @@ import pytest
 
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import BuildRefused, FileDamaged
-from video_assets.pipeline.upkeep.integrity import find_damage
 from video_assets.pipeline.upkeep.repair import repair_dataset
+from video_assets.pipeline.upkeep.verify import find_damage
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline.stages import Stages, steps_of
 

@@ -20,8 +20,8 @@ from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.manifest import excluded as remembered_losses
 from video_assets.pipeline.manifest import probing
 from video_assets.pipeline.manifest.stage import build_manifest
-from video_assets.pipeline.upkeep.integrity import find_damage
 from video_assets.pipeline.upkeep.repair import repair_dataset
+from video_assets.pipeline.upkeep.verify import find_damage
 from video_assets.settings import Limits, ManifestSettings
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths

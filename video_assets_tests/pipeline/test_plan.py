@@ -9,7 +9,7 @@ import pytest
 
 from video_assets.domain.encoding import ENCODER_VERSION
 from video_assets.domain.errors import BuildRefused, SettingsError
-from video_assets.pipeline import pinned
+from video_assets.pipeline import noted_settings
 from video_assets.pipeline.plan.stage import PlanReport, needs_new_version
 from video_assets.pipeline.plan.table import read_plan
 from video_assets.settings import PlanSettings
@@ -231,7 +231,7 @@ def test_a_dataset_goes_on_under_the_encoders_version_that_began_it(
     for file in (stages.paths.manifest, stages.paths.plan, stages.paths.encoding):
         file.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(pinned, "ENCODER_VERSION", 1)
+        patch.setattr(noted_settings, "ENCODER_VERSION", 1)
         planned = stages.up_to_plan()
     pretend_built(stages)
     write_video(stages.source / clip_path("run", 9, 1), seed=99)
@@ -250,7 +250,7 @@ def test_a_new_version_is_encoded_by_the_newest_encoder_and_its_videos_are_read_
     for file in (stages.paths.manifest, stages.paths.plan, stages.paths.encoding):
         file.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(pinned, "ENCODER_VERSION", 1)
+        patch.setattr(noted_settings, "ENCODER_VERSION", 1)
         stages.up_to_plan()
     pretend_built(stages)
     assert stages.manifest(new_version=True).num_files_probed == NUM_CLIPS

@@ -8,8 +8,8 @@ import pytest
 
 from tools.reliability.flips import choose_flips, files_at_risk
 from video_assets.domain.errors import StorageFailed
-from video_assets.pipeline.upkeep.integrity import find_damage
 from video_assets.pipeline.upkeep.repair import RepairReport, repair_dataset
+from video_assets.pipeline.upkeep.verify import find_damage
 from video_assets.storage.files import file_sha256
 from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS, Built
 from video_assets_tests.pipeline import damage

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from video_assets.domain.errors import BuildRefused, SettingsError
-from video_assets.pipeline import pool as jobs
+from video_assets.media.workers import pool as jobs
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS
 from video_assets.pipeline.checks.shard import MISSING_VIDEO, SHARD_CHECKS
-from video_assets.pipeline.upkeep.integrity import CHECK
-from video_assets.pipeline.upkeep.verify import verify_dataset
-from video_assets.pipeline.write_locks import building
+from video_assets.pipeline.upkeep.verify import CHECK, verify_dataset
 from video_assets.storage.files import remove_abandoned_folders, temporary_prefix
+from video_assets.storage.locks import building
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS, Built
 from video_assets_tests.pipeline import damage

@@ -15,8 +15,8 @@ from video_assets.pipeline.commit import publish as publishing
 from video_assets.pipeline.commit import stage
 from video_assets.pipeline.commit.retired import remove_expired, waiting
 from video_assets.pipeline.plan.table import read_plan
-from video_assets.pipeline.upkeep.integrity import find_damage
 from video_assets.pipeline.upkeep.status import dataset_status
+from video_assets.pipeline.upkeep.verify import find_damage
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.stages import ENCODING, Stages, copied_source
 from video_assets_tests.pipeline.videos import write_class
@@ -189,7 +189,7 @@ def test_what_a_commit_replaced_is_named_and_goes_when_its_time_is_over(last_ste
 
 
 def test_a_shard_count_that_disagrees_with_its_table_is_named(last_steps: LastSteps, tmp_path: Path) -> None:
-    from video_assets.pipeline.pinned import PINNED_NOTE
+    from video_assets.pipeline.noted_settings import PINNED_NOTE
     from video_assets.storage.schemas import PLAN
     from video_assets.storage.tables import read_notes, read_table, write_table
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from video_assets.pipeline.write_locks import writing_shards, writing_tables
-from video_assets.storage.locks import hold_lock
+from video_assets.storage.locks import hold_lock, writing_shards, writing_tables
 from video_assets.storage.paths import DatasetPaths
 
 

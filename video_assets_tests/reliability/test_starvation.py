@@ -19,7 +19,7 @@ from tools.reliability.children import Child
 from tools.reliability.invariants import differences, files_of, seen_by_readers
 from tools.reliability.scenarios import grow_source, write_first_source
 from tools.reliability.starving import SETTINGS, Want, command
-from video_assets.pipeline.upkeep.integrity import find_damage
+from video_assets.pipeline.upkeep.verify import find_damage
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import read_quarantine
 from video_assets_tests.pipeline.videos import write_video

@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from video_assets.settings import ManifestSettings
-from video_assets.sources.annotations import ClipRules, clips_of_rows
-from video_assets.sources.dialect import Match
+from video_assets.sources.annotations import ClipRules, Match, clips_of_rows
 from video_assets.sources.dialects.table import TABLE
 from video_assets.sources.found import AnnotatedClips
 from video_assets.sources.opening import open_tree

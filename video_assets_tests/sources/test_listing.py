@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video_assets.domain.errors import SettingsError, StorageFailed
+from video_assets.sources.file_names import VIDEO_SUFFIXES
 from video_assets.sources.listing import Listing, list_videos, printable
-from video_assets.sources.suffixes import VIDEO_SUFFIXES
 
 
 def put(source: Path, *names: str) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from video_assets.domain.errors import SettingsError
-from video_assets.sources.suffixes import VIDEO_SUFFIXES
+from video_assets.sources.file_names import VIDEO_SUFFIXES
 from video_assets_tests.sources.sets import MadeSet, codes, losses
 
 CAFE_NFC, CAFE_NFD = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))

@@ -79,6 +79,8 @@ class TailCheck:
 
     def take_damaged(self) -> set[int]:
         """Return the numbers of the packets that were found damaged since the last call."""
+        if not self._is_begun:
+            return set()
         found = [check.take_damaged() for check in (self._second, self._alone) if check is not None]
         return set[int]().union(*found)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 
 from video_assets.media.index.bitstream import NEEDS_FIRST_PACKET, avc_length_size, hevc_length_size, nal_units
 
@@ -26,6 +27,11 @@ _HEVC_VPS, _HEVC_SPS, _HEVC_PPS = 32, 33, 34
 _MPEG2_SEQUENCE: Final = re.compile(rb"\x00\x00\x01\xb3.*?(?=\x00\x00\x01[\x00\xb8]|\Z)", re.DOTALL)
 _MPEG4_LAYER: Final = re.compile(rb"\x00\x00\x01[\x20-\x2f].*?(?=\x00\x00\x01|\Z)", re.DOTALL)
 _JPEG_DHT, _JPEG_SCAN, _JPEG_DQT = 0xC4, 0xDA, 0xDB
+
+_COMPLETE_HEADERS: Final = frozenset({"hevc", "mpeg4", "vp9", "av1"})
+_PROFILES_WITH_CHROMA: Final = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
+_CHROMA_444, _OWN_ASPECT = 3, 255
+_SQUARE_PIXELS: Final = (0, 1)  # 0: not said
 
 
 def parameters_in_packet(codec: str, packet: Packet, extradata: bytes | None) -> Parameters:
@@ -76,6 +82,93 @@ def parameters_in_header(codec: str, extradata: bytes | None) -> Parameters:
         return _hevc_sets(_hevc_units(extradata) if hevc_length_size(extradata) else nal_units(extradata, 0))
     read = _READERS.get(codec)
     return read(extradata) if read is not None else {}
+
+
+def is_told_by_header(codec: VideoCodecContext) -> bool:
+    """Return whether the header in an mp4 tells what FFmpeg otherwise learns by decoding the first frames.
+
+    Of H.264 that is the shape of pixels, and how many frames are shown later than they are decoded. The context comes
+    from a container that was opened without decoding anything.
+    """
+    name = codec.codec.canonical_name
+    if name != "h264":
+        return name in _COMPLETE_HEADERS and codec.format is not None
+    sets = [unit for (kind, _), unit in parameters_in_header(name, codec.extradata).items() if kind == _H264_SPS]
+    try:
+        return len(sets) == 1 and _tells_order(_Bits(sets[0]), codec.width, codec.height)
+    except ValueError:  # cut short
+        return False
+
+
+class _Bits:
+    """Reads the fields of a parameter set one after another."""
+
+    def __init__(self, unit: bytes) -> None:
+        self._left = "".join(f"{byte:08b}" for byte in unit.replace(b"\0\0\3", b"\0\0"))
+
+    def number(self, num_bits: int = 1) -> int:
+        """Read u(n)."""
+        if len(self._left) < num_bits:
+            raise ValueError("a parameter set is cut short")
+        found, self._left = self._left[:num_bits], self._left[num_bits:]
+        return int(found or "0", 2)
+
+    def unsigned(self, count: int = 1) -> int:
+        """Read ue(v) so many times, and return the last one."""
+        found = 0
+        for _ in range(count):
+            found = self.number(2 * self._left.index("1") + 1) - 1
+        return found
+
+
+def _tells_order(bits: _Bits, width_px: int, height_px: int) -> bool:
+    """Return whether an H.264 SPS (7.3.2.1.1) tells the order of frames, and of whole frames of square pixels.
+
+    Others, such as those with scaling matrices, may tell it too, and are not read. The size is what the container says.
+    """
+    bits.number(8)
+    profile, _, _ = bits.number(8), bits.number(16), bits.unsigned()
+    chroma = 1  # 4:2:0
+    if profile in _PROFILES_WITH_CHROMA:
+        chroma = bits.unsigned()
+        bits.number(1 if chroma == _CHROMA_444 else 0)
+        bits.unsigned(2)
+        if bits.number(2) & 1:
+            return False
+    bits.unsigned()
+    order_type = bits.unsigned()
+    if order_type == 1:
+        return False
+    bits.unsigned(2 if order_type == 0 else 1)
+    bits.number()
+    sides = [16 * (bits.unsigned() + 1) for _ in range(2)]
+    if not bits.number():
+        return False
+    bits.number()
+    if bits.number():
+        units = (2 if chroma in (1, 2) else 1, 2 if chroma == 1 else 1)
+        sides = [side - unit * (bits.unsigned() + bits.unsigned()) for side, unit in zip(sides, units, strict=True)]
+    return sides == [width_px, height_px] and bool(bits.number()) and _usage_tells_order(bits)
+
+
+def _usage_tells_order(bits: _Bits) -> bool:
+    """Return the same of its VUI (E.1.1)."""
+    if bits.number():
+        aspect = bits.number(8)
+        is_square = aspect in _SQUARE_PIXELS or (aspect == _OWN_ASPECT and bits.number(16) == bits.number(16))
+        if not is_square:
+            return False
+    if bits.number():
+        bits.number()
+    if bits.number() and bits.number(5) & 1:
+        bits.number(24)
+    if bits.number():
+        bits.unsigned(2)
+    if bits.number():
+        bits.number(65)
+    if bits.number(2):  # buffering of either kind, which hardly anything but broadcasts has
+        return False
+    return bool(bits.number(2) & 1)
 
 
 def _h264_sets(units: Iterator[bytes]) -> Parameters:

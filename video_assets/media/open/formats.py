@@ -23,6 +23,10 @@ BARE_STREAMS: Final = BARE_WITH_RATE | {
 """Formats that are a codec's bytes alone. FFmpeg's demuxers give them 25 frames a second, whatever they say."""
 
 
+MP4: Final = "mov,mp4,m4a,3gp,3g2,mj2"
+"""FFmpeg's name of the format of mp4, mov and 3gp."""
+
+
 class NamedBytes(io.BytesIO):
     """The bytes of a small file, with its name, which FFmpeg uses to guess the format."""
 
@@ -45,7 +49,7 @@ def detect_format(file: BinaryIO) -> str | None:
     head = file.read(256) or b""
     file.seek(0)
     if head[4:8] == b"ftyp":
-        return "mov,mp4,m4a,3gp,3g2,mj2"
+        return MP4
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return "avi"
     if head[:4] == b"\x1aE\xdf\xa3" and (b"\x82\x84webm" in head[:64] or b"\x82\x88matroska" in head[:64]):

@@ -14,6 +14,7 @@ from video_assets.media.open.losses import lose
 VideoStream = av.video.stream.VideoStream
 
 _FULLY_INDEXED: Final = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "avi"})
+_ATTACHED_PICTURE: Final = av.stream.Disposition.attached_pic
 _ALIKE: Final = 0.9
 """Tracks of at least this share of the most frames, or of the longest time, have as many, or are as long."""
 
@@ -46,12 +47,16 @@ def video_tracks(container: av.container.InputContainer) -> list[VideoStream]:
     """
     if not container.streams.video:
         lose("no_video", "It holds no video stream.")
-    tracks = [
-        stream for stream in container.streams.video if not stream.disposition & av.stream.Disposition.attached_pic
-    ]
+    tracks = [stream for stream in container.streams.video if not stream.disposition & _ATTACHED_PICTURE]
     if not tracks:
         lose("no_video", "Its only pictures are cover art, or those of chapters; it holds no video.")
     return tracks
+
+
+def moving_codecs(container: av.container.InputContainer) -> list[av.video.codeccontext.VideoCodecContext]:
+    """Return the decoders of all video streams that have one, without those of cover art."""
+    tracks = [track for track in container.streams.video if not track.disposition & _ATTACHED_PICTURE]
+    return [codec for track in tracks if (codec := _codec(track)) is not None]
 
 
 def lengths_from_header(

@@ -24,11 +24,13 @@ import av.video.stream
 from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.encoding import ENCODER_VERSION
 from video_assets.domain.geometry import Crop, Size
+from video_assets.media.index.parameter_sets import is_told_by_header
 from video_assets.media.open.crop import read_crop
 from video_assets.media.open.formats import (
     BARE_STREAMS,
     BARE_WITH_RATE,
     CONTAINERS,
+    MP4,
     NamedBytes,
     detect_format,
     refuse_animated_webp,
@@ -40,6 +42,7 @@ from video_assets.media.open.tracks import (
     is_primary_picture,
     largest_track,
     lengths_from_header,
+    moving_codecs,
     moving_track,
     video_tracks,
 )
@@ -211,7 +214,7 @@ def _refuse_to_open(url: str, _flags: int, _options: dict[str, str]) -> NoReturn
 
 
 def _open_container(file: BinaryIO, size_bytes: int, limits: Limits, encoder_version: int) -> OpenVideo:
-    container = _av_container(file, limits)
+    container = _analysed_container(file, limits)
     try:
         tracks = video_tracks(container)
         if encoder_version == 1:
@@ -224,7 +227,7 @@ def _open_container(file: BinaryIO, size_bytes: int, limits: Limits, encoder_ver
                 lengths = counted_lengths(container, tracks)
                 container.close()
                 file.seek(0)
-                container = _av_container(file, limits)
+                container = _analysed_container(file, limits)
                 tracks = video_tracks(container)
             stream = moving_track(tracks, lengths)
         check_pixels(stream.width, stream.height, limits)
@@ -247,14 +250,32 @@ def _open_container(file: BinaryIO, size_bytes: int, limits: Limits, encoder_ver
         raise
 
 
-def _av_container(file: BinaryIO, limits: Limits) -> av.container.InputContainer:
+def _analysed_container(file: BinaryIO, limits: Limits) -> av.container.InputContainer:
+    """Open the file as FFmpeg does, which decodes the first frame of each video; of an mp4 only where it has to.
+
+    To decode it takes 1.5 ms at 640x360, and a video is opened for probing and again for encoding.
+    """
+    format_name = detect_format(file)
+    if format_name != MP4:
+        return _av_container(file, limits, format_name)
+    container = _av_container(file, limits, format_name, skip_frame="all")
+    if all(is_told_by_header(codec) for codec in moving_codecs(container)):
+        return container
+    container.close()
+    file.seek(0)
+    return _av_container(file, limits, format_name)
+
+
+def _av_container(
+    file: BinaryIO, limits: Limits, format_name: str | None, **analysis: str
+) -> av.container.InputContainer:
     refuse_animated_webp(file)
     try:
         container = av.open(
             file,
             mode="r",
-            format=detect_format(file),
-            options={"max_pixels": str(limits.max_pixels)},  # for the frames that FFmpeg decodes to analyse the stream
+            format=format_name,
+            options={"max_pixels": str(limits.max_pixels), **analysis},  # for frames decoded to analyse the stream
             container_options={
                 "format_whitelist": CONTAINERS,
                 "protocol_whitelist": "",

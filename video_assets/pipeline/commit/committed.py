@@ -26,7 +26,7 @@ from video_assets.storage.files import read_part
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.sidecars import Sidecar, StoredClip
 
-_MOTION_FRAMES = 16
+_MOTION_FRAMES = 6
 _AT_ONCE = 4
 
 Place = tuple[str, StoredClip]
@@ -90,7 +90,7 @@ def sampled_clip(record: ClipRecord, num_frames: int) -> SampledClip:
 def motion_of(record: ClipRecord) -> float | None:
     """Mean change of brightness from one stored frame to the next, in grey levels; None for a single frame.
 
-    At an eighth of the frame's size, of at most 16 neighbouring frames from the middle of the clip.
+    At an eighth of the frame's size, of at most 6 neighbouring frames from the middle of the clip.
     """
     from video_assets.media.images import decode_small_grey, small_grey
 

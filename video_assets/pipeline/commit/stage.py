@@ -13,7 +13,7 @@ from video_assets.domain.splits import Split
 from video_assets.domain.statistics import DatasetStatistics
 from video_assets.domain.text import counted, sequence_of
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
-from video_assets.pipeline.commit.card import card_files, class_rows
+from video_assets.pipeline.commit.card import card_files, class_rows, commit_statistics
 from video_assets.pipeline.commit.changes import commit_notes
 from video_assets.pipeline.commit.committed import Committed
 from video_assets.pipeline.commit.look_alikes import commit_warnings
@@ -25,7 +25,6 @@ from video_assets.pipeline.commit.publish import (
     write_text_indexes,
 )
 from video_assets.pipeline.commit.retired import remove_expired, retire
-from video_assets.pipeline.commit.statistics import commit_statistics
 from video_assets.pipeline.dataset_state import committed_lengths, refuse_damaged_labels
 from video_assets.pipeline.label_sets import indices_of_sets
 from video_assets.pipeline.plan.model_windows import clip_lengths, frames_left_out

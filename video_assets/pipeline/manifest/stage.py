@@ -35,8 +35,13 @@ from video_assets.pipeline.manifest.reading import (
     reading_note,
     refuse_misread,
 )
-from video_assets.pipeline.noted_settings import GIVEN_SOURCE_NOTE, SOURCE_NOTE, settings_note
-from video_assets.pipeline.pinned import PinnedSettings, encoder_version_of
+from video_assets.pipeline.noted_settings import (
+    GIVEN_SOURCE_NOTE,
+    SOURCE_NOTE,
+    PinnedSettings,
+    encoder_version_of,
+    settings_note,
+)
 from video_assets.settings import ManifestSettings
 from video_assets.sources.doubts import why_empty
 from video_assets.sources.found import MISSING_REASON, SourceClips

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from video_assets.domain.errors import FileDamaged
 from video_assets.domain.forecast import ExpectedBuild, expected_record_bytes, seconds_per_clip
-from video_assets.pipeline.pinned import PinnedSettings
+from video_assets.pipeline.noted_settings import PinnedSettings
 from video_assets.pipeline.plan.model_windows import clip_lengths, stored_frames
 from video_assets.pipeline.plan.stage import PlanReport
 from video_assets.storage.addresses import ask_each

@@ -12,8 +12,7 @@ from video_assets.domain.near_duplicates import NearDuplicate, look_alikes
 from video_assets.domain.plan import PlannedClip
 from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.dataset_state import committed_version
-from video_assets.pipeline.noted_settings import SOURCE_NOTE, manifest_settings
-from video_assets.pipeline.pinned import PinnedSettings
+from video_assets.pipeline.noted_settings import SOURCE_NOTE, PinnedSettings, manifest_settings
 from video_assets.sources.opening import source_directory
 from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import DatasetPaths

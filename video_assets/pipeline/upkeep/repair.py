@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from video_assets.domain.errors import BuildRefused, StorageFailed
+from video_assets.media.workers.pool import SharedPools
 from video_assets.pipeline.build import Steps
 from video_assets.pipeline.commit.retired import remove_expired
 from video_assets.pipeline.dataset_state import committed_plan_digest
 from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.plan.table import ReadPlan, plan_digest, read_plan
-from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.shards.stage import ShardReport, build_shards
-from video_assets.pipeline.upkeep.integrity import (
+from video_assets.pipeline.upkeep.verify import (
     Damage,
     encoding_by_plan,
     find_damage,
@@ -22,12 +22,12 @@ from video_assets.pipeline.upkeep.integrity import (
     stored_places,
     table_copies,
 )
-from video_assets.pipeline.write_locks import building
 from video_assets.reader.parsing import load_tensorflow_quietly
 from video_assets.settings import DatasetSettings
 from video_assets.sources.opening import source_directory
 from video_assets.storage.addresses import open_address
 from video_assets.storage.files import remove_tree, write_bytes
+from video_assets.storage.locks import building
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 from video_assets.storage.remote_files import has_content
 

@@ -12,8 +12,7 @@ from typing import Final, cast
 from video_assets.domain.clips import LeftOut
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.splits import split_of_word
-from video_assets.sources.annotations import RowTable
-from video_assets.sources.dialect import Dialect, Match
+from video_assets.sources.annotations import Dialect, Match, RowTable
 from video_assets.sources.table_rows import Row
 from video_assets.sources.tree import SourceTree
 

@@ -9,10 +9,9 @@ from typing import Final
 
 from video_assets.domain.clips import LeftOut
 from video_assets.domain.splits import Split
-from video_assets.sources.annotations import RowTable
+from video_assets.sources.annotations import Dialect, Match, RowTable
 from video_assets.sources.columns import Columns
-from video_assets.sources.dialect import Dialect, Match
-from video_assets.sources.folder_names import split_in_name
+from video_assets.sources.file_names import split_in_name
 from video_assets.sources.table_rows import Row
 from video_assets.sources.tree import SourceTree
 

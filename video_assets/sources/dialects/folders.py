@@ -16,7 +16,7 @@ from video_assets.domain.labels import stored_label
 from video_assets.domain.splits import Split, split_of_word
 from video_assets.domain.text import counted, sequence_of
 from video_assets.settings import ManifestSettings, SourceFormat
-from video_assets.sources.folder_names import split_of_folder
+from video_assets.sources.file_names import split_of_folder
 from video_assets.sources.found import AnnotatedClips, Doubt
 from video_assets.sources.listing import Listing
 

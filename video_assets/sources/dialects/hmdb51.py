@@ -10,8 +10,7 @@ from typing import Final
 
 from video_assets.domain.clips import LeftOut
 from video_assets.domain.errors import SettingsError
-from video_assets.sources.annotations import LOSS, RowTable
-from video_assets.sources.dialect import Dialect, Match
+from video_assets.sources.annotations import LOSS, Dialect, Match, RowTable
 from video_assets.sources.places import lost
 from video_assets.sources.table_rows import Row
 from video_assets.sources.tree import SourceTree

@@ -16,12 +16,10 @@ from typing import Final, cast
 from video_assets.domain.clips import LeftOut
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.splits import Split, split_of_word
-from video_assets.sources.annotations import RowTable
-from video_assets.sources.columns import Columns
-from video_assets.sources.dialect import Dialect, Match
-from video_assets.sources.folder_names import split_in_name
+from video_assets.sources.annotations import Dialect, Match, RowTable
+from video_assets.sources.columns import Columns, parse_seconds
+from video_assets.sources.file_names import split_in_name
 from video_assets.sources.table_rows import Row
-from video_assets.sources.times import parse_seconds
 from video_assets.sources.tree import SourceTree
 
 _KEYS: Final = frozenset({"youtube_id", "time_start", "time_end"})

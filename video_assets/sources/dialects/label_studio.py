@@ -16,11 +16,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from video_assets.domain.clips import LeftOut, ListedFile, VideoLost
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.splits import Split
-from video_assets.sources.annotations import RowTable
+from video_assets.sources.annotations import Dialect, Match, RowTable
 from video_assets.sources.columns import Columns
-from video_assets.sources.dialect import Dialect, Match
+from video_assets.sources.file_names import VIDEO_SUFFIXES, suffix_of
 from video_assets.sources.paths import PathFinder
-from video_assets.sources.suffixes import VIDEO_SUFFIXES, suffix_of
 from video_assets.sources.table_rows import Row
 from video_assets.sources.tree import SourceTree
 

@@ -15,10 +15,9 @@ from typing import Final
 
 from video_assets.domain.clips import LeftOut, Loss, SourceWarning
 from video_assets.settings import SourceFormat
-from video_assets.sources.annotations import LOSS, RowTable
+from video_assets.sources.annotations import LOSS, Dialect, Match, RowTable
 from video_assets.sources.class_names import ClassNames, parse_class_names
-from video_assets.sources.dialect import Dialect, Match
-from video_assets.sources.suffixes import VIDEO_SUFFIXES, suffix_of
+from video_assets.sources.file_names import VIDEO_SUFFIXES, suffix_of
 from video_assets.sources.table_rows import Row
 from video_assets.sources.tree import SourceTree, splits_of_names
 

@@ -10,10 +10,9 @@ import csv
 from collections.abc import Iterator
 from typing import Final
 
-from video_assets.sources.annotations import RowTable
+from video_assets.sources.annotations import Dialect, Match, RowTable
 from video_assets.sources.class_names import ClassNames, parse_class_names
-from video_assets.sources.dialect import Dialect, Match
-from video_assets.sources.folder_names import split_in_name
+from video_assets.sources.file_names import split_in_name
 from video_assets.sources.table_rows import Row
 from video_assets.sources.tree import SourceTree
 

@@ -10,11 +10,10 @@ from typing import Final
 
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.errors import SettingsError
-from video_assets.sources.annotations import RowTable
+from video_assets.sources.annotations import Dialect, Match, RowTable
 from video_assets.sources.columns import Columns
-from video_assets.sources.dialect import Dialect, Match
+from video_assets.sources.file_names import TABLE_SUFFIXES, VIDEO_SUFFIXES, suffix_of
 from video_assets.sources.found import Unread
-from video_assets.sources.suffixes import TABLE_SUFFIXES, VIDEO_SUFFIXES, suffix_of
 from video_assets.sources.tree import SourceTree, splits_of_names
 
 _FIRST: Final = 100

@@ -11,8 +11,7 @@ from typing import Final
 
 from video_assets.domain.errors import SettingsError
 from video_assets.settings import UCF101_GROUP_PATTERN
-from video_assets.sources.annotations import RowTable
-from video_assets.sources.dialect import Dialect, Match
+from video_assets.sources.annotations import Dialect, Match, RowTable
 from video_assets.sources.table_rows import Row
 from video_assets.sources.tree import SourceTree
 

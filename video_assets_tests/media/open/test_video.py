@@ -12,8 +12,11 @@ from av.stream import Disposition
 
 from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.errors import StorageFailed
+from video_assets.media.index.parameter_sets import is_told_by_header
 from video_assets.media.open.losses import errors_as_losses
+from video_assets.media.open.video import open_video
 from video_assets.media.probe import probe_video
+from video_assets.settings import DEFAULT_LIMITS
 from video_assets_tests.media.making import HEIGHT_PX, WIDTH_PX, numbered_picture, numbered_video
 from video_assets_tests.pipeline.mutations import mp4_boxes
 
@@ -163,3 +166,44 @@ def test_an_animated_picture_is_its_film_and_not_the_still_that_stands_for_it() 
     assert (facts.num_frames, facts.duration_us) == (5, 200_000)
     still = numbered_video(1, codec="libsvtav1", container="avif", options={"preset": "12"})
     assert probe_video(still).num_frames == 1
+
+
+H264 = "bframes=2:b-adapt=0"
+
+
+@pytest.mark.parametrize(
+    ("codec", "parameters", "is_told"),
+    [
+        ("libx264", H264, True),
+        ("libx264", f"{H264}:sar=1/1:fullrange=on:colormatrix=bt709:videoformat=pal:chromaloc=1", True),
+        ("libx264", f"{H264}:sar=4/3", False),
+        ("libx264", f"{H264}:interlaced=1", False),
+        ("libx264", f"{H264}:nal-hrd=vbr:vbv-maxrate=500:vbv-bufsize=500", False),
+        ("mpeg4", "", True),
+        ("mjpeg", "", False),
+    ],
+)
+def test_a_header_that_tells_all_spares_the_first_frames(codec: str, parameters: str, *, is_told: bool) -> None:
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    data = numbered_video(6, codec=codec, pix_fmt=pixels, options={"x264-params": parameters} if parameters else {})
+    with av.open(io.BytesIO(data), options={"skip_frame": "all"}) as container:
+        assert is_told_by_header(container.streams.video[0].codec_context) is is_told
+    with open_video(data, DEFAULT_LIMITS) as opened, av.open(io.BytesIO(data), "r") as analysed:
+        expected = analysed.streams.video[0]
+        assert (opened.stream.sample_aspect_ratio or 1) == (expected.sample_aspect_ratio or 1)
+        assert opened.frame_rate == expected.average_rate
+        packets = [(packet.pts, packet.dts, packet.duration) for packet in opened.demux()]
+        assert packets == [(packet.pts, packet.dts, packet.duration) for packet in analysed.demux(video=0)]
+
+
+def test_pixels_that_only_the_codec_calls_wide_are_wide() -> None:
+    facts = probe_video(numbered_video(3, options={"x264-params": "sar=4/3"}))
+    assert (facts.sample_aspect_ratio, facts.display_width_px) == ("4:3", round(WIDTH_PX * 4 / 3))
+
+
+def test_a_size_that_only_the_codec_has_is_the_size() -> None:
+    data = numbered_video(3)
+    entry = data.index(b"avc1") + 28  # the size in the header of the track's samples
+    wrong = data[:entry] + (HEIGHT_PX).to_bytes(2) + (WIDTH_PX).to_bytes(2) + data[entry + 4 :]
+    with open_video(wrong, DEFAULT_LIMITS) as opened:
+        assert (opened.stream.width, opened.stream.height) == (WIDTH_PX, HEIGHT_PX)
