@@ -31,7 +31,7 @@ _NUM_ZEROS: Final = {
     **dict.fromkeys(("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"), 16),
     **dict.fromkeys(("vp8", "vp9", "av1"), _MANY_ZEROS),
 }
-"""From how many zeros on they cannot be data. The former codecs' data have no two in a row, so as to have start codes."""
+"""From how many zeros on they cannot be data. The former have start codes, so that three are too many already."""
 _ZEROS: Final = re.compile(rb"\0{16,}")
 _ORDERS: Final[dict[str, type[MpegOrder | Av1Order]]] = {
     "mpeg1video": MpegOrder,

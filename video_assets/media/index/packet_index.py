@@ -97,6 +97,8 @@ def read_index(opened: OpenVideo, *, allow_table: bool = True) -> PacketIndex:
     demuxed = _demux(opened)
     if not demuxed.pts:
         lose("no_frames", "Its video stream holds no packet.")
+    if places_of_losses(opened):
+        raise IndexNotTrusted("Its transport stream has lost packets.")
     return _index_of_packets(opened, demuxed)
 
 
@@ -286,8 +288,6 @@ def _demux(opened: OpenVideo) -> DemuxedPackets:
                 found.packets = opened.packets_read = None
     opened.is_read_to_end = True
     packet_order.check()
-    if places_of_losses(opened):
-        raise IndexNotTrusted("Its transport stream has lost packets.")
     found.has_palette = finder.has_palette
     return found
 

@@ -70,7 +70,7 @@ class _Av1Sequence:
 class Av1Order:
     """Follows the `order_hint` of AV1, which counts frames as they are displayed: a packet may show the wrong one.
 
-    A packet that shows a frame that came earlier has three bits that say which. No decoder can know that they are wrong.
+    A packet that shows a frame that came earlier has three bits that say which one. To a decoder any is right.
     """
 
     def __init__(self) -> None:
@@ -165,7 +165,7 @@ def _leb128(data: bytes, offset: int) -> tuple[int, int]:
 
 
 def _read_sequence(bits: _Bits) -> _Av1Sequence | None:
-    """Return what a sequence header says; None where frames carry no numbers, or times of a decoder model before them."""
+    """Return what a sequence header says; None where frames carry no numbers, or fields of a decoder model first."""
     bits.read(3 + 1)
     if bits.read(1):  # reduced_still_picture_header
         return None
