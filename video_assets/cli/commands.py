@@ -123,7 +123,7 @@ def _plan(options: argparse.Namespace) -> int:
 def _inspect(options: argparse.Namespace) -> int:
     from video_assets.report.screen_sections import inspect_screen
     from video_assets.run_config import read_settings
-    from video_assets.sources.doubts import refuse_doubtful, refuse_missing, why_empty
+    from video_assets.sources.doubts import refuse_misread, why_empty
     from video_assets.sources.read import read_source
     from video_assets.sources.summary import summarize
 
@@ -134,8 +134,7 @@ def _inspect(options: argparse.Namespace) -> int:
     values |= summarize(found, multi_label=reading.multi_label).as_dict()
     error = why_empty(options.source, found)
     try:
-        refuse_doubtful(found, reading)
-        refuse_missing(found, reading)
+        refuse_misread(found, reading)
     except SettingsError as refused:
         error = str(refused)
     if error:

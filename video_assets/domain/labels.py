@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
+from video_assets.domain.errors import SettingsError
 from video_assets.domain.splits import split_of_word
 
 LABEL_SEPARATOR = "|"
@@ -81,3 +82,22 @@ def append_labels(known: Sequence[str], found: Iterable[str]) -> list[str]:
     ['run', 'walk', 'climb', 'jump']
     """
     return [*known, *sorted(set(found) - set(known))]
+
+
+def in_fixed_order(known: Sequence[str], order: Sequence[str]) -> Sequence[str]:
+    """Return the classes that come first: those of `manifest.class_names`, or those that have their numbers already.
+
+    >>> in_fixed_order(["a"], ["a", "b"]), in_fixed_order(["a", "b", "c"], ["a", "b"])
+    (['a', 'b'], ['a', 'b', 'c'])
+
+    Raises:
+        SettingsError: if the fixed order would change a number that a class has.
+    """
+    both = min(len(known), len(order))
+    for number, (old, new) in enumerate(zip(known[:both], order[:both], strict=True)):
+        if old != new:
+            raise SettingsError(
+                f"manifest.class_names would give the number {number} to {new}, but in the dataset it is that of "
+                f"{old}, and numbers never change. Build another dataset under another name with this order"
+            )
+    return known if len(known) > len(order) else order

@@ -1,13 +1,13 @@
 """When a source is doubted though it could be read: tables left unread, or files that may mean something else."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from video_assets.domain.clips import LeftOut, SourceWarning
 from video_assets.domain.errors import SettingsError
-from video_assets.domain.labels import split_labels
+from video_assets.domain.labels import in_fixed_order, split_labels
 from video_assets.domain.text import counted
 from video_assets.settings import ManifestSettings
 from video_assets.sources.columns import Columns
@@ -19,15 +19,22 @@ from video_assets.sources.tree import SourceTree
 _MOST_AMBIGUOUS = 0.5
 
 
-def refuse_doubtful(found: SourceClips, settings: ManifestSettings, known_classes: Collection[str] = ()) -> None:
-    """Refuse a source for a new dataset that may have been misread.
+def refuse_misread(found: SourceClips, settings: ManifestSettings, known_classes: Sequence[str] = ()) -> None:
+    """Refuse a source that may have been read wrongly, before anything is written.
 
     `known_classes` are those of the dataset that it is for; with any the dataset exists, was accepted once, and goes
     on as it is.
 
     Raises:
-        SettingsError: with both readings and the setting that decides.
+        SettingsError: with what was seen and the setting that decides.
     """
+    _refuse_doubtful(found, settings, known_classes)
+    _refuse_missing(found, settings)
+    in_fixed_order(known_classes, found.class_order)
+
+
+def _refuse_doubtful(found: SourceClips, settings: ManifestSettings, known_classes: Sequence[str]) -> None:
+    """Refuse a source for a new dataset that can be read in two ways, or that has one class."""
     if known_classes or not found.clips:
         return
     if found.doubts:
@@ -68,7 +75,7 @@ def num_missing(found: SourceClips) -> int:
     return sum(item.loss.reason == MISSING_REASON for item in found.lost)
 
 
-def refuse_missing(found: SourceClips, settings: ManifestSettings) -> None:
+def _refuse_missing(found: SourceClips, settings: ManifestSettings) -> None:
     """Refuse a source of which more rows name no file than may.
 
     Raises:

@@ -6,7 +6,7 @@ import pytest
 
 from video_assets.domain.errors import SettingsError
 from video_assets.settings import ManifestSettings
-from video_assets.sources.doubts import refuse_doubtful, refuse_missing
+from video_assets.sources.doubts import refuse_misread
 from video_assets_tests.sources.sets import MadeSet, codes
 
 
@@ -20,8 +20,7 @@ def refusal(made: MadeSet, source: str = "", known_classes: tuple[str, ...] = ()
 def accept(made: MadeSet, source: str = "", known_classes: tuple[str, ...] = (), **options: Any) -> None:
     """Reads the set as a build would."""
     found, given = made.read(source, **options), ManifestSettings(**options)
-    refuse_doubtful(found, given, known_classes)
-    refuse_missing(found, given)
+    refuse_misread(found, given, known_classes)
 
 
 def test_one_class_is_refused_unless_allowed_or_there_already(made: MadeSet) -> None:
@@ -135,7 +134,7 @@ def test_more_missing_files_than_allowed_are_refused_and_fewer_are_said(made: Ma
     assert said.endswith("or raise manifest.max_missing_fraction")
     found = made.read("labels.csv")
     made.matches(found)
-    refuse_missing(found, ManifestSettings(max_missing_fraction=0.3))
+    refuse_misread(found, ManifestSettings(max_missing_fraction=0.3))
     assert codes(found) == {"missing_files": 3}
 
 

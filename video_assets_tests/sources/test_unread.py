@@ -6,7 +6,7 @@ import pytest
 
 from video_assets.domain.errors import SettingsError
 from video_assets.settings import ManifestSettings
-from video_assets.sources.doubts import refuse_doubtful
+from video_assets.sources.doubts import refuse_misread
 from video_assets.sources.found import SourceClips
 from video_assets.sources.read import read_source
 
@@ -47,10 +47,10 @@ def test_a_table_of_clips_that_cannot_be_read_refuses_a_new_dataset(
     found = read_source(source)
     assert unread(found) == [name]
     with pytest.raises(SettingsError, match=words) as refused:
-        refuse_doubtful(found, ManifestSettings())
+        refuse_misread(found, ManifestSettings())
     assert "manifest.source_format: folders" in str(refused.value)
-    refuse_doubtful(found, ManifestSettings(), known_classes=["A", "B"])  # it was accepted once
-    refuse_doubtful(read_source(source, FOLDERS), FOLDERS)
+    refuse_misread(found, ManifestSettings(), known_classes=["A", "B"])  # it was accepted once
+    refuse_misread(read_source(source, FOLDERS), FOLDERS)
 
 
 def test_half_of_a_set_is_not_left_out_without_a_word(source: Path) -> None:
@@ -59,7 +59,7 @@ def test_half_of_a_set_is_not_left_out_without_a_word(source: Path) -> None:
     found = read_source(source)
     assert unread(found) == ["val.csv"]
     with pytest.raises(SettingsError, match=r"val\.csv is not in UTF-8.*--source"):
-        refuse_doubtful(found, ManifestSettings())
+        refuse_misread(found, ManifestSettings())
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_half_of_a_set_is_not_left_out_without_a_word(source: Path) -> None:
 def test_a_file_that_may_belong_to_the_set_is_named(source: Path, name: str, content: bytes) -> None:
     (source / name).write_bytes(content)
     found = read_source(source)
-    refuse_doubtful(found, ManifestSettings())
+    refuse_misread(found, ManifestSettings())
     assert unread(found) == [name]
     assert [item.source for item in found.left_out] == [name]
 
@@ -94,7 +94,7 @@ def test_a_file_that_may_belong_to_the_set_is_named(source: Path, name: str, con
 def test_notes_beside_class_folders_are_no_tables(source: Path, name: str, content: bytes) -> None:
     (source / name).write_bytes(content)
     found = read_source(source)
-    refuse_doubtful(found, ManifestSettings())
+    refuse_misread(found, ManifestSettings())
     assert unread(found) == []
 
 

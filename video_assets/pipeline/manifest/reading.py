@@ -9,9 +9,6 @@ from typing import Any, Final
 import pandas as pd
 
 from video_assets.domain.clips import SourceWarning, WantedClip
-from video_assets.domain.errors import SettingsError
-from video_assets.settings import ManifestSettings
-from video_assets.sources.doubts import refuse_doubtful, refuse_missing
 from video_assets.sources.found import SourceClips
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.tables import read_notes
@@ -60,36 +57,6 @@ def noted_reading(paths: DatasetPaths) -> NotedReading:
     values = json.loads(text)
     warnings = tuple(SourceWarning(**warning) for warning in values.pop("warnings"))
     return NotedReading(**values, warnings=warnings)
-
-
-def refuse_misread(found: SourceClips, options: ManifestSettings, known: Sequence[str]) -> None:
-    """Refuse a source that may have been read wrongly, before anything is written.
-
-    Raises:
-        SettingsError: with what was seen and the setting that decides.
-    """
-    refuse_doubtful(found, options, known)
-    refuse_missing(found, options)
-    in_fixed_order(known, found.class_order)
-
-
-def in_fixed_order(known: Sequence[str], order: Sequence[str]) -> Sequence[str]:
-    """Return the classes that come first: those of `manifest.class_names`, or those that have their numbers already.
-
-    >>> in_fixed_order(["a"], ["a", "b"]), in_fixed_order(["a", "b", "c"], ["a", "b"])
-    (['a', 'b'], ['a', 'b', 'c'])
-
-    Raises:
-        SettingsError: if the fixed order would change a number that a class has.
-    """
-    both = min(len(known), len(order))
-    for number, (old, new) in enumerate(zip(known[:both], order[:both], strict=True)):
-        if old != new:
-            raise SettingsError(
-                f"manifest.class_names would give the number {number} to {new}, but in the dataset it is that of "
-                f"{old}, and numbers never change. Build another dataset under another name with this order"
-            )
-    return known if len(known) > len(order) else order
 
 
 def with_seconds(clips: pd.DataFrame, asked: Sequence[WantedClip]) -> pd.DataFrame:

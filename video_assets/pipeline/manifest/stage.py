@@ -10,7 +10,7 @@ import pandas as pd
 from video_assets.domain.clips import LeftOut, ListedFile
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.hashing import json_digest
-from video_assets.domain.labels import append_labels
+from video_assets.domain.labels import append_labels, in_fixed_order
 from video_assets.domain.progress import Progress, silent
 from video_assets.domain.text import counted
 from video_assets.media.workers.pool import PoolMaker
@@ -31,9 +31,7 @@ from video_assets.pipeline.manifest.file_facts import FILE_COLUMNS, KnownFiles, 
 from video_assets.pipeline.manifest.new_files import settled_files
 from video_assets.pipeline.manifest.reading import (
     NotedReading,
-    in_fixed_order,
     reading_note,
-    refuse_misread,
 )
 from video_assets.pipeline.noted_settings import (
     GIVEN_SOURCE_NOTE,
@@ -43,7 +41,7 @@ from video_assets.pipeline.noted_settings import (
     settings_note,
 )
 from video_assets.settings import ManifestSettings
-from video_assets.sources.doubts import why_empty
+from video_assets.sources.doubts import refuse_misread, why_empty
 from video_assets.sources.found import MISSING_REASON, SourceClips
 from video_assets.sources.listing import NOT_LISTED, NOT_SEEN
 from video_assets.sources.read import read_source

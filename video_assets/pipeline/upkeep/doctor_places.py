@@ -16,7 +16,7 @@ from video_assets.domain.checks import Finding, ok, problem, warning
 from video_assets.domain.errors import SettingsError, StorageFailed
 from video_assets.domain.text import counted
 from video_assets.settings import ManifestSettings
-from video_assets.sources.doubts import refuse_doubtful, refuse_missing
+from video_assets.sources.doubts import refuse_misread
 from video_assets.sources.opening import is_table
 from video_assets.sources.read import read_source
 from video_assets.storage.failures import failure_sentence
@@ -154,8 +154,7 @@ def check_reading(source: Path, reading: ManifestSettings) -> Finding:
     """A build would not take the folder for another set than it is."""
     try:
         asked = read_source(source, reading)
-        refuse_doubtful(asked, reading)
-        refuse_missing(asked, reading)
+        refuse_misread(asked, reading)
     except SettingsError as error:
         return problem("reading", str(error), f"See how it is read with `video-assets inspect {source}`.")
     return ok("reading", asked.reading.sentence if asked.reading else "")
@@ -168,8 +167,7 @@ def check_table(table: Path, reading: ManifestSettings) -> Finding:
     except SettingsError as error:
         return problem("source", str(error), "Write it in UTF-8, with commas: path,label and a row for each clip.")
     try:
-        refuse_doubtful(asked, reading)
-        refuse_missing(asked, reading)
+        refuse_misread(asked, reading)
     except SettingsError as error:
         return problem("source", str(error), f"See how it is read with `video-assets inspect {table}`.")
     num_lost, num_rows = len(asked.lost), len(asked.clips) + len(asked.lost) + len(asked.left_out)
