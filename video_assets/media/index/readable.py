@@ -76,6 +76,10 @@ def _fraction_of_frames(opened: OpenVideo, said: SaidLength, timeline: Timeline,
     num_said = said.num_packets or (len(opened.stream.index_entries) if opened.container_name == _MOV else 0)
     if num_said - num_packets > _MISSING_FRAMES and num_packets < num_said * (1 - _MISSING_FRACTION):
         return num_packets / num_said
+    if opened.container_name == "avi":  # its frames have no times: after a hole, all are shown too early
+        num_listed = sum(entry.size > 0 for entry in opened.stream.index_entries)
+        if num_listed > num_packets:
+            return num_packets / num_listed
     if said.num_packets:
         return 1.0
     if timeline.num_frames == 1 and _is_all_there_is(opened):
