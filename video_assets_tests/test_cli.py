@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from video_assets.cli import main
+from video_assets.cli.__main__ import run
 from video_assets.cli.commands import RUNS
 from video_assets.cli.options import num_bytes
 from video_assets.cli.output import end
@@ -80,7 +81,7 @@ def test_the_package_itself_imports_nothing_heavy() -> None:
 
 def test_the_installed_command_is_this_one() -> None:
     (script,) = entry_points(group="console_scripts", name="video-assets")
-    assert script.load() is main
+    assert script.load() is run
 
 
 def test_the_commands_are_pinned(capsys: pytest.CaptureFixture[str]) -> None:

@@ -68,7 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     try:
         with _ended_by_signals():
-            return options.run(options)
+            exit_code = options.run(options)
+            sys.stdout.flush()  # here, for a reader that is gone
+            return exit_code
     except VideoAssetsError as error:
         exit_code = EXIT_USAGE if isinstance(error, SettingsError) else EXIT_FAILED
         return _fail(options, str(error), exit_code, error.facts)

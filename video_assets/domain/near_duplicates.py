@@ -1,5 +1,6 @@
 """Which clips look like others, by their signatures."""
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -33,8 +34,8 @@ _MAX_STILL_BITS = 4
 _MIN_COMMON_BITS = 96
 _EXACT_PAIRS = 100_000
 _SAMPLE_BITS = 128
-_ROWS = 64
-_PAIRS_AT_ONCE = 200_000
+_ROWS, _COLUMNS = 16, 4096
+"""So many pairs at once: their sampled bits stay in a processor's cache."""
 _PAIR = np.dtype([("distance", np.float64), ("a", np.intp), ("b", np.intp)])
 
 
@@ -144,31 +145,28 @@ def _words(rows: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 
 def _candidates(a: _Signatures, b: _Signatures, max_distance: float) -> Iterator[NDArray[np.void]]:
-    """Yield pairs that may be near, in chunks, ordered by `a` and then `b`; their distances are not filled in yet."""
+    """Yield pairs that may be near, in chunks; their distances are not filled in yet."""
     exact = len(a.names) * len(b.names) <= _EXACT_PAIRS
     sample_a, sample_b = _sample(a), _sample(b)
     allowed = _allowed_in_sample(max_distance)
-    for start in range(0, len(a.names), _ROWS):
-        stop = min(start + _ROWS, len(a.names))
-        if exact:
-            near = np.ones((stop - start, len(b.names)), np.bool_)
-        else:
-            near = _near_in_sample(sample_a[:, :, start:stop], sample_b, allowed)
-        rows, columns = np.nonzero(near)
-        for part in range(0, len(rows), _PAIRS_AT_ONCE):
-            pairs = np.zeros(len(rows[part : part + _PAIRS_AT_ONCE]), _PAIR)
-            pairs["a"], pairs["b"] = rows[part : part + _PAIRS_AT_ONCE] + start, columns[part : part + _PAIRS_AT_ONCE]
-            yield pairs
+    for row, column in itertools.product(range(0, len(a.names), _ROWS), range(0, len(b.names), _COLUMNS)):
+        some_a, some_b = sample_a[:, :, row : row + _ROWS], sample_b[:, :, column : column + _COLUMNS]
+        near = np.ones((some_a.shape[2], some_b.shape[2]), np.bool_) if exact else _are_near(some_a, some_b, allowed)
+        places = np.flatnonzero(near)  # ten times as fast as `nonzero` of two axes
+        pairs = np.zeros(len(places), _PAIR)
+        pairs["a"], pairs["b"] = row + places // near.shape[1], column + places % near.shape[1]
+        yield pairs
 
 
-def _near_in_sample(a: NDArray[np.uint64], b: NDArray[np.uint64], allowed: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _are_near(a: NDArray[np.uint64], b: NDArray[np.uint64], allowed: np.uint8) -> NDArray[np.bool_]:
     """Return (rows of a, rows of b): whether two clips may be near, as far as the sampled bits tell."""
     num_common = num_different = np.zeros((a.shape[2], b.shape[2]), np.uint8)
-    for (picture_a, known_a), (picture_b, known_b) in zip(a, b, strict=True):
-        common = known_a[:, None] & known_b[None]
-        num_common = num_common + np.bitwise_count(common)
-        num_different = num_different + np.bitwise_count((picture_a[:, None] ^ picture_b[None]) & common)
-    return num_different <= allowed[num_common]
+    for (picture_a, known_a), (picture_b, known_b) in zip(a[..., None], b, strict=True):
+        bits = known_a & known_b
+        num_common = num_common + np.bitwise_count(bits)
+        bits &= picture_a ^ picture_b
+        num_different = num_different + np.bitwise_count(bits)
+    return num_different <= (num_common >> 2) + allowed
 
 
 def _sample(signatures: _Signatures) -> NDArray[np.uint64]:
@@ -180,10 +178,14 @@ def _sample(signatures: _Signatures) -> NDArray[np.uint64]:
     return np.ascontiguousarray(words.transpose(2, 0, 1))
 
 
-def _allowed_in_sample(max_distance: float) -> NDArray[np.uint8]:
-    """Return how many of n sampled bits may differ in a near pair: the mean and four standard deviations."""
+def _allowed_in_sample(max_distance: float) -> np.uint8:
+    """Return how many sampled bits may differ in a near pair, beside a quarter of those that both know.
+
+    Of n bits, the mean and four standard deviations. A straight line above that curve takes a third of a table's time.
+    """
     n = np.arange(_SAMPLE_BITS + 1)
-    return np.ceil(max_distance * n + 4 * np.sqrt(max_distance * (1 - max_distance) * n)).astype(np.uint8)
+    curve = np.ceil(max_distance * n + 4 * np.sqrt(max_distance * (1 - max_distance) * n))
+    return np.uint8(np.max(curve - n // 4))
 
 
 def _distances(a: _Signatures, b: _Signatures, pairs: NDArray[np.void]) -> NDArray[np.float64]:

@@ -113,14 +113,14 @@ def cut_warnings(clip_ids: Sequence[str], lengths: pd.DataFrame, encoding: Encod
 def _cut_sentence(clip_id: str, encoding: Encoding, duration_us: int, num_frames: int, num_left_out: int) -> str:
     num_stored, seconds = encoding.max_frames, duration_us / 1e6
     if encoding.over_max_frames == "spread":
-        return (
-            f"{clip_id}: {num_stored} frames are stored, spread over its {seconds:.1f} s; {num_left_out} in between "
-            "are not (plan.encoding.max_frames)"
-        )
+        stored = counted(num_stored, "frame is", "frames are")
+        left_out = counted(num_left_out, "in between is", "in between are")
+        return f"{clip_id}: {stored} stored, spread over its {seconds:.1f} s; {left_out} not (plan.encoding.max_frames)"
     stored_seconds = num_stored / encoding.fps if encoding.sampling == "fps" else seconds * num_stored / num_frames
+    left_out = counted(num_left_out, "frame after them is", "frames after them are")
     return (
-        f"{clip_id}: its first {num_stored} frames are stored, {stored_seconds:.1f} of {seconds:.1f} s; {num_left_out} "
-        "frames after them are not (plan.encoding.max_frames, over_max_frames)"
+        f"{clip_id}: its first {counted(num_stored, 'frame is', 'frames are')} stored, {stored_seconds:.1f} of "
+        f"{seconds:.1f} s; {left_out} not (plan.encoding.max_frames, over_max_frames)"
     )
 
 

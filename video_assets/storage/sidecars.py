@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from video_assets.domain.hashing import OPEN_SEAL, is_seal_whole, sealed
 from video_assets.storage.files import json_text, read_if_there, write_text
-from video_assets.storage.tables import OPEN_SEAL, is_seal_whole, sealed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

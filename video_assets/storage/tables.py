@@ -1,8 +1,4 @@
-"""Sealed Parquet tables: a seal is the SHA-256 of a file's bytes inside the file itself, so any flipped bit is found.
-
-A file appears together with its seal in one step, which a checksum in another file cannot. The digest is that of the
-file with zeros in the digest's own place.
-"""
+"""Sealed Parquet tables: a flipped bit anywhere in the file is found when it is read."""
 
 import hashlib
 from collections.abc import Generator, Mapping, Sequence
@@ -15,38 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from video_assets.domain.errors import DAMAGE_REMEDY, FileDamaged
+from video_assets.domain.hashing import OPEN_SEAL, is_seal_whole, sealed
 from video_assets.storage.files import NOT_THERE, write_bytes
 from video_assets.storage.schemas import ADDED_COLUMNS
 
 TEXT = pd.StringDtype(na_value=np.nan)
 """How columns hold texts: pandas 3 chooses this by itself, pandas 2 is told."""
-_MARK = b"seal:"
 _TEXTS = {pa.string(): TEXT}
-_NUM_DIGITS = 64
-OPEN_SEAL = _MARK.decode() + "0" * _NUM_DIGITS
-"""What a writer puts where the seal belongs. The last one in a file counts, so texts of users come before it."""
-
-
-def sealed(data: bytes) -> bytes:
-    """Return the bytes with their seal in place of `OPEN_SEAL`.
-
-    Raises:
-        ValueError: If there is no such place.
-    """
-    start = data.rindex(OPEN_SEAL.encode()) + len(_MARK)
-    return b"".join((data[:start], hashlib.sha256(data).hexdigest().encode(), data[start + _NUM_DIGITS :]))
-
-
-def is_seal_whole(data: bytes) -> bool | None:
-    """Return whether the bytes are those that were sealed; None if they have no seal."""
-    mark = data.rfind(_MARK)
-    if mark < 0:
-        return None
-    start = mark + len(_MARK)
-    digest = hashlib.sha256(memoryview(data)[:start])
-    digest.update(b"0" * _NUM_DIGITS)
-    digest.update(memoryview(data)[start + _NUM_DIGITS :])
-    return data[start : start + _NUM_DIGITS] == digest.hexdigest().encode()
 
 
 def refuse_broken_seal(path: Path, data: bytes) -> None:

@@ -146,6 +146,7 @@ def test_a_run_of_a_range_materializes_each_with_its_own_fingerprint(planned: Lo
     assert {key: planned.latest(key).metadata["records"].value for key in keys} == dict.fromkeys(keys, 4)
 
 
+@pytest.mark.slow
 def test_a_shard_that_is_there_is_reported_again_with_the_same_fingerprint(known: Location) -> None:
     result = known.run_range(TRAIN_SHARDS[0], TRAIN_SHARDS[-1])
     assert result.success, failures(result)
@@ -194,6 +195,7 @@ def test_a_failure_that_passes_is_tried_again_within_the_run(
         assert data_version(planned, key) == fingerprint_on_disk(planned, key)
 
 
+@pytest.mark.slow
 def test_materialize_all_on_an_empty_root_writes_every_shard_and_commits(fresh: Location) -> None:
     # Without a single partition the UI leaves the shards out of the run.
     result = fresh.run(*PLANNING, "dataset", config=RUN_CONFIG)
@@ -331,6 +333,7 @@ def test_growth_leaves_the_plans_data_version_so_that_old_shards_stay_fresh(plan
     assert version() == before
 
 
+@pytest.mark.slow
 def test_a_plan_leaves_a_run_the_partitions_that_it_covers_and_the_run_leaves_out_what_is_superseded(
     planned: Location,
 ) -> None:

@@ -62,6 +62,7 @@ def look_at_shards(instance: dg.DagsterInstance, built: Built) -> dg.SensorResul
     return automation.look_for_shards(graph_of(built.paths), context)
 
 
+@pytest.mark.slow
 def test_new_videos_are_planned_under_the_pinned_settings(
     instance: dg.DagsterInstance, built: Built, tmp_path: Path
 ) -> None:
@@ -304,6 +305,7 @@ def test_the_nightly_verification_finds_a_damaged_shard_and_shows_it_on_its_part
     assert statuses["train_shards", "shard_is_complete"].failed_partitions == ("train-00000",)
 
 
+@pytest.mark.slow
 def test_the_nightly_verification_audits_each_shard_once_for_all_its_checks(
     instance: dg.DagsterInstance, built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:

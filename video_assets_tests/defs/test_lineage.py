@@ -71,6 +71,7 @@ def test_a_plan_without_news_makes_nothing_stale_and_growth_only_adds_what_is_mi
     assert {name for name, status in grown.items() if status == "STALE"} == set()
 
 
+@pytest.mark.slow
 def test_the_dataset_says_what_it_is_and_where(complete: Location) -> None:
     event = complete.instance.get_latest_materialization_event(dg.AssetKey("dataset"))
     assert event is not None

@@ -281,6 +281,7 @@ def test_the_command_leaves_an_instance_that_others_share_to_its_own_job(
     assert "prune_history" in said
 
 
+@pytest.mark.slow
 def test_the_job_of_the_code_location_prunes(
     instance: dg.DagsterInstance, paths: DatasetPaths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """The third split in Dagster: assets that are always in the graph, with partitions only where val was asked for."""
 
 import dagster as dg
+import pytest
 
 from video_assets.defs import automation
 from video_assets.defs.graph import Dataset
@@ -29,6 +30,7 @@ def requests(location: Location) -> dict[str, list[str]]:
     }
 
 
+@pytest.mark.slow
 def test_val_is_planned_requested_encoded_checked_and_committed(fresh: Location) -> None:
     result = fresh.run("manifest", "train_split", "test_split", "val_split", "plan", config=THREE_WAY)
     assert result.success

@@ -192,6 +192,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield opened
 
 
+@pytest.mark.slow
 def test_one_job_builds_a_dataset_with_a_prefix_beside_another_one(
     instance: dg.DagsterInstance, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

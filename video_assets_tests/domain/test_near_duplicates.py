@@ -115,6 +115,7 @@ def test_a_signature_of_another_length_is_refused_by_name() -> None:
         near_duplicates({"clip-7": b"abc"}, {})
 
 
+@pytest.mark.slow
 def test_strangers_are_not_near_and_planted_copies_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond four million pairs a sample of the bits decides first; the answer must be that of comparing all."""
     a, b = random_signatures(2500, "a", 1), random_signatures(2500, "b", 2)

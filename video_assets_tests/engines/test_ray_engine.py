@@ -134,6 +134,7 @@ def test_ray_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         list(RayEngine()([], None, lambda *_: lambda *_: None))  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.slow
 def test_neither_the_command_nor_the_code_location_imports_ray_unless_it_is_chosen(tmp_path: Path) -> None:
     script = (
         "import sys\n"

@@ -81,6 +81,7 @@ def test_there_are_eight_classes_of_twelve_clips_in_six_groups(report: SampleRep
     assert len(clips) == 96
 
 
+@pytest.mark.slow
 def test_the_set_is_small(report: SampleReport) -> None:
     on_disk = sum((report.directory / path).stat().st_size for path in videos(report.directory))
     assert report.total_bytes == on_disk < 10_000_000
@@ -140,6 +141,7 @@ def test_nothing_of_the_broken_clip_can_be_decoded(report: SampleReport) -> None
         av.open(str(report.directory / report.broken[0]), "r")
 
 
+@pytest.mark.slow
 def test_no_two_groups_look_alike(clips: dict[str, Frames]) -> None:
     signatures = {path: clip_signature(frames) for path, frames in clips.items()}
     pairs = near_duplicates(signatures, signatures, max_distance=0.25)
@@ -181,12 +183,14 @@ def motion_of(frames: Frames) -> str | None:
     return counts.most_common(1)[0][0]
 
 
+@pytest.mark.slow
 def test_the_label_is_in_the_motion(clips: dict[str, Frames]) -> None:
     """Guessing would be right for one of eight."""
     right = [motion_of(frames) == path.split("/")[0] for path, frames in clips.items()]
     assert np.mean(right) > 0.85
 
 
+@pytest.mark.slow
 def test_backwards_a_clip_is_of_the_opposite_class(clips: dict[str, Frames]) -> None:
     opposite: dict[str, str] = {motion: MOTIONS[index ^ 1] for index, motion in enumerate(MOTIONS)}
     right = [motion_of(frames[::-1]) == opposite[path.split("/")[0]] for path, frames in clips.items()]

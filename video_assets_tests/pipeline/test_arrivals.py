@@ -39,7 +39,7 @@ def test_a_file_that_is_still_written_waits_and_holds_back_no_other(paths: Datas
     assert decision.kind == "build"
     assert settled_files(paths) == {A}
     waiting = look(paths, [A, growing[2]], decision.cursor)
-    assert waiting.reason == "nothing new among 1 video; 1 are new or still being written"
+    assert waiting.reason == "nothing new among 1 video; 1 video is new or still being written"
     ready = look(paths, [A, growing[2]], waiting.cursor)
     assert ready.kind == "build"
     assert settled_files(paths) == {A, growing[2]}

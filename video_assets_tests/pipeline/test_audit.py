@@ -110,7 +110,7 @@ def test_clips_that_look_alike_in_two_splits_are_a_warning_and_by_setting_an_err
     assert not outcome.passed
     assert outcome.severity == severity
     assert outcome.makes_invalid is is_error
-    assert outcome.description == f"1 clips of train look like clips of test: {names[0]} and {names[1]}"
+    assert outcome.description == f"1 clip of train looks like clips of test: {names[0]} and {names[1]}"
 
 
 def test_a_clip_that_looks_like_many_is_counted_once(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:

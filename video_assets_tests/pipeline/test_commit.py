@@ -199,7 +199,7 @@ def test_look_alikes_are_refused_only_where_the_setting_says_so(built: Built) ->
     for key in ("train-00000", "test-00000"):
         first, *others = (asdict(clip) for clip in damage.known_of(built, key).clips)
         damage.edit_sidecar(built, key, clips=[first | {"signature": signature}, *others])
-    assert "no_leakage: 1 clips of train look like clips of test" in refusal(built, near_duplicates_are_errors=True)
+    assert "no_leakage: 1 clip of train looks like clips of test" in refusal(built, near_duplicates_are_errors=True)
     stages_of(built).commit()
 
 
@@ -371,6 +371,7 @@ def test_losses_of_shards_reach_the_quarantine_and_leave_it_again(stages: Stages
     assert sum(committed_lengths(stages.paths.version("1.0.0"))["train"]) == 18
 
 
+@pytest.mark.slow
 def test_a_clip_that_was_lost_because_its_file_was_touched_comes_back_with_the_next_build(stages: Stages) -> None:
     version = stages.paths.version("1.0.0")
     clip = read_plan(stages.paths).shard("train", 0)[0].clips[0]

@@ -13,12 +13,12 @@ import psutil
 import pytest
 
 from video_assets.domain.clips import LOSS_REASONS
-from video_assets.media.workers.pool import DecodingPool
+from video_assets.media.workers.pool import DecodingPool, open_pool
 from video_assets.pipeline.manifest.stage import build_manifest
 from video_assets.pipeline.shards import encode
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import ShardReport, build_shards
-from video_assets.settings import ManifestSettings
+from video_assets.settings import DEFAULT_LIMITS, ManifestSettings
 from video_assets.storage.paths import parse_partition_key
 from video_assets_tests.corpus import corpus_rows, require_corpus
 from video_assets_tests.media.making import numbered_video
@@ -170,6 +170,7 @@ def build_misbehaving(stages: Stages, monkeypatch: pytest.MonkeyPatch, settings:
     return build_with_pool(stages, settings)
 
 
+@pytest.mark.slow
 def test_a_process_killed_in_mid_clip_harms_no_other_clip_and_loses_none(
     stages: Stages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +183,7 @@ def test_a_process_killed_in_mid_clip_harms_no_other_clip_and_loses_none(
     assert lost_reasons(again, reports) == {}
 
 
+@pytest.mark.slow
 def test_a_file_that_always_kills_its_process_costs_itself_only(
     stages: Stages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,7 +237,7 @@ def test_a_worker_stays_small_however_long_the_video() -> None:
 
 
 def test_decoding_processes_load_neither_tensorflow_nor_dagster() -> None:
-    with DecodingPool(1) as pool:
+    with open_pool(1, DEFAULT_LIMITS) as pool:
         (result,) = pool.map(containment_jobs.modules_of_this_process, [None])
     assert isinstance(result.outcome, list)
     rooms = {name.partition(".")[0] for name in result.outcome}

@@ -273,6 +273,7 @@ class CountedGrowth(RuleBasedStateMachine):
         self.stored = set(self.contents.values())
 
 
+@pytest.mark.slow
 def test_a_build_encodes_just_the_new_and_changed_clips_after_any_changes() -> None:
     options = settings(
         max_examples=3, stateful_step_count=12, deadline=None, suppress_health_check=[HealthCheck.too_slow]

@@ -19,6 +19,7 @@ def dry_run(built: Built, settings: Settings = SETTINGS, budget_bytes: float | N
     return run_plan(built.source, built.paths, settings, num_workers=1, budget_bytes=budget_bytes)
 
 
+@pytest.mark.slow
 def test_alternatives_are_a_new_version_as_soon_as_a_shard_is_there_committed_or_not(built: Built) -> None:
     built.version.dataset_info.unlink()
     for alternative in dry_run(built)["alternatives"]:
@@ -36,6 +37,7 @@ def test_a_dry_run_knows_which_files_have_settled(built: Built) -> None:
     assert dry_run(built, settings)["shards_to_write"] == 0
 
 
+@pytest.mark.slow
 def test_with_the_quality_that_a_budget_gives_the_shards_are_no_larger(built_once: Built, tmp_path: Path) -> None:
     as_set = sum(built_once.shard(key).stat().st_size for key in built_once.keys)
     empty = Built(built_once.source, DatasetPaths(tmp_path / "root", "clips"))

@@ -105,6 +105,7 @@ def test_a_group_that_comes_late_is_refused_before_it_costs_clips(stages: Stages
     assert set(stages.quarantined()) == set(in_test)
 
 
+@pytest.mark.slow
 def test_a_plan_names_the_clips_that_a_late_group_would_cost(stages: Stages) -> None:
     grouped_late(stages)
     in_test = {name for name, split in stages.split_of().items() if split == "test"}

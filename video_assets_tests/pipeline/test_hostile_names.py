@@ -87,6 +87,7 @@ def version_files(stages: Stages, suffix: str) -> list[Path]:
     return [path for path in files_below(stages.paths.directory) if path.suffix == suffix]
 
 
+@pytest.mark.slow
 def test_every_clip_is_stored_or_named_with_a_reason(stages: Stages) -> None:
     index = pd.read_parquet(stages.paths.version("1.0.0").index)
     assert set(index["label"]) == {clean_label(text) for text in HOSTILE}

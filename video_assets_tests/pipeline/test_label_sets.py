@@ -54,6 +54,7 @@ def ids_of(version_dir: Path) -> dict[str, Any]:
     return {clip["id"].decode(): clip["label"] for clip in clips}
 
 
+@pytest.mark.slow
 def test_every_table_has_one_row_a_clip_with_its_sorted_labels(label_sets_built: Built) -> None:
     paths, version = label_sets_built.paths, label_sets_built.version
     cells = {clip_id: "|".join(sorted(labels)) for clip_id, labels in SETS.items()}
@@ -92,6 +93,7 @@ def test_each_class_is_in_both_splits_near_its_target(label_sets_built: Built) -
     assert (outcome.passed, outcome.description) == (True, "all 5 classes are in both splits")
 
 
+@pytest.mark.slow
 def test_both_layouts_give_the_same_clips_with_the_same_vectors(
     tensorflow: ModuleType, label_sets_built: Built, label_sets_as_sequences: Built
 ) -> None:
@@ -175,6 +177,7 @@ def test_a_record_with_other_labels_than_planned_is_found(
     assert told in found[0].description
 
 
+@pytest.mark.slow
 def test_a_clip_that_gets_one_more_label_supersedes_its_own_shard(tensorflow: ModuleType, stages: Stages) -> None:
     before = stages.plan()
     stages.shards()
@@ -209,6 +212,7 @@ def test_the_same_labels_in_another_order_change_nothing(stages: Stages) -> None
     assert after.rows["row_digest"].tolist() == before.rows["row_digest"].tolist()
 
 
+@pytest.mark.slow
 def test_a_new_class_gets_the_next_index_and_makes_vectors_longer(tensorflow: ModuleType, stages: Stages) -> None:
     stages.plan()
     stages.shards()

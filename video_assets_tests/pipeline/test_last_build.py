@@ -58,6 +58,7 @@ def test_a_first_build_is_expected_by_rule_of_thumb_and_its_time_is_not_known(vi
     assert expected.num_bytes == pytest.approx(NUM_CLIPS * usual_record_bytes(ENCODING))
 
 
+@pytest.mark.slow
 def test_new_clips_take_what_those_of_the_last_build_took(stages: Stages) -> None:
     built_at(stages, seconds_per_clip=1.5)
     add_clips(stages)
@@ -70,11 +71,13 @@ def test_new_clips_take_what_those_of_the_last_build_took(stages: Stages) -> Non
     assert expected.num_bytes == pytest.approx(num_bytes, rel=0.1)
 
 
+@pytest.mark.slow
 def test_where_nothing_is_new_nothing_is_expected(stages: Stages) -> None:
     _, expected = replan(stages)
     assert expected.num_bytes == 0
 
 
+@pytest.mark.slow
 def test_shards_that_are_older_than_the_plan_tell_no_pace(stages: Stages) -> None:
     replan(stages)
     last = read_last_build(stages.paths)
@@ -82,6 +85,7 @@ def test_shards_that_are_older_than_the_plan_tell_no_pace(stages: Stages) -> Non
     assert last.seconds_per_clip is None
 
 
+@pytest.mark.slow
 def test_a_new_version_is_expected_by_rule_of_thumb(stages: Stages) -> None:
     smaller = ENCODING.replace(resolution=24)
     report, expected = replan(stages, smaller, new_version=True)

@@ -72,6 +72,7 @@ def test_all_layouts_give_the_same_clips_in_the_same_order(
                 assert (clip["video"] == first["video"]).all()
 
 
+@pytest.mark.slow
 def test_all_layouts_shuffle_alike_and_tell_the_same_shapes(
     tensorflow: ModuleType, every_layout: dict[Layout, Built]
 ) -> None:
@@ -130,6 +131,7 @@ def test_the_plan_knows_that_floats_are_larger_than_images(videos: Path, tmp_pat
 # --- text index -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_text_indexes_lead_to_every_record_grow_with_the_dataset_and_go_with_their_shard(
     videos: Path, tmp_path: Path
 ) -> None:

@@ -64,6 +64,7 @@ def warned(copies: Stages) -> Mapping[str, list[SourceWarning]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_copy_under_another_label_is_a_suspect(warned: Mapping[str, list[SourceWarning]]) -> None:
     [warning] = warned["label_suspect"]
     assert warning.source == "jump/of_run.mp4"

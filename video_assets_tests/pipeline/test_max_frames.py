@@ -39,7 +39,7 @@ def test_the_default_leaves_fingerprints_as_they_were() -> None:
     ("settings", "left_out", "words"),
     [
         ({"sampling": "fps", "fps": 5.0}, 855, "its first 300 frames are stored, 60.0 of 231.0 s; 855 frames after"),
-        ({"sampling": "all"}, 5475, "its first 300 frames are stored, 12.0 of 231.0 s; 5475 frames after"),
+        ({"sampling": "all"}, 5475, "its first 300 frames are stored, 12.0 of 231.0 s; 5 475 frames after"),
         ({"sampling": "all", "over_max_frames": "spread"}, 5475, "300 frames are stored, spread over its 231.0 s"),
     ],
 )

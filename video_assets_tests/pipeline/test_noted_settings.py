@@ -146,6 +146,7 @@ def own(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> DatasetPaths:
     return paths
 
 
+@pytest.mark.slow
 def test_what_is_not_given_is_the_datasets_own_and_builds_nothing_again(videos: Path, own: DatasetPaths) -> None:
     assert dataset_settings(own) == Settings.model_validate(OWN)
     assert settings_in_force(own, Settings()) == Settings.model_validate(OWN)

@@ -54,6 +54,7 @@ def test_damaged_and_truncated_videos_are_quarantined_by_default(stages: Stages)
     assert status["warnings"] == []
 
 
+@pytest.mark.slow
 def test_they_are_stored_with_a_warning_where_the_settings_say_so(stages: Stages) -> None:
     built(stages)
     status = built(stages, damaged_clips="store", min_readable_fraction=0.1)

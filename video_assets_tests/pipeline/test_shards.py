@@ -224,7 +224,7 @@ def test_a_write_that_goes_to_another_place_on_disk_is_found(stages: Stages, mon
     with monkeypatch.context() as patch:
         patch.setattr(AtomicFile, "write", twice)
         (report,) = stages.shards(["train-00000"])
-    assert report.error == "train-00000: what was written holds 8 records that are not the 4 planned ones"
+    assert report.error == "train-00000: what was written holds 8 records, not the planned 4 in their order"
     assert hashes(version(stages).directory) == {}
 
 

@@ -118,6 +118,7 @@ def test_shards_that_are_built_after_others_are_what_they_would_be_with_them(
     assert shard_bytes(stages) == shard_bytes(alone)
 
 
+@pytest.mark.slow
 def test_a_build_that_is_left_in_the_middle_goes_on_to_the_same_bytes(
     stages: Stages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +133,7 @@ def test_a_build_that_is_left_in_the_middle_goes_on_to_the_same_bytes(
     assert shard_bytes(stages) == shard_bytes(alone)
 
 
+@pytest.mark.slow
 def test_spans_of_a_long_matroska_video_are_found_by_seeking_and_are_the_same_bytes(
     stages: Stages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +192,7 @@ def add_span(stages: Stages, start: float) -> str:
     return f"a.mp4#t={start:g},{start + 1:g}"
 
 
+@pytest.mark.slow
 def test_a_span_that_kills_its_process_costs_none_of_those_that_were_encoded_with_it(
     stages: Stages, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,7 @@ def read_ids(stages: Stages, split: Split) -> set[str]:
     return {clip_id.decode() for clip_id in ids}
 
 
+@pytest.mark.slow
 def test_a_third_split_is_built_checked_and_read_like_the_others(stages: Stages) -> None:
     build(stages, THREE_WAY)
     splits = stages.split_of()
@@ -70,6 +71,7 @@ def test_a_third_split_is_built_checked_and_read_like_the_others(stages: Stages)
     assert "| val | 6 |" in card
 
 
+@pytest.mark.slow
 def test_tensorflow_datasets_opens_the_third_split(stages: Stages) -> None:
     tfds = pytest.importorskip("tensorflow_datasets")
     build(stages, THREE_WAY)
@@ -116,6 +118,7 @@ def test_turning_val_on_later_concerns_new_clips_only(stages: Stages) -> None:
         assert path.name in rewritten or path.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_turning_val_off_later_moves_nothing_and_adds_nothing_to_it(stages: Stages) -> None:
     build(stages, THREE_WAY)
     before = stages.split_of()
@@ -186,4 +189,4 @@ def test_a_near_duplicate_in_val_is_named(stages: Stages) -> None:
     outcome = DatasetAudit(stages.paths).no_leakage()
     assert (outcome.passed, outcome.severity) == (False, "WARN")
     pair = f"{index.loc['train', 'clip_id']} and {index.loc['val', 'clip_id']}"
-    assert outcome.description == f"1 clips of train look like clips of val: {pair}"
+    assert outcome.description == f"1 clip of train looks like clips of val: {pair}"

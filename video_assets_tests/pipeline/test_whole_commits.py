@@ -137,6 +137,7 @@ def files_of(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*") if ".tmp-" not in str(path)}
 
 
+@pytest.mark.slow
 def test_a_store_has_files_of_two_commits_for_a_moment_and_status_and_verify_say_so(
     last_steps: LastSteps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,6 +107,7 @@ def test_subsplits_of_tensorflow_datasets_divide_the_clips(tfds: ModuleType, bui
     assert [clip_id for share in shares for clip_id in share] == expected
 
 
+@pytest.mark.slow
 def test_tensorflow_datasets_gives_all_labels_of_a_clip(tfds: ModuleType, label_sets_built: Built) -> None:
     """The feature is a Sequence of ClassLabel, whose names lie where those of a single label do."""
     builder = tfds.builder_from_directory(str(label_sets_built.version.directory))

@@ -73,6 +73,7 @@ def test_shards_are_mixed_even_with_a_small_buffer(tensorflow: ModuleType, shard
     assert first == Counter(range(5))
 
 
+@pytest.mark.slow
 def test_with_a_buffer_of_all_clips_every_place_is_as_likely(tensorflow: ModuleType, shards: VersionPaths) -> None:
     """Over 300 epochs, clip 0 stands on average in the middle, and within 4 standard errors of it."""
     order = numbers(shards, seed=5, num_epochs=300)

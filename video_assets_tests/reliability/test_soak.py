@@ -126,6 +126,7 @@ def test_after_any_changes_a_build_by_command_keeps_every_promise() -> None:
     grow_by_command(num_sequences=2, num_steps=4)
 
 
+@pytest.mark.slow
 def test_the_sequences_see_a_clip_that_moved() -> None:
     machine = GrowthByCommand()
     machine.first_build()

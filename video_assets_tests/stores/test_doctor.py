@@ -74,6 +74,7 @@ def test_a_source_in_a_store_is_listed_and_its_first_object_read(bucket: Bucket)
     assert check_store_source(source).state == check_store_source(table).state == "problem"
 
 
+@pytest.mark.slow
 def test_the_command_looks_at_the_store_and_not_at_a_folder_of_its_name(bucket: Bucket) -> None:
     root = f"s3://{bucket.name}/root"
 

@@ -215,7 +215,7 @@ def num_cores() -> int:
 
 
 JOB_MODULES: Final = tuple(
-    f"video_assets.pipeline.{name}" for name in ("manifest.probing", "plan.trial", "shards.encode", "checks.comparison")
+    f"video_assets.pipeline.{name}" for name in ("manifest.probing", "shards.encode", "checks.comparison")
 )
 """Modules whose functions run in decoding processes."""
 

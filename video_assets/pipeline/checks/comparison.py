@@ -12,6 +12,7 @@ from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import Timeline
+from video_assets.domain.text import counted
 from video_assets.media.decode.sequential import decode_frames_sequentially
 from video_assets.media.images import decode_image, encode_image, encode_images, scaled_to_height
 from video_assets.settings import Limits
@@ -81,7 +82,8 @@ def compare_with_source(job: SourceComparison) -> ComparisonResult:
     )
     repeats = _wrong_repeats(job, source.timeline)
     if repeats:
-        return ComparisonResult(0.0, f"{repeats} frames stand twice, though its source has {source.num_frames_total}")
+        stand = counted(repeats, "frame stands", "frames stand")
+        return ComparisonResult(0.0, f"{stand} twice, though its source has {source.num_frames_total}")
     if not np.array_equal(np.asarray(source.timestamps_us), np.asarray(job.timestamps_us)):
         return ComparisonResult(0.0, "its times are not times at which its source shows a frame")
     try:

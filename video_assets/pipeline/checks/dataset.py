@@ -224,7 +224,7 @@ class DatasetAudit:
                     f"{key} was written under other settings: {named or 'its fingerprint is not the planned one'}"
                 )
                 return CheckOutcome(name="one_encoding", passed=False, description=description, target=key)
-        description = f"all {len(self.sidecars)} shards are written under the pinned encoding"
+        description = f"{counted(len(self.sidecars), 'shard was', 'shards were')} written under the pinned encoding"
         return CheckOutcome(name="one_encoding", passed=True, description=description)
 
     def nothing_lost(self) -> CheckOutcome:
@@ -277,7 +277,8 @@ def _described(pairs: Sequence[NearDuplicate], one: Split, other: Split) -> str:
     at_least = "at least " if len(pairs) >= MAX_PAIRS else ""
     named = "; ".join(f"{pair.a} and {pair.b}" for pair in pairs[:_MAX_NAMED])
     more = f"; and {at_least}{len(pairs) - _MAX_NAMED} more pairs" if len(pairs) > _MAX_NAMED else ""
-    return f"{at_least}{len({pair.a for pair in pairs})} clips of {one} look like clips of {other}: {named}{more}"
+    alike = counted(len({pair.a for pair in pairs}), f"clip of {one} looks", f"clips of {one} look")
+    return f"{at_least}{alike} like clips of {other}: {named}{more}"
 
 
 def _members(places: pd.DataFrame, column: str, value: str) -> tuple[Iterable[str], Iterable[str]]:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from video_assets.domain.checks import CheckOutcome, Severity, makes_invalid
+from video_assets.domain.hashing import OPEN_SEAL, is_seal_whole, sealed
 from video_assets.domain.splits import SPLITS
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.storage.addresses import ask_each
 from video_assets.storage.files import json_text, read_if_there, write_bytes
 from video_assets.storage.paths import DatasetPaths, keys_of_split
-from video_assets.storage.tables import OPEN_SEAL, is_seal_whole, sealed
 
 _DATASET = "dataset"
 

@@ -18,6 +18,7 @@ from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.clips import SourceWarning
 from video_assets.domain.labels import split_labels
 from video_assets.domain.statistics import DatasetStatistics, Spread, channel_levels, class_weights
+from video_assets.domain.text import counted
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.pipeline.commit.committed import (
     Committed,
@@ -169,7 +170,7 @@ def video_facts(manifest: pd.DataFrame, clip_ids: pd.Series) -> dict[str, str]:
 
 def _shard_outcomes(num_shards: int) -> list[CheckOutcome]:
     """A commit refuses a shard that fails; so all of them have passed, each before it was first committed."""
-    words = f"all {num_shards} shards passed before they were committed"
+    words = f"{counted(num_shards, 'shard')} passed, each before it was committed"
     return [CheckOutcome(name=name, passed=True, description=words) for name in SHARD_CHECKS]
 
 

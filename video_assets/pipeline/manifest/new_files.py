@@ -82,7 +82,7 @@ def decide(cursor: LookCursor, *, listing: str, settled: str, num_listed: int, n
     if num_listed == 0:
         return Decision("wait", "the source lists no videos; that is not taken for a deletion of all of them", looked)
     if settled == cursor.requested:
-        moving = f"; {num_moving} are new or still being written" if num_moving else ""
+        moving = f"; {counted(num_moving, 'video is', 'videos are')} new or still being written" if num_moving else ""
         return Decision(
             "wait", f"nothing new among {counted(num_settled, 'video')}{moving}", looked, was_requested=True
         )

@@ -5,15 +5,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from video_assets.domain.clips import Loss
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.forecast import TriedClip, spread_places
 from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.plan.stage import PlanReport
 from video_assets.pipeline.plan.table import planned_clips
-from video_assets.pipeline.shards.encode import ClipJob, decode_job, encode_decoded, unchanged_video
+from video_assets.pipeline.shards.encode import ClipJob, TrialJob, try_clip
 from video_assets.pipeline.shards.stage import known_timelines
 from video_assets.settings import Limits
 from video_assets.sources.opening import source_directory
@@ -26,14 +24,6 @@ MAX_CLIPS = 64
 MAX_SECONDS = 20.0
 """After so long no further clip is begun."""
 _MAX_CLIP_SECONDS = 40.0
-
-
-@dataclass(frozen=True, slots=True)
-class TrialJob:
-    """A clip to encode under each of some encodings."""
-
-    clip: ClipJob
-    encodings: tuple[Encoding, ...]
 
 
 @dataclass(slots=True)
@@ -109,51 +99,3 @@ def _begun_in_time(jobs: Iterable[TrialJob], until: float) -> Iterator[TrialJob]
         if number and time.monotonic() > until:
             return
         yield job
-
-
-def try_clip(job: TrialJob) -> tuple[TriedClip, ...]:
-    """Encode a clip as a build would, and return what it took under each encoding. Runs in a decoding process.
-
-    Encodings that differ in image format or quality alone share one decoding; each counts it as its own.
-
-    Raises:
-        VideoLost: if the clip cannot be used.
-    """
-    found: dict[Encoding, TriedClip] = {}
-    clock = _Clock()
-    video = unchanged_video(job.clip)
-    fetching = clock.read()
-    for encodings in _by_frames(job.encodings):
-        clock = _Clock()
-        decoded = decode_job(replace(job.clip, encoding=encodings[0]), video)
-        decoding = clock.read()
-        for encoding in encodings:
-            clock = _Clock()
-            encoded = encode_decoded(replace(job.clip, encoding=encoding), video, decoded)
-            seconds, core_seconds = np.sum([fetching, decoding, clock.read()], axis=0).tolist()
-            found[encoding] = TriedClip(
-                num_frames=encoded.num_frames,
-                num_bytes=len(encoded.framed),
-                seconds=seconds,
-                core_seconds=core_seconds,
-            )
-    return tuple(found[encoding] for encoding in job.encodings)
-
-
-class _Clock:
-    """Seconds by the clock and of this process since it was made."""
-
-    def __init__(self) -> None:
-        self._begun = time.perf_counter(), time.process_time()
-
-    def read(self) -> tuple[float, float]:
-        return time.perf_counter() - self._begun[0], time.process_time() - self._begun[1]
-
-
-def _by_frames(encodings: Iterable[Encoding]) -> list[list[Encoding]]:
-    """Return the encodings in groups that store the same frames."""
-    groups: dict[Encoding, list[Encoding]] = {}
-    for encoding in dict.fromkeys(encodings):
-        frames = encoding.replace(image_format="jpeg", jpeg_quality=100)
-        groups.setdefault(frames, []).append(encoding)
-    return list(groups.values())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from video_assets.domain.clips import Loss
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.plan import PlannedClip, ShardPlan
+from video_assets.domain.text import counted
 from video_assets.pipeline.shards.copying import StoredRecord
 from video_assets.pipeline.shards.stored import joined_versions
 from video_assets.records.framing import FramingError, read_records
@@ -98,7 +99,7 @@ class ShardContents:
         wanted = [(c.clip_id, c.label, c.num_frames, c.offset, c.length) for c in self.clips]
         if found != wanted:
             raise ShardFailed(
-                f"what was written holds {len(found)} records that are not the {len(wanted)} planned ones"
+                f"what was written holds {counted(len(found), 'record')}, not the planned {len(wanted)} in their order"
             )
 
 

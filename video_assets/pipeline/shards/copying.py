@@ -4,7 +4,6 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import StorageFailed
@@ -12,9 +11,7 @@ from video_assets.domain.plan import PlannedClip
 from video_assets.records.framing import frame_record, read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.storage.files import read_part
-
-if TYPE_CHECKING:
-    from video_assets.storage.sidecars import StoredClip
+from video_assets.storage.sidecars import StoredClip
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +19,7 @@ class StoredRecord:
     """A record in the file `shard`, and what the shard's sidecar says of it and of the software that wrote it."""
 
     shard: Path
-    clip: "StoredClip"
+    clip: StoredClip
     versions: Mapping[str, str]
 
 

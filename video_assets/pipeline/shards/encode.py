@@ -1,6 +1,7 @@
 """One clip: from a source file to the framed bytes of its record. Runs in a decoding process."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import StorageFailed
+from video_assets.domain.forecast import TriedClip
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.plan import PlannedClip
 from video_assets.domain.sampling import KnownTimeline, Timeline, choose_timestamps, span_us
@@ -259,3 +261,59 @@ def _refuse_changed(video: LocalVideo | RemoteVideo) -> None:
             video.refuse_changed()
         except OSError as error:
             raise VideoLost(Loss("changed", f"the file changed while it was read: {error.strerror}")) from error
+
+
+@dataclass(frozen=True, slots=True)
+class TrialJob:
+    """A clip to encode under each of some encodings."""
+
+    clip: ClipJob
+    encodings: tuple[Encoding, ...]
+
+
+def try_clip(job: TrialJob) -> tuple[TriedClip, ...]:
+    """Encode a clip as a build would, and return what it took under each encoding. Runs in a decoding process.
+
+    Encodings that differ in image format or quality alone share one decoding; each counts it as its own.
+
+    Raises:
+        VideoLost: if the clip cannot be used.
+    """
+    found: dict[Encoding, TriedClip] = {}
+    clock = _Clock()
+    video = unchanged_video(job.clip)
+    fetching = clock.read()
+    for encodings in _by_frames(job.encodings):
+        clock = _Clock()
+        decoded = decode_job(replace(job.clip, encoding=encodings[0]), video)
+        decoding = clock.read()
+        for encoding in encodings:
+            clock = _Clock()
+            encoded = encode_decoded(replace(job.clip, encoding=encoding), video, decoded)
+            seconds, core_seconds = np.sum([fetching, decoding, clock.read()], axis=0).tolist()
+            found[encoding] = TriedClip(
+                num_frames=encoded.num_frames,
+                num_bytes=len(encoded.framed),
+                seconds=seconds,
+                core_seconds=core_seconds,
+            )
+    return tuple(found[encoding] for encoding in job.encodings)
+
+
+class _Clock:
+    """Seconds by the clock and of this process since it was made."""
+
+    def __init__(self) -> None:
+        self._begun = time.perf_counter(), time.process_time()
+
+    def read(self) -> tuple[float, float]:
+        return time.perf_counter() - self._begun[0], time.process_time() - self._begun[1]
+
+
+def _by_frames(encodings: Iterable[Encoding]) -> list[list[Encoding]]:
+    """Return the encodings in groups that store the same frames."""
+    groups: dict[Encoding, list[Encoding]] = {}
+    for encoding in dict.fromkeys(encodings):
+        frames = encoding.replace(image_format="jpeg", jpeg_quality=100)
+        groups.setdefault(frames, []).append(encoding)
+    return list(groups.values())

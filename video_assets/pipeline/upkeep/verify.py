@@ -13,6 +13,7 @@ from typing import Any
 
 from video_assets.domain.checks import COMPARED_RECORDS, CheckOutcome
 from video_assets.domain.errors import FileDamaged, SettingsError
+from video_assets.domain.hashing import is_seal_whole
 from video_assets.media.workers.pool import SharedPools
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
@@ -41,7 +42,7 @@ from video_assets.storage.paths import (
 from video_assets.storage.quarantine import quarantined
 from video_assets.storage.schemas import INDEX
 from video_assets.storage.sidecars import ABSENT, Checksums, read_checksums, read_sidecar
-from video_assets.storage.tables import is_seal_whole, read_notes, read_table
+from video_assets.storage.tables import read_notes, read_table
 
 
 @dataclass(frozen=True, slots=True)
