@@ -57,7 +57,7 @@ from video_assets.storage.paths import VersionPaths, parse_partition_key
 from video_assets.storage.quarantine import accepted_losses
 from video_assets.storage.schemas import MANIFEST
 from video_assets.storage.sidecars import Sidecar, read_checksums
-from video_assets.storage.tables import read_table
+from video_assets.storage.tables import are_among, read_table
 
 _CARD_VERSION = 3
 """Raised when the same values would be drawn in another way."""
@@ -151,7 +151,7 @@ def make_card(committed: Committed, statistics: DatasetStatistics | None, warnin
 
 def video_facts(manifest: pd.DataFrame, clip_ids: pd.Series) -> dict[str, str]:
     """Return what a manifest notes of the videos of some clips: each value, with how many videos have it."""
-    videos = manifest[manifest["clip_id"].isin(clip_ids)].drop_duplicates("path")
+    videos = manifest[are_among(manifest["clip_id"], clip_ids)].drop_duplicates("path")
     found: dict[str, str] = {}
     for name, words in _FACTS.items():
         values = videos[name].dropna()
