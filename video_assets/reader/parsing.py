@@ -5,8 +5,9 @@ TensorFlow is imported by the first call, not with this module: orchestration im
 
 import os
 import re
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Literal
@@ -44,6 +45,7 @@ class RecordContract:
 
 
 READ_BYTES: Final = 1 << 20
+_BATCH_RECORDS: Final = 16
 _CONTRACTS: Final[dict[str, RecordContract]] = {
     "tfds": RecordContract(
         (
@@ -171,11 +173,11 @@ def decode_images(images: Any) -> Any:
     images = tf.convert_to_tensor(images)
     if images.dtype == tf.float32:
         return tf.cast(tf.clip_by_value(tf.round(images), 0.0, 255.0), tf.uint8)
-    return tf.map_fn(
-        lambda image: tf.io.decode_image(image, channels=3, expand_animations=False),
-        images,
-        fn_output_signature=tf.TensorSpec([None, None, 3], tf.uint8),
-    )
+    return tf.map_fn(_decode_image, images, fn_output_signature=tf.TensorSpec([None, None, 3], tf.uint8))
+
+
+def _decode_image(image: Any) -> Any:
+    return load_tensorflow().io.decode_image(image, channels=3, expand_animations=False)
 
 
 def multi_hot(labels: Any, num_classes: int) -> Any:
@@ -212,22 +214,84 @@ def read_records(
         SettingsError: If the layout is not known.
         ReadingError: If a record is damaged or cut off, or is not a record of this layout.
     """
+    contract = record_contract(layout, multi_label=multi_label)
+    for batch in _batches(file, compression, chosen, 1 if contract.shape else _BATCH_RECORDS):
+        yield from _parsed(layout, contract, batch)
+
+
+_Batch = list[tuple[int, Any]]
+"""Serialized records as tensors, with their indices."""
+
+
+def _batches(file: Path, compression: Compression, chosen: Container[int] | None, size: int) -> Iterator[_Batch]:
     tf = load_tensorflow()
+    waiting: _Batch = []
     index = 0
     try:
         # Without a size TensorFlow writes a line about it to the terminal.
         for record in tf.data.TFRecordDataset(str(file), compression, buffer_size=READ_BYTES):
             if chosen is None or index in chosen:
-                # Not by `map`: to trace a function for each file costs as much as to parse 50 records one by one.
-                parsed = parse_record(layout, record, multi_label=multi_label)
-                yield index, {name: tensor.numpy() for name, tensor in parsed.items()}
+                waiting.append((index, record))
+            if len(waiting) == size:
+                yield waiting
+                waiting = []
             index += 1
     except (tf.errors.OpError, UnicodeDecodeError) as error:
+        yield waiting  # a record before may be wrong as well
         raise ReadingError(_reason(error), index) from error
+    yield waiting
+
+
+def _parsed(layout: Layout, contract: RecordContract, batch: _Batch) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the values of some records; one by one where TensorFlow refuses any of them, or they hold pixels."""
+    tf = load_tensorflow()
+    if len(batch) > 1:
+        try:
+            columns = _columns(contract, tf.stack([record for _, record in batch]))
+        except (tf.errors.OpError, UnicodeDecodeError):
+            pass  # which one it is, parsing one by one tells
+        else:
+            for number, (index, _) in enumerate(batch):
+                yield index, {name: values[number] for name, values in columns.items()}
+            return
+    multi_label = any(feature.name == "label" and feature.is_list for feature in contract.features)
+    for index, record in batch:
+        try:
+            parsed = parse_record(layout, record, multi_label=multi_label)
+        except (tf.errors.OpError, UnicodeDecodeError) as error:
+            raise ReadingError(_reason(error), index) from error
+        yield index, {name: tensor.numpy() for name, tensor in parsed.items()}
+
+
+def _columns(contract: RecordContract, records: Any) -> dict[str, Sequence[Any]]:
+    """Return the values of several records: of each feature a value, or an array, for each record.
+
+    Parsing 16 records in one call takes a tenth of the time of 16 calls. Not by `map` of `tf.data`: to trace a function
+    for each file costs as much as to parse 50 records one by one.
+    """
+    tf = load_tensorflow()
+    features = _features(contract.features)
+    if not contract.steps:
+        parsed = tf.io.parse_example(records, features)
+        return {feature.name: _rows(parsed[feature.key]) for feature in contract.features}
+    steps = {step.key: tf.io.FixedLenSequenceFeature([], tf.as_dtype(step.dtype)) for step in contract.steps}
+    parsed, lists, lengths = tf.io.parse_sequence_example(records, features, steps)
+    found = {feature.name: _rows(parsed[feature.key]) for feature in contract.features}
+    for step in contract.steps:
+        rows = zip(lists[step.key].numpy(), lengths[step.key].numpy(), strict=True)
+        found[step.name] = [row[:length] for row, length in rows]
+    return found
+
+
+def _rows(tensor: Any) -> Sequence[Any]:
+    if not hasattr(tensor, "row_splits"):
+        return tensor.numpy()
+    values, splits = tensor.values.numpy(), tensor.row_splits.numpy()
+    return [values[start:stop] for start, stop in pairwise(splits)]
 
 
 def decode_frames(images: Any) -> NDArray[np.uint8]:
-    """Return `decode_images` as a numpy array.
+    """Return `decode_images` as a numpy array. Images are decoded one by one: mapped eagerly, they take twice as long.
 
     Raises:
         ReadingError: If an image cannot be decoded, there is none, or they have several sizes.
@@ -235,6 +299,8 @@ def decode_frames(images: Any) -> NDArray[np.uint8]:
     if not len(images):
         raise ReadingError("there are no frames")
     try:
+        if isinstance(images[0], bytes):
+            return np.stack([_decode_image(image).numpy() for image in images])
         return decode_images(images).numpy()
     except (load_tensorflow().errors.OpError, ValueError) as error:  # ValueError: several sizes
         raise ReadingError(_reason(error)) from error

@@ -84,7 +84,7 @@ def test_a_frame_may_stand_twice_only_if_the_source_has_too_few(video: Path, tmp
     twice = replace(
         job, images=(*job.images[:4], job.images[3]), timestamps_us=(*job.timestamps_us[:4], job.timestamps_us[3])
     )
-    assert compare_with_source(twice).fault == "1 frames stand twice, though its source has 20"
+    assert compare_with_source(twice).fault == "1 frame stands twice, though its source has 20"
     short = write_video(tmp_path / "short.mp4", 1, num_frames=3)
     assert compare_with_source(stored(short, JPEG)).fault == ""
 

@@ -144,7 +144,7 @@ Change = Callable[[list[ClipRecord]], list[ClipRecord]]
         pytest.param(
             damage.with_a_repeated_frame,
             {"shard_matches_source"},
-            "clip {0}: 1 frames stand twice, though its source has 20",
+            "clip {0}: 1 frame stands twice, though its source has 20",
             id="a frame twice",
         ),
         pytest.param(

@@ -36,7 +36,7 @@ def decode_audio(
     Raises:
         VideoLost: the file cannot be opened, or its sound cannot be decoded.
     """
-    with open_video(video, limits) as opened:
+    with open_video(video, limits, with_sound=True) as opened:
         stream = _stream(opened)
         if stream is None:
             return None

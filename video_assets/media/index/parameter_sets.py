@@ -28,7 +28,8 @@ _MPEG2_SEQUENCE: Final = re.compile(rb"\x00\x00\x01\xb3.*?(?=\x00\x00\x01[\x00\x
 _MPEG4_LAYER: Final = re.compile(rb"\x00\x00\x01[\x20-\x2f].*?(?=\x00\x00\x01|\Z)", re.DOTALL)
 _JPEG_DHT, _JPEG_SCAN, _JPEG_DQT = 0xC4, 0xDA, 0xDB
 
-_COMPLETE_HEADERS: Final = frozenset({"hevc", "mpeg4", "vp9", "av1"})
+TOLD_BY_HEADER: Final = ("h264", "hevc", "mpeg4", "vp9", "libdav1d", "av1")
+"""Decoders of the codecs that `is_told_by_header` knows."""
 _PROFILES_WITH_CHROMA: Final = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
 _CHROMA_444, _OWN_ASPECT = 3, 255
 _SQUARE_PIXELS: Final = (0, 1)  # 0: not said
@@ -90,10 +91,9 @@ def is_told_by_header(codec: VideoCodecContext) -> bool:
     Of H.264 that is the shape of pixels, and how many frames are shown later than they are decoded. The context comes
     from a container that was opened without decoding anything.
     """
-    name = codec.codec.canonical_name
-    if name != "h264":
-        return name in _COMPLETE_HEADERS and codec.format is not None
-    sets = [unit for (kind, _), unit in parameters_in_header(name, codec.extradata).items() if kind == _H264_SPS]
+    if codec.codec.name != "h264":
+        return codec.codec.name in TOLD_BY_HEADER and codec.format is not None
+    sets = [unit for (kind, _), unit in parameters_in_header("h264", codec.extradata).items() if kind == _H264_SPS]
     try:
         return len(sets) == 1 and _tells_order(_Bits(sets[0]), codec.width, codec.height)
     except ValueError:  # cut short
@@ -166,9 +166,22 @@ def _usage_tells_order(bits: _Bits) -> bool:
         bits.unsigned(2)
     if bits.number():
         bits.number(65)
-    if bits.number(2):  # buffering of either kind, which hardly anything but broadcasts has
-        return False
+    bufferings = [_pass_buffering(bits) for _ in range(2)]
+    bits.number(1 if any(bufferings) else 0)
     return bool(bits.number(2) & 1)
+
+
+def _pass_buffering(bits: _Bits) -> bool:
+    """Read the parameters of a hypothetical decoder's buffer (E.1.2), if there are any, and return whether."""
+    if not bits.number():
+        return False
+    num_schedules = bits.unsigned() + 1
+    bits.number(8)
+    for _ in range(num_schedules):
+        bits.unsigned(2)
+        bits.number()
+    bits.number(20)
+    return True
 
 
 def _h264_sets(units: Iterator[bytes]) -> Parameters:

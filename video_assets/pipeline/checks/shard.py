@@ -4,7 +4,7 @@ import math
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -80,11 +80,8 @@ class ShardAudit:
 
     def run(self, name: str) -> CheckOutcome:
         """Runs one of `SHARD_CHECKS` by name."""
-        checks: dict[str, Callable[[], tuple[Any, ...]]] = {
-            "shard_is_complete": self._is_complete,
-            "shard_decodes": self._decodes,
-            "shard_matches_source": self._matches_source,
-        }
+        methods: Sequence[Callable[[], tuple[Any, ...]]] = (self._is_complete, self._decodes, self._matches_source)
+        checks: dict[str, Callable[[], tuple[Any, ...]]] = dict(zip(SHARD_CHECKS, methods, strict=True))
         outcome = partial(CheckOutcome, name=name, target=self.key)
         try:
             description, facts, *pictures = checks[name]()
@@ -132,11 +129,19 @@ class ShardAudit:
             raise _Failed(f"{self.key} has no readable sidecar; materialize the shard again")
         return sidecar
 
-    def _records(self, chosen: Container[int] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    @cached_property
+    def _kept(self) -> dict[int, dict[str, Any]]:
+        """The records of the sample that were read already: the checks of a shard look at the same bytes."""
+        return {}
+
+    def _records(self, chosen: Set[int] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield the index and the numpy values of every record, as TensorFlow reads it; or only of those chosen.
 
-        The whole file is read and its checksums compared; parsing a record costs more than that.
+        The whole file is read and its checksums compared.
         """
+        if chosen and chosen <= self._kept.keys():
+            yield from ((index, self._kept[index]) for index in sorted(chosen))
+            return
         shard, encoding = self._local_shard, self._encoding
         if shard is None:
             raise _Failed(f"{self._shard.name} is not there; materialize {self.key}")
@@ -159,6 +164,8 @@ class ShardAudit:
         number = 0
         for index, record in self._records():
             number = index + 1
+            if index in self._samples:
+                self._kept[index] = record
             if number > len(wanted):
                 raise _Failed(f"{self._shard.name} holds more than the {len(wanted)} records that are planned")
             self._compare(index, record, wanted[index], stored)
@@ -196,6 +203,13 @@ class ShardAudit:
     def _is_as_written(self) -> bool:
         return self.sha256 == self._sidecar.sha256
 
+    @cached_property
+    def _costs(self) -> list[float]:
+        """The source pixels of each stored clip."""
+        rows = self._planned[1]
+        by_id = dict(zip(rows["clip_id"], (rows["num_frames"] * rows["num_pixels"]).tolist(), strict=True))
+        return [float(by_id.get(clip.clip_id, 0.0)) for clip in self._sidecar.clips]
+
     def _sampled(self, costs: list[float], *, max_cost: float) -> set[int]:
         """Every record of a file that was changed after it was written; of another, a sample."""
         if self.max_records is None or not self._is_as_written:
@@ -203,13 +217,29 @@ class ShardAudit:
         seed = self._planned[0].fingerprint()
         return set(choose_sample(costs, seed_text=seed, max_records=self.max_records, max_cost=max_cost))
 
+    @cached_property
+    def _decoded(self) -> set[int]:
+        """The records that are decoded."""
+        return self._sampled([1.0] * len(self._sidecar.clips), max_cost=math.inf)
+
+    @cached_property
+    def _compared(self) -> set[int]:
+        """The records that are compared with their source."""
+        return self._sampled(self._costs, max_cost=compared_cost(self._costs))
+
+    @cached_property
+    def _samples(self) -> set[int]:
+        """The records that other checks look at, if they are few."""
+        if self.max_records is None or not self._is_as_written:
+            return set()
+        return self._decoded | self._compared
+
     def _decodes(self) -> tuple[str, dict[str, float]]:
-        chosen = self._sampled([1.0] * len(self._sidecar.clips), max_cost=math.inf)
-        for number, record in self._records(chosen):
+        for number, record in self._records(self._decoded):
             self._refuse_frames(number, record)
-        return f"tried {len(chosen)} of {counted(len(self._sidecar.clips), 'record')}: decoded as planned", {
-            "records_decoded": len(chosen)
-        }
+        num_records = counted(len(self._sidecar.clips), "record")
+        description = f"tried {len(self._decoded)} of {num_records}: decoded as planned"
+        return description, {"records_decoded": len(self._decoded)}
 
     def _refuse_frames(self, number: int, record: dict[str, Any]) -> None:
         clip_id = record["id"].decode("utf-8", "replace")
@@ -235,8 +265,8 @@ class ShardAudit:
             planned = _named(labels[clip_id]) if clip_id in labels else None
             raise _Failed(f"{place} has {_labels_in(record)}, planned is {planned}")
 
-    def _compared(self, jobs: "Sequence[SourceComparison]") -> "list[ComparisonResult | Loss]":
-        """Return the result of each comparison, in order, or why its source cannot be decoded."""
+    def _results(self, jobs: "Sequence[SourceComparison]") -> "list[ComparisonResult | Loss]":
+        """The result of each comparison, in order, or why its source cannot be decoded."""
         from video_assets.pipeline.checks.comparison import compare_with_source
 
         with self.make_pool() as pool:
@@ -256,15 +286,12 @@ class ShardAudit:
 
     def _matches_source(self) -> tuple[Any, ...]:
         directory = self._source_directory()
-        planned, rows = self._planned
-        cost_by_id = dict(zip(rows["clip_id"], (rows["num_frames"] * rows["num_pixels"]).tolist(), strict=True))
-        costs = [float(cost_by_id.get(clip.clip_id, 0.0)) for clip in self._sidecar.clips]
-        chosen = self._sampled(costs, max_cost=compared_cost(costs))
-        paths = {clip.clip_id: clip.path for clip in planned.clips}
-        whole = {clip.clip_id for clip in planned.clips if not clip.is_span}
+        planned = self._planned[0].clips
+        paths = {clip.clip_id: clip.path for clip in planned}
+        whole = {clip.clip_id for clip in planned if not clip.is_span}
         from video_assets.pipeline.checks.comparison import SourceComparison
 
-        records = list(self._records(chosen))
+        records = list(self._records(self._compared))
         jobs = [
             SourceComparison(
                 directory / paths.get(clip_id := str(record["id"], "utf-8", "replace"), clip_id),
@@ -277,7 +304,7 @@ class ShardAudit:
             for _, record in records
         ]
         compared: list[tuple[float, list[CheckPicture]]] = []
-        for (number, record), result in zip(records, self._compared(jobs), strict=True):
+        for (number, record), result in zip(records, self._results(jobs), strict=True):
             clip_id = record["id"].decode("utf-8", "replace")
             place = f"record {number} of {self._shard.name}, clip {clip_id}"
             if isinstance(result, Loss) and result.reason == "missing_file":
@@ -293,7 +320,9 @@ class ShardAudit:
             if result.fault:
                 raise _Failed(f"{place}: {result.fault}", pictures)
             compared.append((result.psnr_db, pictures))
-        description = f"compared {len(compared)} of {counted(len(costs), 'record')}: frames are those of the source"
+        description = (
+            f"compared {len(compared)} of {counted(len(self._costs), 'record')}: frames are those of the source"
+        )
         worst_db, pictures = min(compared, key=lambda found: found[0], default=(99.0, []))
         return description, {"records_compared": len(compared), "worst_psnr_db": round(worst_db, 2)}, *pictures
 

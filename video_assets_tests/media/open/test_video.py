@@ -178,7 +178,7 @@ H264 = "bframes=2:b-adapt=0"
         ("libx264", f"{H264}:sar=1/1:fullrange=on:colormatrix=bt709:videoformat=pal:chromaloc=1", True),
         ("libx264", f"{H264}:sar=4/3", False),
         ("libx264", f"{H264}:interlaced=1", False),
-        ("libx264", f"{H264}:nal-hrd=vbr:vbv-maxrate=500:vbv-bufsize=500", False),
+        ("libx264", f"{H264}:nal-hrd=vbr:vbv-maxrate=500:vbv-bufsize=500", True),
         ("mpeg4", "", True),
         ("mjpeg", "", False),
     ],
