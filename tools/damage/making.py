@@ -25,7 +25,7 @@ ENCODERS: Final[dict[str, tuple[str, dict[str, str]]]] = {
     "hevc": ("libx265", {"preset": "ultrafast", "x265-params": f"keyint={GROUP}:log-level=none:pools=1"}),
     "mpeg4": ("mpeg4", {"g": str(GROUP), "b": "800k"}),
     "mpeg2": ("mpeg2video", {"g": str(GROUP), "bf": "2", "b": "1200k"}),
-    "vp8": ("libvpx", {"g": str(GROUP), "b": "600k", "deadline": "realtime", "cpu-used": "8"}),
+    "vp8": ("libvpx", {"g": str(GROUP), "b": "600k", "deadline": "realtime", "cpu-used": "-8"}),  # 8: as time allows
     "vp9": ("libvpx-vp9", {"g": str(GROUP), "b": "600k", "deadline": "realtime", "cpu-used": "8"}),
     "av1": ("libsvtav1", {"preset": "12", "g": str(GROUP), "crf": "40"}),
 }
@@ -65,7 +65,9 @@ def sound_video(codec: str, container: str, seed: int) -> bytes:
     os.environ.setdefault("SVT_LOG", "0")
     encoder, options = ENCODERS[codec]
     file = io.BytesIO()
-    muxing = {"movflags": "frag_keyframe+empty_moov"} if container == "fragmented" else {}
+    muxing = {"fflags": "+bitexact"}  # without random ids
+    if container == "fragmented":
+        muxing["movflags"] = "frag_keyframe+empty_moov"
     kind = "mp4" if container == "fragmented" else container
     with usual_scheduling(), av.open(file, "w", format=kind, options=muxing) as output:
         stream = cast("VideoStream", output.add_stream(encoder, rate=RATE, options=options))

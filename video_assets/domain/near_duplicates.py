@@ -1,7 +1,7 @@
 """Which clips look like others, by their signatures."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,16 +39,17 @@ _ROWS, _COLUMNS = 16, 4096
 _PAIR = np.dtype([("distance", np.float64), ("a", np.intp), ("b", np.intp)])
 
 
-def motion_of_signature(signature: bytes) -> Literal["black", "still", "moving"]:
-    """Return whether a clip shows anything, and whether that moves, as far as the three frames of its signature tell.
+def motions_of_signatures(signatures: Iterable[bytes]) -> list[Literal["black", "still", "moving"]]:
+    """Return whether each clip shows anything, and whether that moves, as far as the frames of its signature tell.
 
-    `black`: none of them has an edge. `still`: all of them are one picture. A clip of one frame is still.
+    `black`: none of the three has an edge. `still`: all of them are one picture. A clip of one frame is still.
     """
-    bits = np.unpackbits(np.frombuffer(signature, np.uint8)).reshape(2, _NUM_PICTURES, -1)
-    if int(bits[1].sum()) <= _MAX_BLACK_BITS:
-        return "black"
-    changed = (bits[:, 1:] != bits[:, :-1]).sum(axis=(0, 2))
-    return "still" if int(changed.max()) <= _MAX_STILL_BITS else "moving"
+    data = b"".join(signature or bytes(SIGNATURE_BYTES) for signature in signatures)
+    bits = np.frombuffer(data, np.uint8).reshape(-1, 2, _NUM_PICTURES, NUM_BITS // 8 // _NUM_PICTURES)
+    is_black = np.bitwise_count(bits[:, 1]).sum(axis=(1, 2)) <= _MAX_BLACK_BITS
+    changed = np.bitwise_count(bits[:, :, 1:] ^ bits[:, :, :-1]).sum(axis=(1, 3))
+    is_still = changed.max(axis=1) <= _MAX_STILL_BITS
+    return np.select([is_black, is_still], ["black", "still"], "moving").tolist()
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -56,6 +56,11 @@ _ROUNDING_US = 1_000
 """Times in tables, and those in Matroska, are often rounded to milliseconds."""
 
 
+def _tick_us(timeline: Timeline) -> int:
+    """Return by how much the container's clock may move a frame's time; a coarser clock's frames begin at its ticks."""
+    return max(_TIE_US, min(timeline.tick_us, _ROUNDING_US))
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """A part of a video: its bounds [start_us, end_us), and the frames [first, stop) that begin in it.
@@ -74,8 +79,9 @@ def span_of(timeline: Timeline, start_seconds: float | None, end_seconds: float 
     """Return the span [start, end) of a video. None means the video's start or end.
 
     Seconds count from the video's first frame, as a player shows them. An end past the video's end means the video's
-    end. A bound within a millisecond of a frame's start means that start, so that rounded times neither lose nor gain a
-    frame. A span between two frames holds the one frame that is shown at its start.
+    end. A bound within a millisecond, and a tick of the container's clock, of a frame's start means that start, so that
+    rounded times neither lose nor gain a frame. A span between two frames holds the one frame that is shown at its
+    start.
 
     >>> thirty = Timeline(np.arange(90) * 1_000_000 // 30, 3_000_000)   # frame 32 begins at 1.066666
     >>> span_of(thirty, 1.067, 2.0)
@@ -101,7 +107,8 @@ def _snapped(timeline: Timeline, offset_us: int) -> int:
     after = int(np.searchsorted(timeline.starts_us, time_us))
     bounds = [int(time) for time in timeline.starts_us[max(0, after - 1) : after + 1]] + [timeline.end_us]
     nearest = min(bounds, key=lambda bound_us: abs(bound_us - time_us))
-    return nearest if abs(nearest - time_us) <= _ROUNDING_US else time_us
+    # The table's time and the container's are each rounded from the frame's true time, and not always the same way.
+    return nearest if abs(nearest - time_us) <= _ROUNDING_US + _tick_us(timeline) else time_us
 
 
 def _checked_span(timeline: Timeline, start_seconds: float | None, end_seconds: float | None) -> tuple[float, float]:
@@ -237,8 +244,7 @@ def _shown_indices(timeline: Timeline, span: Span, encoding: Encoding) -> NDArra
     step_us = 1e6 / encoding.fps if encoding.sampling == "fps" else duration_us / num_frames
     into_step = 0.5 if encoding.sampling == "segments" else 0.0
     wanted_us = span.start_us + (np.arange(num_frames) + into_step) * step_us
-    tick_us = max(_TIE_US, min(timeline.tick_us, _ROUNDING_US))
-    shown = np.searchsorted(timeline.starts_us, wanted_us + tick_us, side="right") - 1
+    shown = np.searchsorted(timeline.starts_us, wanted_us + _tick_us(timeline), side="right") - 1
     return np.clip(shown, span.shown, span.stop - 1)
 
 

@@ -218,6 +218,7 @@ def build(
     report.reading = NotedReading.of(asked)
     refuse_another_encoding(steps.paths, settings)
     report.manifest = steps.manifest(source, settings.manifest, asked, new_version=settings.plan.new_version)
+    del asked  # of a large source it takes as much memory as all tables
     report.splits = steps.splits(settings.splits)
     report.plan = steps.plan(settings.plan)
     for listener in listeners:
@@ -257,7 +258,7 @@ def _write_shards(steps: Steps, plan: ReadPlan, report: BuildReport, listeners: 
     todo, rate = shards_to_build(steps.paths), Rate()
     report.replaced = _why_replaced(steps.paths, plan, todo)
     for shard in steps.shards(plan, todo):
-        report.shards[shard.key] = shard
+        report.shards[shard.key] = shard.without_clips()
         if not shard.error:
             clips_per_second = rate.after(shard)
             for listener in listeners:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from video_assets.domain.clips import SourceWarning
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import BuildRefused, FileDamaged
-from video_assets.domain.near_duplicates import motion_of_signature
+from video_assets.domain.near_duplicates import motions_of_signatures
 from video_assets.domain.splits import SPLITS
 from video_assets.domain.text import counted
 from video_assets.pipeline.dataset_state import committed_warnings
@@ -46,7 +46,7 @@ def _flat_warnings(index: pd.DataFrame) -> list[SourceWarning]:
     """Return the warnings about clips without a picture, or without motion, as their signatures tell."""
     if "signature" not in index:  # nothing is stored yet
         return []
-    states = [motion_of_signature(signature) for signature in index["signature"]]
+    states = motions_of_signatures(index["signature"])
     words = {"black": "are black, or of one colour", "still": "do not move: they are one picture"}
     found: list[SourceWarning] = []
     for code, what in words.items():

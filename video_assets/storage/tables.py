@@ -1,7 +1,7 @@
 """Sealed Parquet tables: a flipped bit anywhere in the file is found when it is read."""
 
 import hashlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from video_assets.domain.errors import DAMAGE_REMEDY, FileDamaged
 from video_assets.domain.hashing import OPEN_SEAL, is_seal_whole, sealed
@@ -112,6 +113,11 @@ def read_noted_table(
         table = table.select(wanted.names).cast(wanted)
         rows = table.to_pandas(self_destruct=True, split_blocks=True, types_mapper=_TEXTS.get)
         return rows, _notes(file.metadata)
+
+
+def are_among(texts: pd.Series, wanted: Iterable[str]) -> NDArray[np.bool_]:
+    """Return (N,) whether each text is wanted: `isin` of pandas takes ten times as long for columns of texts."""
+    return np.fromiter(map(set(wanted).__contains__, texts), np.bool_, len(texts))
 
 
 def empty_table(schema: pa.Schema) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from video_assets.domain.clips import VideoLost
@@ -242,6 +242,7 @@ def test_sampling_stays_in_its_span_and_begins_with_what_is_shown_at_its_start()
     frames=st.tuples(st.integers(0, 299), st.integers(1, 100)),
     to_milliseconds=st.sampled_from([round, np.floor, np.ceil]),
 )
+@example(rate=Fraction(30000, 1001), clock=Fraction(1, 12_800), frames=(30, 1), to_milliseconds=np.floor)
 def test_times_rounded_to_milliseconds_neither_lose_nor_gain_a_frame(
     rate: Fraction, clock: Fraction, frames: tuple[int, int], to_milliseconds: type[float]
 ) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
-from video_assets.domain.near_duplicates import motion_of_signature
+from video_assets.domain.near_duplicates import motions_of_signatures
 from video_assets.media.images import clip_signature
 from video_assets.media.probe import probe_video
 from video_assets.pipeline.said_aloud import manifest_warnings, stored_warnings
@@ -142,11 +142,11 @@ def test_black_and_still_clips_are_told_from_moving_ones() -> None:
     black, one = np.zeros_like(pictures[0]), pictures[3]
     noise = np.random.default_rng(0).normal(0, 2, (5, *one.shape))
     dark = np.clip(noise + 8, 0, 255).astype(np.uint8)
-    assert motion_of_signature(clip_signature(frames(*[black] * 5))) == "black"
-    assert motion_of_signature(clip_signature(dark)) == "black"
-    assert motion_of_signature(clip_signature(frames(*[one] * 5))) == "still"
-    assert motion_of_signature(clip_signature(np.clip(noise / 4 + one, 0, 255).astype(np.uint8))) == "still"
-    assert motion_of_signature(clip_signature(frames(*pictures))) == "moving"
+    faint = np.clip(noise / 4 + one, 0, 255).astype(np.uint8)
+    clips = (frames(*[black] * 5), dark, frames(*[one] * 5), faint, frames(*pictures))
+    found = motions_of_signatures(map(clip_signature, clips))
+    assert found == ["black", "black", "still", "still", "moving"]
+    assert motions_of_signatures([]) == []
 
 
 def test_black_and_still_clips_are_named_with_their_share() -> None:

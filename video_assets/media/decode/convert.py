@@ -205,6 +205,10 @@ class FrameConverter:
         if is_same_size and (orientation is self._orientation or orientation == self._orientation):
             return
         check_pixels(width_px, height_px, self._limits)
+        is_first, was_tilted = not self._coded.width_px, self._orientation.tilt_degrees
+        if not is_first and orientation.tilt_degrees != was_tilted and not self._limits.store_damaged:
+            # Random bytes in a message before a picture (SEI) are read as any angle.
+            lose("damaged", f"From one frame on it is tilted by {orientation.tilt_degrees:g} degrees.")
         coded = Size(width_px, height_px)
         crop = self._crop if self._crop is not None and self._crop.fits(coded) else None
         seen = coded if crop is None else crop.of(coded)

@@ -1,8 +1,9 @@
 """Find the frames that are damaged: their own data gave errors, or that of a frame that they are decoded from."""
 
 import io
+import re
 import zlib
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
@@ -10,13 +11,33 @@ from typing import BinaryIO, Final
 import av.codec.context
 import av.packet
 
-from video_assets.media.index.bitstream import SEEKABLE, starts_cleanly
+from video_assets.media.index.bitstream import (
+    NEEDS_FIRST_PACKET,
+    SEEKABLE,
+    avc_length_size,
+    hevc_length_size,
+    starts_cleanly,
+)
+from video_assets.media.index.picture_order import Av1Order, MpegOrder
+from video_assets.media.index.readable import places_of_losses
 from video_assets.media.open.crop import CLUSTER, NO_END, SEGMENT, matroska_elements
 from video_assets.media.open.video import OpenVideo
 
 _STRICT: Final = "explode"
 _STRICT_OF: Final = {"hevc": "explode+crccheck"}
 """An HEVC stream may carry the MD5 of each picture. Of other codecs, `crccheck` calls sound videos damaged."""
+_MANY_ZEROS: Final = 64
+_NUM_ZEROS: Final = {
+    **dict.fromkeys(("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"), 16),
+    **dict.fromkeys(("vp8", "vp9", "av1"), _MANY_ZEROS),
+}
+"""From how many zeros on they cannot be data. The former have start codes, so that three are too many already."""
+_ZEROS: Final = re.compile(rb"\0{16,}")
+_ORDERS: Final[dict[str, type[MpegOrder | Av1Order]]] = {
+    "mpeg1video": MpegOrder,
+    "mpeg2video": MpegOrder,
+    "av1": Av1Order,
+}
 _CRC32: Final = b"\xbf\x84"  # the id of the element, and its size
 _MAX_CLUSTER_BYTES: Final = 64 * 2**20
 
@@ -26,8 +47,40 @@ def notice_more_damage(opened: OpenVideo) -> None:
 
     Frames of a video without damage stay the same. This has to come before the first packet is decoded.
     """
-    strict = _STRICT_OF.get(opened.codec.codec.canonical_name, _STRICT)
-    opened.codec.options = {**opened.codec.options, "err_detect": strict}
+    codec = opened.codec.codec.canonical_name
+    stricter = {"strict": "strict"} if codec == "av1" else {}  # dav1d does not go by err_detect
+    opened.codec.options = {**opened.codec.options, "err_detect": _STRICT_OF.get(codec, _STRICT), **stricter}
+
+
+class PacketChecks:
+    """Finds damaged packets without decoding them. It has to see every packet from a keyframe on."""
+
+    def __init__(self, opened: OpenVideo) -> None:
+        self._codec, self._extradata = opened.codec.codec.canonical_name, opened.codec.extradata
+        self._checksums = ClusterChecksums(opened)
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin with any keyframe."""
+        order = _ORDERS.get(self._codec)
+        self._order = order() if order is not None else None
+
+    def is_damaged(self, packet: av.packet.Packet) -> bool:
+        """Return whether a packet's bytes cannot be as they were written, or one before it is missing."""
+        is_wrong = self._order is not None and self._order.is_wrong(packet)
+        return is_wrong or self._checksums.is_damaged(packet) or self._has_zeros(bytes(packet))
+
+    def _has_zeros(self, data: bytes) -> bool:
+        """Return whether a block of zeros lies among the data, which no entropy coder writes.
+
+        Streams with start codes may have zeros before one, and at the end.
+        """
+        num_zeros = _NUM_ZEROS.get(self._codec, 0)
+        if not num_zeros or bytes(num_zeros) not in data:
+            return False
+        if avc_length_size(self._extradata) or hevc_length_size(self._extradata) or num_zeros == _MANY_ZEROS:
+            return True
+        return any(data[match.end() : match.end() + 1] not in (b"\1", b"") for match in _ZEROS.finditer(data))
 
 
 class ClusterChecksums:
@@ -95,12 +148,17 @@ class DamageLog:
     times: list[int | None] = field(default_factory=list)
     restarts: list[int] = field(default_factory=list)
     damaged: set[int] = field(default_factory=set)
-    _checksums: ClusterChecksums | None = None
+    _checks: PacketChecks | None = None
+    _losses: list[int] = field(default_factory=list)
+    _latest_place: int | None = None
+    _needs_restart: bool = False
 
     def prepare(self, opened: OpenVideo) -> None:
         """Let frames carry the numbers of their packets."""
         opened.codec.flags |= av.codec.context.Flags.copy_opaque
-        self._checksums = ClusterChecksums(opened)
+        self._checks = PacketChecks(opened)
+        self._losses = places_of_losses(opened)
+        self._needs_restart = opened.codec.codec.canonical_name in NEEDS_FIRST_PACKET
 
     def add(self, opened: OpenVideo, packet: av.packet.Packet) -> int:
         """Note a packet that is decoded next, and return its number."""
@@ -108,19 +166,31 @@ class DamageLog:
         packet.opaque = number
         self.times.append(packet.pts)
         codec = opened.codec.codec.canonical_name
-        if packet.is_corrupt or (self._checksums is not None and self._checksums.is_damaged(packet)):
+        if packet.is_corrupt or (self._checks is not None and self._checks.is_damaged(packet)):
             self.damaged.add(number)
+        if self._losses and packet.pos is not None:
+            if number and self._has_loss_before(packet.pos):
+                self.damaged.add(number - 1)
+            self._latest_place = packet.pos
         if packet.is_keyframe and (codec not in SEEKABLE or starts_cleanly(codec, packet, opened.codec.extradata)):
             self.restarts.append(number)
         return number
+
+    def _has_loss_before(self, place: int) -> bool:
+        """Return whether bytes are lost between the latest packet's first byte and a place."""
+        latest = self._latest_place
+        return latest is not None and bisect_left(self._losses, latest) < bisect_left(self._losses, place)
 
     def is_damaged(self, packet_number: int) -> bool:
         """Return whether the frame of a packet is damaged, or one that it may be decoded from.
 
         Decoding may have begun at the last restart that is not shown later than the frame. Pictures that follow a
-        restart but are shown before it are no one's reference but one another's.
+        restart but are shown before it are no one's reference but one another's. Those before the first restart are
+        decoded from pictures that are not there, which most decoders refuse.
         """
         place = bisect_right(self.restarts, packet_number) - 1
+        if place < 0 and self.restarts and self._needs_restart:
+            return True
         while place > 0 and self._is_shown_before(packet_number, self.restarts[place]):
             place -= 1
         first = self.restarts[place] if place >= 0 else 0

@@ -14,7 +14,7 @@ import av.packet
 import numpy as np
 from av.video.frame import VideoFrame
 
-from video_assets.media.decode.damage import ClusterChecksums, DamageLog, notice_more_damage
+from video_assets.media.decode.damage import DamageLog, PacketChecks, notice_more_damage
 from video_assets.media.decode.frame_stack import FrameStack
 from video_assets.media.decode.tails import TailCheck
 from video_assets.media.index.bitstream import (
@@ -220,7 +220,7 @@ class _IndexedDecoder:
         self._is_at_first = False
         self._not_before = NO_TICK
         self._tails = TailCheck(opened)
-        self._checksums = ClusterChecksums(opened)
+        self._checks = PacketChecks(opened)
 
     def decode(self, runs: Sequence[DecodeRun]) -> int:
         """Decode the runs in order, and return the number of frames that came out."""
@@ -255,11 +255,12 @@ class _IndexedDecoder:
         begins_later = index.has_pts and bool(run.start or not index.has_first_packet)
         self._not_before = int(index.pts[run.start]) if begins_later else NO_TICK
         number = run.start
+        self._checks.begin()
         for packet in self._reader.packets(run.start, run.stop):
             if number and index.is_from_table and packet.is_keyframe:
                 self._check_keyframe(packet, is_start=number == run.start)
-            if self._checksums.is_damaged(packet):
-                raise FrameDamaged("The checksum of a cluster is not that of its bytes.")
+            if self._checks.is_damaged(packet):
+                raise FrameDamaged("The bytes of a packet are not those that were written.")
             packet.opaque = number
             frames = self._send(packet, may_skip=number not in exempt)
             self._tails.add_packet(number, packet)

@@ -24,28 +24,23 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from video_assets.media.index.bitstream import hevc_length_size, nal_units
+from video_assets.media.decode.other_bytes import as_trailing, packets_of, pieces_of, with_more, with_other_end
 from video_assets.media.open.video import OpenVideo
 
 TRIED_CODECS: Final = frozenset({"hevc", "vp8", "vp9"})
 _OTHER_DECODERS: Final = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Of sound data they make the same frames as FFmpeg's own decoders."""
 
-_MIN_BYTES: Final = 64
-"""Less is too little to say that its end has to matter."""
 _OTHER_ENDS: Final = ((16, 0x80), (8, 1), (12, 0xC0), (8, 0x80), (16, 1), (6, 1), (12, 1), (6, 0x80))
 """How many last bytes are replaced, and the least value of the others. An encoder may end with up to 4 bytes that are
 never read. High bytes are read as what is unlikely: not as blocks that are the same as before. Any one of these may by
 chance be read to the same picture, where little of it changes."""
 _NUM_TRIES: Final = 3
-_MORE_BYTES: Final = 512
-_ZEROS: Final = 8
-"""An encoder may leave out zeros at the end, which are read as if they were there."""
+_USUAL_SHARE: Final = 1 / 12
+"""How much of a picture its last bytes may decide before it is tried whether its data go on. Of data that are read too
+far they decide more: all that is read after them is random."""
 _MAX_WAITING: Final = 24
 """Frames that wait for the same one of the other decoder; more than any decoder keeps back."""
-_HEVC_FIRST_NON_VCL: Final = 32
-_HEVC_LEADING: Final = range(6, 10)
-_CABAC_ZERO_WORD: Final = b"\0\0\3"
 
 
 class TailCheck:
@@ -109,7 +104,6 @@ class _SecondDecode:
     def __init__(self, opened: OpenVideo) -> None:
         self._opened = opened
         self._decoder = _decoder_of(opened, _other_decoder(opened) or opened.codec.codec.name)
-        self._chance = random.Random(0)  # noqa: S311
         self._frames: tuple[dict[int, VideoFrame], dict[int, VideoFrame]] = ({}, {})  # of the first, of this one
         self._differing: set[int] = set()
         self.refuses_other_ends = self._decoder.codec.name == "libvpx-vp9"
@@ -120,10 +114,10 @@ class _SecondDecode:
         if self._decoder.skip_frame != first.skip_frame:
             self._decoder.skip_frame = first.skip_frame
         codec = first.codec.canonical_name
-        pieces = _pieces_of(codec, data, first.extradata)
+        pieces = pieces_of(codec, data, first.extradata)
         if not self.refuses_other_ends:
-            pieces = _with_more(codec, pieces, self._chance)
-        for part in _packets_of(codec, pieces, first.extradata):
+            pieces = with_more(codec, pieces)
+        for part in packets_of(codec, pieces, first.extradata):
             self._decode(number, _packet_of(part, number))
 
     def add_frame(self, number: int, frame: VideoFrame) -> None:
@@ -189,9 +183,14 @@ class _PictureCheck:
         """Try a packet, if it can be read without those before it."""
         if self._codec != "hevc" and not packet.is_keyframe:
             return
-        pieces = [_as_trailing(self._codec, piece) for piece in _pieces_of(self._codec, bytes(packet), self._extradata)]
+        pieces = [as_trailing(self._codec, piece) for piece in pieces_of(self._codec, bytes(packet), self._extradata)]
         whole = self._frames(pieces)
-        if whole and (self._has_no_end(pieces, whole) or self._goes_on(pieces, whole)):
+        if not whole:
+            return
+        share = self._share_of_end(pieces, whole)
+        if share == 0 or (
+            share > _USUAL_SHARE and self._goes_on(pieces, whole, 1 if packet.is_keyframe else _NUM_TRIES)
+        ):
             self._damaged.add(number)
 
     def take_damaged(self) -> set[int]:
@@ -199,17 +198,20 @@ class _PictureCheck:
         found, self._damaged = self._damaged, set()
         return found
 
-    def _has_no_end(self, pieces: Sequence[bytes], whole: Sequence[VideoFrame]) -> bool:
+    def _share_of_end(self, pieces: Sequence[bytes], whole: Sequence[VideoFrame]) -> float:
+        """Return how much of the picture, from below, its last bytes decide; 1 if these are too few to be tried."""
         for num_bytes, least in _OTHER_ENDS:
             other = bytes(self._chance.randrange(least, 0xFF) for _ in range(num_bytes))
-            changed = _with_other_end(self._codec, pieces, other)
-            if not changed or not _are_same(whole, self._frames(changed)):
-                return False
-        return True
+            changed = with_other_end(self._codec, pieces, other)
+            share = _differing_share(whole, self._frames(changed)) if changed else 1
+            if share:
+                return share
+        return 0
 
-    def _goes_on(self, pieces: Sequence[bytes], whole: Sequence[VideoFrame]) -> bool:
-        for _ in range(_NUM_TRIES):
-            if _are_same(whole, self._frames(_with_more(self._codec, pieces, self._chance))):
+    def _goes_on(self, pieces: Sequence[bytes], whole: Sequence[VideoFrame], num_tries: int) -> bool:
+        more = with_more(self._codec, pieces)
+        for _ in range(num_tries):
+            if _are_same(whole, self._frames(more)):
                 return False
             # What a decoder puts in the place of a missing picture may have been another thing the first time.
             whole = self._frames(pieces)
@@ -222,11 +224,29 @@ class _PictureCheck:
             self._decoder.skip_frame = self._first.skip_frame
         frames: list[VideoFrame] = []
         try:
-            for data in _packets_of(self._codec, pieces, self._extradata):
+            for data in packets_of(self._codec, pieces, self._extradata):
                 frames += self._decoder.decode(_packet_of(data, 0))
             return frames + self._decoder.decode(None)
         except av.error.FFmpegError:
             return []
+
+
+def _differing_share(some: Sequence[VideoFrame], others: Sequence[VideoFrame]) -> float:
+    """Return which share of the picture lies below the first row that differs; 0 if none does."""
+    if len(some) != len(others) or some[0].format.name != others[0].format.name:
+        return 1
+    shares = [
+        _share_below(pair, number) for pair in zip(some, others, strict=True) for number in range(len(pair[0].planes))
+    ]
+    return max(shares)
+
+
+def _share_below(pair: tuple[VideoFrame, VideoFrame], number: int) -> float:
+    one, other = (_plane(frame, number) for frame in pair)
+    if one.shape != other.shape:
+        return 1
+    rows = (one != other).any(axis=1)
+    return 1 - int(rows.argmax()) / len(rows) if rows.any() else 0
 
 
 def _are_same(some: Sequence[VideoFrame], others: Sequence[VideoFrame]) -> bool:
@@ -258,71 +278,3 @@ def _packet_of(data: bytes, number: int) -> av.packet.Packet:
     packet = av.packet.Packet(data)
     packet.pts = packet.dts = number  # not as opaque: PyAV forgets an object that two packets have once one is gone
     return packet
-
-
-def packet_frames(codec: str, data: bytes) -> list[bytes]:
-    """Return the frames in a VP9 superframe, of which all but the last are hidden; any other packet is one part."""
-    marker = data[-1] if data else 0
-    if codec != "vp9" or marker & 0xE0 != 0xC0:
-        return [data]
-    num_frames, size_bytes = (marker & 7) + 1, (marker >> 3 & 3) + 1
-    index_bytes = 2 + num_frames * size_bytes
-    if len(data) < index_bytes or data[-index_bytes] != marker:
-        return [data]
-    parts: list[bytes] = []
-    offset, index = 0, data[1 - index_bytes : -1]
-    for number in range(num_frames):
-        size = int.from_bytes(index[number * size_bytes : (number + 1) * size_bytes], "little")
-        parts.append(data[offset : offset + size])
-        offset += size
-    return [part for part in parts if part]
-
-
-def _pieces_of(codec: str, data: bytes, extradata: bytes | None) -> list[bytes]:
-    """Return the NAL units of an HEVC packet without the zeros between them, or the frames of another."""
-    if codec != "hevc":
-        return packet_frames(codec, data)
-    return [unit.rstrip(b"\0") for unit in nal_units(data, hevc_length_size(extradata))]
-
-
-def _packets_of(codec: str, pieces: Sequence[bytes], extradata: bytes | None) -> list[bytes]:
-    """Return what a decoder gets, one after another."""
-    if codec != "hevc":
-        return list(pieces)
-    size = hevc_length_size(extradata)
-    if not size:
-        return [b"".join(b"\0\0\0\1" + unit for unit in pieces)]
-    return [b"".join(len(unit).to_bytes(size) + unit for unit in pieces if len(unit) < 1 << 8 * size)]
-
-
-def _with_more(codec: str, pieces: Sequence[bytes], chance: random.Random) -> list[bytes]:
-    """Return them with more bytes after each picture's data."""
-    more = bytes(chance.randrange(1, 0xC0) for _ in range(_MORE_BYTES))
-    if codec == "hevc":
-        return [piece + more if _is_slice(piece) else piece for piece in pieces]
-    return [piece + bytes(_ZEROS) + more for piece in pieces]
-
-
-def _with_other_end(codec: str, pieces: Sequence[bytes], other: bytes) -> list[bytes]:
-    """Return them with other bytes at the end of the last picture's data; nothing where these are few."""
-    places = [place for place, piece in enumerate(pieces) if codec != "hevc" or _is_slice(piece)]
-    if not places:
-        return []
-    last = places[-1]
-    data = pieces[last]
-    while codec == "hevc" and data.endswith(_CABAC_ZERO_WORD):
-        data = data.removesuffix(_CABAC_ZERO_WORD).rstrip(b"\0")
-    if len(data) < _MIN_BYTES:
-        return []
-    return [*pieces[:last], data[: -len(other)] + other, *pieces[last + 1 :]]
-
-
-def _as_trailing(codec: str, piece: bytes) -> bytes:
-    """Return an HEVC picture that follows a keyframe but is shown before it as one that a decoder may begin with."""
-    if codec != "hevc" or not piece or piece[0] >> 1 & 63 not in _HEVC_LEADING:
-        return piece
-    return bytes([piece[0] & 0x83]) + piece[1:]
-
-
-def _is_slice(unit: bytes) -> bool:
-    return len(unit) > 2 and unit[0] >> 1 & 63 < _HEVC_FIRST_NON_VCL

@@ -29,6 +29,7 @@ from video_assets.media.index.presentation_times import (
     ticks_to_us,
     timeline_of,
 )
+from video_assets.media.index.readable import places_of_losses
 from video_assets.media.open.losses import check_length, lose
 from video_assets.media.open.video import OpenVideo
 
@@ -96,6 +97,8 @@ def read_index(opened: OpenVideo, *, allow_table: bool = True) -> PacketIndex:
     demuxed = _demux(opened)
     if not demuxed.pts:
         lose("no_frames", "Its video stream holds no packet.")
+    if places_of_losses(opened):
+        raise IndexNotTrusted("Its transport stream has lost packets.")
     return _index_of_packets(opened, demuxed)
 
 

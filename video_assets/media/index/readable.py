@@ -1,5 +1,6 @@
 """Compare what can be read of a video with what its container says: interrupted downloads, damaged blocks, holes."""
 
+import io
 import re
 import struct
 from collections.abc import Iterator
@@ -27,6 +28,11 @@ _STEADY_SHARE: Final = 0.9
 _HEADER_BYTES: Final = 4096
 _MISSING_BYTES: Final = 64
 _UNKNOWN_RIFF_BYTES: Final = 0xFFFF0000
+_TS_SYNC: Final = 0x47
+_TS_SIZES: Final = (188, 192, 204)
+_TS_SYNCS: Final = 4
+"""So many packets in a row show where packets begin."""
+_TS_BLOCK_BYTES: Final = 2**20
 _ASF_FILE_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
 
@@ -70,6 +76,10 @@ def _fraction_of_frames(opened: OpenVideo, said: SaidLength, timeline: Timeline,
     num_said = said.num_packets or (len(opened.stream.index_entries) if opened.container_name == _MOV else 0)
     if num_said - num_packets > _MISSING_FRAMES and num_packets < num_said * (1 - _MISSING_FRACTION):
         return num_packets / num_said
+    if opened.container_name == "avi":  # its frames have no times: after a hole, all are shown too early
+        num_listed = sum(entry.size > 0 for entry in opened.stream.index_entries)
+        if num_listed > num_packets:
+            return num_packets / num_listed
     if said.num_packets:
         return 1.0
     if timeline.num_frames == 1 and _is_all_there_is(opened):
@@ -114,6 +124,60 @@ def longest_gap_us(timeline: Timeline) -> int:
     if not is_steady or intervals[place] < max(_GAP_INTERVALS * usual, _GAP_US):
         return 0
     return int(intervals[place] - usual)
+
+
+def places_of_losses(opened: OpenVideo) -> list[int]:
+    """Return where a transport stream on this machine does not go on with a packet, so that bytes were lost or zeroed.
+
+    FFmpeg looks for the next packet, and then does not compare the counters of packets on either side.
+    """
+    file = opened.file
+    if opened.container_name != "mpegts" or not isinstance(file, io.FileIO | io.BytesIO):
+        return []
+    position = file.tell()
+    try:
+        return list(_losses(file))
+    finally:
+        file.seek(position)
+
+
+def _losses(file: io.FileIO | io.BytesIO) -> Iterator[int]:
+    size = start = place = 0
+    while True:
+        file.seek(start + place)
+        start, place, block = start + place, 0, file.read(_TS_BLOCK_BYTES)
+        if not size:  # garbage before the first packet is no loss
+            size, place = next(((size, at) for size in _TS_SIZES if (at := _next_packet(block, 0, size)) >= 0), (0, 0))
+        if not size or len(block) - place < _TS_SYNCS * size:
+            return
+        stop = len(block) - (len(block) - place) % size
+        heads = np.frombuffer(block, np.uint8, stop - place, place)[::size]
+        wrong = int((heads != _TS_SYNC).argmax())
+        if heads[wrong] == _TS_SYNC:
+            place = stop
+            continue
+        lost_at = place + wrong * size
+        place = _next_packet(block, lost_at, size)
+        while place < 0:
+            start += len(block) - _TS_SYNCS * size
+            lost_at -= len(block) - _TS_SYNCS * size
+            file.seek(start)
+            block = file.read(_TS_BLOCK_BYTES)
+            if len(block) <= _TS_SYNCS * size:  # garbage after the last packet
+                return
+            place = _next_packet(block, 0, size)
+        yield start + lost_at
+
+
+def _next_packet(block: bytes, place: int, size: int) -> int:
+    """Return where packets of this size begin, from a place on; -1 if nowhere."""
+    while (place := block.find(_TS_SYNC, place)) >= 0:
+        if place + (_TS_SYNCS - 1) * size >= len(block):
+            return -1
+        if all(block[place + number * size] == _TS_SYNC for number in range(_TS_SYNCS)):
+            return place
+        place += 1
+    return -1
 
 
 def _is_all_there_is(opened: OpenVideo) -> bool:

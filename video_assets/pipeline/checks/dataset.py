@@ -68,6 +68,7 @@ class DatasetAudit:
         """Fingerprint of every planned shard, by partition key."""
         return self.plan.fingerprints()
 
+    @cached_property
     def _places(self) -> pd.DataFrame:
         """Where each clip stands, by the splits' tables, by the plan, and by what was stored."""
         columns = ["clip_id", "group", "content_hash"]
@@ -75,8 +76,9 @@ class DatasetAudit:
         parts = [self.plan.rows[["clip_id", "split", "content_hash"]]]
         parts += [read_table(self.paths.split(split), SPLIT, columns).assign(split=split) for split in SPLITS]
         stored = [
-            {"clip_id": clip.clip_id, "split": parse_partition_key(key)[0], "content_hash": clip.content_hash}
+            (clip.clip_id, split, clip.content_hash)
             for key, sidecar in self.sidecars.items()
+            for split in [parse_partition_key(key)[0]]
             if sidecar is not None
             for clip in sidecar.clips
         ]
@@ -88,7 +90,7 @@ class DatasetAudit:
 
     def no_leakage(self) -> CheckOutcome:
         """No clip, group or content is in two splits; near-duplicates across splits are named."""
-        places = self._places()
+        places = self._places
         several = "both" if len(self.plan.pinned.splits) == 2 else "several"
         for column, word in (("clip_id", "clip"), ("group", "group"), ("content_hash", "content")):
             torn = places.dropna(subset=[column]).groupby(column)["split"].nunique()
@@ -172,7 +174,7 @@ class DatasetAudit:
     def classes_covered(self) -> CheckOutcome:
         """Every class that could be in all splits is; the others are named."""
         splits = self.plan.pinned.splits
-        places = self._places()
+        places = self._places
         labels = rows_by_class(self.plan.rows[["clip_id", "label"]], multi_label=self.plan.pinned.encoding.multi_label)
         counts = places.drop_duplicates("clip_id").merge(labels, on="clip_id")
         splits_of = counts.groupby("label")["split"].agg(set)

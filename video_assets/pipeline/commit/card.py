@@ -26,7 +26,6 @@ from video_assets.pipeline.commit.committed import (
     middle_frame_sums,
     motion_of,
     of_each,
-    places_by_content,
     sampled_clip,
 )
 from video_assets.pipeline.dataset_state import whole_commit
@@ -57,7 +56,7 @@ from video_assets.storage.paths import VersionPaths, parse_partition_key
 from video_assets.storage.quarantine import accepted_losses
 from video_assets.storage.schemas import MANIFEST
 from video_assets.storage.sidecars import Sidecar, read_checksums
-from video_assets.storage.tables import read_table
+from video_assets.storage.tables import are_among, read_table
 
 _CARD_VERSION = 3
 """Raised when the same values would be drawn in another way."""
@@ -77,7 +76,7 @@ def card_files(
     known = _known_files(paths)
     if inputs.encode() in known.get(paths.card_html.name, b"")[:1000] and paths.card_markdown.name in known:
         return known
-    values = of_each(committed, islice(places_by_content(committed.sidecars), _MAX_MOTION_CLIPS), motion_of)
+    values = of_each(committed, committed.places[:_MAX_MOTION_CLIPS], motion_of)
     motion = nice_histogram([value for value in values if value is not None], "grey levels")
     card = replace(card, motion=motion)
     page = card_html(card, _sampled(committed)).replace("<head>\n", f"<head>\n{inputs}\n", 1)
@@ -151,7 +150,7 @@ def make_card(committed: Committed, statistics: DatasetStatistics | None, warnin
 
 def video_facts(manifest: pd.DataFrame, clip_ids: pd.Series) -> dict[str, str]:
     """Return what a manifest notes of the videos of some clips: each value, with how many videos have it."""
-    videos = manifest[manifest["clip_id"].isin(clip_ids)].drop_duplicates("path")
+    videos = manifest[are_among(manifest["clip_id"], clip_ids)].drop_duplicates("path")
     found: dict[str, str] = {}
     for name, words in _FACTS.items():
         values = videos[name].dropna()
@@ -205,7 +204,7 @@ def _sampled(committed: Committed) -> list[SampledClip]:
     most = max(1, min(STRIPS_OF_CLASS, _MAX_STRIPS // max(1, len(labels))))
     wanted = dict.fromkeys(labels[:_MAX_STRIPS], most)
     chosen: list[Place] = []
-    for key, clip in places_by_content(committed.sidecars):
+    for key, clip in committed.places:
         names = split_labels(clip.label, multi_label=committed.plan.pinned.encoding.multi_label)
         if any(wanted.get(name, 0) > 0 for name in names):
             wanted.update({name: wanted[name] - 1 for name in names if name in wanted})
@@ -243,5 +242,5 @@ def commit_statistics(committed: Committed) -> DatasetStatistics | None:
 
 def _frame_sums(committed: Committed) -> list[NDArray[np.float64]]:
     """Of the middle frame of up to 200 training clips: reading them costs a fraction of a second, whatever the size."""
-    train = (place for place in places_by_content(committed.sidecars) if parse_partition_key(place[0])[0] == "train")
+    train = (place for place in committed.places if parse_partition_key(place[0])[0] == "train")
     return of_each(committed, islice(train, _MAX_CLIPS), middle_frame_sums)

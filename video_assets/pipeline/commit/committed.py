@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import TypeVar
 
@@ -33,7 +34,7 @@ Place = tuple[str, StoredClip]
 Found = TypeVar("Found")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Committed:
     """What is committed, as the card tells it. `index` has a row per record; numbers are by split.
 
@@ -55,6 +56,12 @@ class Committed:
     def version_paths(self) -> VersionPaths:
         """Where it lies."""
         return self.paths.version(self.plan.pinned.version)
+
+    @cached_property
+    def places(self) -> Sequence[Place]:
+        """All stored clips by the hash of their content: an order that looks random and stays the same."""
+        places = [(key, clip) for key, sidecar in self.sidecars.items() for clip in sidecar.clips]
+        return sorted(places, key=lambda place: (place[1].content_hash, place[1].clip_id))
 
 
 def read_stored(
@@ -112,13 +119,6 @@ def middle_frame_sums(record: ClipRecord) -> NDArray[np.float64]:
 
     middle = record.num_frames // 2
     return channel_sums(decode_image(record.images[middle]) if record.frames is None else record.frames[middle])
-
-
-def places_by_content(sidecars: Mapping[str, Sidecar]) -> Iterator[Place]:
-    """All stored clips by the hash of their content: an order that looks random and stays the same."""
-    places = [(key, clip) for key, sidecar in sidecars.items() for clip in sidecar.clips]
-    places.sort(key=lambda place: (place[1].content_hash, place[1].clip_id))
-    return iter(places)
 
 
 def of_each(committed: Committed, places: Iterable[Place], what: Callable[[ClipRecord], Found]) -> list[Found]:

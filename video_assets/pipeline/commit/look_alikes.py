@@ -14,7 +14,7 @@ import numpy as np
 
 from video_assets.domain.clips import SourceWarning
 from video_assets.domain.near_duplicates import look_alikes, mirrored_signature, near_duplicates
-from video_assets.pipeline.commit.committed import Committed, of_each, places_by_content
+from video_assets.pipeline.commit.committed import Committed, of_each
 from video_assets.pipeline.dataset_state import whole_commit
 from video_assets.records.clip_record import ClipRecord
 from video_assets.storage.schemas import MANIFEST
@@ -107,7 +107,7 @@ def _pairs(signatures: Mapping[str, bytes], clips: _Clips) -> list[Pair]:
 
 def _cropped_pairs(committed: Committed, clips: _Clips) -> list[Pair]:
     """Return pairs of which one looks like a part of the other, the nearest first."""
-    places = islice(places_by_content(committed.sidecars), _MAX_ORIGINALS)
+    places = committed.places[:_MAX_ORIGINALS]
     letterboxed = committed.plan.pinned.encoding.resize == "letterbox"
     parts: dict[str, bytes] = {}
     for clip_id, signatures in of_each(committed, places, partial(_parts_of, letterboxed=letterboxed)):

@@ -17,7 +17,7 @@ from video_assets.pipeline.splits.conflicts import same_contents
 from video_assets.sources.found import MISSING_REASON, SourceClips
 from video_assets.sources.opening import is_table, place_of_setting
 from video_assets.storage.schemas import QUARANTINE
-from video_assets.storage.tables import read_noted_table
+from video_assets.storage.tables import are_among, read_noted_table
 
 STILL_WRITTEN = "new or still being written; the next look takes it"
 """Why a file that did not stand still is left out."""
@@ -91,7 +91,7 @@ def gone_clips(previous: pd.DataFrame, asked: SourceClips, clips: pd.DataFrame) 
     """
     lost = {item.source for item in asked.lost if item.loss.reason != MISSING_REASON}
     waiting = {item.source for item in asked.left_out if item.reason == STILL_WRITTEN}
-    unnamed = previous[~previous["clip_id"].isin({clip.clip_id for clip in asked.clips} | lost)]
+    unnamed = previous[~are_among(previous["clip_id"], {clip.clip_id for clip in asked.clips} | lost)]
     unnamed = unnamed[~unnamed["clip_id"].map(_video_of).isin(waiting)]
     contents = set(_contents(clips)) if len(unnamed) else set()
     return sorted(i for i, key in zip(unnamed["clip_id"], _contents(unnamed), strict=True) if key not in contents)

@@ -30,7 +30,7 @@ from video_assets.storage.paths import (
 from video_assets.storage.quarantine import read_quarantine
 from video_assets.storage.schemas import PLAN
 from video_assets.storage.sidecars import read_sidecar
-from video_assets.storage.tables import read_notes, read_table, write_table
+from video_assets.storage.tables import are_among, read_notes, read_table, write_table
 
 
 @dataclass(slots=True, kw_only=True)
@@ -173,7 +173,7 @@ def _lost_and_seen_since(previous: pd.DataFrame, clips: pd.DataFrame, version_pa
     A file that was only touched, or copied with its old content, has the same row: nothing else would bring it back.
     """
     now = clips.set_index("row_digest")["mtime_ns"]
-    touched = previous[previous["row_digest"].isin(now.index)]
+    touched = previous[are_among(previous["row_digest"], now.index)]
     touched = touched[touched["mtime_ns"] != touched["row_digest"].map(now)]
     found: set[str] = set()
     for key in sorted(set(partition_keys(touched))):

@@ -79,6 +79,10 @@ class ShardReport:
         """Return how many clips were decoded and encoded for it."""
         return 0 if self.sidecar is None or self.was_reused else self.sidecar.records - self.num_copied
 
+    def without_clips(self) -> "ShardReport":
+        """Return it without the clips of its sidecar, which its file names: those of all shards fill the memory."""
+        return replace(self, sidecar=replace(self.sidecar, clips=()) if self.sidecar is not None else None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardTask:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from video_assets.domain.clips import Loss, LostSource
 from video_assets.domain.splits import SPLITS, join_components
 from video_assets.storage.schemas import SPLIT_HISTORY
-from video_assets.storage.tables import TEXT
+from video_assets.storage.tables import TEXT, are_among
 
 
 def without_contradictions(
@@ -94,7 +94,7 @@ def _joining_copy(clips: pd.DataFrame, known: pd.DataFrame, components: NDArray[
     """Without this, two copies in one new group would push out the fewer of the clips that they are copies of."""
     is_new_name = known["clip"].isna()
     contents = clips.loc[~is_new_name, "content"]
-    return _torn(known, components) & (is_new_name & clips["content"].isin(contents)).to_numpy(dtype=bool)
+    return _torn(known, components) & is_new_name.to_numpy(dtype=bool) & are_among(clips["content"], contents)
 
 
 def _minority(_clips: pd.DataFrame, known: pd.DataFrame, components: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -127,3 +127,38 @@ def test_a_flipped_bit_in_a_matroska_is_found_by_the_checksum_of_its_cluster(cod
     path.write_bytes(video)
     with pytest.raises(VideoLost, match=r"^damaged"):
         wanted(path, [3])
+
+
+def test_a_block_of_zeros_is_damage_where_the_decoder_reads_on() -> None:
+    options = {"g": "20", "b": "2000k", "deadline": "realtime", "cpu-used": "8"}
+    for codec in ("libvpx", "libvpx-vp9"):
+        whole = numbered_video(12, codec=codec, container="webm", options=options)
+        with_zeros = joined_video(
+            [whole], "webm", lambda data, _, number: data[:300] + bytes(80) + data[380:] if number == 0 else data
+        )
+        assert wanted(whole, [5]).damage == ""
+        with pytest.raises(VideoLost, match=r"^damaged"):
+            wanted(with_zeros, [5])
+
+
+@pytest.mark.parametrize("lost", ["a picture", "zeros"])
+def test_bytes_that_a_transport_stream_lost_damage_what_follows_until_the_next_keyframe(lost: str) -> None:
+    codec, container, options = KINDS["mpeg2"]
+    whole = numbered_video(NUM_FRAMES, codec=codec, container=container, options=options)
+    starts = [at for at in range(0, len(whole), 188) if whole[at : at + 3] == b"\x47\x41\0"]  # of the pictures
+    begin, stop = starts[15], starts[17]
+    video = whole[:begin] + (b"" if lost == "a picture" else bytes(stop - begin)) + whole[stop:]
+    assert [number_of(picture) for picture in wanted(video, [2, -1]).frames] == [2, NUM_FRAMES - 1]
+    with pytest.raises(VideoLost, match=r"^damaged"):
+        wanted(video, [19])
+
+
+@pytest.mark.parametrize("container", ["mpeg", "mpegts"])
+def test_pictures_before_the_first_keyframe_are_decoded_from_nothing(container: str) -> None:
+    whole = numbered_video(NUM_FRAMES, codec="mpeg2video", container=container, options={"g": "12"})
+    without = joined_video(
+        [whole], container, lambda data, _, number: data if number else data[: data.index(b"\0\0\1\0")]
+    )
+    assert number_of(wanted(without, [-1]).frames[0]) == NUM_FRAMES - 1
+    with pytest.raises(VideoLost, match=r"^damaged"):
+        wanted(without, [0])

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from video_assets.domain.clips import VideoLost
-from video_assets.media.decode.tails import packet_frames
+from video_assets.media.decode.other_bytes import packet_frames
 from video_assets_tests.media.decode.test_damage import wanted
 from video_assets_tests.media.joining import joined_video
 from video_assets_tests.media.making import number_of, numbered_video

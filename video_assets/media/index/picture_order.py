@@ -1,0 +1,201 @@
+"""Follow the numbers that pictures carry in display order: they show lost MPEG-1 and 2 pictures, and wrong AV1 ones."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from av.packet import Packet
+
+_MPEG: Final = re.compile(rb"\x00\x00\x01[\x00\xb8]")  # a picture, or a group of pictures
+_GROUP: Final = b"\0\0\1\xb8"
+_MPEG_B: Final = 3
+_MPEG_NUMBERS: Final = 1024
+
+_SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6
+_KEY_FRAME, _INTRA_ONLY, _SWITCH_FRAME = 0, 2, 3
+_SELECT: Final = 2
+"""What a sequence header says of a flag that each frame decides."""
+
+
+class MpegOrder:
+    """Follows the `temporal_reference` of MPEG-1 and 2, which counts the pictures of a group as they are displayed.
+
+    Editors drop the B pictures before the first I picture of a group, since they refer to the group before.
+    """
+
+    def __init__(self) -> None:
+        self._next = -1  # the lowest number of the group that has not come; -1 where no group has begun
+        self._reference = self._latest = -1  # the numbers of the latest I or P picture, and of the latest one
+        self._may_begin_later = True
+
+    def is_wrong(self, packet: Packet) -> bool:
+        """Return whether a picture is missing to which one in this packet may refer."""
+        data, is_wrong = bytes(packet), False
+        for match in _MPEG.finditer(data):
+            if match.group() == _GROUP:
+                self._next, self._reference, self._latest, self._may_begin_later = 0, -1, -1, True
+            elif self._next >= 0 and match.end() + 2 <= len(data):
+                header = int.from_bytes(data[match.end() : match.end() + 2])
+                is_wrong |= self._misses_one(header >> 6, is_reference=header >> 3 & 7 != _MPEG_B)
+        return is_wrong
+
+    def _misses_one(self, number: int, *, is_reference: bool) -> bool:
+        half = _MPEG_NUMBERS // 2
+        number = self._next + (number - self._next + half) % _MPEG_NUMBERS - half
+        if number in (self._latest, self._reference):  # the second field of the same picture
+            return False
+        if not is_reference:
+            is_missing = number >= self._reference or (number != self._next and not self._may_begin_later)
+            self._next = number + 1
+        else:
+            is_missing = self._next <= self._reference and not self._may_begin_later
+            self._may_begin_later = self._reference < 0
+            self._next = max(self._next, self._reference + 1)
+            self._reference = number
+        self._next += self._next == self._reference
+        self._latest = number
+        return is_missing
+
+
+@dataclass(frozen=True, slots=True)
+class _Av1Sequence:
+    """What a sequence header says, as far as it decides where frame headers carry their numbers."""
+
+    number_bits: int
+    id_bits: int
+    shows_screen_content: int
+    has_integer_vectors: int
+
+
+class Av1Order:
+    """Follows the `order_hint` of AV1, which counts frames as they are displayed: a packet may show the wrong one.
+
+    A packet that shows a frame that came earlier has three bits that say which one. To a decoder any is right.
+    """
+
+    def __init__(self) -> None:
+        self._sequence: _Av1Sequence | None = None
+        self._slots: list[int | None] = [None] * 8  # the numbers of the frames that later ones may refer to
+        self._latest: int | None = None  # that of the frame shown last
+        self._is_repeated = False  # whether the packet shows a frame that came earlier
+
+    def is_wrong(self, packet: Packet) -> bool:
+        """Return whether a packet shows a frame that came earlier and whose turn it is not, or one that is too late."""
+        shown: list[int] = []
+        self._is_repeated = False
+        try:
+            for kind, data in _av1_units(bytes(packet)):
+                if kind == _SEQUENCE_HEADER:
+                    self._sequence = _read_sequence(_Bits(data))
+                elif kind in (_FRAME_HEADER, _FRAME) and self._sequence is not None:
+                    self._follow(_Bits(data), self._sequence, shown)
+        except (IndexError, ValueError):  # a decoder says what is wrong with it
+            self._sequence = None
+        if not shown:
+            return False
+        latest, self._latest = self._latest, shown[-1]
+        if latest is None or self._sequence is None:
+            return False
+        numbers = 1 << self._sequence.number_bits
+        step = (shown[0] - latest) % numbers
+        return step != 1 if self._is_repeated else not 0 < step < numbers // 2
+
+    def _follow(self, bits: "_Bits", sequence: _Av1Sequence, shown: list[int]) -> None:
+        if bits.read(1):  # show_existing_frame
+            number = self._slots[bits.read(3)]
+            if number is not None:
+                self._is_repeated = not shown
+                shown.append(number)
+            return
+        kind, is_shown = bits.read(2), bool(bits.read(1))
+        if not is_shown:
+            bits.read(1)  # showable_frame
+        is_resilient = kind == _SWITCH_FRAME or (kind == _KEY_FRAME and is_shown) or bool(bits.read(1))
+        if kind == _KEY_FRAME and is_shown:
+            self._slots, self._latest = [None] * 8, None
+        bits.read(1)  # disable_cdf_update
+        shows_screen = sequence.shows_screen_content
+        if (bits.read(1) if shows_screen == _SELECT else shows_screen) and sequence.has_integer_vectors == _SELECT:
+            bits.read(1)
+        bits.read(sequence.id_bits)
+        if kind != _SWITCH_FRAME:
+            bits.read(1)  # frame_size_override_flag
+        number = bits.read(sequence.number_bits)
+        if kind not in (_KEY_FRAME, _INTRA_ONLY) and not is_resilient:
+            bits.read(3)  # primary_ref_frame
+        refreshed = 0xFF if kind == _SWITCH_FRAME or (kind == _KEY_FRAME and is_shown) else bits.read(8)
+        self._slots = [number if refreshed >> slot & 1 else old for slot, old in enumerate(self._slots)]
+        if is_shown:
+            shown.append(number)
+
+
+class _Bits:
+    def __init__(self, data: bytes) -> None:
+        self._value, self._left = int.from_bytes(data), 8 * len(data)
+
+    def read(self, num_bits: int) -> int:
+        self._left -= num_bits
+        if self._left < 0:
+            raise ValueError("the data end within a header")
+        return self._value >> self._left & (1 << num_bits) - 1
+
+
+def _av1_units(data: bytes) -> list[tuple[int, bytes]]:
+    """Return the kinds of a packet's units (OBUs), with the first 64 bytes of each: headers are shorter."""
+    units: list[tuple[int, bytes]] = []
+    offset = 0
+    while offset < len(data):
+        kind, has_extension, has_size = data[offset] >> 3 & 15, data[offset] >> 2 & 1, data[offset] >> 1 & 1
+        offset += 1 + has_extension
+        size = len(data) - offset
+        if has_size:
+            size, offset = _leb128(data, offset)
+        units.append((kind, data[offset : offset + min(size, 64)]))
+        offset += size
+    return units
+
+
+def _leb128(data: bytes, offset: int) -> tuple[int, int]:
+    value = 0
+    for place in range(8):
+        value |= (data[offset + place] & 127) << 7 * place
+        if data[offset + place] < 128:
+            return value, offset + place + 1
+    raise ValueError("a length has no end")
+
+
+def _read_sequence(bits: _Bits) -> _Av1Sequence | None:
+    """Return what a sequence header says; None where frames carry no numbers, or fields of a decoder model first."""
+    bits.read(3 + 1)
+    if bits.read(1):  # reduced_still_picture_header
+        return None
+    if bits.read(1):  # timing_info_present_flag
+        bits.read(64)
+        if bits.read(1):  # equal_picture_interval, then a number of any length
+            zeros = 0
+            while not bits.read(1):
+                zeros += 1
+            bits.read(zeros)
+        if bits.read(1):  # decoder_model_info_present_flag
+            return None
+    has_delays = bits.read(1)
+    for _ in range(bits.read(5) + 1):
+        bits.read(12)
+        if bits.read(5) > 7:
+            bits.read(1)
+        if has_delays and bits.read(1):
+            bits.read(4)
+    width_bits, height_bits = bits.read(4) + 1, bits.read(4) + 1
+    bits.read(width_bits + height_bits)
+    id_bits = 0
+    if bits.read(1):  # frame_id_numbers_present_flag: delta_frame_id_length_minus_2, additional_frame_id_length_minus_1
+        id_bits = bits.read(4) + 2 + bits.read(3) + 1
+    bits.read(3 + 4)
+    if not bits.read(1):  # enable_order_hint
+        return None
+    bits.read(2)
+    shows_screen = _SELECT if bits.read(1) else bits.read(1)
+    integer_vectors = _SELECT
+    if shows_screen and not bits.read(1):
+        integer_vectors = bits.read(1)
+    return _Av1Sequence(bits.read(3) + 1, id_bits, shows_screen, integer_vectors)

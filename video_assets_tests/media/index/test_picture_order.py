@@ -1,0 +1,59 @@
+"""Pictures that are missing, or shown at another's turn, are found by the numbers that they carry."""
+
+import io
+
+import av
+import pytest
+from av.packet import Packet
+
+from video_assets.domain.clips import VideoLost
+from video_assets.media.index.picture_order import Av1Order, MpegOrder
+from video_assets_tests.media.decode.test_damage import wanted
+from video_assets_tests.media.making import number_of, numbered_video
+
+GROUP = b"\0\0\1\xb8" + bytes(4)
+
+
+def picture(number: int, kind: str) -> bytes:
+    return b"\0\0\1\0" + (number << 6 | "?IPB".index(kind) << 3).to_bytes(2) + b"\xff\xff"
+
+
+def wrong_ones(*pictures: tuple[int, str]) -> list[int]:
+    """Which pictures are said to miss another, in a group of pictures given in decode order."""
+    order = MpegOrder()
+    packets = [Packet(GROUP * (place == 0) + picture(*pair)) for place, pair in enumerate(pictures)]
+    return [place for place, packet in enumerate(packets) if order.is_wrong(packet)]
+
+
+def test_pictures_that_come_in_order_miss_none() -> None:
+    assert wrong_ones((0, "I"), (1, "P"), (2, "P")) == []
+    assert wrong_ones((2, "I"), (0, "B"), (1, "B"), (5, "P"), (3, "B"), (4, "B"), (6, "P")) == []
+    assert wrong_ones((0, "I"), (0, "P"), (2, "P"), (2, "P"), (1, "B"), (1, "B"), (3, "P")) == []  # fields
+
+
+def test_b_pictures_before_the_first_keyframe_may_be_left_out() -> None:
+    assert wrong_ones((2, "I"), (5, "P"), (3, "B"), (4, "B"), (8, "P"), (6, "B"), (7, "B")) == []
+    assert wrong_ones((2, "I"), (1, "B"), (5, "P"), (3, "B"), (4, "B")) == []
+
+
+def test_a_missing_picture_is_noticed_at_the_next_one_that_may_refer_to_it() -> None:
+    assert wrong_ones((0, "I"), (3, "P"), (1, "B"), (2, "B"), (4, "B"), (5, "B")) == [4, 5]  # P 6 is missing
+    assert wrong_ones((0, "I"), (3, "P"), (1, "B"), (2, "B"), (9, "P"), (7, "B"), (8, "B")) == [5]  # 4, 5 and 6
+
+
+def test_a_group_may_be_longer_than_its_numbers() -> None:
+    assert wrong_ones(*[(number % 1024, "I" if number == 0 else "P") for number in range(1100)]) == []
+
+
+def test_an_av1_packet_that_shows_another_frame_than_the_next_one_is_wrong() -> None:
+    video = bytearray(numbered_video(40, codec="libsvtav1", options={"preset": "12", "g": "40"}))
+    with av.open(io.BytesIO(video), "r") as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    order = Av1Order()
+    assert not any(order.is_wrong(packet) for packet in packets)
+    chosen, place = next((number, packet.pos) for number, packet in enumerate(packets) if packet.size == 3)
+    assert number_of(wanted(bytes(video), [chosen]).frames[0]) == chosen
+    video[(place or 0) + 2] ^= 0x10  # one of the bits that say which earlier frame is shown
+    assert number_of(wanted(bytes(video), [0]).frames[0]) == 0
+    with pytest.raises(VideoLost, match=r"^damaged"):
+        wanted(bytes(video), [chosen])
