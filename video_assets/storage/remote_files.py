@@ -146,10 +146,9 @@ def locate_video(path: Path, within: Path | None = None, *, size_bytes: int | No
     if not is_remote(path):
         return _locate_local(path, within)
     remote = cast("ObjectPath", path)
-    status = remote.stat() if size_bytes is None else None
-    is_small = (size_bytes if status is None else status.st_size) <= WHOLE_BYTES
-    content = remote.read_bytes() if is_small else None
-    status = status or remote.stat()
+    listed_bytes: int = remote.stat().st_size if size_bytes is None else size_bytes
+    content = remote.read_bytes() if listed_bytes <= WHOLE_BYTES else None
+    status = remote.stat()
     return RemoteVideo(remote, status.st_size, status.st_mtime_ns, content)
 
 
