@@ -34,8 +34,8 @@ _MAX_STILL_BITS = 4
 _MIN_COMMON_BITS = 96
 _EXACT_PAIRS = 100_000
 _SAMPLE_BITS = 128
-_COLUMNS, _PAIRS_AT_ONCE = 4096, 65_536
-"""So many at once: their sampled bits stay in a processor's cache."""
+_ROWS, _COLUMNS = 16, 4096
+"""So many pairs at once: their sampled bits stay in a processor's cache."""
 _PAIR = np.dtype([("distance", np.float64), ("a", np.intp), ("b", np.intp)])
 
 
@@ -150,9 +150,9 @@ def _candidates(a: _Signatures, b: _Signatures, max_distance: float) -> Iterator
     exact = len(a.names) * len(b.names) <= _EXACT_PAIRS
     sample_a, sample_b = _sample(a), _sample(b)
     allowed = _allowed_in_sample(max_distance)
-    num_rows = _PAIRS_AT_ONCE // max(1, min(len(b.names), _COLUMNS))
-    for row, column in itertools.product(range(0, len(a.names), num_rows), range(0, len(b.names), _COLUMNS)):
-        some_a, some_b = sample_a[:, :, row : row + num_rows], sample_b[:, :, column : column + _COLUMNS]
+    rows = max(_ROWS, _ROWS * _COLUMNS // max(1, len(b.names)))
+    for row, column in itertools.product(range(0, len(a.names), rows), range(0, len(b.names), _COLUMNS)):
+        some_a, some_b = sample_a[:, :, row : row + rows], sample_b[:, :, column : column + _COLUMNS]
         near = np.ones((some_a.shape[2], some_b.shape[2]), np.bool_) if exact else _are_near(some_a, some_b, allowed)
         places = np.flatnonzero(near)  # ten times as fast as `nonzero` of two axes
         pairs = np.zeros(len(places), _PAIR)
