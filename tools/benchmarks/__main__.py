@@ -6,6 +6,7 @@ make bench ARGS="--json bench/today.json"
 import argparse
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,10 +17,13 @@ from tools.benchmarks import (
     bench_build,
     bench_decode,
     bench_reading,
+    bench_scale,
     bench_spans,
     bench_whole,
     bench_windows,
 )
+
+_FEW_CLIPS, _MOST_CLIPS = (500, 2_000), (2_000, 100_000)
 
 
 def _decoding(folder: Path) -> dict[str, Any]:
@@ -43,17 +47,24 @@ def ratios(report: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, fl
 def main() -> int:
     """Runs them one after another; nothing else should run meanwhile."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--all", action="store_true", help="long videos, and bookkeeping at 10,000 to 1,000,000 clips")
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="long videos, builds of 100,000 clips, and bookkeeping at 10,000 to 1,000,000",
+    )
     parser.add_argument("--json", type=Path, help="the file of ratios; default: bench/<time>.json")
     bench_build.add_options(parser)
     options = parser.parse_args()
     file: Path = options.json or Path("bench") / f"{time.strftime('%Y-%m-%dT%H-%M-%S')}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {"build": bench_build.measure(options), "decode": _decoding(file.parent)}
+    report["cases"] = bench_decode.run_cases()
     report["whole"] = bench_whole.run(num_clips=168, rounds=3, with_long=options.all)
     report["spans"] = bench_spans.run([], rounds=3)
     report["reading"] = bench_reading.run(num_clips=200, rounds=7)
     report["windows"] = bench_windows.run(num_clips=49, rounds=7)
+    with tempfile.TemporaryDirectory(prefix="video-assets-bench-") as folder:
+        report["scale"] = bench_scale.run(_MOST_CLIPS if options.all else _FEW_CLIPS, 100, Path(folder))
     if options.all:
         report["bookkeeping"] = bench_bookkeeping.measure_sizes(bench_bookkeeping.SIZES)
     file.write_text(json.dumps(report, indent=1), encoding="utf-8")

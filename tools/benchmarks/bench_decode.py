@@ -27,6 +27,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from tools.benchmarks.bench_build import verdict
+from tools.benchmarks.clips_source import write_cases
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import Timeline
@@ -193,6 +195,27 @@ def summarise(timings: Sequence[Timing]) -> dict[str, dict[str, float]]:
         row["share_decoded"] = round(decoded / max(1, total), 3)
         summary[group] = row
     return summary
+
+
+CASE_TARGETS = {"17 frames of 112x80": 1.0, "one keyframe, no B-frames": 1.05}
+"""How many times longer OpenCV's `grab` has to take."""
+
+
+def run_cases(rounds: int = 15, seconds: float = 3.0) -> dict[str, float]:
+    """Measure the videos of `write_cases`, and print and return a ratio for each."""
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory(prefix="video-assets-bench-") as folder:
+        files = write_cases(Path(folder))
+        effort = Effort(rounds, seconds, cpu_seconds)
+        timings = {name: measure(file, name, effort, ["grab"]) for name, file in files.items()}
+    found: dict[str, float] = {}
+    for name, timing in timings.items():
+        ratio = None if timing is None else timing.ratio("grab")
+        if ratio is not None:
+            found[f"{name}: ratio, OpenCV loop to ours"] = ratio
+            said = verdict(">=", CASE_TARGETS[name], ratio) if name in CASE_TARGETS else ""
+            print(f"  {name + ': ratio, OpenCV loop to ours':60} {ratio:8.2f} {said}".rstrip())
+    return found
 
 
 def _show(timings: Sequence[Timing]) -> None:

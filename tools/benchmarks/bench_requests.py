@@ -1,9 +1,10 @@
 """How many requests a build in a store makes, by stage: for each clip, for each shard, and for a build at all.
 
 A real S3 server on loopback, behind a proxy that counts. Clips are built three times: in many shards, in few, and half
-of them; requests of a stage are `build + clips x a + shards x b`.
+of them; requests of a stage are `build + clips x a + shards x b`. With `--source`, these videos are built too, once
+from and to local folders and once from and to the store, whose answers take 20 ms more.
 
-Run: python -m tools.benchmarks.bench_requests [--json FILE]
+Run: python -m tools.benchmarks.bench_requests [--source FOLDER] [--json FILE]
 """
 
 import argparse
@@ -15,6 +16,8 @@ from pathlib import Path
 import boto3
 import numpy as np
 
+from tools.benchmarks.bench_build import build_command
+from tools.benchmarks.watching import run_watched
 from video_assets.pipeline.shards.pending import read_backlog
 from video_assets.settings import PlanSettings
 from video_assets.storage.addresses import open_address
@@ -24,6 +27,7 @@ from video_assets_tests.pipeline.videos import write_class
 from video_assets_tests.stores.serving import Proxy, s3_server
 
 BUCKET = "bucket"
+_DELAY_SECONDS = 0.02
 STAGES = ("manifest", "splits", "plan", "shards", "tick", "commit", "commit again")
 BUILDS = ((24, 1), (24, 6), (12, 3))
 """Clips, and clips of a shard."""
@@ -82,6 +86,26 @@ def measure() -> dict[str, dict[str, list[float]]]:
     }
 
 
+def compare_builds(source: Path) -> None:
+    """Print what a build takes from and to local folders, and from and to a store that is 20 ms away."""
+    with tempfile.TemporaryDirectory(prefix="video-assets-requests-") as folder, s3_server() as port:
+        local = run_watched([*build_command(source, Path(folder)), "--no-dagster"])
+        proxy = Proxy(port, delay_seconds=_DELAY_SECONDS)
+        with proxy.serve() as url:
+            os.environ["AWS_ENDPOINT_URL"] = url
+            client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
+            client.create_bucket(Bucket=BUCKET)
+            for file in source.rglob("*"):
+                if file.is_file():
+                    client.upload_file(str(file), BUCKET, f"videos/{file.relative_to(source)}")
+            client.close()
+            videos, root = open_address(f"s3://{BUCKET}/videos"), open_address(f"s3://{BUCKET}/root")
+            stored = run_watched([*build_command(videos, root), "--no-dagster"])
+    for name, build in (("local", local), ("store", stored)):
+        print(f"{name}: {build.seconds:.1f} s, {build.cpu_seconds:.1f} CPU s")
+    print(f"{stored.cpu_seconds / local.cpu_seconds:.2f} times the CPU, {len(proxy.log)} requests")
+
+
 def print_table(figures: dict[str, dict[str, list[float]]]) -> None:
     """A line a stage."""
     print(f"{'requests':14}{'a build':>10}{'a clip':>9}{'a shard':>9}   of which writes and listings")
@@ -94,9 +118,12 @@ def main() -> None:
     """Counts and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--source", type=Path, help="also build these videos, with a store that is 20 ms away")
     options = parser.parse_args()
     figures = measure()
     print_table(figures)
+    if options.source:
+        compare_builds(options.source)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1), "utf-8")
 

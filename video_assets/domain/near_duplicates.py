@@ -150,8 +150,9 @@ def _candidates(a: _Signatures, b: _Signatures, max_distance: float) -> Iterator
     exact = len(a.names) * len(b.names) <= _EXACT_PAIRS
     sample_a, sample_b = _sample(a), _sample(b)
     allowed = _allowed_in_sample(max_distance)
-    for row, column in itertools.product(range(0, len(a.names), _ROWS), range(0, len(b.names), _COLUMNS)):
-        some_a, some_b = sample_a[:, :, row : row + _ROWS], sample_b[:, :, column : column + _COLUMNS]
+    rows = max(_ROWS, _ROWS * _COLUMNS // max(1, len(b.names)))
+    for row, column in itertools.product(range(0, len(a.names), rows), range(0, len(b.names), _COLUMNS)):
+        some_a, some_b = sample_a[:, :, row : row + rows], sample_b[:, :, column : column + _COLUMNS]
         near = np.ones((some_a.shape[2], some_b.shape[2]), np.bool_) if exact else _are_near(some_a, some_b, allowed)
         places = np.flatnonzero(near)  # ten times as fast as `nonzero` of two axes
         pairs = np.zeros(len(places), _PAIR)

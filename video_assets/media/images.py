@@ -1,6 +1,7 @@
 """Encode frames as JPEG or PNG and decode them, and compute the signature of a clip."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 import cv2
@@ -185,13 +186,9 @@ def crop_signatures(greys: NDArray[np.uint8], *, letterboxed: bool = False) -> l
     """
     picture = _without_bars(greys) if letterboxed else greys
     sums = np.pad(picture.cumsum(1, np.float32).cumsum(2), ((0, 0), (1, 0), (1, 0))).transpose(1, 2, 0)
-    found: list[bytes] = []
-    for side in _CROP_SIDES:
-        parts = _steps_of_parts(sums, side).reshape(len(_CROP_PLACES) ** 2, -1)
-        known = np.abs(parts) >= _MIN_GRADIENT
-        packed = np.packbits(np.stack([(parts > 0) & known, known], axis=1), axis=2)
-        found += [part.tobytes() for part in packed]
-    return found
+    parts = _steps_of_parts(np.ascontiguousarray(sums)).reshape(-1, NUM_BITS)
+    known = np.abs(parts) >= _MIN_GRADIENT
+    return [part.tobytes() for part in np.packbits(np.stack([(parts > 0) & known, known], axis=1), axis=2)]
 
 
 def signature_greys(images: Sequence[bytes]) -> NDArray[np.uint8]:
@@ -210,34 +207,44 @@ def signature_frames(num_frames: int) -> list[int]:
     return [(2 * k + 1) * num_frames // (2 * _NUM_FRAMES) for k in range(_NUM_FRAMES)]
 
 
-def _steps_of_parts(sums: NDArray[np.float32], side: float) -> NDArray[np.float32]:
-    """Return (places down, places across, T, 2, 144): the steps of brightness that `_gradients` finds in each part.
+def _steps_of_parts(sums: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (sides, places down, places across, T, 2, 12, 12): the steps that `_gradients` finds in each part.
 
-    `sums` (H + 1, W + 1, T) are those of all pixels above and to the left, frame by frame.
+    `sums` (H + 1, W + 1, T) are those of all pixels above and to the left, frame by frame. All corners of cells are
+    looked up at once: 12 x 13 cells with rows first, and 13 x 12 cells with columns first.
     """
     height, width, num_frames = sums.shape[0] - 1, sums.shape[1] - 1, sums.shape[2]
-    starts = np.array(_CROP_PLACES) * (1 - side)
-
-    def levels(rows: int, columns: int) -> NDArray[np.float32]:
-        edges_y = (starts[:, None] + side * np.linspace(0, 1, rows + 1)) * height
-        edges_x = (starts[:, None] + side * np.linspace(0, 1, columns + 1)) * width
-        at_edges = _between(_between(sums, edges_y, axis=0), edges_x, axis=2)
-        cells = np.diff(np.diff(at_edges, axis=1), axis=3)  # places down, rows, places across, columns, frames
-        levels = cells.transpose(0, 2, 4, 1, 3) / (side * height / rows * side * width / columns)
-        return levels.astype(np.float32, copy=False)
-
-    wide, high = np.diff(levels(_CELLS, _CELLS + 1), axis=4), np.diff(levels(_CELLS + 1, _CELLS), axis=3)
-    places = len(_CROP_PLACES)
-    shape = (places, places, num_frames, -1)
-    return np.stack([wide.reshape(shape), high.reshape(shape)], axis=3)
+    sides, places = len(_CROP_SIDES), len(_CROP_PLACES)
+    shape = (2, sides, places, _CELLS + 1, places, _CELLS + 2)
+    corners_x, corners_y = (
+        np.stack([_corners(width, is_first=False), _corners(width, is_first=True)]),
+        np.stack([_corners(height, is_first=True), _corners(height, is_first=False)]),
+    )
+    rows = 2 * sides * places * (_CELLS + 1)
+    at_corners = cv2.remap(sums, corners_x.reshape(rows, -1), corners_y.reshape(rows, -1), cv2.INTER_LINEAR)
+    cells = np.diff(np.diff(at_corners.reshape(*shape, num_frames), axis=3), axis=5)
+    steps = np.diff(cells, axis=5) * _cells_per_pixel(height, width)
+    wide, high = steps[0], steps[1]
+    return np.stack([wide.transpose(0, 1, 3, 5, 2, 4), high.transpose(0, 3, 1, 5, 4, 2)], axis=4)
 
 
-def _between(values: NDArray[np.float32], places: NDArray[np.float64], axis: int) -> NDArray[np.float32]:
-    """Return the values at fractional places of one axis, which becomes the axes of `places`."""
-    before = np.minimum(np.floor(places).astype(np.intp), values.shape[axis] - 2)
-    part = (places - before).astype(np.float32).reshape(*places.shape, *(1,) * (values.ndim - 1 - axis))
-    low, high = np.take(values, before, axis=axis), np.take(values, before + 1, axis=axis)
-    return (low + (high - low) * part).astype(np.float32, copy=False)
+@lru_cache(maxsize=16)
+def _corners(length: int, *, is_first: bool) -> NDArray[np.float32]:
+    """Return where the corners of cells are along one side of a picture, for each part of `_steps_of_parts`.
+
+    The first axis of a part has 12 cells, the second one 13.
+    """
+    sides, starts = np.array(_CROP_SIDES), np.array(_CROP_PLACES)
+    edges = np.linspace(0, 1, _CELLS + 1 if is_first else _CELLS + 2)
+    found = starts[None, :, None] * (1 - sides[:, None, None]) + sides[:, None, None] * edges
+    found = found[:, :, :, None, None] if is_first else found[:, None, None]
+    shape = (len(sides), len(starts), _CELLS + 1, len(starts), _CELLS + 2)
+    return np.broadcast_to(found * length, shape).astype(np.float32)
+
+
+def _cells_per_pixel(height: int, width: int) -> NDArray[np.float32]:
+    pixels = np.array(_CROP_SIDES) ** 2 * height * width / (_CELLS * (_CELLS + 1))
+    return (1 / pixels).astype(np.float32).reshape(-1, 1, 1, 1, 1, 1)
 
 
 def _without_bars(greys: NDArray[np.uint8]) -> NDArray[np.uint8]:

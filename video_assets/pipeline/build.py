@@ -16,7 +16,7 @@ from video_assets.domain.errors import BuildRefused
 from video_assets.domain.progress import Progress, after_first, silent
 from video_assets.domain.text import counted
 from video_assets.media.workers.pool import PoolMaker
-from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
+from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit, one_of_each_codec
 from video_assets.pipeline.checks.recorded import (
     record_dataset_checks,
     record_shard_checks,
@@ -141,7 +141,7 @@ class ShardChecker:
 
     def check(self, key: str) -> list[CheckOutcome]:
         """Return the outcomes of all checks of a shard, and write them down."""
-        audit = ShardAudit(self.paths, self.plan, key, self.limits, self.make_pool)
+        audit = ShardAudit(self.paths, self.plan, key, self.limits, self.make_pool, always=self.always_compared)
         checked, outcomes = self._known.get(key, ("", []))
         if audit.sha256 and checked == audit.sha256:
             return outcomes
@@ -149,6 +149,11 @@ class ShardChecker:
         record_shard_checks(self.paths, self.plan.pinned.version, key, self.fingerprints[key], outcomes)
         self._known[key] = audit.sha256, outcomes
         return outcomes
+
+    @cached_property
+    def always_compared(self) -> frozenset[str]:
+        """The clips that are compared with their source whatever else is drawn."""
+        return one_of_each_codec(self.paths, self.plan)
 
     @cached_property
     def fingerprints(self) -> Mapping[str, str]:

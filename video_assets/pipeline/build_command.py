@@ -25,6 +25,7 @@ from video_assets.pipeline.splits.stage import SplitReport, conflicts_and_look_a
 from video_assets.reader.parsing import load_tensorflow_quietly
 from video_assets.report.escape import shown
 from video_assets.settings import Settings
+from video_assets.storage.addresses import store_modules
 from video_assets.storage.failures import failure_sentence
 from video_assets.storage.files import read_lines
 from video_assets.storage.locks import building
@@ -125,7 +126,7 @@ def run_build(
     try:
         with (
             building(paths, "video-assets build") as killed,
-            SharedPools(num_workers) as pools,
+            SharedPools(num_workers, store_modules(source)) as pools,
             ThreadPoolExecutor(1, "tensorflow") as importing,
         ):
             result.interrupted = str(killed or "")

@@ -53,6 +53,11 @@ def is_remote(place: object) -> bool:
     return not isinstance(place, Path | str)
 
 
+def store_modules(place: Path) -> list[str]:
+    """Return the modules that talk to the store of a place, which load slowly; none for a local one."""
+    return [STORES[str(place).partition("://")[0]][0], "video_assets.storage.objects"] if is_remote(place) else []
+
+
 def is_store_address(text: str) -> bool:
     """Return whether a text is the address of something in a store, and not a local path.
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -220,10 +221,11 @@ class DatasetPaths:
 
     def versions(self) -> list[str]:
         """Return the versions that exist on disk, oldest first."""
-        if not self.directory.is_dir():
-            return []
-        found = [(parse_version(entry.name), entry.name) for entry in self.directory.iterdir() if entry.is_dir()]
-        return [name for _, name in sorted((numbers, name) for numbers, name in found if numbers is not None)]
+        with suppress(FileNotFoundError, NotADirectoryError):
+            # By its name first: whether something is a folder is two requests to a store.
+            named = [(numbers, entry) for entry in self.directory.iterdir() if (numbers := parse_version(entry.name))]
+            return [entry.name for _, entry in sorted(named, key=lambda pair: pair[0]) if entry.is_dir()]
+        return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class RemoteVideo:
 
     path: "ObjectPath"
     size_bytes: int
+    mtime_ns: int
     content: bytes | None
 
     @property
@@ -131,8 +132,11 @@ def _stamp(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def locate_video(path: Path, within: Path | None = None) -> LocalVideo | RemoteVideo:
+def locate_video(path: Path, within: Path | None = None, *, size_bytes: int | None = None) -> LocalVideo | RemoteVideo:
     """Return what decoding opens. A local video lies below `within`, also behind links, if that is given.
+
+    `size_bytes` is what a listing said: then a small object takes two requests, and what is said of it is of a time
+    after its bytes were read.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -142,8 +146,10 @@ def locate_video(path: Path, within: Path | None = None) -> LocalVideo | RemoteV
     if not is_remote(path):
         return _locate_local(path, within)
     remote = cast("ObjectPath", path)
-    size_bytes = remote.stat().st_size
-    return RemoteVideo(remote, size_bytes, remote.read_bytes() if size_bytes <= WHOLE_BYTES else None)
+    listed_bytes: int = remote.stat().st_size if size_bytes is None else size_bytes
+    content = remote.read_bytes() if listed_bytes <= WHOLE_BYTES else None
+    status = remote.stat()
+    return RemoteVideo(remote, status.st_size, status.st_mtime_ns, content)
 
 
 def _locate_local(path: Path, within: Path | None) -> LocalVideo:

@@ -314,9 +314,9 @@ def test_the_nightly_verification_audits_each_shard_once_for_all_its_checks(
 
     audited: list[str] = []
 
-    def noted(paths: Any, plan: Any, key: str, *arguments: Any) -> ShardAudit:
+    def noted(paths: Any, plan: Any, key: str, *arguments: Any, **options: Any) -> ShardAudit:
         audited.append(key)
-        return ShardAudit(paths, plan, key, *arguments)
+        return ShardAudit(paths, plan, key, *arguments, **options)
 
     monkeypatch.setattr(build, "ShardAudit", noted)
     monkeypatch.setenv("VIDEO_ASSETS_SOURCE", str(built.source))

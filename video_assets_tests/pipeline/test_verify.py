@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 
 from video_assets.domain.checks import CheckOutcome
+from video_assets.pipeline.checks.dataset import one_of_each_codec
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.plan.table import read_plan
 from video_assets.records.clip_record import ClipRecord
-from video_assets.storage.schemas import PLAN
+from video_assets.storage.schemas import MANIFEST, PLAN
+from video_assets.storage.tables import read_noted_table, read_table, write_table
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline import damage
 from video_assets_tests.pipeline.stages import LIMITS, InThisProcess
@@ -52,6 +54,21 @@ def test_a_sample_looks_at_few_records_but_never_at_none(built_once: Built) -> N
     assert outcomes["shard_decodes"].facts["records_decoded"] == 3
     # What may be decoded again of four videos is less than one of them: one is taken.
     assert outcomes["shard_matches_source"].facts["records_compared"] == 1
+
+
+def test_a_clip_of_each_codec_is_compared_whatever_is_drawn(built: Built) -> None:
+    manifest = read_table(built.paths.manifest, MANIFEST)
+    ids = planned_ids(built)
+    manifest["codec"] = ["vp9" if clip_id in ids[1:3] else "h264" for clip_id in manifest["clip_id"]]
+    write_table(built.paths.manifest, manifest, MANIFEST, read_noted_table(built.paths.manifest, MANIFEST)[1] or {})
+    plan = read_plan(built.paths)
+    always = one_of_each_codec(built.paths, plan)
+    assert len(always) == 2
+    assert len(always & set(ids[1:3])) == 1
+    drawn = ShardAudit(built.paths, plan, KEY, LIMITS, pool := InThisProcess(), 1, always).run("shard_matches_source")
+    assert drawn.passed
+    compared = {str(job.path) for job in pool.jobs}
+    assert {str(built.source / name) for name in always & set(ids)} <= compared
 
 
 def test_of_a_file_that_was_changed_every_record_is_looked_at(built: Built) -> None:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -66,6 +67,8 @@ class Proxy:
     num_failed: int = 0
     refused: str = ""
     """A pattern of `METHOD path`; such a request is answered with 500 whenever it comes."""
+    delay_seconds: float = 0.0
+    """How long every answer takes more, as if the store were far away; requests at the same time wait side by side."""
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
@@ -104,6 +107,7 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
             if self.headers.get("Expect", "").lower() == "100-continue":
                 pass  # the base class has answered it
             body = self._body()
+            time.sleep(proxy.delay_seconds)
             fault = "500" if proxy.refused and re.search(proxy.refused, f"{self.command} {self.path}") else proxy.draw()
             request = Request(
                 self.command,

@@ -220,19 +220,21 @@ JOB_MODULES: Final = tuple(
 """Modules whose functions run in decoding processes."""
 
 
-def open_pool(num_workers: int, limits: Limits) -> DecodingPool:
-    """Open a pool for the jobs of all stages; 0 workers: one per core."""
-    return DecodingPool(num_workers or num_cores(), limits, JOB_MODULES)
+def open_pool(num_workers: int, limits: Limits, modules: Sequence[str] = ()) -> DecodingPool:
+    """Open a pool for the jobs of all stages; 0 workers: one per core. `modules` are loaded once for all processes."""
+    return DecodingPool(num_workers or num_cores(), limits, [*JOB_MODULES, *modules])
 
 
 class SharedPools:
     """Lends the same pool to one stage after another: to start one takes half a second of a core.
 
-    Called with limits, it gives what a stage opens its pool with. Only one stage may decode at a time.
+    Called with limits, it gives what a stage opens its pool with. Only one stage may decode at a time. `modules` are
+    those of `open_pool`.
     """
 
-    def __init__(self, num_workers: int = 0) -> None:
+    def __init__(self, num_workers: int = 0, modules: Sequence[str] = ()) -> None:
         self.num_workers = num_workers
+        self._modules = modules
         self._pools: dict[Limits, DecodingPool] = {}
         self._ending = ExitStack()
 
@@ -242,7 +244,7 @@ class SharedPools:
 
     def _lend(self, limits: Limits) -> AbstractContextManager[DecodingPool]:
         if limits not in self._pools:
-            self._pools[limits] = self._ending.enter_context(open_pool(self.num_workers, limits))
+            self._pools[limits] = self._ending.enter_context(open_pool(self.num_workers, limits, self._modules))
         return nullcontext(self._pools[limits])
 
     def __enter__(self) -> Self:

@@ -29,6 +29,14 @@ _MAX_PICTURES = 4
 _MAX_NAMED = 10
 
 
+def one_of_each_codec(paths: DatasetPaths, plan: ReadPlan) -> frozenset[str]:
+    """Return the ids of planned clips: of each codec the one that takes least to decode, to be compared for certain."""
+    codecs = read_table(paths.manifest, MANIFEST, ["clip_id", "codec"]).drop_duplicates("clip_id")
+    rows = plan.rows.merge(codecs, on="clip_id")
+    rows = rows.assign(cost=rows["num_frames"] * rows["num_pixels"]).sort_values(["cost", "clip_id"])
+    return frozenset(rows.drop_duplicates("codec")["clip_id"])
+
+
 @dataclass(frozen=True)
 class DatasetAudit:
     """The checks of a planned dataset and of its shards' sidecars.

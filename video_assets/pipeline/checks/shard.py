@@ -37,7 +37,7 @@ from video_assets.storage.remote_files import local_copy
 from video_assets.storage.sidecars import Sidecar, read_sidecar
 
 if TYPE_CHECKING:
-    from video_assets.pipeline.checks.comparison import ComparisonResult, SourceComparison
+    from video_assets.pipeline.checks.comparison import ComparisonResult
 
 SHARD_CHECKS = ("shard_is_complete", "shard_decodes", "shard_matches_source")
 
@@ -67,8 +67,8 @@ class ShardAudit:
     """The checks of one shard as it is on disk.
 
     `max_records` of None looks at every record. Otherwise so many are looked at, at most; for the comparison with the
-    source only as many as `compared_cost` allows, but always one. Of a file that is not the one that was written, every
-    record is looked at.
+    source only as many as `compared_cost` allows, but always one, and those of the clips `always`. Of a file that is
+    not the one that was written, every record is looked at.
     """
 
     paths: DatasetPaths
@@ -77,6 +77,7 @@ class ShardAudit:
     limits: Limits
     make_pool: PoolMaker
     max_records: int | None = COMPARED_RECORDS
+    always: Set[str] = frozenset()
 
     def run(self, name: str) -> CheckOutcome:
         """Runs one of `SHARD_CHECKS` by name."""
@@ -225,7 +226,9 @@ class ShardAudit:
     @cached_property
     def _compared(self) -> set[int]:
         """The records that are compared with their source."""
-        return self._sampled(self._costs, max_cost=compared_cost(self._costs))
+        stored = enumerate(self._sidecar.clips)
+        always = {index for index, clip in stored if clip.clip_id in self.always}
+        return always | self._sampled(self._costs, max_cost=compared_cost(self._costs))
 
     @cached_property
     def _samples(self) -> set[int]:
@@ -265,13 +268,6 @@ class ShardAudit:
             planned = _named(labels[clip_id]) if clip_id in labels else None
             raise _Failed(f"{place} has {_labels_in(record)}, planned is {planned}")
 
-    def _results(self, jobs: "Sequence[SourceComparison]") -> "list[ComparisonResult | Loss]":
-        """The result of each comparison, in order, or why its source cannot be decoded."""
-        from video_assets.pipeline.checks.comparison import compare_with_source
-
-        with self.make_pool() as pool:
-            return [result.outcome for result in pool.map(compare_with_source, jobs)]
-
     def _source_directory(self) -> Path:
         """Where the videos were when the plan was made."""
         directory = source_directory(open_address(self.plan.pinned.source))
@@ -289,7 +285,7 @@ class ShardAudit:
         planned = self._planned[0].clips
         paths = {clip.clip_id: clip.path for clip in planned}
         whole = {clip.clip_id for clip in planned if not clip.is_span}
-        from video_assets.pipeline.checks.comparison import SourceComparison
+        from video_assets.pipeline.checks.comparison import SourceComparison, compare_with_source
 
         records = list(self._records(self._compared))
         jobs = [
@@ -303,8 +299,10 @@ class ShardAudit:
             )
             for _, record in records
         ]
+        with self.make_pool() as pool:
+            results = [result.outcome for result in pool.map(compare_with_source, jobs)]
         compared: list[tuple[float, list[CheckPicture]]] = []
-        for (number, record), result in zip(records, self._results(jobs), strict=True):
+        for (number, record), result in zip(records, results, strict=True):
             clip_id = record["id"].decode("utf-8", "replace")
             place = f"record {number} of {self._shard.name}, clip {clip_id}"
             if isinstance(result, Loss) and result.reason == "missing_file":

@@ -23,12 +23,13 @@ from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.report.contact_sheet import SampledClip, evenly
 from video_assets.settings import Layout
+from video_assets.storage.addresses import is_remote
 from video_assets.storage.files import read_part
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.sidecars import Sidecar, StoredClip
 
 _MOTION_FRAMES = 6
-_AT_ONCE = 4
+_AT_ONCE, _AT_ONCE_IN_A_STORE = 4, 32
 
 Place = tuple[str, StoredClip]
 Found = TypeVar("Found")
@@ -128,5 +129,6 @@ def of_each(committed: Committed, places: Iterable[Place], what: Callable[[ClipR
     def look(place: Place) -> list[Found]:
         return [what(record) for record in read_stored(paths, layout, labels, [place])]
 
-    with ThreadPoolExecutor(_AT_ONCE) as threads:  # reading and decoding let go of Python's lock
+    at_once = _AT_ONCE_IN_A_STORE if is_remote(paths.directory) else _AT_ONCE
+    with ThreadPoolExecutor(at_once) as threads:  # reading and decoding let go of Python's lock
         return [found for several in threads.map(look, places) for found in several]

@@ -46,15 +46,16 @@ def probe_file(job: ProbeJob) -> FileFacts:
         detail = f"the file has {file.size_bytes} bytes, {allowed}"
         raise VideoLost(Loss("too_large", detail))
     try:
-        video = locate_video(path, None if job.follow_links else job.directory)
+        video = locate_video(path, None if job.follow_links else job.directory, size_bytes=file.size_bytes)
         content_hash = content_identity(video)
         facts = probe_video(video, limits, job.encoder_version)
-        is_same = stat_file(path, file.path) == file
+        is_same = (video.size_bytes, video.mtime_ns) == (file.size_bytes, file.mtime_ns)
+        if isinstance(video, LocalVideo) or video.content is None:  # else it was looked at after it was read
+            is_same &= stat_file(path, file.path) == file
         if isinstance(video, LocalVideo):
             if not facts.picture_hash:  # of a store's long video only parts are fetched
                 facts = replace(facts, picture_hash=hash_pictures(video, limits, job.encoder_version))
             video.refuse_changed()
-            is_same &= (video.size_bytes, video.mtime_ns) == (file.size_bytes, file.mtime_ns)
     except FileNotFoundError as error:
         raise VideoLost(Loss("missing_file", "the file vanished after it was listed")) from error
     except StorageFailed:

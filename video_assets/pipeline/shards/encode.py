@@ -25,7 +25,6 @@ from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import frame_record
 from video_assets.records.layouts import layout_codec
 from video_assets.settings import Limits
-from video_assets.storage.addresses import stat_file
 from video_assets.storage.remote_files import LocalVideo, RemoteVideo, locate_video, refuse_other_content
 
 
@@ -240,10 +239,9 @@ def unchanged_video(job: ClipJob) -> LocalVideo | RemoteVideo:
         StorageFailed: if its store does not answer.
     """
     try:
-        file = stat_file(job.path, job.clip.path)
-        if (file.size_bytes, file.mtime_ns) != (job.size_bytes, job.mtime_ns):
+        video = locate_video(job.path, job.within, size_bytes=job.size_bytes)
+        if (video.size_bytes, video.mtime_ns) != (job.size_bytes, job.mtime_ns):
             raise VideoLost(Loss("changed", "the file changed after the manifest was made; materialize manifest again"))
-        video = locate_video(job.path, job.within)
         refuse_other_content(video, job.clip.content_hash, job.hashed_ns)
     except FileNotFoundError:
         raise VideoLost(Loss("missing_file", "the file vanished after the manifest was made")) from None

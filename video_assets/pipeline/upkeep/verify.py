@@ -15,7 +15,7 @@ from video_assets.domain.checks import COMPARED_RECORDS, CheckOutcome
 from video_assets.domain.errors import FileDamaged, SettingsError
 from video_assets.domain.hashing import is_seal_whole
 from video_assets.media.workers.pool import SharedPools
-from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
+from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit, one_of_each_codec
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.commit.retired import remove_expired
 from video_assets.pipeline.dataset_state import (
@@ -294,10 +294,11 @@ def _all_checks(paths: DatasetPaths, *, all_records: bool) -> tuple[str, list[Ch
     settings = manifest_settings(paths)
     audit = DatasetAudit(paths, settings.max_failed_fraction)
     max_records = None if all_records else COMPARED_RECORDS
+    always = one_of_each_codec(paths, audit.plan)
     outcomes: list[CheckOutcome] = []
     with SharedPools() as pools:
         for key in audit.plan.fingerprints():
-            shard = ShardAudit(paths, audit.plan, key, settings.limits, pools(settings.limits), max_records)
+            shard = ShardAudit(paths, audit.plan, key, settings.limits, pools(settings.limits), max_records, always)
             outcomes += [shard.run(name) for name in SHARD_CHECKS]
     outcomes += [audit.run(name) for name in DATASET_CHECKS]
     outcomes.append(_is_finished(paths, audit.plan))
