@@ -1,4 +1,4 @@
-"""Recipes of the card, followed in a loop while a dataset grows and shrinks: each read gives one committed state."""
+"""Recipes of the card and TRAINING.md, followed in a loop while a dataset changes: a read gives a committed state."""
 
 import random
 import re
@@ -77,34 +77,84 @@ class Growth:
         self.num_committed += 1
 
 
-def recipes_of(growth: Growth, tf: ModuleType) -> list[Callable[[], list[tuple[str, int]]]]:
+Read = list[tuple[str, int]]
+Recipe = Callable[[], Read]
+TRAINING = (Path(__file__).parents[1] / "docs" / "TRAINING.md").read_text("utf-8")
+_NOT_INSTALLED = "from torch.utils.data import DataLoader\n"  # and not needed to read clips
+
+
+def records_of(files: list[str], layout: Layout, tf: ModuleType) -> Read:
+    """The clips in some shards, with their labels."""
+    found: Read = []
+    names = ("id", "label") if layout == "movinets_helper" else ("example/id", "clip/label/index")
+    compression = "GZIP" if layout == "movinets_helper" else ""
+    for record in tf.data.TFRecordDataset(files, compression).as_numpy_iterator():
+        features = tf.train.Example.FromString(record).features.feature
+        found.append((features[names[0]].bytes_list.value[0].decode(), features[names[1]].int64_list.value[0]))
+    return found
+
+
+def of_dataset(clips: Any) -> Read:
+    return [(str(clip["id"].decode()), int(clip["label"])) for clip in clips.as_numpy_iterator()]
+
+
+def training_recipes(growth: Growth, tf: ModuleType) -> list[Recipe]:
+    """What follows each recipe of TRAINING.md that reads a dataset of this layout."""
+    layout = growth.encoding.layout
+
+    def names_of(*beginnings: str) -> dict[str, Any]:
+        """Run the blocks of code that begin so, on the growing dataset."""
+        names: dict[str, Any] = {"tf": tf}
+        for block in re.findall(r"```python\n(.*?)```", TRAINING.replace(_NOT_INSTALLED, ""), re.DOTALL):
+            if block.startswith(beginnings):
+                code = re.sub(r"data/\w+/clips/1\.0\.0", str(growth.version), block)
+                code = code.replace("data/datasets", str(growth.stages.paths.root)).replace(
+                    "num_epochs=None", "num_epochs=1"
+                )
+                exec(re.split(r"\n\n\ndef batches|\nfiles = committed", code)[0], names)
+        return names
+
+    def keras() -> Read:
+        return of_dataset(names_of("from video_assets.reader import Augmentation, load_dataset")["train"])
+
+    def torch() -> Read:
+        clips = names_of("import numpy as np\n\nfrom video_assets")["clips"]
+        return [(clip["id"], int(clip["label"])) for clip in (clips[index] for index in range(len(clips)))]
+
+    def tfds() -> Read:
+        return of_dataset(names_of("import tensorflow_datasets as tfds")["train"])
+
+    def committed() -> Read:
+        files = names_of("import json")["committed_files"](str(growth.version), "train")
+        return records_of(files, layout, tf)
+
+    found: dict[Layout, list[Recipe]] = {
+        "tfds": [keras, torch, tfds],
+        "sequence_example": [keras, torch, committed],
+        "movinets_helper": [keras, torch, committed],
+    }
+    return found[layout]
+
+
+def recipes_of(growth: Growth, tf: ModuleType) -> list[Recipe]:
     """What follows each recipe of the card as it stands just then."""
 
     def card() -> str:
         text = (growth.version / "README.md").read_text("utf-8")
         return text.replace("path/to", str(growth.stages.paths.root))
 
-    def by_code(number: int) -> list[tuple[str, int]]:
+    def by_code(number: int) -> Read:
         code = re.findall(r"```python\n(.*?)```", card(), re.DOTALL)[number]
         names: dict[str, Any] = {}
         exec(code, names)
         if "files" in names:
-            return records_of(names["files"])
-        return [(str(clip["id"].decode()), int(clip["label"])) for clip in names["train"].as_numpy_iterator()]
+            return records_of(names["files"], growth.encoding.layout, tf)
+        return of_dataset(names["train"])
 
-    def by_pattern() -> list[tuple[str, int]]:
+    def by_pattern() -> Read:
         recipe = re.findall(r"```yaml\n(.*?)```", card(), re.DOTALL)[0]
         place = yaml.safe_load(recipe)["task"]["train_data"]["input_path"]
-        return records_of(sorted(tf.io.gfile.glob(str(growth.stages.paths.root / place))))
-
-    def records_of(files: list[str]) -> list[tuple[str, int]]:
-        found: list[tuple[str, int]] = []
-        compression = "GZIP" if growth.encoding.layout == "movinets_helper" else ""
-        names = ("example/id", "clip/label/index") if not compression else ("id", "label")
-        for record in tf.data.TFRecordDataset(files, compression).as_numpy_iterator():
-            features = tf.train.Example.FromString(record).features.feature
-            found.append((features[names[0]].bytes_list.value[0].decode(), features[names[1]].int64_list.value[0]))
-        return found
+        return records_of(sorted(tf.io.gfile.glob(str(growth.stages.paths.root / place))), growth.encoding.layout, tf)
 
     num_codes = len(re.findall(r"```python\n", card()))
     found = [lambda number=number: by_code(number) for number in range(num_codes)]
@@ -112,12 +162,10 @@ def recipes_of(growth: Growth, tf: ModuleType) -> list[Callable[[], list[tuple[s
 
 
 @pytest.mark.parametrize("layout", ["tfds", "sequence_example", "movinets_helper"])
-def test_each_read_by_a_recipe_of_the_card_gives_a_committed_state(
-    layout: Layout, tmp_path: Path, tensorflow: ModuleType
-) -> None:
+def test_each_read_by_a_recipe_gives_a_committed_state(layout: Layout, tmp_path: Path, tensorflow: ModuleType) -> None:
     growth = Growth(tmp_path, layout)
-    recipes = recipes_of(growth, tensorflow)
-    seen: list[tuple[int, list[tuple[str, int]], int]] = []  # between commits of which numbers, what was read
+    recipes = [*recipes_of(growth, tensorflow), *training_recipes(growth, tensorflow)]
+    seen: list[tuple[int, Read, int]] = []  # between commits of which numbers, what was read
     errors: list[BaseException] = []
     is_over = threading.Event()
 

@@ -95,7 +95,7 @@ def committed_counts(paths: DatasetPaths, version: str) -> dict[str, dict[str, i
 
 def committed_version(paths: DatasetPaths) -> str:
     """Return the newest version that is committed; empty without one."""
-    return next((name for name in reversed(paths.versions()) if paths.version(name).dataset_info.exists()), "")
+    return next((name for name in reversed(paths.versions()) if paths.version(name).dataset_info.is_file()), "")
 
 
 def committed_clips(paths: DatasetPaths, manifest: pd.DataFrame) -> pd.DataFrame:
@@ -126,7 +126,7 @@ def refuse_lost(paths: DatasetPaths, table: Path) -> None:
         FileDamaged: if one was; its classes would be numbered, its clips split, and its shards written anew in place.
     """
     for version in paths.versions():
-        if paths.version(version).dataset_info.exists():
+        if paths.version(version).dataset_info.is_file():
             raise FileDamaged(
                 f"{table.name} of {paths.name} is missing, but {version} is committed; going on without it could move "
                 f"clips and classes. {DAMAGE_REMEDY[0].upper()}{DAMAGE_REMEDY[1:]}; or remove {paths.directory} to "

@@ -128,7 +128,7 @@ def _official_warnings(paths: DatasetPaths, manifest: pd.DataFrame) -> Iterator[
     """Yield the clips that stay in their split though an official list, which came or changed later, names another."""
     listed = manifest.dropna(subset=["official_split"]).set_index("clip_id")["official_split"]
     for split in SPLITS if len(listed) else ():
-        if not paths.split(split).exists():
+        if not paths.split(split).is_file():
             continue
         here = read_table(paths.split(split), SPLIT, ["clip_id"])["clip_id"]
         others = listed[listed.index.isin(here) & (listed != split)]
@@ -151,10 +151,10 @@ def dataset_warnings(paths: DatasetPaths, version: str = "") -> list[SourceWarni
     They are about the clips that `version` holds, or about all planned ones if it holds none yet.
     """
     with suppress(FileDamaged, BuildRefused):  # found and named by the checks of files
-        plan = read_plan(paths, ["clip_id"]) if paths.plan.exists() else None
+        plan = read_plan(paths, ["clip_id"]) if paths.plan.is_file() else None
         encoding = plan.pinned.encoding if plan is not None else None
         rows = pd.DataFrame(columns=_INDEX.names) if plan is None else plan.rows
-        if version and paths.version(version).index.exists():
+        if version and paths.version(version).index.is_file():
             rows = read_table(paths.version(version).index, _INDEX, _INDEX.names)
         told = committed_warnings(paths, version) if version else []
         return [*warnings_of(paths, rows, encoding), *told]

@@ -164,6 +164,17 @@ def test_only_what_arrives_is_encoded(clips: Path, tmp_path: Path) -> None:
     assert grown.records() == table.build("fresh").records()
 
 
+def test_clips_of_a_superseded_shard_that_was_never_written_are_to_be_encoded(clips: Path, tmp_path: Path) -> None:
+    table = table_of(clips, tmp_path, SMALL)
+    first = table.build()
+    version = first.stages.paths.version("1.0.0")
+    version.shard(*parse_partition_key(first.shards[0])).unlink()
+    del table.rows[:4]
+    grown = table.build()
+    assert first.shards[0] in grown.superseded
+    assert grown.num_new == grown.num_encoded
+
+
 def test_a_damaged_record_is_encoded_again_and_the_others_are_copied(clips: Path, tmp_path: Path) -> None:
     table = table_of(clips, tmp_path, SMALL)
     first = table.build()

@@ -12,7 +12,7 @@ from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.storage import objects
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import Built
-from video_assets_tests.pipeline.stages import Stages
+from video_assets_tests.pipeline.stages import Stages, copied_source
 from video_assets_tests.pipeline.videos import write_video
 from video_assets_tests.stores.conftest import Bucket
 
@@ -83,6 +83,22 @@ def test_a_dataset_in_a_store_grows_by_what_is_new_only(bucket: Bucket, videos: 
     put = {request.path for request in bucket.proxy.log[before:] if request.method == "PUT"}
     assert not {path for path in put if path.partition("root/")[2] in {key.partition("root/")[2] for key in shards}}
     assert sum("/videos/" in path and path.endswith(".mp4") for path in read) <= 6
+
+
+@pytest.mark.slow
+def test_after_a_deletion_the_other_records_of_its_shard_are_copied_in_the_store(
+    bucket: Bucket, built_once: Built, tmp_path: Path
+) -> None:
+    bucket.put_tree(built_once.paths.directory, "root/clips")
+    source = copied_source(built_once.source, tmp_path)
+    stages = Stages(source, DatasetPaths(bucket.at("root"), "clips"))
+    local = Stages(built_once.source, built_once.paths)
+    deleted = next(clip for clip, split in local.split_of().items() if split == "train")
+    (source / deleted).unlink()
+    plan = stages.up_to_plan()
+    assert (len(plan.added), len(plan.superseded), len(plan.new_rows())) == (1, 1, 0)
+    assert [report.num_encoded for report in stages.shards()] == [0]
+    assert stages.commit(retired_grace_minutes=0).records == {"train": 17, "test": 6}
 
 
 @pytest.mark.slow

@@ -1,10 +1,9 @@
 """Find the frames that are damaged: their own data gave errors, or that of a frame that they are decoded from."""
 
 import io
-import re
 import zlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
@@ -14,8 +13,6 @@ import av.packet
 from video_assets.media.index.bitstream import (
     NEEDS_FIRST_PACKET,
     SEEKABLE,
-    avc_length_size,
-    hevc_length_size,
     starts_cleanly,
 )
 from video_assets.media.index.picture_order import Av1Order, MpegOrder
@@ -26,13 +23,9 @@ from video_assets.media.open.video import OpenVideo
 _STRICT: Final = "explode"
 _STRICT_OF: Final = {"hevc": "explode+crccheck"}
 """An HEVC stream may carry the MD5 of each picture. Of other codecs, `crccheck` calls sound videos damaged."""
-_MANY_ZEROS: Final = 64
-_NUM_ZEROS: Final = {
-    **dict.fromkeys(("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"), 16),
-    **dict.fromkeys(("vp8", "vp9", "av1"), _MANY_ZEROS),
-}
-"""From how many zeros on they cannot be data. The former have start codes, so that three are too many already."""
-_ZEROS: Final = re.compile(rb"\0{16,}")
+_ZEROS: Final = bytes(64)
+_FINDS_NO_ZEROS: Final = frozenset({"vp8", "vp9", "av1"})
+"""Codecs whose decoders take a block of zeros for data; so many in a row no entropy coder writes."""
 _ORDERS: Final[dict[str, type[MpegOrder | Av1Order]]] = {
     "mpeg1video": MpegOrder,
     "mpeg2video": MpegOrder,
@@ -56,7 +49,8 @@ class PacketChecks:
     """Finds damaged packets without decoding them. It has to see every packet from a keyframe on."""
 
     def __init__(self, opened: OpenVideo) -> None:
-        self._codec, self._extradata = opened.codec.codec.canonical_name, opened.codec.extradata
+        self._codec = opened.codec.codec.canonical_name
+        self._may_have_zeros = self._codec in _FINDS_NO_ZEROS
         self._checksums = ClusterChecksums(opened)
         self.begin()
 
@@ -67,20 +61,9 @@ class PacketChecks:
 
     def is_damaged(self, packet: av.packet.Packet) -> bool:
         """Return whether a packet's bytes cannot be as they were written, or one before it is missing."""
-        is_wrong = self._order is not None and self._order.is_wrong(packet)
-        return is_wrong or self._checksums.is_damaged(packet) or self._has_zeros(bytes(packet))
-
-    def _has_zeros(self, data: bytes) -> bool:
-        """Return whether a block of zeros lies among the data, which no entropy coder writes.
-
-        Streams with start codes may have zeros before one, and at the end.
-        """
-        num_zeros = _NUM_ZEROS.get(self._codec, 0)
-        if not num_zeros or bytes(num_zeros) not in data:
-            return False
-        if avc_length_size(self._extradata) or hevc_length_size(self._extradata) or num_zeros == _MANY_ZEROS:
+        if self._order is not None and self._order.is_wrong(packet):
             return True
-        return any(data[match.end() : match.end() + 1] not in (b"\1", b"") for match in _ZEROS.finditer(data))
+        return self._checksums.is_damaged(packet) or (self._may_have_zeros and _ZEROS in bytes(packet))
 
 
 class ClusterChecksums:
@@ -180,6 +163,14 @@ class DamageLog:
         """Return whether bytes are lost between the latest packet's first byte and a place."""
         latest = self._latest_place
         return latest is not None and bisect_left(self._losses, latest) < bisect_left(self._losses, place)
+
+    def add_times(self, shown: Iterable[int]) -> None:
+        """Give packets without a time one that fits; `shown` are the numbers of all as they are displayed."""
+        latest: int | None = None
+        for number in shown:
+            if self.times[number] is None and latest is not None:
+                self.times[number] = latest + 1
+            latest = self.times[number]
 
     def is_damaged(self, packet_number: int) -> bool:
         """Return whether the frame of a packet is damaged, or one that it may be decoded from.

@@ -238,6 +238,7 @@ def _lose_without_frames(opened: OpenVideo, seen: _SequentialPass) -> None:
 def _damage_of(seen: _SequentialPass, frame_indices: NDArray[np.int64]) -> str:
     """Return how many of the wanted frames are damaged, as a sentence; empty if none is."""
     wanted = set(frame_indices.tolist())
+    seen.damage.add_times(seen.packets)
     num_damaged = sum(seen.damage.is_damaged(seen.packets[frame_index]) for frame_index in wanted)
     if not num_damaged:
         return ""

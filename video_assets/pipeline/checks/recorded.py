@@ -74,7 +74,7 @@ def _mark(place: Path, outcomes: Sequence[CheckOutcome]) -> None:
     """Leave a mark where a check failed: who looks for failures every half a minute lists one folder."""
     if any(outcome.makes_invalid for outcome in outcomes):
         write_bytes(place, b"")
-    elif place.exists():
+    elif place.is_file():  # of a store, `exists` asks for folders of this name too
         place.unlink()
 
 
@@ -86,7 +86,7 @@ def unchecked_shards(paths: DatasetPaths, version: str, fingerprints: Mapping[st
 
 def was_checked(paths: DatasetPaths, key: str) -> bool:
     """Return whether a shard of this key was ever checked, of whichever version and content."""
-    return any(paths.check_record(version, key).exists() for version in paths.versions())
+    return any(paths.check_record(version, key).is_file() for version in paths.versions())
 
 
 def recorded_outcomes(paths: DatasetPaths, version: str, key: str, fingerprint: str) -> list[CheckOutcome]:

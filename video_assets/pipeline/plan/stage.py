@@ -134,7 +134,9 @@ def build_plan(
         added += [partition_key(split, index) for index in assignment.added]
         superseded += [partition_key(split, index) for index in sorted({*assignment.superseded, *again})]
     plan = _place(clips, placed)
-    copied = _copied(previous, plan, superseded)
+    version_paths = (version_source or paths).version(pinned.version)
+    unwritten = _unwritten(plan, added, version_paths)
+    copied = _copied(previous, plan, _written(superseded, version_paths))
     del clips, previous
     report = PlanReport(
         rows=plan,
@@ -142,7 +144,7 @@ def build_plan(
         labels=read_lines(paths.labels),
         added=added,
         superseded=superseded,
-        unwritten=_unwritten(plan, added, (version_source or paths).version(pinned.version)),
+        unwritten=unwritten,
         copied=copied,
         encoding_changed=not is_same and before is not None,
     )
@@ -154,11 +156,17 @@ def build_plan(
 def _unwritten(plan: pd.DataFrame, added: Sequence[str], version_paths: VersionPaths) -> list[str]:
     """Shards that an earlier plan added and whose files are not there, by one look at their folder."""
     earlier = [key for key in live_shards(plan) if key not in set(added)]
+    written = set(_written(earlier, version_paths))
+    return [key for key in earlier if key not in written]
+
+
+def _written(keys: Sequence[str], version_paths: VersionPaths) -> list[str]:
+    """Return those of some shards whose files are there."""
     try:
-        names = {entry.name for entry in version_paths.directory.iterdir()} if earlier else set[str]()
+        names = {entry.name for entry in version_paths.directory.iterdir()} if keys else set[str]()
     except NOT_THERE:
-        names = set[str]()
-    return [key for key in earlier if version_paths.shard(*parse_partition_key(key)).name not in names]
+        return []
+    return [key for key in keys if version_paths.shard(*parse_partition_key(key)).name in names]
 
 
 def _lost_for(paths: DatasetPaths, reasons: Set[str]) -> set[str]:

@@ -137,7 +137,7 @@ def build_splits(
     )
     for split in SPLITS:
         rows = clips.loc[splits == split, SPLIT.names].reset_index(drop=True)
-        if split != "val" or len(rows) or paths.split(split).exists():
+        if split != "val" or len(rows) or paths.split(split).is_file():
             write_table(paths.split(split), rows, SPLIT)
         report.splits[split] = rows
     return report
