@@ -99,7 +99,7 @@ def write_clips(folder: Path, numbers: range) -> None:
 
 
 def _num_shards(root: Path) -> int:
-    return sum(1 for _ in root.rglob("*.tfrecord-*"))
+    return sum(1 for _ in root.rglob("*.tfrecord"))
 
 
 def build_killed_twice(source: Path, root: Path, num_shards: int) -> list[Watched]:
