@@ -1,10 +1,11 @@
 """Probe a video: collect the facts that the manifest stores, and check that its first frame decodes."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain
 from typing import Final
 
 import av.error
@@ -113,7 +114,7 @@ def _probe_by_index(video: VideoSource, limits: Limits, encoder_version: int, *,
     with open_video(video, limits, encoder_version) as opened, errors_as_losses("it was probed"):
         said = said_length(opened)
         index = read_index(opened, allow_table=allow_table)
-        first = _first_frame(opened, _packets(opened, index))
+        first = _first_indexed_frame(opened, index)
         if first is None:
             raise IndexNotTrusted("None of its first packets decoded to a frame.")
         if index.has_pts and first.pts != index.frame_ticks[0]:
@@ -136,11 +137,16 @@ def _probe_sequentially(video: VideoSource, limits: Limits, encoder_version: int
         return _facts(opened, first, found.timeline, found.num_keyframes, fraction, note=note)
 
 
-def _packets(opened: OpenVideo, index: PacketIndex) -> Iterator[av.packet.Packet | None]:
-    """Yield the packets before the second seek point, then None, which flushes the decoder."""
+def _first_indexed_frame(opened: OpenVideo, index: PacketIndex) -> VideoFrame | None:
+    """Decode the packet that brings the first frame; all before the second seek point where that gives none."""
+    reader = PacketReader(opened, index)
+    if index.has_pts:
+        frame = _first_frame(opened, chain(reader.packets(0, int(index.frame_packets[0]) + 1), [None]))
+        if frame is not None:
+            return frame
+        opened.codec.flush_buffers()
     stop = int(index.seek_points[1]) if len(index.seek_points) > 1 else index.num_packets
-    yield from PacketReader(opened, index).packets(0, stop)
-    yield None
+    return _first_frame(opened, chain(reader.packets(0, stop), [None]))  # None flushes the decoder
 
 
 def _facts(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,10 @@ class StoredClip:
 
     def as_dict(self) -> dict[str, Any]:
         """Return its fields, without damage where there is none: sidecars of sound clips stay as they always were."""
-        values = asdict(self)
-        return values if self.damage else {name: value for name, value in values.items() if name != "damage"}
+        return {name: getattr(self, name) for name in _CLIP_FIELDS if name != "damage" or self.damage}
+
+
+_CLIP_FIELDS = tuple(item.name for item in fields(StoredClip))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,7 @@ class Sidecar:
 
     def to_json(self) -> str:
         """Return the file's text, sealed."""
-        values = asdict(self) | {"clips": [clip.as_dict() for clip in self.clips], "seal": OPEN_SEAL}
+        values = asdict(replace(self, clips=())) | {"clips": [clip.as_dict() for clip in self.clips], "seal": OPEN_SEAL}
         return sealed(json_text(values).encode("utf-8")).decode("utf-8")
 
     def write(self, path: Path) -> None:
