@@ -63,7 +63,11 @@ class PacketChecks:
         """Return whether a packet's bytes cannot be as they were written, or one before it is missing."""
         if self._order is not None and self._order.is_wrong(packet):
             return True
-        return self._checksums.is_damaged(packet) or (self._may_have_zeros and _ZEROS in bytes(packet))
+        return self._checksums.is_damaged(packet) or (self._may_have_zeros and self._has_zeros(bytes(packet)))
+
+    def _has_zeros(self, data: bytes) -> bool:
+        """Return whether zeros lie among the data. VP8 and VP9 allow them at the end, to reach a constant bit rate."""
+        return _ZEROS in (data if self._codec == "av1" else data.rstrip(b"\0"))
 
 
 class ClusterChecksums:

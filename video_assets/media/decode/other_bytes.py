@@ -36,10 +36,15 @@ def packet_frames(codec: str, data: bytes) -> list[bytes]:
 
 
 def pieces_of(codec: str, data: bytes, extradata: bytes | None) -> list[bytes]:
-    """Return the NAL units of an HEVC packet without the zeros between them, or the frames of another."""
+    """Return the NAL units of an HEVC packet, or the frames of another, without zeros that fill up their ends."""
     if codec != "hevc":
-        return packet_frames(codec, data)
+        return [_without_filling(part) for part in packet_frames(codec, data)]
     return [unit.rstrip(b"\0") for unit in nal_units(data, hevc_length_size(extradata))]
+
+
+def _without_filling(frame: bytes) -> bytes:
+    """Return a frame without most of the zeros at its end: a few of them may be data."""
+    return frame.rstrip(b"\0") + bytes(_ZEROS) if frame.endswith(bytes(_ZEROS)) else frame
 
 
 def packets_of(codec: str, pieces: Sequence[bytes], extradata: bytes | None) -> list[bytes]:

@@ -141,6 +141,33 @@ def test_a_block_of_zeros_is_damage_where_the_decoder_reads_on() -> None:
             wanted(with_zeros, [5])
 
 
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9", "libx264", "libx265"])
+def test_zeros_that_fill_up_packets_are_no_damage_and_in_the_place_of_data_they_are(codec: str) -> None:
+    options = {"g": "20", "b": "2000k", "deadline": "realtime", "cpu-used": "8"} if "vpx" in codec else {"g": "20"}
+    whole = numbered_video(12, codec=codec, container="matroska", options=options)
+
+    def filled(data: bytes, _: object, __: int) -> bytes:
+        return data + bytes(100) if "vpx" in codec else _with_longer_unit(data, 100)
+
+    with_filling = joined_video([whole], "matroska", filled)
+    found = wanted(with_filling, [5])
+    assert found.damage == ""
+    assert np.array_equal(found.frames, wanted(whole, [5]).frames)
+    without_end = joined_video(
+        [whole], "matroska", lambda data, _, number: data if number else data[:-200] + bytes(200)
+    )
+    with pytest.raises(VideoLost, match=r"^(damaged|no_frames)"):
+        wanted(without_end, [5])
+
+
+def _with_longer_unit(data: bytes, num_zeros: int) -> bytes:
+    """Return a packet whose last NAL unit ends with zeros."""
+    start = stop = 0
+    while stop < len(data):
+        start, stop = stop, stop + 4 + int.from_bytes(data[stop : stop + 4])
+    return data[:start] + (stop - start - 4 + num_zeros).to_bytes(4) + data[start + 4 :] + bytes(num_zeros)
+
+
 @pytest.mark.parametrize("lost", ["a picture", "zeros"])
 def test_bytes_that_a_transport_stream_lost_damage_what_follows_until_the_next_keyframe(lost: str) -> None:
     codec, container, options = KINDS["mpeg2"]
