@@ -165,7 +165,7 @@ def _locate_local(path: Path, within: Path | None) -> LocalVideo:
     with file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise VideoLost(Loss("unreadable", "It is not a regular file."))
+            raise VideoLost(_REPLACED)  # it was listed as a file
         content = file.read(status.st_size + 1) if status.st_size <= WHOLE_BYTES else None
         if content is not None and len(content) != status.st_size:
             raise VideoLost(_REPLACED)

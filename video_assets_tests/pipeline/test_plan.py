@@ -46,11 +46,12 @@ def shard_of(stages: Stages, clip_id: str) -> str:
     return next(key for key, clips in members(stages).items() if clip_id in clips)
 
 
-def pretend_built(stages: Stages) -> None:
+def pretend_built(stages: Stages, *shards: str) -> None:
     """Files of these names are all that a plan looks for."""
     version = stages.paths.version("1.0.0")
     version.directory.mkdir(parents=True)
-    version.shard("train", 0).touch()
+    for key in shards or ["train-00000"]:
+        version.shard(*parse_partition_key(key)).touch()
     version.dataset_info.touch()
 
 
@@ -143,6 +144,7 @@ def test_an_index_is_never_used_twice(stages: Stages) -> None:
 
 def test_a_deleted_clip_supersedes_its_own_shard_alone(stages: Stages) -> None:
     before = members(stages)
+    pretend_built(stages, *before)
     gone = before["train-00001"][0]
     (stages.source / gone).unlink()
     report = stages.up_to_plan()
@@ -155,7 +157,9 @@ def test_a_deleted_clip_supersedes_its_own_shard_alone(stages: Stages) -> None:
 
 
 def test_a_changed_clip_supersedes_its_own_shard(stages: Stages) -> None:
-    changed = members(stages)["test-00000"][2]
+    before = members(stages)
+    pretend_built(stages, *before)
+    changed = before["test-00000"][2]
     write_video(stages.source / changed, seed=5, num_frames=23)
     report = stages.up_to_plan()
     assert (report.superseded, report.added) == (["test-00000"], ["test-00002"])
