@@ -79,7 +79,7 @@ def span_of(timeline: Timeline, start_seconds: float | None, end_seconds: float 
     """Return the span [start, end) of a video. None means the video's start or end.
 
     Seconds count from the video's first frame, as a player shows them. An end past the video's end means the video's
-    end. A bound within a millisecond, and a tick of the container's clock, of a frame's start means that start, so that
+    end. A bound within a millisecond, and a tick of a finer clock, of a frame's start means that start, so that
     rounded times neither lose nor gain a frame. A span between two frames holds the one frame that is shown at its
     start.
 
@@ -107,8 +107,10 @@ def _snapped(timeline: Timeline, offset_us: int) -> int:
     after = int(np.searchsorted(timeline.starts_us, time_us))
     bounds = [int(time) for time in timeline.starts_us[max(0, after - 1) : after + 1]] + [timeline.end_us]
     nearest = min(bounds, key=lambda bound_us: abs(bound_us - time_us))
-    # The table's time and the container's are each rounded from the frame's true time, and not always the same way.
-    return nearest if abs(nearest - time_us) <= _ROUNDING_US + _tick_us(timeline) else time_us
+    # The table's time and the container's are each rounded from the frame's true time, and not always the same way. A
+    # clock that is coarser than a millisecond mostly ticks once a frame, and rounds nothing.
+    rounding_us = _tick_us(timeline) if timeline.tick_us <= _ROUNDING_US else _TIE_US
+    return nearest if abs(nearest - time_us) <= _ROUNDING_US + rounding_us else time_us
 
 
 def _checked_span(timeline: Timeline, start_seconds: float | None, end_seconds: float | None) -> tuple[float, float]:

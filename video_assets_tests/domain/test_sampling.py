@@ -254,6 +254,12 @@ def test_times_rounded_to_milliseconds_neither_lose_nor_gain_a_frame(
         assert frames_of(timeline, encoding, start, end) == list(range(first, stop))
 
 
+def test_a_clock_that_ticks_once_a_frame_rounds_nothing() -> None:
+    """As in AVI: the frame at 2.002 s is not the one that a table calls 2 s."""
+    rate = Fraction(30_000, 1001)
+    assert span_of(constant(rate, 300, 1 / rate), 0.4, 2.0).end_us == 2_000_000
+
+
 @given(timeline=timelines(), cuts=st.tuples(st.floats(0, 1), st.floats(0, 1)))
 def test_neighbouring_spans_share_no_frame_and_lose_none(timeline: Timeline, cuts: tuple[float, float]) -> None:
     duration_seconds = timeline.duration_us / 1e6
