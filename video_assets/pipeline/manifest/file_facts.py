@@ -1,7 +1,7 @@
 """Open the files that are new, and give every wanted clip the facts of its file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,6 +119,9 @@ def _with_facts(wanted: pd.DataFrame, facts: "dict[str, FileFacts]") -> pd.DataF
     """The wanted clips whose files have facts, with these."""
     rows = wanted[wanted["path"].isin(facts.keys())]
     found = [facts[path] for path in rows["path"]]
-    values = {name: [getattr(item.video, name) for item in found] for name in FACTS_COLUMNS}
-    columns = pd.DataFrame({"content_hash": [item.content_hash for item in found], **values}, index=rows.index)
+    columns = pd.DataFrame(
+        [{"content_hash": item.content_hash, **asdict(item.video)} for item in found],
+        columns=["content_hash", *FACTS_COLUMNS],
+        index=rows.index,
+    )
     return pd.concat([rows, columns], axis=1)
