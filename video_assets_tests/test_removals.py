@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from video_assets.cli import main
-from video_assets.media.workers import pool
+from video_assets.pipeline import pool
 from video_assets_tests.datasets import Built
 from video_assets_tests.defs.location import Location, failures, open_location
 from video_assets_tests.pipeline.removals import REMOVALS, Removal, empty_a_class

@@ -20,7 +20,7 @@ from tools.reliability.promises import Promises
 from tools.reliability.soak_source import ChangingSource
 from video_assets.cli import main
 from video_assets.domain.splits import SPLITS
-from video_assets.media.workers import pool
+from video_assets.pipeline import pool
 from video_assets.reader import load_dataset
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.stages import InThisProcess

@@ -12,12 +12,12 @@ from typing import Any
 from video_assets.domain.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, SettingsError, VideoAssetsError
 from video_assets.domain.progress import Progress, silent
 from video_assets.domain.text import MAX_NAMED
-from video_assets.media.workers.pool import SharedPools
 from video_assets.pipeline.build import BuildListener, BuildReport, Steps, build
 from video_assets.pipeline.checks.recorded import CheckStatus, check_statuses
 from video_assets.pipeline.commit.retired import remove_expired
 from video_assets.pipeline.dataset_state import committed_counts, committed_version
 from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, read_plan
+from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import ShardEngine

@@ -27,7 +27,7 @@ from video_assets.domain.forecast import (
 )
 from video_assets.domain.progress import Progress, silent
 from video_assets.domain.text import MAX_NAMED, format_size
-from video_assets.media.workers.pool import SharedPools, num_cores, open_pool
+from video_assets.media.workers.pool import num_cores
 from video_assets.pipeline.build import Steps
 from video_assets.pipeline.dataset_state import refuse_lost
 from video_assets.pipeline.manifest.reading import NotedReading
@@ -41,6 +41,7 @@ from video_assets.pipeline.plan.stage import (
     refuse_another_encoding,
 )
 from video_assets.pipeline.plan.trial import Trial, trial_jobs, trial_limits, try_clips
+from video_assets.pipeline.pool import SharedPools, open_pool
 from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.splits.stage import SplitReport, TooManyConflicts, conflicts_and_look_alikes
 from video_assets.report.model_garden import model_rows

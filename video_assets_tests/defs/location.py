@@ -12,7 +12,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckPartiti
 from video_assets.definitions import build_definitions
 from video_assets.defs.graph import DatasetGraph
 from video_assets.environment import VideoDataset
-from video_assets.media.workers import pool
+from video_assets.pipeline import pool
 from video_assets.pipeline.checks.recorded import CheckStatus, check_statuses
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.pipeline.plan.table import read_plan

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from video_assets import Automation, VideoDataset, VideoDatasetComponent, build_video_dataset_defs
-from video_assets.media.workers import pool
+from video_assets.pipeline import pool
 from video_assets.pipeline.noted_settings import PinnedSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS

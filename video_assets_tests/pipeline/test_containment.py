@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from video_assets.domain.clips import LOSS_REASONS
-from video_assets.media.workers.pool import DecodingPool, open_pool
+from video_assets.media.workers.pool import DecodingPool
 from video_assets.pipeline.manifest.stage import build_manifest
+from video_assets.pipeline.pool import open_pool
 from video_assets.pipeline.shards import encode
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import ShardReport, build_shards

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from video_assets.domain.errors import BuildRefused, SettingsError
-from video_assets.media.workers import pool as jobs
+from video_assets.pipeline import pool as jobs
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS
 from video_assets.pipeline.checks.shard import MISSING_VIDEO, SHARD_CHECKS
 from video_assets.pipeline.upkeep.verify import CHECK, verify_dataset

@@ -223,3 +223,31 @@ def _sei_number(sei: bytes, offset: int) -> tuple[int, int]:
         number += 255
         offset += 1
     return (number + sei[offset], offset + 1) if offset < len(sei) else (number, offset)
+
+
+class Bits:
+    """Reads the fields of a header one after another."""
+
+    def __init__(self, data: bytes) -> None:
+        self._value, self._left = int.from_bytes(data), 8 * len(data)
+
+    def number(self, num_bits: int = 1) -> int:
+        """Read u(n).
+
+        Raises:
+            ValueError: if the data end before.
+        """
+        self._left -= num_bits
+        if self._left < 0:
+            raise ValueError("the data end within a header")
+        return self._value >> self._left & (1 << num_bits) - 1
+
+    def unsigned(self, count: int = 1) -> int:
+        """Read ue(v) (H.264, 9.1) so many times, and return the last one."""
+        found = 0
+        for _ in range(count):
+            num_zeros = 0
+            while not self.number():
+                num_zeros += 1
+            found = (1 << num_zeros) - 1 + self.number(num_zeros)
+        return found

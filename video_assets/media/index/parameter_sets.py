@@ -13,7 +13,7 @@ from typing import Final
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 
-from video_assets.media.index.bitstream import NEEDS_FIRST_PACKET, avc_length_size, hevc_length_size, nal_units
+from video_assets.media.index.bitstream import NEEDS_FIRST_PACKET, Bits, avc_length_size, hevc_length_size, nal_units
 
 ParameterKey = tuple[int, int]
 """The kind of a parameter set and its number within the kind; a later set with the same key replaces it."""
@@ -95,33 +95,12 @@ def is_told_by_header(codec: VideoCodecContext) -> bool:
         return codec.codec.name in TOLD_BY_HEADER and codec.format is not None
     sets = [unit for (kind, _), unit in parameters_in_header("h264", codec.extradata).items() if kind == _H264_SPS]
     try:
-        return len(sets) == 1 and _tells_order(_Bits(sets[0]), codec.width, codec.height)
+        return len(sets) == 1 and _tells_order(Bits(sets[0].replace(b"\0\0\3", b"\0\0")), codec.width, codec.height)
     except ValueError:  # cut short
         return False
 
 
-class _Bits:
-    """Reads the fields of a parameter set one after another."""
-
-    def __init__(self, unit: bytes) -> None:
-        self._left = "".join(f"{byte:08b}" for byte in unit.replace(b"\0\0\3", b"\0\0"))
-
-    def number(self, num_bits: int = 1) -> int:
-        """Read u(n)."""
-        if len(self._left) < num_bits:
-            raise ValueError("a parameter set is cut short")
-        found, self._left = self._left[:num_bits], self._left[num_bits:]
-        return int(found or "0", 2)
-
-    def unsigned(self, count: int = 1) -> int:
-        """Read ue(v) so many times, and return the last one."""
-        found = 0
-        for _ in range(count):
-            found = self.number(2 * self._left.index("1") + 1) - 1
-        return found
-
-
-def _tells_order(bits: _Bits, width_px: int, height_px: int) -> bool:
+def _tells_order(bits: Bits, width_px: int, height_px: int) -> bool:
     """Return whether an H.264 SPS (7.3.2.1.1) tells the order of frames, and of whole frames of square pixels.
 
     Others, such as those with scaling matrices, may tell it too, and are not read. The size is what the container says.
@@ -151,7 +130,7 @@ def _tells_order(bits: _Bits, width_px: int, height_px: int) -> bool:
     return sides == [width_px, height_px] and bool(bits.number()) and _usage_tells_order(bits)
 
 
-def _usage_tells_order(bits: _Bits) -> bool:
+def _usage_tells_order(bits: Bits) -> bool:
     """Return the same of its VUI (E.1.1)."""
     if bits.number():
         aspect = bits.number(8)
@@ -171,7 +150,7 @@ def _usage_tells_order(bits: _Bits) -> bool:
     return bool(bits.number(2) & 1)
 
 
-def _pass_buffering(bits: _Bits) -> bool:
+def _pass_buffering(bits: Bits) -> bool:
     """Read the parameters of a hypothetical decoder's buffer (E.1.2), if there are any, and return whether."""
     if not bits.number():
         return False

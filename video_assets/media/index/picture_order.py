@@ -6,6 +6,8 @@ from typing import Final
 
 from av.packet import Packet
 
+from video_assets.media.index.bitstream import Bits
+
 _MPEG: Final = re.compile(rb"\x00\x00\x01[\x00\xb8]")  # a picture, or a group of pictures
 _GROUP: Final = b"\0\0\1\xb8"
 _MPEG_B: Final = 3
@@ -86,9 +88,9 @@ class Av1Order:
         try:
             for kind, data in _av1_units(bytes(packet)):
                 if kind == _SEQUENCE_HEADER:
-                    self._sequence = _read_sequence(_Bits(data))
+                    self._sequence = _read_sequence(Bits(data))
                 elif kind in (_FRAME_HEADER, _FRAME) and self._sequence is not None:
-                    self._follow(_Bits(data), self._sequence, shown)
+                    self._follow(Bits(data), self._sequence, shown)
         except (IndexError, ValueError):  # a decoder says what is wrong with it
             self._sequence = None
         if not shown:
@@ -100,44 +102,33 @@ class Av1Order:
         step = (shown[0] - latest) % numbers
         return step != 1 if self._is_repeated else not 0 < step < numbers // 2
 
-    def _follow(self, bits: "_Bits", sequence: _Av1Sequence, shown: list[int]) -> None:
-        if bits.read(1):  # show_existing_frame
-            number = self._slots[bits.read(3)]
+    def _follow(self, bits: Bits, sequence: _Av1Sequence, shown: list[int]) -> None:
+        if bits.number():  # show_existing_frame
+            number = self._slots[bits.number(3)]
             if number is not None:
                 self._is_repeated = not shown
                 shown.append(number)
             return
-        kind, is_shown = bits.read(2), bool(bits.read(1))
+        kind, is_shown = bits.number(2), bool(bits.number())
         if not is_shown:
-            bits.read(1)  # showable_frame
-        is_resilient = kind == _SWITCH_FRAME or (kind == _KEY_FRAME and is_shown) or bool(bits.read(1))
+            bits.number()  # showable_frame
+        is_resilient = kind == _SWITCH_FRAME or (kind == _KEY_FRAME and is_shown) or bool(bits.number())
         if kind == _KEY_FRAME and is_shown:
             self._slots, self._latest = [None] * 8, None
-        bits.read(1)  # disable_cdf_update
+        bits.number()  # disable_cdf_update
         shows_screen = sequence.shows_screen_content
-        if (bits.read(1) if shows_screen == _SELECT else shows_screen) and sequence.has_integer_vectors == _SELECT:
-            bits.read(1)
-        bits.read(sequence.id_bits)
+        if (bits.number() if shows_screen == _SELECT else shows_screen) and sequence.has_integer_vectors == _SELECT:
+            bits.number()
+        bits.number(sequence.id_bits)
         if kind != _SWITCH_FRAME:
-            bits.read(1)  # frame_size_override_flag
-        number = bits.read(sequence.number_bits)
+            bits.number()  # frame_size_override_flag
+        number = bits.number(sequence.number_bits)
         if kind not in (_KEY_FRAME, _INTRA_ONLY) and not is_resilient:
-            bits.read(3)  # primary_ref_frame
-        refreshed = 0xFF if kind == _SWITCH_FRAME or (kind == _KEY_FRAME and is_shown) else bits.read(8)
+            bits.number(3)  # primary_ref_frame
+        refreshed = 0xFF if kind == _SWITCH_FRAME or (kind == _KEY_FRAME and is_shown) else bits.number(8)
         self._slots = [number if refreshed >> slot & 1 else old for slot, old in enumerate(self._slots)]
         if is_shown:
             shown.append(number)
-
-
-class _Bits:
-    def __init__(self, data: bytes) -> None:
-        self._value, self._left = int.from_bytes(data), 8 * len(data)
-
-    def read(self, num_bits: int) -> int:
-        self._left -= num_bits
-        if self._left < 0:
-            raise ValueError("the data end within a header")
-        return self._value >> self._left & (1 << num_bits) - 1
 
 
 def _av1_units(data: bytes) -> list[tuple[int, bytes]]:
@@ -164,38 +155,37 @@ def _leb128(data: bytes, offset: int) -> tuple[int, int]:
     raise ValueError("a length has no end")
 
 
-def _read_sequence(bits: _Bits) -> _Av1Sequence | None:
+def _read_sequence(bits: Bits) -> _Av1Sequence | None:
     """Return what a sequence header says; None where frames carry no numbers, or fields of a decoder model first."""
-    bits.read(3 + 1)
-    if bits.read(1):  # reduced_still_picture_header
+    bits.number(3 + 1)
+    if bits.number():  # reduced_still_picture_header
         return None
-    if bits.read(1):  # timing_info_present_flag
-        bits.read(64)
-        if bits.read(1):  # equal_picture_interval, then a number of any length
-            zeros = 0
-            while not bits.read(1):
-                zeros += 1
-            bits.read(zeros)
-        if bits.read(1):  # decoder_model_info_present_flag
+    if bits.number():  # timing_info_present_flag
+        bits.number(64)
+        if bits.number():  # equal_picture_interval, then a number of any length
+            bits.unsigned()
+        if bits.number():  # decoder_model_info_present_flag
             return None
-    has_delays = bits.read(1)
-    for _ in range(bits.read(5) + 1):
-        bits.read(12)
-        if bits.read(5) > 7:
-            bits.read(1)
-        if has_delays and bits.read(1):
-            bits.read(4)
-    width_bits, height_bits = bits.read(4) + 1, bits.read(4) + 1
-    bits.read(width_bits + height_bits)
+    has_delays = bits.number()
+    for _ in range(bits.number(5) + 1):
+        bits.number(12)
+        if bits.number(5) > 7:
+            bits.number()
+        if has_delays and bits.number():
+            bits.number(4)
+    width_bits, height_bits = bits.number(4) + 1, bits.number(4) + 1
+    bits.number(width_bits + height_bits)
     id_bits = 0
-    if bits.read(1):  # frame_id_numbers_present_flag: delta_frame_id_length_minus_2, additional_frame_id_length_minus_1
-        id_bits = bits.read(4) + 2 + bits.read(3) + 1
-    bits.read(3 + 4)
-    if not bits.read(1):  # enable_order_hint
+    if (
+        bits.number()
+    ):  # frame_id_numbers_present_flag: delta_frame_id_length_minus_2, additional_frame_id_length_minus_1
+        id_bits = bits.number(4) + 2 + bits.number(3) + 1
+    bits.number(3 + 4)
+    if not bits.number():  # enable_order_hint
         return None
-    bits.read(2)
-    shows_screen = _SELECT if bits.read(1) else bits.read(1)
+    bits.number(2)
+    shows_screen = _SELECT if bits.number() else bits.number()
     integer_vectors = _SELECT
-    if shows_screen and not bits.read(1):
-        integer_vectors = bits.read(1)
-    return _Av1Sequence(bits.read(3) + 1, id_bits, shows_screen, integer_vectors)
+    if shows_screen and not bits.number():
+        integer_vectors = bits.number()
+    return _Av1Sequence(bits.number(3) + 1, id_bits, shows_screen, integer_vectors)

@@ -14,11 +14,10 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from video_assets.domain.clips import Loss
 from video_assets.domain.errors import SettingsError
@@ -212,46 +211,3 @@ def _check_importable(function: Callable[..., object]) -> None:
 def num_cores() -> int:
     """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-JOB_MODULES: Final = tuple(
-    f"video_assets.pipeline.{name}" for name in ("manifest.probing", "shards.encode", "checks.comparison")
-)
-"""Modules whose functions run in decoding processes."""
-
-
-def open_pool(num_workers: int, limits: Limits, modules: Sequence[str] = ()) -> DecodingPool:
-    """Open a pool for the jobs of all stages; 0 workers: one per core. `modules` are loaded once for all processes."""
-    return DecodingPool(num_workers or num_cores(), limits, [*JOB_MODULES, *modules])
-
-
-class SharedPools:
-    """Lends the same pool to one stage after another: to start one takes half a second of a core.
-
-    Called with limits, it gives what a stage opens its pool with. Only one stage may decode at a time. `modules` are
-    those of `open_pool`.
-    """
-
-    def __init__(self, num_workers: int = 0, modules: Sequence[str] = ()) -> None:
-        self.num_workers = num_workers
-        self._modules = modules
-        self._pools: dict[Limits, DecodingPool] = {}
-        self._ending = ExitStack()
-
-    def __call__(self, limits: Limits) -> PoolMaker:
-        """Return what lends the pool for these limits, and opens it the first time."""
-        return partial(self._lend, limits)
-
-    def _lend(self, limits: Limits) -> AbstractContextManager[DecodingPool]:
-        if limits not in self._pools:
-            self._pools[limits] = self._ending.enter_context(open_pool(self.num_workers, limits, self._modules))
-        return nullcontext(self._pools[limits])
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._pools.clear()
-        self._ending.__exit__(kind, error, traceback)

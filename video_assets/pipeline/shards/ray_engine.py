@@ -16,7 +16,8 @@ from typing import Any
 
 from video_assets.domain.errors import SettingsError, VideoAssetsError
 from video_assets.domain.progress import Progress, silent
-from video_assets.media.workers.pool import JOB_MODULES, DecodingPool
+from video_assets.media.workers.pool import DecodingPool
+from video_assets.pipeline.pool import JOB_MODULES
 from video_assets.pipeline.shards.contents import encoder_versions
 from video_assets.pipeline.shards.stage import (
     ShardPlace,

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from video_assets.domain.errors import BuildRefused, StorageFailed
-from video_assets.media.workers.pool import SharedPools
 from video_assets.pipeline.build import Steps
 from video_assets.pipeline.commit.retired import remove_expired
 from video_assets.pipeline.dataset_state import committed_plan_digest
 from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.plan.table import ReadPlan, plan_digest, read_plan
+from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.shards.stage import ShardReport, build_shards
 from video_assets.pipeline.upkeep.verify import (
     Damage,

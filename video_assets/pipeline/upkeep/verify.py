@@ -14,7 +14,6 @@ from typing import Any
 from video_assets.domain.checks import COMPARED_RECORDS, CheckOutcome
 from video_assets.domain.errors import FileDamaged, SettingsError
 from video_assets.domain.hashing import is_seal_whole
-from video_assets.media.workers.pool import SharedPools
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit, one_of_each_codec
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.commit.retired import remove_expired
@@ -27,6 +26,7 @@ from video_assets.pipeline.dataset_state import (
 )
 from video_assets.pipeline.noted_settings import PINNED_NOTE, manifest_settings
 from video_assets.pipeline.plan.table import ReadPlan, plan_digest
+from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
 from video_assets.reader.parsing import load_tensorflow_quietly
 from video_assets.records.framing import is_whole_frame

@@ -1,0 +1,52 @@
+"""Pools of decoding processes for the jobs of all stages, as the stages of one build share them."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import partial
+from types import TracebackType
+from typing import Final, Self
+
+from video_assets.media.workers.pool import DecodingPool, PoolMaker, num_cores
+from video_assets.settings import Limits
+
+JOB_MODULES: Final = tuple(
+    f"video_assets.pipeline.{name}" for name in ("manifest.probing", "shards.encode", "checks.comparison")
+)
+"""Modules whose functions run in decoding processes."""
+
+
+def open_pool(num_workers: int, limits: Limits, modules: Sequence[str] = ()) -> DecodingPool:
+    """Open a pool for the jobs of all stages; 0 workers: one per core. `modules` are loaded once for all processes."""
+    return DecodingPool(num_workers or num_cores(), limits, [*JOB_MODULES, *modules])
+
+
+class SharedPools:
+    """Lends the same pool to one stage after another: to start one takes half a second of a core.
+
+    Called with limits, it gives what a stage opens its pool with. Only one stage may decode at a time. `modules` are
+    those of `open_pool`.
+    """
+
+    def __init__(self, num_workers: int = 0, modules: Sequence[str] = ()) -> None:
+        self.num_workers = num_workers
+        self._modules = modules
+        self._pools: dict[Limits, DecodingPool] = {}
+        self._ending = ExitStack()
+
+    def __call__(self, limits: Limits) -> PoolMaker:
+        """Return what lends the pool for these limits, and opens it the first time."""
+        return partial(self._lend, limits)
+
+    def _lend(self, limits: Limits) -> AbstractContextManager[DecodingPool]:
+        if limits not in self._pools:
+            self._pools[limits] = self._ending.enter_context(open_pool(self.num_workers, limits, self._modules))
+        return nullcontext(self._pools[limits])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._pools.clear()
+        self._ending.__exit__(kind, error, traceback)
