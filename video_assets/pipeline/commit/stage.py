@@ -16,7 +16,7 @@ from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.commit.card import card_files, class_rows, commit_statistics
 from video_assets.pipeline.commit.changes import commit_notes
 from video_assets.pipeline.commit.committed import Committed
-from video_assets.pipeline.commit.look_alikes import commit_warnings
+from video_assets.pipeline.commit.look_alikes import ComparedClips, across, commit_warnings, kept_pairs
 from video_assets.pipeline.commit.publish import (
     commit_place,
     copied_tables,
@@ -28,7 +28,7 @@ from video_assets.pipeline.commit.retired import remove_expired, retire
 from video_assets.pipeline.dataset_state import committed_lengths, refuse_damaged_labels
 from video_assets.pipeline.label_sets import indices_of_sets
 from video_assets.pipeline.plan.model_windows import clip_lengths, frames_left_out
-from video_assets.pipeline.plan.table import plan_digest
+from video_assets.pipeline.plan.table import plan_digest, read_plan
 from video_assets.pipeline.said_aloud import warnings_of
 from video_assets.pipeline.shards.pending import is_as_planned
 from video_assets.records.dataset_info import dataset_info_json
@@ -85,9 +85,10 @@ def commit_dataset(
         FileDamaged: if a table or `labels.txt`, which readers would get, is not as it was written.
     """
     refuse_damaged_labels(paths)
-    audit = DatasetAudit(paths, max_failed_fraction, settings.near_duplicates_are_errors)
-    plan = audit.plan
+    plan = read_plan(paths)
     version_paths = paths.version(plan.pinned.version)
+    earlier = ComparedClips.read(version_paths)
+    audit = DatasetAudit(paths, max_failed_fraction, settings.near_duplicates_are_errors, earlier)
     sidecars = _sound_shards(audit, version_paths)
     indexes = text_indexes(version_paths, sidecars, is_asked_for=settings.text_index)
     _refuse_unsound(outcome for key in _uncommitted(version_paths, sidecars) for outcome in check(key))
@@ -123,14 +124,15 @@ def commit_dataset(
         outcomes=outcomes,
         folder=place.folder,
     )
-    statistics, warnings = commit_statistics(committed), commit_warnings(committed)
+    statistics, (warnings, pairs) = commit_statistics(committed), commit_warnings(committed, earlier)
+    pairs |= {across(*splits): found for splits, found in audit.look_alikes.items()}
     report.warnings = warnings_of(paths, index, encoding)
     report.licence, report.outcomes, report.data_version = notes.licence, outcomes, digest
     report.encoding = plan.pinned.encoding.used()
     report.classes = {row.label: dict(row.clips) for row in class_rows(index, plan)}
     contents = {
         **dict(copied_tables(paths, version_paths)),
-        version_paths.index.name: table_bytes(index, schema, notes.as_notes()),
+        version_paths.index.name: table_bytes(index, schema, {**notes.as_notes(), **kept_pairs(index, pairs)}),
         **card_files(committed, statistics, warnings),
         **_metadata(committed, statistics, warnings),
     }
