@@ -43,13 +43,15 @@ class DatasetAudit:
     """The checks of a planned dataset and of its shards' sidecars.
 
     `near_duplicates_are_errors` decides how bad a near-duplicate clip across splits is; identical content and
-    torn groups always are errors. Without `earlier`, the last commit's look-alikes, all clips are compared.
+    torn groups always are errors. Without `earlier`, the last commit's look-alikes, all clips are compared. `read` is
+    the plan, if it was read.
     """
 
     paths: DatasetPaths
     max_failed_fraction: float = 0.1
     near_duplicates_are_errors: bool = False
     earlier: ComparedClips | None = None
+    read: ReadPlan | None = None
 
     def run(self, name: str) -> CheckOutcome:
         """Runs one of `DATASET_CHECKS` by name."""
@@ -64,7 +66,7 @@ class DatasetAudit:
     @cached_property
     def plan(self) -> ReadPlan:
         """The plan on disk."""
-        return read_plan(self.paths)
+        return self.read or read_plan(self.paths)
 
     @cached_property
     def sidecars(self) -> Mapping[str, Sidecar | None]:
