@@ -3,7 +3,7 @@
 import io
 import zlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
@@ -15,6 +15,7 @@ from video_assets.media.index.bitstream import (
     SEEKABLE,
     starts_cleanly,
 )
+from video_assets.media.index.h264_order import H264Order
 from video_assets.media.index.picture_order import Av1Order, MpegOrder
 from video_assets.media.index.readable import places_of_losses
 from video_assets.media.open.crop import CLUSTER, NO_END, SEGMENT, matroska_elements
@@ -26,10 +27,11 @@ _STRICT_OF: Final = {"hevc": "explode+crccheck"}
 _ZEROS: Final = bytes(64)
 _FINDS_NO_ZEROS: Final = frozenset({"vp8", "vp9", "av1"})
 """Codecs whose decoders take a block of zeros for data; so many in a row no entropy coder writes."""
-_ORDERS: Final[dict[str, type[MpegOrder | Av1Order]]] = {
-    "mpeg1video": MpegOrder,
-    "mpeg2video": MpegOrder,
-    "av1": Av1Order,
+_ORDERS: Final[dict[str, Callable[[bytes | None], MpegOrder | Av1Order | H264Order]]] = {
+    "mpeg1video": lambda _extradata: MpegOrder(),
+    "mpeg2video": lambda _extradata: MpegOrder(),
+    "av1": lambda _extradata: Av1Order(),
+    "h264": H264Order,
 }
 _CRC32: Final = b"\xbf\x84"  # the id of the element, and its size
 _MAX_CLUSTER_BYTES: Final = 64 * 2**20
@@ -49,7 +51,7 @@ class PacketChecks:
     """Finds damaged packets without decoding them. It has to see every packet from a keyframe on."""
 
     def __init__(self, opened: OpenVideo) -> None:
-        self._codec = opened.codec.codec.canonical_name
+        self._codec, self._extradata = opened.codec.codec.canonical_name, opened.codec.extradata
         self._may_have_zeros = self._codec in _FINDS_NO_ZEROS
         self._checksums = ClusterChecksums(opened)
         self.begin()
@@ -57,7 +59,7 @@ class PacketChecks:
     def begin(self) -> None:
         """Begin with any keyframe."""
         order = _ORDERS.get(self._codec)
-        self._order = order() if order is not None else None
+        self._order = order(self._extradata) if order is not None else None
 
     def is_damaged(self, packet: av.packet.Packet) -> bool:
         """Return whether a packet's bytes cannot be as they were written, or one before it is missing."""

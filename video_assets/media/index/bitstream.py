@@ -246,8 +246,6 @@ class Bits:
         """Read ue(v) (H.264, 9.1) so many times, and return the last one."""
         found = 0
         for _ in range(count):
-            num_zeros = 0
-            while not self.number():
-                num_zeros += 1
-            found = (1 << num_zeros) - 1 + self.number(num_zeros)
+            num_zeros = self._left - (self._value & (1 << self._left) - 1).bit_length()
+            found = self.number(2 * num_zeros + 1) - 1
         return found

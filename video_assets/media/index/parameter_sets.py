@@ -30,7 +30,7 @@ _JPEG_DHT, _JPEG_SCAN, _JPEG_DQT = 0xC4, 0xDA, 0xDB
 
 TOLD_BY_HEADER: Final = ("h264", "hevc", "mpeg4", "vp9", "libdav1d", "av1")
 """Decoders of the codecs that `is_told_by_header` knows."""
-_PROFILES_WITH_CHROMA: Final = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
+PROFILES_WITH_CHROMA: Final = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
 _CHROMA_444, _OWN_ASPECT = 3, 255
 _SQUARE_PIXELS: Final = (0, 1)  # 0: not said
 
@@ -108,7 +108,7 @@ def _tells_order(bits: Bits, width_px: int, height_px: int) -> bool:
     bits.number(8)
     profile, _, _ = bits.number(8), bits.number(16), bits.unsigned()
     chroma = 1  # 4:2:0
-    if profile in _PROFILES_WITH_CHROMA:
+    if profile in PROFILES_WITH_CHROMA:
         chroma = bits.unsigned()
         bits.number(1 if chroma == _CHROMA_444 else 0)
         bits.unsigned(2)
