@@ -60,11 +60,23 @@ class Committed:
         """Where it lies."""
         return self.paths.version(self.plan.pinned.version)
 
+    def places(self) -> Iterator[Place]:
+        """Yield all stored clips by the hash of their content: an order that looks random and stays the same."""
+        keys = [key for key, sidecar in self.sidecars.items() for _ in sidecar.clips]
+        clips = [clip for sidecar in self.sidecars.values() for clip in sidecar.clips]
+        return ((keys[row], clips[row]) for row in self._order)
+
     @cached_property
-    def places(self) -> Sequence[Place]:
-        """All stored clips by the hash of their content: an order that looks random and stays the same."""
-        places = [(key, clip) for key, sidecar in self.sidecars.items() for clip in sidecar.clips]
-        return sorted(places, key=lambda place: (place[1].content_hash, place[1].clip_id))
+    def _order(self) -> Sequence[int]:
+        return rows_by_content(self.index)
+
+
+def rows_by_content(index: pd.DataFrame) -> list[int]:
+    """Return the rows of an index by the hash of the clips' content, then by name."""
+    columns = (index[name].to_numpy(object) for name in ("content_hash", "clip_id"))
+    # By texts: Python's garbage collector would look at a tuple for each clip again and again.
+    texts = [f"{content}\0{name}" for content, name in zip(*columns, strict=True)]
+    return sorted(range(len(texts)), key=texts.__getitem__)
 
 
 def read_stored(
