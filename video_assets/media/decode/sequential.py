@@ -50,6 +50,13 @@ class _SequentialPass:
     num_errors: int = 0
     num_keyframes: int = 0
     is_encrypted: bool = False
+    latest_dts: int | None = None
+    has_jump_back: bool = False  # in the packets' times
+
+    def note_dts(self, dts: int | None) -> None:
+        """Note the decoding time of the next packet."""
+        self.has_jump_back |= dts is not None and self.latest_dts is not None and dts < self.latest_dts
+        self.latest_dts = dts if dts is not None else self.latest_dts
 
 
 def decode_sequentially(
@@ -98,7 +105,7 @@ def decode_opened_sequentially(
     starts_us = timeline.starts_us
     wanted_us = list(choose(timeline))
     frame_indices = frames_shown_at(starts_us, wanted_us)
-    damage = _damage_of(seen, frame_indices)
+    damage = _damage_of(seen, frame_indices, _first_shifted(opened, seen, time_note))
     if damage and unfinished is None:
         with open_video(video, opened.limits, opened.encoder_version) as again:
             unfinished = _unfinished_packet(again, seen)
@@ -177,6 +184,7 @@ def _all_frames(opened: OpenVideo, seen: _SequentialPass, tails: TailCheck | Non
     for packet in opened.packets():
         if packet.size:
             number = seen.damage.add(opened, packet)
+            seen.note_dts(packet.dts)
             if tails is not None:
                 tails.add_packet(number, packet)
         if 0 < packet.size < min_bytes:
@@ -235,11 +243,27 @@ def _lose_without_frames(opened: OpenVideo, seen: _SequentialPass) -> None:
     lose("no_frames", "Its video stream holds no frame.")
 
 
-def _damage_of(seen: _SequentialPass, frame_indices: NDArray[np.int64]) -> str:
+def _first_shifted(opened: OpenVideo, seen: _SequentialPass, time_note: str) -> int | None:
+    """Return the number of the first packet whose frame may be shown at another's time; None if there is none.
+
+    What damages a picture of a program stream may take the times of others. Frames after it then bear these, and where
+    times are made up for lack of others, all may.
+    """
+    if opened.container_name != "mpeg" or not seen.damage.damaged:
+        return None
+    if time_note:
+        return 0
+    return min(seen.damage.damaged) if seen.has_jump_back else None
+
+
+def _damage_of(seen: _SequentialPass, frame_indices: NDArray[np.int64], first_shifted: int | None) -> str:
     """Return how many of the wanted frames are damaged, as a sentence; empty if none is."""
     wanted = set(frame_indices.tolist())
     seen.damage.add_times(seen.packets)
-    num_damaged = sum(seen.damage.is_damaged(seen.packets[frame_index]) for frame_index in wanted)
+    packets = [seen.packets[frame_index] for frame_index in wanted]
+    num_damaged = sum(
+        seen.damage.is_damaged(packet) or (first_shifted is not None and packet >= first_shifted) for packet in packets
+    )
     if not num_damaged:
         return ""
     return (
