@@ -119,7 +119,7 @@ class Steps:
         with writing_tables(self.paths, "dataset", within_build=self.within_build):
             known = checker or self.checker(read_plan(self.paths))
             allowed = manifest_settings(self.paths).max_failed_fraction
-            return commit_dataset(self.paths, settings, known.check, max_failed_fraction=allowed)
+            return commit_dataset(self.paths, settings, known.check, max_failed_fraction=allowed, plan=known.plan)
 
     def check_dataset(self) -> list[CheckOutcome]:
         """Check the committed dataset, and write the outcomes down."""
@@ -185,7 +185,7 @@ class BuildListener(Protocol):
 
 @dataclass(slots=True)
 class BuildReport:
-    """What a build did, as far as it came."""
+    """What a build did, as far as it came. Reports of steps have no clips once the shards are begun."""
 
     reading: NotedReading = field(default_factory=NotedReading)
     manifest: ManifestReport | None = None
@@ -228,6 +228,9 @@ def build(
     report.plan = steps.plan(settings.plan)
     for listener in listeners:
         listener.planned(report.manifest, report.splits, report.plan)
+    report.manifest = report.manifest.without_clips()
+    report.splits = report.splits.without_clips()
+    report.plan = report.plan.without_clips()
     complete(steps, settings.dataset, listeners, report, begin=begin)
 
 

@@ -1,9 +1,13 @@
 """Comparing signatures: the right pairs, exact distances, and enough speed for real splits."""
 
 import time
+from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from video_assets.domain import near_duplicates as module
@@ -11,6 +15,7 @@ from video_assets.domain.near_duplicates import (
     MAX_DISTANCE,
     NUM_BITS,
     SIGNATURE_BYTES,
+    Comparison,
     NearDuplicate,
     near_duplicates,
 )
@@ -144,3 +149,66 @@ def test_sixteen_million_pairs_take_seconds() -> None:
     began = time.process_time()
     assert near_duplicates(a, b) == []
     assert time.process_time() - began < 5.0
+
+
+Clip = tuple[str, int, int, int]
+"""The sides it is on, its picture, and how many of its bits differ from that picture, and which."""
+CLIPS = st.tuples(
+    st.sampled_from(["a", "b", "ab"]), st.integers(0, 1), st.sampled_from([0, 60, 78, 155, 156]), st.integers(0, 3)
+)
+NAMES = st.sampled_from([f"{number:02d}" for number in range(24)])
+
+
+@cache
+def copy_of_picture(picture: int, num_flips: int, seed: int) -> bytes:
+    return signature(flipped(random_bits(picture), num_flips, seed))
+
+
+def sides(clips: Mapping[str, Clip]) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    a, b = ({name: copy_of_picture(*copy) for name, (where, *copy) in clips.items() if side in where} for side in "ab")
+    return a, b
+
+
+@given(
+    clips=st.dictionaries(NAMES, CLIPS, max_size=24),
+    changes=st.lists(st.dictionaries(NAMES, st.none() | CLIPS, max_size=8), min_size=1, max_size=5),
+    max_pairs=st.sampled_from([5, 40, 10_000]),
+    num_exact=st.sampled_from([0, 60]),
+    with_themselves=st.booleans(),
+)
+def test_what_is_new_compared_with_all_gives_what_comparing_all_gives(
+    clips: dict[str, Clip],
+    changes: list[dict[str, Clip | None]],
+    max_pairs: int,
+    num_exact: int,
+    with_themselves: bool,
+) -> None:
+    """Whatever arrives, leaves, changes its picture or its side."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_EXACT_PAIRS", num_exact)
+        a, b = sides(clips)
+        found = near_duplicates(a, b, max_pairs=max_pairs, with_themselves=with_themselves)
+        for change in changes:
+            earlier = Comparison(a, b, [(pair.a, pair.b) for pair in found])
+            merged = clips | change
+            clips = {name: clip for name, clip in merged.items() if clip is not None}
+            a, b = sides(clips)
+            found = near_duplicates(a, b, max_pairs=max_pairs, earlier=earlier, with_themselves=with_themselves)
+            assert found == near_duplicates(a, b, max_pairs=max_pairs, with_themselves=with_themselves)
+
+
+def test_of_clips_that_were_compared_only_the_known_pairs_are_looked_at() -> None:
+    """A pair that an earlier comparison did not give is not found: nobody looks for it again."""
+    a, b = random_signatures(400, "a", 5), random_signatures(400, "b", 6)
+    a["a00007"], a["a00008"] = b["b00003"], b["b00004"]
+    earlier = Comparison(a, b, [("a00007", "b00003")])
+    assert near_duplicates(a, b, earlier=earlier) == [NearDuplicate(0.0, "a00007", "b00003")]
+    assert len(near_duplicates(a | {"new": b["b00004"]}, b, earlier=earlier)) == 2
+
+
+def test_a_set_can_be_compared_with_itself() -> None:
+    clips = {"a": signature(random_bits(7)), "b": signature(random_bits(7))}
+    assert near_duplicates(clips, clips, with_themselves=False) == [
+        NearDuplicate(0.0, "a", "b"),
+        NearDuplicate(0.0, "b", "a"),
+    ]

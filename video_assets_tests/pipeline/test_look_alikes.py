@@ -1,17 +1,23 @@
 """Copies among stored clips, also mirrored and cropped, and look-alikes under two labels."""
 
+import shutil
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from video_assets.domain import near_duplicates
 from video_assets.domain.clips import SourceWarning
+from video_assets.pipeline.checks import dataset
 from video_assets.pipeline.checks.dataset import DatasetAudit
 from video_assets.pipeline.commit import look_alikes as module
 from video_assets.pipeline.dataset_state import committed_warnings
+from video_assets.storage.schemas import INDEX
+from video_assets.storage.tables import read_noted_table, read_notes, write_table
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline.stages import Stages, copied_source
 from video_assets_tests.pipeline.videos import FPS, HEIGHT_PX, WIDTH_PX, clip_path, clip_seed, make_frames
@@ -102,7 +108,7 @@ def test_warnings_of_a_plan_stay_and_nothing_is_compared_again(built: Built, mon
     def refuse(*_: object) -> None:
         raise AssertionError("clips were compared")
 
-    monkeypatch.setattr(module, "look_alikes", refuse)
+    monkeypatch.setattr(module, "near_duplicates", refuse)
     Stages(built.source, built.paths).commit()
 
 
@@ -112,3 +118,65 @@ def test_of_many_pairs_the_nearest_are_named_and_the_others_counted() -> None:
     assert [warning.count for warning in told] == [1] * 10 + [2]
     assert told[0].detail == "a (run, train) and b (run, train) look alike"
     assert told[-1].detail == "2 more pairs of clips look alike"
+
+
+@pytest.fixture(scope="module")
+def compared_before(built_once: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
+    """A dataset, taken for a large one, with two copies: one left its source since, and another came."""
+    folder = tmp_path_factory.mktemp("compared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(near_duplicates, "_EXACT_PAIRS", 0)
+        patch.setattr(module, "_MIN_KEPT", 0)
+        stages = Stages(copied_source(built_once.source, folder), type(built_once.paths)(folder / "root", "clips"))
+        write_frames(stages.source / "jump" / "of_run.mp4", original("run"))
+        write_frames(stages.source / "walk" / "repeated.mp4", original("walk"))
+        stages.everything()
+        (stages.source / "walk" / "repeated.mp4").unlink()
+        write_frames(stages.source / "run" / "of_jump.mp4", original("jump"))
+        yield stages
+
+
+def grown_copy(stages: Stages, root: Path) -> Stages:
+    shutil.copytree(stages.paths.root, root, symlinks=True)
+    return Stages(stages.source, type(stages.paths)(root, stages.paths.name))
+
+
+def without_pairs(index: Path) -> None:
+    rows, notes = read_noted_table(index, INDEX)
+    write_table(index, rows, INDEX, {"commit": (notes or {})["commit"]})
+
+
+def with_other_rules(index: Path) -> None:
+    rows, notes = read_noted_table(index, INDEX)
+    assert notes is not None
+    write_table(index, rows, INDEX, notes | {"look_alikes": notes["look_alikes"].replace("[1,", "[0,")})
+
+
+def damaged(index: Path) -> None:
+    data = bytearray(index.read_bytes())
+    data[len(data) // 2] ^= 1
+    index.write_bytes(data)
+
+
+@pytest.mark.parametrize("lose", [without_pairs, with_other_rules, damaged])
+def test_growth_compares_only_what_is_new_and_finds_what_comparing_all_finds(
+    compared_before: Stages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lose: Callable[[Path], None]
+) -> None:
+    asked: list[bool] = []
+
+    def watched(*arguments: Any, earlier: object = None, **options: Any) -> object:
+        asked.append(earlier is not None)
+        return near_duplicates.near_duplicates(*arguments, earlier=earlier, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "near_duplicates", watched)
+    monkeypatch.setattr(dataset, "near_duplicates", watched)
+    grown = [grown_copy(compared_before, tmp_path / name) for name in ("with", "without")]
+    found: list[object] = []
+    for stages, prepare in zip(grown, [lambda _: None, lose], strict=True):
+        index = stages.paths.version("1.0.0").index.resolve()
+        prepare(index)
+        stages.everything()
+        notes = read_notes(stages.paths.version("1.0.0").index) or {}
+        found.append((notes["look_alikes"], committed_warnings(stages.paths, "1.0.0")))
+    assert found[0] == found[1]
+    assert asked == [True, True, True, False, False, False, False, False]

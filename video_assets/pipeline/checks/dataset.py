@@ -13,6 +13,7 @@ from video_assets.domain.near_duplicates import MAX_PAIRS, NearDuplicate, near_d
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.domain.text import counted, sequence_of
 from video_assets.pipeline.commit.committed import read_stored, sampled_clip
+from video_assets.pipeline.commit.look_alikes import ComparedClips
 from video_assets.pipeline.label_sets import rows_by_class
 from video_assets.pipeline.plan.table import ReadPlan, partition_keys, read_plan
 from video_assets.pipeline.shards.pending import is_current, marks_of_failures
@@ -42,12 +43,15 @@ class DatasetAudit:
     """The checks of a planned dataset and of its shards' sidecars.
 
     `near_duplicates_are_errors` decides how bad a near-duplicate clip across splits is; identical content and
-    torn groups always are errors.
+    torn groups always are errors. Without `earlier`, the last commit's look-alikes, all clips are compared. `read` is
+    the plan, if it was read.
     """
 
     paths: DatasetPaths
     max_failed_fraction: float = 0.1
     near_duplicates_are_errors: bool = False
+    earlier: ComparedClips | None = None
+    read: ReadPlan | None = None
 
     def run(self, name: str) -> CheckOutcome:
         """Runs one of `DATASET_CHECKS` by name."""
@@ -62,7 +66,7 @@ class DatasetAudit:
     @cached_property
     def plan(self) -> ReadPlan:
         """The plan on disk."""
-        return read_plan(self.paths)
+        return self.read or read_plan(self.paths)
 
     @cached_property
     def sidecars(self) -> Mapping[str, Sidecar | None]:
@@ -117,14 +121,27 @@ class DatasetAudit:
                 )
         return self._look_alikes()
 
+    @cached_property
+    def look_alikes(self) -> Mapping[tuple[Split, Split], Sequence[NearDuplicate]]:
+        """The near-duplicates of every two splits."""
+        splits = self.plan.pinned.splits
+        signatures = {split: self._signatures(split) for split in splits}
+        return {
+            (one, other): near_duplicates(
+                signatures[one],
+                signatures[other],
+                earlier=self.earlier and self.earlier.of_splits(one, other),
+            )
+            for one, other in combinations(splits, 2)
+        }
+
     def _look_alikes(self) -> CheckOutcome:
         found: list[str] = []
         named: list[dict[str, str]] = []
         num_pairs = 0
         alike: set[str] = set()
         nearest: list[set[str]] = []
-        for one, other in combinations(self.plan.pinned.splits, 2):
-            pairs = near_duplicates(self._signatures(one), self._signatures(other))
+        for (one, other), pairs in self.look_alikes.items():
             num_pairs += len(pairs)
             named += [{one: pair.a, other: pair.b} for pair in pairs]
             nearest += [{pair.a, pair.b} for pair in pairs[:_MAX_PICTURES]]

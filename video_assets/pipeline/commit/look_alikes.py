@@ -3,37 +3,124 @@
 What is compared is bounded, however large the dataset is: 5,000 clips with all for copies and mirrored copies, and
 parts of 100 clips with 1,000 for cropped ones; drawn by the hash of their content. Copies across splits are named by
 the check `no_leakage`, and the same content under two labels is quarantined by the manifest.
+
+A large commit keeps the pairs that were found in the notes of its index, so that the next one compares only what is new
+with all. Without them, or by other rules, everything is compared, and the same pairs are found.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
 import numpy as np
+import pandas as pd
 
 from video_assets.domain.clips import SourceWarning
-from video_assets.domain.near_duplicates import look_alikes, mirrored_signature, near_duplicates
+from video_assets.domain.errors import FileDamaged
+from video_assets.domain.near_duplicates import (
+    RULES,
+    Comparison,
+    NearDuplicate,
+    each_once,
+    mirrored_signature,
+    near_duplicates,
+)
+from video_assets.domain.splits import Split
 from video_assets.pipeline.commit.committed import Committed, of_each
 from video_assets.pipeline.dataset_state import whole_commit
 from video_assets.records.clip_record import ClipRecord
-from video_assets.storage.schemas import MANIFEST
-from video_assets.storage.tables import read_table
+from video_assets.storage.paths import VersionPaths
+from video_assets.storage.schemas import INDEX, MANIFEST
+from video_assets.storage.tables import read_noted_table, read_table
 
 _MAX_COMPARED, _MAX_ORIGINALS, _MAX_COPIES = 5_000, 100, 1_000
 _MAX_TOLD = 10
+_CHANGES: Mapping[str, Callable[[bytes], bytes]] = {"alike": bytes, "mirrored": mirrored_signature}
+"""What is done to the signatures of the drawn clips, by the name of the comparison."""
+_NOTE = "look_alikes"
+_RULES = [*RULES, _MAX_COMPARED]
+_MIN_KEPT = 1_000
+"""Fewer clips are compared within a tenth of a second."""
+
 Pair = tuple[str, str]
 
 
-def commit_warnings(committed: Committed) -> list[SourceWarning]:
-    """Return the warnings of a commit; a plan that was committed before keeps its earlier warnings."""
+@dataclass(frozen=True)
+class ComparedClips:
+    """The clips of a commit, and all pairs that were found in it, by the name of the comparison."""
+
+    signatures: Mapping[str, bytes]
+    """In the order of the hashes of their content."""
+    splits: Mapping[str, str]
+    pairs: Mapping[str, Sequence[Pair]]
+
+    @classmethod
+    def read(cls, version_paths: VersionPaths) -> "ComparedClips | None":
+        """Return what the last commit of a version compared; None if it did not keep that, or by other rules."""
+        columns = ["clip_id", "split", "content_hash", "signature"]
+        try:
+            index, notes = read_noted_table(version_paths.index, INDEX, columns)
+        except FileDamaged:
+            return None
+        kept = json.loads((notes or {}).get(_NOTE, "{}"))
+        if kept.get("rules") != _RULES:
+            return None
+        names = index["clip_id"].tolist()
+        pairs = {what: [(names[a], names[b]) for a, b in rows] for what, rows in kept["pairs"].items()}
+        return cls(_signatures(index), dict(zip(names, index["split"], strict=True)), pairs)
+
+    def of_splits(self, one: Split, other: Split) -> Comparison | None:
+        """Return the comparison of two splits."""
+        return self._comparison(across(one, other), self._of_split(one), self._of_split(other))
+
+    def of_drawn(self, what: str) -> Comparison | None:
+        """Return the comparison of the drawn clips with all, after one of `_CHANGES`."""
+        change, drawn = _CHANGES[what], islice(self.signatures.items(), _MAX_COMPARED)
+        return self._comparison(what, {name: change(signature) for name, signature in drawn}, self.signatures)
+
+    def _of_split(self, split: Split) -> dict[str, bytes]:
+        return {name: signature for name, signature in self.signatures.items() if self.splits[name] == split}
+
+    def _comparison(self, what: str, a: Mapping[str, bytes], b: Mapping[str, bytes]) -> Comparison | None:
+        return Comparison(a, b, self.pairs[what]) if what in self.pairs else None
+
+
+def across(one: Split, other: Split) -> str:
+    """Return the name of the comparison of two splits."""
+    return f"{one} {other}"
+
+
+def kept_pairs(index: pd.DataFrame, pairs: Mapping[str, Sequence[NearDuplicate]]) -> dict[str, str]:
+    """Return the note of an index that keeps pairs for the next commit, as rows of it; none for a small dataset."""
+    if len(index) < _MIN_KEPT:
+        return {}
+    places = {name: place for place, name in enumerate(index["clip_id"])}
+    rows = {what: [(places[pair.a], places[pair.b]) for pair in found] for what, found in pairs.items()}
+    return {_NOTE: json.dumps({"rules": _RULES, "pairs": rows}, separators=(",", ":"))}
+
+
+def commit_warnings(
+    committed: Committed, earlier: ComparedClips | None = None
+) -> tuple[list[SourceWarning], dict[str, list[NearDuplicate]]]:
+    """Return the warnings of a commit, and the pairs to keep for the next one.
+
+    A plan that was committed before keeps its earlier warnings. Of what `earlier` knows, nothing is compared again.
+    """
     known = whole_commit(committed.version_paths)
-    if known is not None and known.plan_digest == committed.notes.plan:
-        return list(known.warnings)
+    told = list(known.warnings) if known is not None and known.plan_digest == committed.notes.plan else None
+    if told is not None and len(committed.index) < _MIN_KEPT:
+        return told, {}
     clips = _Clips.of(committed)
-    drawn = clips.drawn(_MAX_COMPARED)
-    alike = _pairs(drawn, clips)
-    mirrored = _pairs({name: mirrored_signature(signature) for name, signature in drawn.items()}, clips)
+    pairs = {what: clips.alike(what, earlier) for what in _CHANGES}
+    return _warnings_of(committed, clips, pairs) if told is None else told, pairs
+
+
+def _warnings_of(
+    committed: Committed, clips: "_Clips", pairs: Mapping[str, Sequence[NearDuplicate]]
+) -> list[SourceWarning]:
+    alike, mirrored = (clips.of_two_videos(pairs[what]) for what in ("alike", "mirrored"))
     mirrored = [pair for pair in mirrored if pair not in set(alike)]
     others = {*alike, *mirrored}
     cropped = [pair for pair in _cropped_pairs(committed, clips) if pair not in others]
@@ -60,7 +147,7 @@ class _Clip:
 
 @dataclass(frozen=True, slots=True)
 class _Clips:
-    """Stored clips by id, in the order of the hashes of their content."""
+    """Stored clips by id. `signatures` are in the order of the hashes of their content."""
 
     clips: Mapping[str, _Clip]
     signatures: Mapping[str, bytes]
@@ -68,17 +155,27 @@ class _Clips:
     @classmethod
     def of(cls, committed: Committed) -> "_Clips":
         groups = read_table(committed.paths.manifest, MANIFEST, ["clip_id", "group"]).set_index("clip_id")["group"]
-        index = committed.index.sort_values(["content_hash", "clip_id"])
+        index = committed.index
         index = index.assign(group=index["clip_id"].map(groups[~groups.index.duplicated()]).fillna(""))
         columns = ("split", "label", "source", "group")
         clips = {str(row[0]): _Clip(*map(str, row[1:])) for row in index[["clip_id", *columns]].itertuples(index=False)}
-        pairs = zip(index["clip_id"], index["signature"], strict=True)
-        signatures = {str(name): signature for name, signature in pairs if signature}
-        return cls(clips, signatures)
+        return cls(clips, _signatures(index))
 
     def drawn(self, num_clips: int) -> dict[str, bytes]:
         """Return the signatures of the first clips."""
         return dict(islice(self.signatures.items(), num_clips))
+
+    def alike(self, what: str, earlier: ComparedClips | None) -> list[NearDuplicate]:
+        """Return pairs of a drawn clip and any other that look alike after one of `_CHANGES`, the nearest first."""
+        change = _CHANGES[what]
+        drawn = {name: change(signature) for name, signature in self.drawn(_MAX_COMPARED).items()}
+        known = earlier and earlier.of_drawn(what)
+        return near_duplicates(drawn, self.signatures, earlier=known, with_themselves=False)
+
+    def of_two_videos(self, pairs: Iterable[NearDuplicate]) -> list[Pair]:
+        """Return each of these pairs once, unless both clips are of one video."""
+        once = [(pair.a, pair.b) for pair in each_once(pairs)]
+        return [(a, b) for a, b in once if self.clips[a].source != self.clips[b].source]
 
     def have_two_labels(self, pair: Pair) -> bool:
         one, other = (self.clips[name] for name in pair)
@@ -99,10 +196,10 @@ class _Clips:
         return f"{name} ({clip.label}, {clip.split})"
 
 
-def _pairs(signatures: Mapping[str, bytes], clips: _Clips) -> list[Pair]:
-    """Return pairs of clips of two videos, the nearest first."""
-    found = [(pair.a, pair.b) for pair in look_alikes(signatures, clips.signatures)]
-    return [(a, b) for a, b in found if clips.clips[a].source != clips.clips[b].source]
+def _signatures(index: pd.DataFrame) -> dict[str, bytes]:
+    """Return the signatures of an index's clips, in the order of the hashes of their content."""
+    index = index.sort_values(["content_hash", "clip_id"])
+    return {name: data for name, data in zip(index["clip_id"], index["signature"], strict=True) if data}
 
 
 def _cropped_pairs(committed: Committed, clips: _Clips) -> list[Pair]:

@@ -16,7 +16,7 @@ from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.commit.card import card_files, class_rows, commit_statistics
 from video_assets.pipeline.commit.changes import commit_notes
 from video_assets.pipeline.commit.committed import Committed
-from video_assets.pipeline.commit.look_alikes import commit_warnings
+from video_assets.pipeline.commit.look_alikes import ComparedClips, across, commit_warnings, kept_pairs
 from video_assets.pipeline.commit.publish import (
     commit_place,
     copied_tables,
@@ -28,7 +28,7 @@ from video_assets.pipeline.commit.retired import remove_expired, retire
 from video_assets.pipeline.dataset_state import committed_lengths, refuse_damaged_labels
 from video_assets.pipeline.label_sets import indices_of_sets
 from video_assets.pipeline.plan.model_windows import clip_lengths, frames_left_out
-from video_assets.pipeline.plan.table import plan_digest
+from video_assets.pipeline.plan.table import ReadPlan, plan_digest, read_plan
 from video_assets.pipeline.said_aloud import warnings_of
 from video_assets.pipeline.shards.pending import is_as_planned
 from video_assets.records.dataset_info import dataset_info_json
@@ -73,21 +73,24 @@ def commit_dataset(
     check: Callable[[str], Sequence[CheckOutcome]],
     *,
     max_failed_fraction: float,
+    plan: ReadPlan | None = None,
 ) -> CommitReport:
     """Commit the plan: its shards become the dataset.
 
     Shards that the committed dataset does not hold yet are checked first: `check` is called with each key.
     All that readers open changes in one step; until then they see the old dataset. Files of retired shards stay for a
-    while after the commit that retired them, for readers that opened the dataset before it.
+    while after the commit that retired them, for readers that opened the dataset before it. `plan` is the plan on disk,
+    if it was read already.
 
     Raises:
         BuildRefused: if a planned shard is missing or unsound, or a check of the dataset fails; it is named.
         FileDamaged: if a table or `labels.txt`, which readers would get, is not as it was written.
     """
     refuse_damaged_labels(paths)
-    audit = DatasetAudit(paths, max_failed_fraction, settings.near_duplicates_are_errors)
-    plan = audit.plan
+    plan = plan or read_plan(paths)
     version_paths = paths.version(plan.pinned.version)
+    earlier = ComparedClips.read(version_paths)
+    audit = DatasetAudit(paths, max_failed_fraction, settings.near_duplicates_are_errors, earlier, plan)
     sidecars = _sound_shards(audit, version_paths)
     indexes = text_indexes(version_paths, sidecars, is_asked_for=settings.text_index)
     _refuse_unsound(outcome for key in _uncommitted(version_paths, sidecars) for outcome in check(key))
@@ -123,14 +126,15 @@ def commit_dataset(
         outcomes=outcomes,
         folder=place.folder,
     )
-    statistics, warnings = commit_statistics(committed), commit_warnings(committed)
+    statistics, (warnings, pairs) = commit_statistics(committed), commit_warnings(committed, earlier)
+    pairs |= {across(*splits): found for splits, found in audit.look_alikes.items()}
     report.warnings = warnings_of(paths, index, encoding)
     report.licence, report.outcomes, report.data_version = notes.licence, outcomes, digest
     report.encoding = plan.pinned.encoding.used()
     report.classes = {row.label: dict(row.clips) for row in class_rows(index, plan)}
     contents = {
         **dict(copied_tables(paths, version_paths)),
-        version_paths.index.name: table_bytes(index, schema, notes.as_notes()),
+        version_paths.index.name: table_bytes(index, schema, {**notes.as_notes(), **kept_pairs(index, pairs)}),
         **card_files(committed, statistics, warnings),
         **_metadata(committed, statistics, warnings),
     }

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -49,7 +49,7 @@ from video_assets.storage.files import remove_temporaries, write_if_changed
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
 from video_assets.storage.schemas import LEFT_OUT, MANIFEST
-from video_assets.storage.tables import read_noted_table, rows_digest, write_table
+from video_assets.storage.tables import empty_table, read_noted_table, rows_digest, write_table
 
 _ENCODER_NOTE = "encoder_version"
 
@@ -81,6 +81,10 @@ class ManifestReport:
     def data_version(self) -> str:
         """Return a hash of the manifest's rows and classes."""
         return json_digest([rows_digest(self.clips), self.labels])
+
+    def without_clips(self) -> "ManifestReport":
+        """Return it without the clips, which the table on disk has: those of a large dataset fill the memory."""
+        return replace(self, clips=empty_table(MANIFEST))
 
 
 class TooManyLost(BuildRefused):

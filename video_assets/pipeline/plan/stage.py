@@ -1,7 +1,7 @@
 """Stage 3: the plan, the dataset's lock file: which clip goes to which shard, under which encoding."""
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ from video_assets.storage.paths import (
 from video_assets.storage.quarantine import read_quarantine
 from video_assets.storage.schemas import PLAN
 from video_assets.storage.sidecars import read_sidecar
-from video_assets.storage.tables import are_among, read_notes, read_table, write_table
+from video_assets.storage.tables import are_among, empty_table, read_notes, read_table, write_table
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,6 +78,10 @@ class PlanReport:
     def data_version(self) -> str:
         """Hash the encoding alone: neither growth nor a new class makes old shards stale."""
         return json_digest([self.pinned.encoding.as_dict(), self.pinned.encoding.encoder_version])
+
+    def without_clips(self) -> "PlanReport":
+        """Return it without the rows, which the table on disk has."""
+        return replace(self, rows=empty_table(PLAN), copied=frozenset())
 
 
 def build_plan(

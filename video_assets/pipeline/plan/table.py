@@ -18,7 +18,7 @@ from video_assets.pipeline.dataset_state import known_labels
 from video_assets.pipeline.label_sets import class_indices
 from video_assets.pipeline.noted_settings import PinnedSettings
 from video_assets.storage.files import read_lines
-from video_assets.storage.paths import DatasetPaths, partition_key
+from video_assets.storage.paths import DatasetPaths, parse_partition_key, partition_key
 from video_assets.storage.schemas import MANIFEST, PLAN, SPLIT
 from video_assets.storage.tables import TEXT, read_noted_table, read_table
 
@@ -125,12 +125,17 @@ class ReadPlan:
 
     def fingerprints(self) -> dict[str, str]:
         """Fingerprint of every live shard, by partition key."""
-        ordered = self.rows.sort_values(["split", "shard_index", "position"])
-        found = {
-            partition_key(split_named(split), int(index)): digests.tolist()
-            for (split, index), digests in ordered.groupby(["split", "shard_index"])["row_digest"]
-        }
-        return {key: shard_fingerprint(found[key], self.pinned.encoding) for key in live_shards(self.rows)}
+        return dict(self._fingerprints)
+
+    @cached_property
+    def _fingerprints(self) -> Mapping[str, str]:
+        digests, positions = (self.rows[name].to_numpy() for name in ("row_digest", "position"))
+        found: dict[str, str] = {}
+        for key in live_shards(self.rows):
+            places = self._places[parse_partition_key(key)]
+            ordered = digests[places[np.argsort(positions[places])]].tolist()
+            found[key] = shard_fingerprint(ordered, self.pinned.encoding)
+        return found
 
 
 FINGERPRINT_COLUMNS = ("split", "shard_index", "position", "row_digest")
@@ -178,9 +183,10 @@ def live_shards(rows: pd.DataFrame) -> list[str]:
     return [partition_key(split, index) for split in SPLITS for index in keys[split]]
 
 
-def partition_keys(rows: pd.DataFrame) -> list[str]:
+def partition_keys(rows: pd.DataFrame) -> NDArray[np.object_]:
     """The partition key of each row's shard."""
-    return [partition_key(split, index) for split, index in zip(rows["split"], rows["shard_index"], strict=True)]
+    places, shards = pd.MultiIndex.from_frame(rows[["split", "shard_index"]]).factorize()
+    return np.array([partition_key(split, index) for split, index in shards], object)[places]
 
 
 def not_stored_words(rows: pd.DataFrame, encoding: Encoding) -> str:

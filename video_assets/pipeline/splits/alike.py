@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from video_assets.domain.encoding import Encoding
-from video_assets.domain.near_duplicates import NearDuplicate, look_alikes
+from video_assets.domain.near_duplicates import NearDuplicate, each_once, near_duplicates
 from video_assets.domain.plan import PlannedClip
 from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.dataset_state import committed_version
@@ -71,7 +71,8 @@ def pairs_alike(
     new = _signatures(paths, clips[is_new], make_pool)
     known = _committed_signatures(committed)
     there = set(clips.loc[~is_new, "clip_id"])
-    return look_alikes(new, new | {name: signature for name, signature in known.items() if name in there})
+    others = {name: signature for name, signature in known.items() if name in there}
+    return each_once(near_duplicates(new, new | others, with_themselves=False))
 
 
 def _committed_signatures(paths: DatasetPaths) -> Mapping[str, bytes]:

@@ -1,7 +1,7 @@
 """Stage 2: assign every group of clips to a split, and never move it again."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from video_assets.settings import SplitSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
 from video_assets.storage.schemas import MANIFEST, SPLIT, SPLIT_HISTORY
-from video_assets.storage.tables import TEXT, read_table, rows_digest, write_table
+from video_assets.storage.tables import TEXT, empty_table, read_table, rows_digest, write_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,10 @@ class SplitReport:
     def data_version(self, split: Split) -> str:
         """Return a hash of the rows of one split."""
         return rows_digest(self.splits[split])
+
+    def without_clips(self) -> "SplitReport":
+        """Return it without the clips, which the tables on disk have."""
+        return replace(self, splits={split: empty_table(SPLIT) for split in self.splits})
 
     @property
     def has_val(self) -> bool:
