@@ -29,6 +29,8 @@ _STRICT: Final = "explode"
 _STRICT_OF: Final = {"hevc": "explode+crccheck", "h264": "explode+aggressive"}
 """An HEVC stream may carry the MD5 of each picture. H.264 without arithmetic coding has to be read to the end of its
 data. Of other codecs, these flags call sound videos damaged."""
+_DECODES_FROM_NOTHING: Final = NEEDS_FIRST_PACKET | {"hevc"}
+"""Codecs whose pictures before the first keyframe FFmpeg shows, though those that they refer to are not there."""
 _ZEROS: Final = bytes(64)
 _ZEROS_WITHIN: Final = re.compile(rb"\0{64}\0*[^\0\1]")
 _HAS_NO_ZEROS: Final = frozenset({"vp8", "vp9", "av1"})
@@ -148,23 +150,24 @@ class DamageLog:
     """What decoding told of each packet, in the order in which they were decoded.
 
     Frames name the number of their packet, since they come out later and in another order. `restarts` are the packets
-    at which decoding may begin, `damaged` those that did not decode, or gave a frame that is flagged as damaged.
+    at which decoding may begin, `damaged` those that did not decode, or gave a frame that is flagged as damaged. Where
+    the codec `needs_restart`, what is shown before the first one is damaged, too.
     """
 
     times: list[int | None] = field(default_factory=list)
     restarts: list[int] = field(default_factory=list)
     damaged: set[int] = field(default_factory=set)
+    needs_restart: bool = False
     _checks: PacketChecks | None = None
     _losses: list[int] = field(default_factory=list)
     _latest_place: int | None = None
-    _needs_restart: bool = False
 
     def prepare(self, opened: OpenVideo) -> None:
         """Let frames carry the numbers of their packets."""
         opened.codec.flags |= av.codec.context.Flags.copy_opaque
         self._checks = PacketChecks(opened)
         self._losses = places_of_losses(opened)
-        self._needs_restart = opened.codec.codec.canonical_name in NEEDS_FIRST_PACKET
+        self.needs_restart = opened.codec.codec.canonical_name in _DECODES_FROM_NOTHING
 
     def add(self, opened: OpenVideo, packet: av.packet.Packet) -> int:
         """Note a packet that is decoded next, and return its number."""
@@ -203,10 +206,11 @@ class DamageLog:
         decoded from pictures that are not there, which most decoders refuse.
         """
         place = bisect_right(self.restarts, packet_number) - 1
-        if place < 0 and self.restarts and self._needs_restart:
-            return True
-        while place > 0 and self._is_shown_before(packet_number, self.restarts[place]):
+        while place >= 0 and self._is_shown_before(packet_number, self.restarts[place]):
             place -= 1
+        if place < 0 and self.needs_restart and self.restarts and self.restarts[0]:
+            return True
+        place = max(place, 0 if self.restarts and self.restarts[0] <= packet_number else -1)
         first = self.restarts[place] if place >= 0 else 0
         return any(
             first <= number <= packet_number and not self._is_shown_before(number, first) for number in self.damaged

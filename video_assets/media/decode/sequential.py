@@ -125,7 +125,7 @@ def decode_opened_sequentially(
         timestamps_us=starts_us[frame_indices],
         num_frames_decoded=len(starts_us),
         num_frames_total=len(starts_us),
-        note=" ".join(part for part in (note, time_note) if part),
+        note=_notes(seen, note, time_note),
         timeline=timeline,
         damage=damage,
     )
@@ -173,7 +173,8 @@ def sequential_facts(opened: OpenVideo) -> SequentialFacts:
     seen = _SequentialPass()
     for _ in _all_frames(opened, seen):
         pass
-    return SequentialFacts(*_timeline(opened, seen), seen.num_keyframes, len(seen.damage.times) - seen.num_errors)
+    timeline, note = _timeline(opened, seen)
+    return SequentialFacts(timeline, _notes(seen, note), seen.num_keyframes, len(seen.damage.times) - seen.num_errors)
 
 
 def _all_frames(opened: OpenVideo, seen: _SequentialPass, tails: TailCheck | None = None) -> Iterator[VideoFrame]:
@@ -224,11 +225,17 @@ def _timeline(opened: OpenVideo, seen: _SequentialPass) -> tuple[Timeline, str]:
         starts_us, round_half_up(seen.last_duration * opened.time_base * 1_000_000), opened.time_base
     )
     check_length(timeline.num_frames, timeline.duration_us, opened.limits)
-    if seen.unfinished is not None:
-        note = f"{note} Its last picture is unfinished, and left out.".strip()
-    elif seen.num_errors:
-        note = f"{note} {counted(seen.num_errors, 'packet')} did not decode.".strip()
     return timeline, note
+
+
+def _notes(seen: _SequentialPass, *notes: str) -> str:
+    """Return notes and one on what did not decode, as one text."""
+    latest = ""
+    if seen.unfinished is not None:
+        latest = "Its last picture is unfinished, and left out."
+    elif seen.num_errors:
+        latest = f"{counted(seen.num_errors, 'packet')} did not decode."
+    return " ".join(note for note in (*notes, latest) if note)
 
 
 def _lose_without_frames(opened: OpenVideo, seen: _SequentialPass) -> None:
@@ -244,16 +251,16 @@ def _lose_without_frames(opened: OpenVideo, seen: _SequentialPass) -> None:
 
 
 def _first_shifted(opened: OpenVideo, seen: _SequentialPass, time_note: str) -> int | None:
-    """Return the number of the first packet whose frame may be shown at another's time; None if there is none.
+    """Return the number of the first packet whose frame may be shown at the time of another one; None without one.
 
-    What damages a picture of a program stream may take the times of others. Frames after it then bear these, and where
-    times are made up for lack of others, all may.
+    What damages a picture of a program or transport stream may change the times of others. Where times are made up for
+    lack of others, all may be wrong; in a program stream, frames after the damage may bear the times of lost ones.
     """
-    if opened.container_name != "mpeg" or not seen.damage.damaged:
+    if opened.container_name not in ("mpeg", "mpegts") or not seen.damage.damaged:
         return None
     if time_note:
         return 0
-    return min(seen.damage.damaged) if seen.has_jump_back else None
+    return min(seen.damage.damaged) if seen.has_jump_back and opened.container_name == "mpeg" else None
 
 
 def _damage_of(seen: _SequentialPass, frame_indices: NDArray[np.int64], first_shifted: int | None) -> str:

@@ -91,6 +91,13 @@ def test_pictures_shown_before_a_restart_are_no_reference_of_those_after_it() ->
         assert [log.is_damaged(number) for number in range(7)] == are_damaged, damaged
 
 
+def test_of_codecs_that_are_decoded_from_nothing_what_is_shown_before_a_later_beginning_is_damaged() -> None:
+    log = DamageLog(times=[0, 5, 3, 4, 6], restarts=[1])  # a picture, then an open group
+    assert [log.is_damaged(number) for number in range(5)] == [False] * 5
+    log.needs_restart = True
+    assert [log.is_damaged(number) for number in range(5)] == [True, False, True, True, False]
+
+
 def test_frames_are_the_same_whether_damage_is_looked_for_or_not() -> None:
     for codec, container, options in KINDS.values():
         video = numbered_video(GROUP, codec=codec, container=container, options=options)
