@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.splits import split_of_word
@@ -19,6 +20,7 @@ def are_names_of_splits(labels: Sequence[str]) -> bool:
     return len(labels) > 1 and all(split_of_word(label) for label in labels)
 
 
+@lru_cache(10_000)  # a source names its few classes once per clip
 def clean_label(text: str) -> str:
     r"""Return the label as it is stored: one line, stripped, control characters escaped; empty if nothing is left.
 

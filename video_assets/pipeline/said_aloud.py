@@ -6,6 +6,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -46,11 +47,12 @@ def _flat_warnings(index: pd.DataFrame) -> list[SourceWarning]:
     """Return the warnings about clips without a picture, or without motion, as their signatures tell."""
     if "signature" not in index:  # nothing is stored yet
         return []
-    states = motions_of_signatures(index["signature"])
+    states = np.array(motions_of_signatures(index["signature"]), object)
+    clip_ids = index["clip_id"].to_numpy(object)
     words = {"black": "are black, or of one colour", "still": "do not move: they are one picture"}
     found: list[SourceWarning] = []
     for code, what in words.items():
-        names = [clip_id for clip_id, state in zip(index["clip_id"], states, strict=True) if state == code]
+        names: list[str] = clip_ids[states == code].tolist()
         share = f"{len(names)} of {counted(len(states), 'clip')} ({len(names) / max(1, len(states)):.1%})"
         found += [SourceWarning(code, name, f"the frames of {name} {what}; {share}") for name in names]
     return found

@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 from video_assets.domain.clips import ListedFile
 from video_assets.domain.errors import SettingsError
 
-STORES: Mapping[str, tuple[str, str]] = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gcs")}
+STORES: Mapping[str, tuple[str, str]] = {"s3": ("obstore", "s3"), "gs": ("obstore", "gcs")}
 """For each scheme, the module that speaks to such a store, and this package's extra that installs it."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _QUESTIONS_AT_ONCE = 32
@@ -54,8 +54,8 @@ def is_remote(place: object) -> bool:
 
 
 def store_modules(place: Path) -> list[str]:
-    """Return the modules that talk to the store of a place, which load slowly; none for a local one."""
-    return [STORES[str(place).partition("://")[0]][0], "video_assets.storage.objects"] if is_remote(place) else []
+    """Return the modules that talk to the store of a place; none for a local one."""
+    return ["obstore.store", "video_assets.storage.objects"] if is_remote(place) else []
 
 
 def is_store_address(text: str) -> bool:

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import mmap
 import os
 import platform
 import re
@@ -12,7 +13,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -93,7 +94,9 @@ class AtomicFile:
             from video_assets.storage.object_requests import publish_object
 
             remote: Any = self.path
-            publish_object(self.temporary, remote, self._before)
+            with self.temporary.open("rb") as file:
+                content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self.num_bytes else b""
+                publish_object(content, remote, self._before)
             return
         self.temporary.replace(self.path)
         sync_directory(self.path.parent)
@@ -145,6 +148,12 @@ def sync_directory(directory: Path) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a whole file atomically."""
+    if is_remote(path):
+        from video_assets.storage.object_requests import publish_object
+
+        remote: Any = path
+        publish_object(data, remote, remote.facts())
+        return
     with AtomicFile(path) as file:
         file.write(data)
 
@@ -165,6 +174,11 @@ NOT_THERE = (FileNotFoundError, NotADirectoryError)
 
 def write_if_changed(path: Path, data: bytes) -> bool:
     """Write a file unless it holds these bytes already; return whether it was written."""
+    if is_remote(path):
+        from video_assets.storage.object_requests import publish_if_changed
+
+        remote: Any = path
+        return publish_if_changed(data, remote)
     with contextlib.suppress(FileNotFoundError):
         if path.read_bytes() == data:
             return False
@@ -202,6 +216,19 @@ def read_part(path: Path, offset: int, num_bytes: int) -> bytes:
     with path.open("rb") as file:
         file.seek(offset)
         return file.read(num_bytes)
+
+
+def read_parts(path: Path, parts: Sequence[tuple[int, int]]) -> list[bytes]:
+    """Return several parts of a file, each given by offset and length; of a store, neighbours by one request."""
+    if is_remote(path):
+        remote: Any = path
+        return remote.read_parts(parts)
+    found: list[bytes] = []
+    with path.open("rb") as file:
+        for offset, num_bytes in parts:
+            file.seek(offset)
+            found.append(file.read(num_bytes))
+    return found
 
 
 def file_sha256(path: Path) -> str:

@@ -11,7 +11,6 @@ import json
 import os
 import secrets
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Generator, Mapping
@@ -80,16 +79,13 @@ class _Mine:
             WrittenMeanwhile: If somebody else wrote it.
         """
         content = json.dumps({**asdict(self._holder), "beat": secrets.token_hex(8)})
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            publish_object(Path(file.name), self.place, self._facts)
-        self._facts = self.place.facts()
+        self._facts = publish_object(content.encode("utf-8"), self.place, self._facts)
 
     def remove(self) -> None:
         """Remove the object if it is still this holder's. If the store does not answer, it becomes stale by itself."""
         with suppress(StorageFailed):
-            if self._facts is not None and self.place.facts() == self._facts:
+            now = self.place.facts()
+            if self._facts is not None and now is not None and now.e_tag == self._facts.e_tag:
                 self.place.unlink(missing_ok=True)
 
     def beat(self, ended: threading.Event) -> None:

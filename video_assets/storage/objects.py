@@ -1,90 +1,132 @@
 """Paths in object stores. Nothing is cached between two calls."""
 
+import base64
 import errno
 import fnmatch
 import hashlib
 import io
 import os
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+import re
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from functools import partial
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, Self
+from typing import Any
 
-from upath.extensions import ProxyUPath
+import obstore
+from obstore.exceptions import BaseError, InvalidPathError
 
 from video_assets.domain.errors import StorageFailed
-from video_assets.storage.failures import named_failures
+from video_assets.storage.clients import ask, client_of, first_line
 
-_ATTEMPTS = 8
-"""Attempts per request: if one in ten fails, one request in a hundred million is given up, after half a minute."""
 _BLOCK_BYTES = 8 << 20
 """Bytes per request for a file that is read from its beginning to its end."""
 _BUFFER_BYTES = 1 << 18
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "s3": {"use_listings_cache": False, "config_kwargs": {"retries": {"mode": "standard", "max_attempts": _ATTEMPTS}}},
-    "gs": {"use_listings_cache": False},
-}
-_FOREIGN = ("aiobotocore", "aiohttp", "asyncio", "botocore", "fsspec", "gcsfs", "google", "s3fs", "urllib3")
-"""Root modules of exceptions that the stores' clients let through; not all of them are an OSError."""
+_MD5_DIGITS = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectFacts:
     """What a store says of an object, under the names of `os.stat_result`.
 
-    `etag` changes whenever the object is written: S3's ETag, Google's generation. `content_tag` is the same for
-    contents that were uploaded in the same way: S3's ETag, Google's MD5. `st_mtime_ns` is a number derived from the
-    etag, because a store's times are whole seconds; `st_mtime` is such a time, in seconds since 1970.
+    `e_tag` is as the store wrote it and changes with the content; `version` is Google's generation. `st_mtime_ns` is a
+    number derived from the etag, because a store's times are whole seconds; `st_mtime` is such a time, in seconds since
+    1970.
     """
 
     st_size: int
     st_mtime: float
-    etag: str
-    content_tag: str
+    e_tag: str
+    version: str | None = None
+
+    @property
+    def etag(self) -> str:
+        """Return the etag without its quotes."""
+        return self.e_tag.strip('"')
 
     @property
     def st_mtime_ns(self) -> int:
-        """Return a number that differs for each written content."""
-        return etag_number(self.etag)
+        """Return a number that differs for each written content: 63 bits of the etag's SHA-256."""
+        return int.from_bytes(hashlib.sha256(self.etag.encode()).digest()[:8], "big") >> 1
+
+    @property
+    def content_tag(self) -> str:
+        """Return what is the same for contents that were uploaded in the same way: the etag; of Google the MD5."""
+        is_md5 = self.version is not None and _MD5_DIGITS.fullmatch(self.etag)
+        return base64.b64encode(bytes.fromhex(self.etag)).decode() if is_md5 else self.etag
 
 
-def etag_number(etag: str) -> int:
-    """Return 63 bits of an etag's SHA-256, in place of a local file's time."""
-    return int.from_bytes(hashlib.sha256(etag.encode()).digest()[:8], "big") >> 1
+def object_facts(meta: Any) -> ObjectFacts:
+    """Return the facts in obstore's `ObjectMeta`."""
+    moment = meta["last_modified"].timestamp()
+    return ObjectFacts(meta["size"], moment, meta["e_tag"] or str(moment), meta["version"])
 
 
-def object_facts(info: dict[str, Any]) -> ObjectFacts:
-    """Return the facts in what s3fs or gcsfs says of one object."""
-    changed = info.get("LastModified") or info.get("mtime") or info.get("updated")
-    moment = datetime.fromisoformat(changed) if isinstance(changed, str) else changed
-    seconds = moment.timestamp() if isinstance(moment, datetime) else 0.0
-    etag = str(info.get("generation") or info.get("ETag") or seconds).strip('"')
-    return ObjectFacts(int(info["size"]), seconds, etag, str(info.get("md5Hash") or etag))
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectPath:
+    """A path in an object store, with those methods of `pathlib.Path` that this package calls.
 
-
-@contextmanager
-def store_failures(path: object, doing: str) -> Generator[None]:
-    """Turn errors of a store into `StorageFailed`, as `named_failures` does; a missing object is a FileNotFoundError.
-
-    Raises:
-        StorageFailed: If the store, its client or the network failed after all attempts.
+    The store is asked every time, and a failure never means "no".
     """
-    try:
-        with named_failures(path, doing, but=(FileNotFoundError, FileExistsError)):
-            yield
-    except OSError:
-        raise
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] not in _FOREIGN:
-            raise
-        with named_failures(path, doing):
-            raise OSError(errno.EIO, f"{type(error).__name__}: {error}") from error
 
+    scheme: str
+    bucket: str
+    key: str
 
-class ObjectPath(ProxyUPath):
-    """A path in an object store. Unlike those of its base, answers are never cached, and a failure never means "no"."""
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.bucket}/{self.key}".rstrip("/")
+
+    def __truediv__(self, name: object) -> "ObjectPath":
+        return self._at(f"{self.key}/{name}".strip("/"))
+
+    def _at(self, key: str) -> "ObjectPath":
+        return ObjectPath(self.scheme, self.bucket, key)
+
+    @property
+    def client(self) -> Any:
+        """The client of its bucket."""
+        return client_of(self.scheme, self.bucket)
+
+    @property
+    def name(self) -> str:
+        """The last part of its key; of a bucket itself, the bucket."""
+        return self.key.rpartition("/")[2] or self.bucket
+
+    @property
+    def stem(self) -> str:
+        """Its name without the last ending."""
+        return PurePosixPath(self.name).stem
+
+    @property
+    def suffix(self) -> str:
+        """The last ending of its name."""
+        return PurePosixPath(self.name).suffix
+
+    @property
+    def parent(self) -> "ObjectPath":
+        """What it is in."""
+        return self._at(self.key.rpartition("/")[0])
+
+    def with_name(self, name: str) -> "ObjectPath":
+        """Return what is beside it under another name."""
+        return self.parent / name
+
+    def absolute(self) -> "ObjectPath":
+        """Return itself."""
+        return self
+
+    def relative_to(self, other: object) -> PurePosixPath:
+        """Return the names that lead here from `other`, as a pure path.
+
+        Raises:
+            ValueError: If this is not below `other`.
+        """
+        return PurePosixPath(str(self)).relative_to(PurePosixPath(str(other)))
+
+    def is_relative_to(self, other: object) -> bool:
+        """Return whether it is below `other`."""
+        return PurePosixPath(str(self)).is_relative_to(PurePosixPath(str(other)))
 
     def facts(self) -> ObjectFacts | None:
         """Return what the store says of the object; None if there is none of this name.
@@ -92,26 +134,31 @@ class ObjectPath(ProxyUPath):
         Raises:
             StorageFailed: If the store does not answer.
         """
-        with store_failures(self, "looked at"):
-            try:
-                info = self.fs.info(self.path)
-            except FileNotFoundError:
-                return None
-        return object_facts(info) if info["type"] == "file" else None
+        if not self.key:
+            return None
+        try:
+            return object_facts(ask(self, "looked at", lambda: obstore.head(self.client, self.key)))
+        except FileNotFoundError:
+            return None
 
-    def exists(self, *, follow_symlinks: bool = True) -> bool:
+    def exists(self) -> bool:
         """Return whether there is such an object, or any below it."""
-        return self.facts() is not None or self.is_dir(follow_symlinks=follow_symlinks)
+        return self.is_file() or self.is_dir()
 
-    def is_file(self, *, follow_symlinks: bool = True) -> bool:  # noqa: ARG002  (as pathlib has it)
+    def is_file(self) -> bool:
         """Return whether there is such an object."""
         return self.facts() is not None
 
-    def is_dir(self, *, follow_symlinks: bool = True) -> bool:  # noqa: ARG002  (as pathlib has it)
+    def is_dir(self) -> bool:
         """Return whether there is any object below it."""
-        return next(self.iterdir(), None) is not None
+        try:
+            return ask(self, "listed", lambda: any(obstore.list(self.client, self.key or None, chunk_size=1)))
+        except InvalidPathError:  # there is an object whose name is no path
+            return True
+        except FileNotFoundError:
+            return False
 
-    def stat(self, *, follow_symlinks: bool = True) -> Any:  # noqa: ARG002  (as pathlib has it)
+    def stat(self) -> ObjectFacts:
         """Return the facts, under the names of `os.stat_result`.
 
         Raises:
@@ -122,84 +169,125 @@ class ObjectPath(ProxyUPath):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
         return facts
 
-    def iterdir(self) -> Iterator[Self]:
+    def iterdir(self) -> Iterator["ObjectPath"]:
         """Return what is directly below it; nothing if there is nothing."""
-        with store_failures(self, "listed"):
-            try:
-                names = [str(name) for name in self.fs.ls(self.path, detail=False)]
-            except FileNotFoundError:
-                names = []
-        own = self.path.rstrip("/")
-        return (self / name.rstrip("/").rpartition("/")[2] for name in names if name.rstrip("/") != own)
+        try:
+            found = ask(self, "listed", lambda: obstore.list_with_delimiter(self.client, self.key or None))
+        except FileNotFoundError:  # there is no such bucket
+            return iter(())
+        except InvalidPathError as error:
+            raise StorageFailed(f"{self} cannot be listed: {first_line(error)}; rename that object") from error
+        keys = [*found["common_prefixes"], *(entry["path"] for entry in found["objects"])]
+        return (self._at(key) for key in sorted(keys))
 
-    def glob(self, pattern: str, **__: Any) -> Iterator[Self]:
+    def glob(self, pattern: str) -> Iterator["ObjectPath"]:
         """Return what matches directly below it, or below the folder that the pattern names."""
         folder, _, name = pattern.rpartition("/")
-        place = self / folder if folder else self
-        return (path for path in place.iterdir() if fnmatch.fnmatchcase(path.name, name))
+        return (path for path in (self / folder).iterdir() if fnmatch.fnmatchcase(path.name, name))
 
-    def relative_to(self, other: Any, *_: Any, **__: Any) -> Any:
-        """Return the names that lead here from `other`, as a pure path.
-
-        Raises:
-            ValueError: If this is not below `other`.
-        """
-        return PurePosixPath(str(self)).relative_to(PurePosixPath(str(other)))
-
-    def replace(self, target: Any) -> Any:
-        """Move the object to another name in the same store, where it appears complete."""
-        with store_failures(target, "written"):
-            self.fs.cp_file(self.path, target.path)
+    def replace(self, target: "ObjectPath") -> "ObjectPath":
+        """Move the object to another name in the same bucket, where it appears complete."""
+        ask(target, "written", lambda: obstore.copy(self.client, self.key, target.key))
         self.unlink(missing_ok=True)
         return target
 
     def read_bytes(self) -> bytes:
-        """Return the whole content with one request: s3fs would first ask for the size, to read large ones in parts."""
-        with store_failures(self, "read"):
-            return bytes(self.fs.cat_file(self.path, max_concurrency=1))
+        """Return the whole content with one request."""
+        return self.read_whole()[0]
+
+    def read_whole(self) -> tuple[bytes, ObjectFacts]:
+        """Return the content, and what the same answer says of the object.
+
+        Raises:
+            FileNotFoundError: If there is no such object.
+        """
+        return ask(self, "read", self._get)
+
+    def _get(self, **options: Any) -> tuple[bytes, ObjectFacts]:
+        answer = obstore.get(self.client, self.key, options=options or None)  # pyright: ignore[reportArgumentType]
+        return answer.bytes().to_bytes(), object_facts(answer.meta)
 
     def read_part(self, offset: int, num_bytes: int) -> bytes:
         """Return some of the content with one request; less where the object ends earlier."""
-        if num_bytes <= 0:
-            return b""
-        try:
-            with store_failures(self, "read"):
-                return bytes(self.fs.cat_file(self.path, start=offset, end=offset + num_bytes))
-        except StorageFailed:  # stores refuse a range behind the end in the same way
-            if offset < self.stat().st_size:
+        return self.read_range(offset, num_bytes)[0] if num_bytes > 0 else b""
+
+    def read_range(
+        self, offset: int, num_bytes: int, known: ObjectFacts | None = None
+    ) -> tuple[bytes, ObjectFacts | None]:
+        """Return the same, and what the answer says of the object: nothing if it ends before.
+
+        Raises:
+            FileNotFoundError: If there is no such object.
+            StorageFailed: If it is not the `known` one any more.
+        """
+        options: Any = {"range": (offset, offset + num_bytes)}
+        if known is not None:
+            options["if_match"] = known.e_tag
+
+        def get() -> tuple[bytes, ObjectFacts | None]:
+            try:
+                return self._get(**options)
+            except BaseError as error:
+                if "status code: 416" in str(error):
+                    return b"", None
                 raise
-            return b""
 
-    def read_text(self, encoding: str | None = "utf-8", errors: str | None = None, newline: str | None = None) -> str:  # noqa: ARG002  (as pathlib has it)
+        return ask(self, "read", get)
+
+    def read_parts(self, parts: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return several parts, each given by offset and length; those less than 1 MiB apart by one request."""
+        starts, lengths = [offset for offset, _ in parts], [num_bytes for _, num_bytes in parts]
+        try:
+            request = partial(obstore.get_ranges, self.client, self.key, starts=starts, lengths=lengths)
+            found = ask(self, "read", request)
+        except StorageFailed:  # one of them may be behind the end
+            return [self.read_part(*part) for part in parts]
+        return [part.to_bytes() for part in found]
+
+    def read_text(self, encoding: str = "utf-8") -> str:
         """Return the whole content as text; line ends stay as they are."""
-        return self.read_bytes().decode(encoding or "utf-8", errors or "strict")
+        return self.read_bytes().decode(encoding)
 
-    def open(self, mode: str = "rb", *_: Any, **__: Any) -> Any:
+    def open(self, mode: str = "rb") -> io.BufferedReader:
         """Open for reading from beginning to end; `storage.remote_files` has the other ways of reading."""
         if mode != "rb":
             raise ValueError(f"objects are opened to be read as bytes, not {mode!r}")
-        with store_failures(self, "read"):
-            file = self.fs.open(self.path, "rb", block_size=_BLOCK_BYTES, cache_type="readahead")
-        return io.BufferedReader(RangeReader(self, file), _BUFFER_BYTES)
+        return io.BufferedReader(RangeFile(self, block_bytes=_BLOCK_BYTES, max_blocks=1), _BUFFER_BYTES)
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Remove the object."""
         if not missing_ok and not self.is_file():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
-        with store_failures(self, "removed"):
-            try:
-                self.fs.rm_file(self.path)
-            except FileNotFoundError:
-                return
+        try:
+            ask(self, "removed", lambda: obstore.delete(self.client, self.key))
+        except FileNotFoundError:
+            return
 
 
-class RangeReader(io.RawIOBase):
-    """A file of fsspec that is read by ranges into fsspec's cache, and whose failures name it."""
+class RangeFile(io.RawIOBase):
+    """An object that is read block by block, of which the last used ones are kept. It fails if the object changes.
 
-    def __init__(self, path: ObjectPath, file: BinaryIO) -> None:
+    Raises:
+        FileNotFoundError: On construction without `facts`, if there is no such object.
+    """
+
+    def __init__(
+        self, path: ObjectPath, *, block_bytes: int, max_blocks: int, facts: ObjectFacts | None = None
+    ) -> None:
         self.name = str(path)
         self._path = path
-        self._inner = file
+        self._block_bytes = block_bytes
+        self._max_blocks = max_blocks
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._place = 0
+        self._facts = facts
+        if facts is None:
+            data, self._facts = path.read_range(0, block_bytes)
+            self._blocks[0] = data
+
+    @property
+    def _size_bytes(self) -> int:
+        return self._facts.st_size if self._facts is not None else 0
 
     def readable(self) -> bool:
         """Return True."""
@@ -210,27 +298,37 @@ class RangeReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        """Fill the buffer from the file's position, as far as there is content."""
-        with store_failures(self._path, "read"):
-            data = self._inner.read(len(buffer))
+        """Fill the buffer from the file's position, as far as its block reaches."""
+        if self._place >= self._size_bytes:
+            return 0
+        number, offset = divmod(self._place, self._block_bytes)
+        data = self._block(number)[offset : offset + len(buffer)]
         buffer[: len(data)] = data
+        self._place += len(data)
         return len(data)
+
+    def _block(self, number: int) -> bytes:
+        if number not in self._blocks:
+            offset = number * self._block_bytes
+            self._blocks[number] = self._path.read_range(offset, self._block_bytes, self._facts)[0]
+            if len(self._blocks) > self._max_blocks:
+                self._blocks.popitem(last=False)
+        self._blocks.move_to_end(number)
+        return self._blocks[number]
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Move the file's position, without a request."""
-        return self._inner.seek(offset, whence)
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size_bytes}[whence]
+        self._place = max(0, base + offset)
+        return self._place
 
     def tell(self) -> int:
         """Return the file's position."""
-        return self._inner.tell()
-
-    def close(self) -> None:
-        """Close the file and free its cache."""
-        if not self.closed:
-            self._inner.close()
-        super().close()
+        return self._place
 
 
 def object_path(address: str) -> ObjectPath:
     """Return the path of a checked address."""
-    return ObjectPath(address, **_OPTIONS[address.partition(":")[0]])
+    scheme, _, rest = address.partition("://")
+    bucket, _, key = rest.partition("/")
+    return ObjectPath(scheme, bucket, key.strip("/"))

@@ -15,7 +15,7 @@ from video_assets.storage.addresses import is_remote, open_address, place_digest
 from video_assets.storage.files import AtomicFile, file_sha256
 
 if TYPE_CHECKING:
-    from video_assets.storage.objects import ObjectPath
+    from video_assets.storage.objects import ObjectFacts, ObjectPath
 
 WHOLE_BYTES = 16 << 20
 """Smaller videos are fetched whole: to find out which parts are needed takes longer."""
@@ -29,8 +29,7 @@ class RemoteVideo:
     """One video in a store as it was when it was located. Reading it fails if it has changed since."""
 
     path: "ObjectPath"
-    size_bytes: int
-    mtime_ns: int
+    facts: "ObjectFacts"
     content: bytes | None
 
     @property
@@ -38,21 +37,25 @@ class RemoteVideo:
         """Return its address."""
         return str(self.path)
 
+    @property
+    def size_bytes(self) -> int:
+        """Return its length."""
+        return self.facts.st_size
+
+    @property
+    def mtime_ns(self) -> int:
+        """Return the number that differs for each written content."""
+        return self.facts.st_mtime_ns
+
     def open(self) -> BinaryIO:
         """Return a file of its bytes that fetches only what is read."""
         if self.content is not None:
             return io.BytesIO(self.content)
-        from video_assets.storage.objects import RangeReader, store_failures
+        from video_assets.storage.objects import RangeFile
 
-        with store_failures(self.path, "read"):
-            file = self.path.fs.open(
-                self.path.path,
-                "rb",
-                block_size=_BLOCK_BYTES,
-                cache_type="blockcache",
-                cache_options={"maxblocks": _NUM_BLOCKS},
-            )
-        return cast("BinaryIO", RangeReader(self.path, file))
+        return cast(
+            "BinaryIO", RangeFile(self.path, block_bytes=_BLOCK_BYTES, max_blocks=_NUM_BLOCKS, facts=self.facts)
+        )
 
 
 class _NamedBytes(io.BytesIO):
@@ -135,8 +138,8 @@ def _stamp(status: os.stat_result) -> tuple[int, ...]:
 def locate_video(path: Path, within: Path | None = None, *, size_bytes: int | None = None) -> LocalVideo | RemoteVideo:
     """Return what decoding opens. A local video lies below `within`, also behind links, if that is given.
 
-    `size_bytes` is what a listing said: then a small object takes two requests, and what is said of it is of a time
-    after its bytes were read.
+    `size_bytes` is what a listing said: then a small object takes one request, whose answer has its bytes and what is
+    said of them.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -147,9 +150,10 @@ def locate_video(path: Path, within: Path | None = None, *, size_bytes: int | No
         return _locate_local(path, within)
     remote = cast("ObjectPath", path)
     listed_bytes: int = remote.stat().st_size if size_bytes is None else size_bytes
-    content = remote.read_bytes() if listed_bytes <= WHOLE_BYTES else None
-    status = remote.stat()
-    return RemoteVideo(remote, status.st_size, status.st_mtime_ns, content)
+    if listed_bytes > WHOLE_BYTES:
+        return RemoteVideo(remote, remote.stat(), None)
+    content, facts = remote.read_whole()
+    return RemoteVideo(remote, facts, content)
 
 
 def _locate_local(path: Path, within: Path | None) -> LocalVideo:
@@ -189,7 +193,7 @@ def content_identity(video: LocalVideo | RemoteVideo, *, hash_whole: bool = Fals
             return hashlib.file_digest(file, "sha256").hexdigest()  # pyright: ignore[reportArgumentType]
     if hash_whole:
         return file_sha256(cast("Path", video.path))
-    return _told_sha256(video.path) or f"{video.path.stat().content_tag}-{video.size_bytes}"
+    return _told_sha256(video.path) or f"{video.facts.content_tag}-{video.size_bytes}"
 
 
 def refuse_other_content(video: LocalVideo | RemoteVideo, identity: str, hashed_ns: int) -> None:
@@ -219,16 +223,12 @@ def has_content(path: Path, identity: str) -> bool:
 
 def _told_sha256(path: "ObjectPath") -> str:
     """Return the object's SHA-256 in hex if it was uploaded with one (S3: x-amz-checksum-sha256), else ""."""
-    if path.protocol != "s3":
+    if path.scheme != "s3":
         return ""
-    from video_assets.storage.objects import store_failures
+    from video_assets.storage.clients import told_checksum
 
-    bucket, _, key = path.path.partition("/")
-    with store_failures(path, "looked at"):
-        head = path.fs.call_s3("head_object", Bucket=bucket, Key=key, ChecksumMode="ENABLED")
-    told = str(head.get("ChecksumSHA256", ""))
-    is_whole = head.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT" and "-" not in told
-    return base64.b64decode(told).hex() if told and is_whole else ""
+    told = told_checksum(path)
+    return base64.b64decode(told).hex() if told else ""
 
 
 _CHUNK_BYTES = 8 << 20

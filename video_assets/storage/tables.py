@@ -117,7 +117,7 @@ def read_noted_table(
 
 def are_among(texts: pd.Series, wanted: Iterable[str]) -> NDArray[np.bool_]:
     """Return (N,) whether each text is wanted: `isin` of pandas takes ten times as long for columns of texts."""
-    return np.fromiter(map(set(wanted).__contains__, texts), np.bool_, len(texts))
+    return np.fromiter(map(set(wanted).__contains__, texts.to_numpy(object)), np.bool_, len(texts))
 
 
 def empty_table(schema: pa.Schema) -> pd.DataFrame:

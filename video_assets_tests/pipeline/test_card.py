@@ -66,7 +66,7 @@ def test_pictures_are_not_drawn_again_where_nothing_changed(built: Built, monkey
     def refuse(*_: object) -> None:
         raise AssertionError("a shard was read")
 
-    monkeypatch.setattr(module, "read_stored", refuse)
+    monkeypatch.setattr(module, "read_parts", refuse)
     Stages(built.source, built.paths).commit()
     with pytest.raises(AssertionError, match="a shard was read"):
         Stages(built.source, built.paths).commit(licence="CC0")

@@ -113,7 +113,7 @@ def test_warnings_of_a_plan_stay_and_nothing_is_compared_again(built: Built, mon
 
 
 def test_of_many_pairs_the_nearest_are_named_and_the_others_counted() -> None:
-    clips = module._Clips({name: module._Clip("train", "run", name, "") for name in "abcdefghijklm"}, {})
+    clips = module._Clips({name: module._Clip("train", "run", name, "") for name in "abcdefghijklm"})
     told = module._warnings("look_alike", "look alike", [("a", name) for name in "bcdefghijklm"], clips)
     assert [warning.count for warning in told] == [1] * 10 + [2]
     assert told[0].detail == "a (run, train) and b (run, train) look alike"

@@ -55,7 +55,7 @@ def test_a_store_whose_module_is_not_installed_is_refused_with_the_extra_that_in
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    with pytest.raises(SettingsError, match=r'needs s3fs, which is not installed; pip install "video_assets\[s3\]"'):
+    with pytest.raises(SettingsError, match=r'needs obstore, which is not installed; pip install "video_assets\[s3\]"'):
         open_address("s3://bucket/a")
 
 
@@ -81,7 +81,7 @@ from video_assets.storage.tables import read_table
 place = open_address(sys.argv[1])
 write_text(place / "a.txt", "a")
 assert locate_video(place / "a.txt").content == b"a"
-chosen = {"upath", "fsspec", "s3fs", "gcsfs", "aiobotocore", "botocore", "aiohttp", "dagster", "tensorflow"}
+chosen = {"obstore", "boto3", "botocore", "upath", "fsspec", "dagster", "tensorflow"}
 print(sorted(chosen & sys.modules.keys()))
 """
     command = [sys.executable, "-c", script, str(tmp_path)]

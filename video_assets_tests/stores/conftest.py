@@ -55,6 +55,8 @@ def make_bucket(s3_port: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     """Makes a bucket, and lets this process's environment lead to it through a proxy of its own."""
     import boto3
 
+    from video_assets.storage import clients
+
     for name, value in (("ACCESS_KEY_ID", "nobody"), ("SECRET_ACCESS_KEY", "secret-of-nobody")):
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
@@ -63,9 +65,8 @@ def make_bucket(s3_port: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     with ExitStack() as running:
 
         def make(failures: float = 0.0, seed: int = 0) -> Bucket:
-            import s3fs
-
-            s3fs.S3FileSystem.clear_instance_cache()  # a client keeps the end point that it was made with
+            clients.client_of.cache_clear()  # a client keeps the end point that it was made with
+            clients.boto3_client.cache_clear()
             proxy = Proxy(s3_port, failures, seed)
             monkeypatch.setenv("AWS_ENDPOINT_URL", running.enter_context(proxy.serve()))
             client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{s3_port}")
@@ -80,3 +81,11 @@ def make_bucket(s3_port: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 @pytest.fixture
 def bucket(make_bucket: Callable[..., Bucket]) -> Bucket:
     return make_bucket()
+
+
+@pytest.fixture
+def _asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests that fail are not repeated."""
+    from video_assets.storage import clients
+
+    monkeypatch.setattr(clients, "MAX_RETRIES", 0)

@@ -11,6 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import quote, unquote
 
 BUCKET = "bucket"
 _SERVER = """
@@ -70,7 +71,16 @@ class Proxy:
     delay_seconds: float = 0.0
     """How long every answer takes more, as if the store were far away; requests at the same time wait side by side."""
 
+    page: int = 0
+    """How many objects the page of a listing has at most; 0: as many as the server gives."""
+
+    speaks_google: bool = False
+    """Whether it takes and tells generations, as Google Cloud Storage does by its XML API, which else is S3's."""
+
+    url: str = ""
+
     def __post_init__(self) -> None:
+        self._generations: dict[str, str] = {}
         self._random = random.Random(self.seed)
         self._lock = threading.Lock()
 
@@ -81,6 +91,16 @@ class Proxy:
             self.num_failed += 1
             return self._random.choice(["500", "503", "dropped", "cut"])
 
+    def condition_of(self, generation: str) -> dict[str, str]:
+        """The header of S3 for "only if the object has this generation", 0 meaning that there is none."""
+        return {"If-None-Match": "*"} if generation == "0" else {"If-Match": self._generations[generation]}
+
+    def generation_of(self, etag: str) -> str:
+        """A number for a content; it is remembered."""
+        generation = str(int(etag.strip('"')[:12], 16))
+        self._generations[generation] = etag
+        return generation
+
     @contextmanager
     def serve(self) -> Generator[str]:
         """The proxy's address."""
@@ -88,8 +108,9 @@ class Proxy:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
+        self.url = f"http://127.0.0.1:{server.server_address[1]}"
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
+            yield self.url
         finally:
             server.shutdown()
             thread.join()
@@ -99,6 +120,7 @@ class Proxy:
 def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else an answer waits 40 ms for the acknowledgement of its head
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (its name in the base class)
             pass
@@ -156,11 +178,19 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
             upstream = http.client.HTTPConnection("127.0.0.1", proxy.upstream_port, timeout=60)
             skipped = {"connection", "transfer-encoding", "content-length", "expect"}
             headers = {name: value for name, value in self.headers.items() if name.lower() not in skipped}
+            if wanted := headers.pop("x-goog-if-generation-match", ""):
+                headers |= proxy.condition_of(wanted)
+            place, mark, query = self.path.partition("?")
+            path = quote(unquote(place)) + mark + query  # Google's clients write dashes and slashes as codes
+            path += f"&max-keys={proxy.page}" if proxy.page and "list-type=2" in self.path else ""
             try:
-                upstream.request(self.command, self.path, body, {**headers, "Content-Length": str(len(body))})
+                upstream.request(self.command, path, body, {**headers, "Content-Length": str(len(body))})
                 answer = upstream.getresponse()
                 content = answer.read()
-                return answer.status, answer.getheaders(), content
+                told = answer.getheaders()
+                if proxy.speaks_google and answer.headers["ETag"]:
+                    told.append(("x-goog-generation", proxy.generation_of(answer.headers["ETag"])))
+                return answer.status, told, content
             finally:
                 upstream.close()
 

@@ -4,20 +4,16 @@ import json
 import subprocess
 import sys
 
+import obstore
 import pytest
 
 from video_assets.pipeline.upkeep import doctor_places as doctor_stores
 from video_assets.pipeline.upkeep.doctor_places import check_store_root, check_store_source
-from video_assets.storage import objects
 from video_assets.storage.addresses import open_address
+from video_assets.storage.objects import ObjectPath
 from video_assets_tests.stores.conftest import Bucket
 
-
-@pytest.fixture(autouse=True)
-def _once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests that fail are not repeated."""
-    once = {"use_listings_cache": False, "config_kwargs": {"retries": {"mode": "standard", "max_attempts": 1}}}
-    monkeypatch.setitem(objects._OPTIONS, "s3", once)
+pytestmark = pytest.mark.usefixtures("_asked_once")
 
 
 def test_a_root_in_a_store_is_written_under_a_condition_and_left_as_it_was(bucket: Bucket) -> None:
@@ -52,8 +48,8 @@ def test_a_bucket_that_is_not_there_is_told(bucket: Bucket) -> None:
 
 
 def test_a_store_without_conditional_writes_is_a_warning(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unconditional(file: object, target: object, _before: None) -> None:
-        target.fs.put_file(str(file), target.path)  # pyright: ignore[reportAttributeAccessIssue]
+    def unconditional(content: bytes, target: ObjectPath, _before: None) -> None:
+        obstore.put(target.client, target.key, content)
 
     monkeypatch.setattr(doctor_stores, "publish_object", unconditional)
     finding = check_store_root(bucket.at("root"))

@@ -16,8 +16,6 @@ from video_assets.media.probe import probe_video
 from video_assets.pipeline.manifest.probing import ProbeJob, probe_file
 from video_assets.settings import DEFAULT_LIMITS
 from video_assets.sources.listing import list_videos
-from video_assets.storage import object_requests as object_listing
-from video_assets.storage import objects
 from video_assets.storage.addresses import stat_file
 from video_assets.storage.files import read_lines, read_part
 from video_assets.storage.remote_files import WHOLE_BYTES, content_identity, locate_video
@@ -105,11 +103,8 @@ def test_an_object_that_was_replaced_within_a_second_by_one_of_the_same_size_is_
     assert stat_file(bucket.at("videos/run/a.mp4"), "run/a.mp4") == after
 
 
-def test_a_store_that_cannot_be_reached_is_not_taken_for_a_bad_video(
-    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    once = {"use_listings_cache": False, "config_kwargs": {"retries": {"mode": "standard", "max_attempts": 1}}}
-    monkeypatch.setitem(objects._OPTIONS, "s3", once)
+@pytest.mark.usefixtures("_asked_once")
+def test_a_store_that_cannot_be_reached_is_not_taken_for_a_bad_video(bucket: Bucket, tmp_path: Path) -> None:
     path = bucket.put("videos/run/a.mp4", write_video(tmp_path / "a.mp4", seed=1).read_bytes())
     listed = stat_file(path, "run/a.mp4")
     bucket.proxy.refused = r"GET .*a\.mp4"
@@ -120,13 +115,14 @@ def test_a_store_that_cannot_be_reached_is_not_taken_for_a_bad_video(
         path.exists()
 
 
-def test_a_listing_takes_as_many_pages_as_there_are(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(object_listing, "_PAGE", 10)
+def test_a_listing_takes_as_many_pages_as_there_are(bucket: Bucket) -> None:
+    bucket.proxy.page = 10
     names = [f"run/{number:05d}.mp4" for number in range(23)]
     for name in names:
         bucket.put(f"videos/{name}", b"")
-    for name in ("run/.hidden/a.mp4", ".trash/b.mp4", "run//c.mp4", "run/notes.txt"):
+    for name in ("run/.hidden/a.mp4", ".trash/b.mp4", "run/notes.txt"):
         bucket.put(f"videos/{name}", b"x")
+    bucket.put("videos/run/", b"")  # as consoles make folders
     bucket.put("videos2/run/other.mp4", b"x")
     bucket.proxy.log.clear()
     listing = list_videos(bucket.at("videos"))
@@ -137,5 +133,8 @@ def test_a_listing_takes_as_many_pages_as_there_are(bucket: Bucket, monkeypatch:
         ("run/.hidden", "hidden"),
         ("run/notes.txt", "not a video by its name"),
     ]
-    assert [(item.source, item.loss.reason) for item in listing.lost] == [("run//c.mp4", "bad_name")]
     assert len(bucket.proxy.log) == 3
+    bucket.put("videos/run//c.mp4", b"x")
+    again = list_videos(bucket.at("videos"))
+    assert (again.files, again.left_out) == (listing.files, listing.left_out)
+    assert [(item.source, item.loss.reason) for item in again.lost] == [("run//c.mp4", "bad_name")]

@@ -9,7 +9,7 @@ import pytest
 from video_assets.domain.errors import StorageFailed
 from video_assets.pipeline.commit.publish import publish
 from video_assets.pipeline.shards.pending import shards_to_build
-from video_assets.storage import objects
+from video_assets.storage import clients
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline.stages import Stages, copied_source
@@ -124,8 +124,8 @@ def test_a_store_that_does_not_answer_has_lost_neither_shards_nor_checksums(
     bucket.put_tree(built_once.paths.directory, "root/clips")
     paths = DatasetPaths(bucket.at("root"), "clips")
     assert shards_to_build(paths) == []
-    once = {"use_listings_cache": False, "config_kwargs": {"retries": {"mode": "standard", "max_attempts": 1}}}
-    monkeypatch.setitem(objects._OPTIONS, "s3", once)
+    monkeypatch.setattr(clients, "MAX_RETRIES", 0)
+    clients.client_of.cache_clear()
     paths = DatasetPaths(bucket.at("root"), "clips")
     bucket.proxy.refused = r"GET .*shards/train-00001\.json"
     with pytest.raises(StorageFailed, match=r"shards/train-00001\.json cannot be read: .*can be reached from here"):

@@ -33,7 +33,7 @@ from video_assets.pipeline.label_sets import rows_by_class
 from video_assets.pipeline.manifest.reading import noted_reading
 from video_assets.pipeline.plan.model_windows import clip_lengths, fit_of_index
 from video_assets.pipeline.plan.table import ReadPlan, not_stored_words
-from video_assets.pipeline.said_aloud import warnings_as_dicts, warnings_of
+from video_assets.pipeline.said_aloud import warnings_as_dicts
 from video_assets.pipeline.shards.stored import joined_versions
 from video_assets.report.card import (
     MAX_ROWS,
@@ -76,7 +76,7 @@ def card_files(
     known = _known_files(paths)
     if inputs.encode() in known.get(paths.card_html.name, b"")[:1000] and paths.card_markdown.name in known:
         return known
-    values = of_each(committed, committed.places[:_MAX_MOTION_CLIPS], motion_of)
+    values = of_each(committed, islice(committed.places(), _MAX_MOTION_CLIPS), motion_of)
     motion = nice_histogram([value for value in values if value is not None], "grey levels")
     card = replace(card, motion=motion)
     page = card_html(card, _sampled(committed)).replace("<head>\n", f"<head>\n{inputs}\n", 1)
@@ -103,14 +103,13 @@ def _inputs_digest(card: Card) -> str:
 
 
 def make_card(committed: Committed, statistics: DatasetStatistics | None, warnings: Sequence[SourceWarning]) -> Card:
-    """All of the card but its motion and pictures, from tables and sidecars."""
+    """All of the card but its motion and pictures, from tables, sidecars and warnings of all kinds."""
     plan, index = committed.plan, committed.index
     lengths = clip_lengths(committed.paths).reindex(index["clip_id"])
     seconds = lengths["duration_us"].dropna().to_numpy(float) / 1e6
     lost = accepted_losses(committed.paths.quarantine)
     fit = fit_of_index(committed.paths, plan, index, root=".", folder=committed.folder)
     reading = noted_reading(committed.paths)
-    said = warnings_of(committed.paths, index, plan.pinned.encoding)
     return Card(
         name=committed.paths.name,
         version=plan.pinned.version,
@@ -144,7 +143,7 @@ def make_card(committed: Committed, statistics: DatasetStatistics | None, warnin
         video_facts=video_facts(read_table(committed.paths.manifest, MANIFEST, _FACT_COLUMNS), index["clip_id"]),
         not_stored=not_stored_words(plan.rows, plan.pinned.encoding),
         read_as=reading.sentence,
-        warnings=warning_sentences(warnings_as_dicts([*said, *warnings])),
+        warnings=warning_sentences(warnings_as_dicts(warnings)),
     )
 
 
@@ -204,7 +203,9 @@ def _sampled(committed: Committed) -> list[SampledClip]:
     most = max(1, min(STRIPS_OF_CLASS, _MAX_STRIPS // max(1, len(labels))))
     wanted = dict.fromkeys(labels[:_MAX_STRIPS], most)
     chosen: list[Place] = []
-    for key, clip in committed.places:
+    for key, clip in committed.places():
+        if not any(wanted.values()):
+            break
         names = split_labels(clip.label, multi_label=committed.plan.pinned.encoding.multi_label)
         if any(wanted.get(name, 0) > 0 for name in names):
             wanted.update({name: wanted[name] - 1 for name in names if name in wanted})
@@ -242,5 +243,5 @@ def commit_statistics(committed: Committed) -> DatasetStatistics | None:
 
 def _frame_sums(committed: Committed) -> list[NDArray[np.float64]]:
     """Of the middle frame of up to 200 training clips: reading them costs a fraction of a second, whatever the size."""
-    train = (place for place in committed.places if parse_partition_key(place[0])[0] == "train")
+    train = (place for place in committed.places() if parse_partition_key(place[0])[0] == "train")
     return of_each(committed, islice(train, _MAX_CLIPS), middle_frame_sums)

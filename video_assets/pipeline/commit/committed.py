@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -23,13 +24,14 @@ from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.report.contact_sheet import SampledClip, evenly
 from video_assets.settings import Layout
-from video_assets.storage.addresses import is_remote
-from video_assets.storage.files import read_part
+from video_assets.storage.files import read_part, read_parts
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.sidecars import Sidecar, StoredClip
 
 _MOTION_FRAMES = 6
-_AT_ONCE, _AT_ONCE_IN_A_STORE = 4, 32
+_AT_ONCE = 4
+_BATCH_BYTES = 32 << 20
+"""So many bytes of records are read before they are decoded: those that lie side by side by one request."""
 
 Place = tuple[str, StoredClip]
 Found = TypeVar("Found")
@@ -58,28 +60,43 @@ class Committed:
         """Where it lies."""
         return self.paths.version(self.plan.pinned.version)
 
+    def places(self) -> Iterator[Place]:
+        """Yield all stored clips by the hash of their content: an order that looks random and stays the same."""
+        keys = [key for key, sidecar in self.sidecars.items() for _ in sidecar.clips]
+        clips = [clip for sidecar in self.sidecars.values() for clip in sidecar.clips]
+        return ((keys[row], clips[row]) for row in self._order)
+
     @cached_property
-    def places(self) -> Sequence[Place]:
-        """All stored clips by the hash of their content: an order that looks random and stays the same."""
-        places = [(key, clip) for key, sidecar in self.sidecars.items() for clip in sidecar.clips]
-        return sorted(places, key=lambda place: (place[1].content_hash, place[1].clip_id))
+    def _order(self) -> Sequence[int]:
+        return rows_by_content(self.index)
+
+
+def rows_by_content(index: pd.DataFrame) -> list[int]:
+    """Return the rows of an index by the hash of the clips' content, then by name."""
+    columns = (index[name].to_numpy(object) for name in ("content_hash", "clip_id"))
+    # By texts: Python's garbage collector would look at a tuple for each clip again and again.
+    texts = [f"{content}\0{name}" for content, name in zip(*columns, strict=True)]
+    return sorted(range(len(texts)), key=texts.__getitem__)
 
 
 def read_stored(
-    paths: VersionPaths, layout: Layout, labels: Sequence[str], places: Iterable[tuple[str, StoredClip]]
+    paths: VersionPaths, layout: Layout, labels: Sequence[str], places: Iterable[Place]
 ) -> Iterator[ClipRecord]:
     """The records at these places (partition key of the shard, and the clip in it); of the shard only they are read.
 
     A record that cannot be read is left out: checks are there to say so, and pictures do without it.
     """
-    codec, compression = layout_codec(layout), Encoding(layout=layout).compression
     for key, clip in places:
         data = read_part(paths.shard(*parse_partition_key(key)), clip.offset, clip.length)
-        try:
-            for framed in read_records(io.BytesIO(data), compression):
-                yield codec.decode_record(framed.data, labels)
-        except ValueError:
-            continue
+        yield from _decoded(data, layout, labels)
+
+
+def _decoded(data: bytes, layout: Layout, labels: Sequence[str]) -> Iterator[ClipRecord]:
+    """The records in some bytes of a shard, as far as they can be read."""
+    codec, compression = layout_codec(layout), Encoding(layout=layout).compression
+    with suppress(ValueError):
+        for framed in read_records(io.BytesIO(data), compression):
+            yield codec.decode_record(framed.data, labels)
 
 
 def sampled_clip(record: ClipRecord, num_frames: int) -> SampledClip:
@@ -124,11 +141,33 @@ def middle_frame_sums(record: ClipRecord) -> NDArray[np.float64]:
 
 def of_each(committed: Committed, places: Iterable[Place], what: Callable[[ClipRecord], Found]) -> list[Found]:
     """What is found in the records at these places that can be read, in their order."""
-    paths, layout, labels = committed.version_paths, committed.plan.pinned.encoding.layout, committed.plan.labels
+    layout, labels = committed.plan.pinned.encoding.layout, committed.plan.labels
 
-    def look(place: Place) -> list[Found]:
-        return [what(record) for record in read_stored(paths, layout, labels, [place])]
+    def look(data: bytes) -> list[Found]:
+        return [what(record) for record in _decoded(data, layout, labels)]
 
-    at_once = _AT_ONCE_IN_A_STORE if is_remote(paths.directory) else _AT_ONCE
-    with ThreadPoolExecutor(at_once) as threads:  # reading and decoding let go of Python's lock
-        return [found for several in threads.map(look, places) for found in several]
+    with ThreadPoolExecutor(_AT_ONCE) as threads:  # decoding lets go of Python's lock
+        batches = (threads.map(look, batch) for batch in _stored_bytes(committed.version_paths, places))
+        return [found for batch in batches for several in batch for found in several]
+
+
+def _stored_bytes(paths: VersionPaths, places: Iterable[Place]) -> Iterator[list[bytes]]:
+    """The bytes of the records at these places, in their order, about 32 MiB at a time."""
+    batch: list[Place] = []
+    num_bytes = 0
+    for key, clip in places:
+        batch.append((key, clip))
+        num_bytes += clip.length
+        if num_bytes >= _BATCH_BYTES:
+            yield _read_batch(paths, batch)
+            batch, num_bytes = [], 0
+    yield _read_batch(paths, batch)
+
+
+def _read_batch(paths: VersionPaths, places: Sequence[Place]) -> list[bytes]:
+    found: dict[tuple[str, int], bytes] = {}
+    for key in {key for key, _ in places}:
+        clips = [clip for of_shard, clip in places if of_shard == key]
+        parts = read_parts(paths.shard(*parse_partition_key(key)), [(clip.offset, clip.length) for clip in clips])
+        found |= {(key, clip.offset): data for clip, data in zip(clips, parts, strict=True)}
+    return [found[key, clip.offset] for key, clip in places]

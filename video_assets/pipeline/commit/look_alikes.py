@@ -28,12 +28,12 @@ from video_assets.domain.near_duplicates import (
     near_duplicates,
 )
 from video_assets.domain.splits import Split
-from video_assets.pipeline.commit.committed import Committed, of_each
+from video_assets.pipeline.commit.committed import Committed, of_each, rows_by_content
 from video_assets.pipeline.dataset_state import whole_commit
 from video_assets.records.clip_record import ClipRecord
 from video_assets.storage.paths import VersionPaths
 from video_assets.storage.schemas import INDEX, MANIFEST
-from video_assets.storage.tables import read_noted_table, read_table
+from video_assets.storage.tables import are_among, read_noted_table, read_table
 
 _MAX_COMPARED, _MAX_ORIGINALS, _MAX_COPIES = 5_000, 100, 1_000
 _MAX_TOLD = 10
@@ -67,9 +67,9 @@ class ComparedClips:
         kept = json.loads((notes or {}).get(_NOTE, "{}"))
         if kept.get("rules") != _RULES:
             return None
-        names = index["clip_id"].tolist()
+        names, splits = index["clip_id"].to_numpy(object), index["split"].to_numpy(object)
         pairs = {what: [(names[a], names[b]) for a, b in rows] for what, rows in kept["pairs"].items()}
-        return cls(_signatures(index), dict(zip(names, index["split"], strict=True)), pairs)
+        return cls(_signatures(index), dict(zip(names, splits, strict=True)), pairs)
 
     def of_splits(self, one: Split, other: Split) -> Comparison | None:
         """Return the comparison of two splits."""
@@ -77,8 +77,8 @@ class ComparedClips:
 
     def of_drawn(self, what: str) -> Comparison | None:
         """Return the comparison of the drawn clips with all, after one of `_CHANGES`."""
-        change, drawn = _CHANGES[what], islice(self.signatures.items(), _MAX_COMPARED)
-        return self._comparison(what, {name: change(signature) for name, signature in drawn}, self.signatures)
+        drawn = _first(self.signatures, _MAX_COMPARED)
+        return self._comparison(what, {name: _CHANGES[what](data) for name, data in drawn.items()}, self.signatures)
 
     def _of_split(self, split: Split) -> dict[str, bytes]:
         return {name: signature for name, signature in self.signatures.items() if self.splits[name] == split}
@@ -96,7 +96,7 @@ def kept_pairs(index: pd.DataFrame, pairs: Mapping[str, Sequence[NearDuplicate]]
     """Return the note of an index that keeps pairs for the next commit, as rows of it; none for a small dataset."""
     if len(index) < _MIN_KEPT:
         return {}
-    places = {name: place for place, name in enumerate(index["clip_id"])}
+    places = {name: place for place, name in enumerate(index["clip_id"].to_numpy(object))}
     rows = {what: [(places[pair.a], places[pair.b]) for pair in found] for what, found in pairs.items()}
     return {_NOTE: json.dumps({"rules": _RULES, "pairs": rows}, separators=(",", ":"))}
 
@@ -112,18 +112,22 @@ def commit_warnings(
     told = list(known.warnings) if known is not None and known.plan_digest == committed.notes.plan else None
     if told is not None and len(committed.index) < _MIN_KEPT:
         return told, {}
-    clips = _Clips.of(committed)
-    pairs = {what: clips.alike(what, earlier) for what in _CHANGES}
-    return _warnings_of(committed, clips, pairs) if told is None else told, pairs
+    signatures = _signatures(committed.index)
+    pairs = {what: _alike(signatures, what, earlier) for what in _CHANGES}
+    return _warnings_of(committed, signatures, pairs) if told is None else told, pairs
 
 
 def _warnings_of(
-    committed: Committed, clips: "_Clips", pairs: Mapping[str, Sequence[NearDuplicate]]
+    committed: Committed, signatures: Mapping[str, bytes], pairs: Mapping[str, Sequence[NearDuplicate]]
 ) -> list[SourceWarning]:
-    alike, mirrored = (clips.of_two_videos(pairs[what]) for what in ("alike", "mirrored"))
-    mirrored = [pair for pair in mirrored if pair not in set(alike)]
-    others = {*alike, *mirrored}
-    cropped = [pair for pair in _cropped_pairs(committed, clips) if pair not in others]
+    found = {what: [(pair.a, pair.b) for pair in each_once(several)] for what, several in pairs.items()}
+    found["cropped"] = _cropped_pairs(committed, signatures)
+    clips = _Clips.of(committed, found.values())
+    alike, mirrored, cropped = (clips.of_two_videos(found[what]) for what in ("alike", "mirrored", "cropped"))
+    known = set(alike)
+    mirrored = [pair for pair in mirrored if pair not in known]
+    known |= set(mirrored)
+    cropped = [pair for pair in cropped if pair not in known]
     kinds: list[tuple[str, str, Sequence[Pair], Callable[[Pair], bool]]] = [
         ("label_suspect", "look alike under two labels", alike, clips.have_two_labels),
         ("look_alike", "look alike", alike, clips.are_repeated),
@@ -147,35 +151,23 @@ class _Clip:
 
 @dataclass(frozen=True, slots=True)
 class _Clips:
-    """Stored clips by id. `signatures` are in the order of the hashes of their content."""
+    """Stored clips that are in pairs, by id."""
 
     clips: Mapping[str, _Clip]
-    signatures: Mapping[str, bytes]
 
     @classmethod
-    def of(cls, committed: Committed) -> "_Clips":
-        groups = read_table(committed.paths.manifest, MANIFEST, ["clip_id", "group"]).set_index("clip_id")["group"]
-        index = committed.index
-        index = index.assign(group=index["clip_id"].map(groups[~groups.index.duplicated()]).fillna(""))
-        columns = ("split", "label", "source", "group")
-        clips = {str(row[0]): _Clip(*map(str, row[1:])) for row in index[["clip_id", *columns]].itertuples(index=False)}
-        return cls(clips, _signatures(index))
+    def of(cls, committed: Committed, pairs: Iterable[Iterable[Pair]]) -> "_Clips":
+        names = {name for several in pairs for pair in several for name in pair}
+        index, groups = committed.index, read_table(committed.paths.manifest, MANIFEST, ["clip_id", "group"])
+        groups = groups[are_among(groups["clip_id"], names)].drop_duplicates("clip_id").set_index("clip_id")["group"]
+        index = index[are_among(index["clip_id"], names)]
+        index = index.assign(group=index["clip_id"].map(groups).fillna(""))
+        columns = ("clip_id", "split", "label", "source", "group")
+        return cls({row[0]: _Clip(*row[1:]) for row in zip(*(index[name] for name in columns), strict=True)})
 
-    def drawn(self, num_clips: int) -> dict[str, bytes]:
-        """Return the signatures of the first clips."""
-        return dict(islice(self.signatures.items(), num_clips))
-
-    def alike(self, what: str, earlier: ComparedClips | None) -> list[NearDuplicate]:
-        """Return pairs of a drawn clip and any other that look alike after one of `_CHANGES`, the nearest first."""
-        change = _CHANGES[what]
-        drawn = {name: change(signature) for name, signature in self.drawn(_MAX_COMPARED).items()}
-        known = earlier and earlier.of_drawn(what)
-        return near_duplicates(drawn, self.signatures, earlier=known, with_themselves=False)
-
-    def of_two_videos(self, pairs: Iterable[NearDuplicate]) -> list[Pair]:
-        """Return each of these pairs once, unless both clips are of one video."""
-        once = [(pair.a, pair.b) for pair in each_once(pairs)]
-        return [(a, b) for a, b in once if self.clips[a].source != self.clips[b].source]
+    def of_two_videos(self, pairs: Iterable[Pair]) -> list[Pair]:
+        """Return those of these pairs whose clips are not of one video."""
+        return [(a, b) for a, b in pairs if self.clips[a].source != self.clips[b].source]
 
     def have_two_labels(self, pair: Pair) -> bool:
         one, other = (self.clips[name] for name in pair)
@@ -198,21 +190,30 @@ class _Clips:
 
 def _signatures(index: pd.DataFrame) -> dict[str, bytes]:
     """Return the signatures of an index's clips, in the order of the hashes of their content."""
-    index = index.sort_values(["content_hash", "clip_id"])
-    return {name: data for name, data in zip(index["clip_id"], index["signature"], strict=True) if data}
+    names, data = index["clip_id"].to_numpy(object), index["signature"].to_numpy(object)
+    return {names[row]: data[row] for row in rows_by_content(index) if data[row]}
 
 
-def _cropped_pairs(committed: Committed, clips: _Clips) -> list[Pair]:
+def _first(signatures: Mapping[str, bytes], num_clips: int) -> dict[str, bytes]:
+    return dict(islice(signatures.items(), num_clips))
+
+
+def _alike(signatures: Mapping[str, bytes], what: str, earlier: ComparedClips | None) -> list[NearDuplicate]:
+    """Return pairs of a drawn clip and any other that look alike after one of `_CHANGES`, the nearest first."""
+    drawn = {name: _CHANGES[what](signature) for name, signature in _first(signatures, _MAX_COMPARED).items()}
+    return near_duplicates(drawn, signatures, earlier=earlier and earlier.of_drawn(what), with_themselves=False)
+
+
+def _cropped_pairs(committed: Committed, signatures: Mapping[str, bytes]) -> list[Pair]:
     """Return pairs of which one looks like a part of the other, the nearest first."""
-    places = committed.places[:_MAX_ORIGINALS]
+    places = list(islice(committed.places(), _MAX_ORIGINALS))
     letterboxed = committed.plan.pinned.encoding.resize == "letterbox"
     parts: dict[str, bytes] = {}
-    for clip_id, signatures in of_each(committed, places, partial(_parts_of, letterboxed=letterboxed)):
-        parts |= {f"{number}/{clip_id}": signature for number, signature in enumerate(signatures)}
-    found = near_duplicates(parts, clips.drawn(_MAX_COPIES))
-    pairs = dict.fromkeys((min(a, b), max(a, b)) for a, b in ((p.a.partition("/")[2], p.b) for p in found) if a != b)
-    known = clips.clips
-    return [(a, b) for a, b in pairs if a in known and known[a].source != known[b].source]
+    for clip_id, cropped in of_each(committed, places, partial(_parts_of, letterboxed=letterboxed)):
+        parts |= {f"{number}/{clip_id}": signature for number, signature in enumerate(cropped)}
+    found = near_duplicates(parts, _first(signatures, _MAX_COPIES))
+    pairs = ((pair.a.partition("/")[2], pair.b) for pair in found)
+    return list(dict.fromkeys((min(a, b), max(a, b)) for a, b in pairs if a != b))
 
 
 def _parts_of(record: ClipRecord, *, letterboxed: bool) -> tuple[str, list[bytes]]:

@@ -135,7 +135,7 @@ def commit_dataset(
     contents = {
         **dict(copied_tables(paths, version_paths)),
         version_paths.index.name: table_bytes(index, schema, {**notes.as_notes(), **kept_pairs(index, pairs)}),
-        **card_files(committed, statistics, warnings),
+        **card_files(committed, statistics, [*report.warnings, *warnings]),
         **_metadata(committed, statistics, warnings),
     }
     write_text_indexes(version_paths, indexes)

@@ -185,7 +185,7 @@ def _lost_and_seen_since(previous: pd.DataFrame, clips: pd.DataFrame, version_pa
     A file that was only touched, or copied with its old content, has the same row: nothing else would bring it back.
     """
     now = clips.set_index("row_digest")["mtime_ns"]
-    touched = previous[are_among(previous["row_digest"], now.index)]
+    touched = previous[are_among(previous["row_digest"], clips["row_digest"])]
     touched = touched[touched["mtime_ns"] != touched["row_digest"].map(now)]
     found: set[str] = set()
     for key in sorted(set(partition_keys(touched))):

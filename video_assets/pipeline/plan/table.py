@@ -185,8 +185,9 @@ def live_shards(rows: pd.DataFrame) -> list[str]:
 
 def partition_keys(rows: pd.DataFrame) -> NDArray[np.object_]:
     """The partition key of each row's shard."""
-    places, shards = pd.MultiIndex.from_frame(rows[["split", "shard_index"]]).factorize()
-    return np.array([partition_key(split, index) for split, index in shards], object)[places]
+    of_rows = rows.groupby(["split", "shard_index"], sort=False).ngroup().to_numpy(np.intp)
+    shards = rows[["split", "shard_index"]].drop_duplicates().itertuples(index=False)
+    return np.array([partition_key(split, index) for split, index in shards], object)[of_rows]
 
 
 def not_stored_words(rows: pd.DataFrame, encoding: Encoding) -> str:
