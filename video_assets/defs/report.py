@@ -21,7 +21,7 @@ from video_assets.pipeline.commit.stage import CommitReport
 from video_assets.pipeline.manifest.stage import ManifestReport
 from video_assets.pipeline.noted_settings import dataset_settings
 from video_assets.pipeline.plan.stage import PlanReport
-from video_assets.pipeline.plan.table import ReadPlan, read_plan
+from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, ReadPlan, read_plan
 from video_assets.pipeline.shards.stage import ShardReport, reused_shard
 from video_assets.pipeline.splits.stage import SplitReport
 from video_assets.storage.paths import DatasetPaths, keys_of_split, parse_partition_key
@@ -94,7 +94,7 @@ class ShardReports:
 
     def _read_plan(self) -> ReadPlan:
         if self.plan is None:
-            self.plan = read_plan(self.paths)
+            self.plan = read_plan(self.paths, FINGERPRINT_COLUMNS)
         return self.plan
 
 
@@ -142,7 +142,7 @@ class InstanceReport(ShardReports):
         in_flight = keys_in_flight(self.instance, self.graph, paths)
         register_shards(self.instance, self.graph.partitions, plan.shards, in_flight)
         self._materialize(key("plan"), plan.data_version(), metadata.of_plan(plan, paths), self.graph.split_keys)
-        self.plan = read_plan(paths)
+        self.plan = read_plan(paths, FINGERPRINT_COLUMNS)
 
     def shard_checked(self, key: str, outcomes: Sequence[CheckOutcome], *, again: bool) -> None:
         """Report how the checks of a shard ended, or keep it for `finish` if they were reported before."""

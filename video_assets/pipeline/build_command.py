@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from video_assets.domain.clips import SourceWarning
 from video_assets.domain.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, SettingsError, VideoAssetsError
 from video_assets.domain.progress import Progress, silent
 from video_assets.domain.text import MAX_NAMED
 from video_assets.pipeline.build import BuildListener, BuildReport, Steps, build
 from video_assets.pipeline.checks.recorded import CheckStatus, check_statuses
 from video_assets.pipeline.commit.retired import remove_expired
-from video_assets.pipeline.dataset_state import committed_counts, committed_version
+from video_assets.pipeline.dataset_state import committed_counts, committed_version, committed_warnings
 from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, read_plan
 from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
@@ -32,7 +33,7 @@ from video_assets.storage.locks import building
 from video_assets.storage.paths import DatasetPaths, partition_key
 from video_assets.storage.quarantine import quarantined, read_quarantine
 from video_assets.storage.schemas import LEFT_OUT
-from video_assets.storage.tables import read_table
+from video_assets.storage.tables import are_among, read_table
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,9 +75,7 @@ class BuildResult:
         return {
             "source": self.source,
             **self.report.reading.as_dict(),
-            "warnings": warnings_as_dicts(
-                dataset_warnings(self.paths, version) if manifest is not None else self.report.reading.warnings
-            ),
+            "warnings": warnings_as_dicts(self._warnings(version)),
             "root": str(self.paths.root),
             "name": self.paths.name,
             "version_dir": str(self.paths.version(version).directory) if version else "",
@@ -98,6 +97,13 @@ class BuildResult:
             "interrupted": self.interrupted,
             "exit_code": self.exit_code,
         }
+
+    def _warnings(self, version: str) -> Sequence[SourceWarning]:
+        if self.report.commit is not None:
+            return [*self.report.commit.warnings, *committed_warnings(self.paths, version)]
+        if self.report.manifest is not None:
+            return dataset_warnings(self.paths, version)
+        return self.report.reading.warnings
 
 
 _NO_COUNTS = {"clips_encoded": 0, "clips_reused": 0, "shards_written": 0, "shards_reused": 0}
@@ -151,11 +157,11 @@ def run_build(
 
 def _counts(paths: DatasetPaths, report: BuildReport) -> dict[str, int]:
     """Count clips and shards: those that this build wrote, and those that were there already."""
-    plan = read_plan(paths)
+    plan = read_plan(paths, ["split", "shard_index", "clip_id"])
     lost = read_quarantine(paths.quarantine)
     lost_ids = set(lost.loc[lost["stage"] == "shards", "clip_id"])
-    stored = plan.rows[~plan.rows["clip_id"].isin(lost_ids)].groupby(["split", "shard_index"]).size()
-    missing = set(shards_to_build(paths))
+    stored = plan.rows[~are_among(plan.rows["clip_id"], lost_ids)].groupby(["split", "shard_index"]).size()
+    missing = set(shards_to_build(paths)) if report.commit is None else set[str]()
     counts: Counter[str] = Counter(_NO_COUNTS)
     for (split, index), num_stored in stored.items():
         key = partition_key(split, int(index))

@@ -177,10 +177,8 @@ def _as_hashed(paths: DatasetPaths, directory: Path) -> dict[str, Any]:
 
 def reused_shard(paths: DatasetPaths, plan: ReadPlan, key: str) -> ShardReport:
     """Return the report of a shard that is there already, without reading its file."""
-    place = parse_partition_key(key)
-    fingerprint = plan.shard(*place)[0].fingerprint()
-    sidecar = read_sidecar(paths.version(plan.pinned.version).sidecar(*place))
-    return ShardReport(key=key, fingerprint=fingerprint, sidecar=sidecar, was_reused=True)
+    sidecar = read_sidecar(paths.version(plan.pinned.version).sidecar(*parse_partition_key(key)))
+    return ShardReport(key=key, fingerprint=plan.fingerprints()[key], sidecar=sidecar, was_reused=True)
 
 
 def _task(plan: ReadPlan, key: str) -> ShardTask:
