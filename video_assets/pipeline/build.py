@@ -18,10 +18,10 @@ from video_assets.domain.text import counted
 from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit, one_of_each_codec
 from video_assets.pipeline.checks.recorded import (
+    checked_keys,
     record_dataset_checks,
     record_shard_checks,
     unchecked_shards,
-    was_checked,
 )
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.commit.stage import CommitReport, commit_dataset
@@ -143,11 +143,11 @@ class ShardChecker:
         """Return the outcomes of all checks of a shard, and write them down."""
         audit = ShardAudit(self.paths, self.plan, key, self.limits, self.make_pool, always=self.always_compared)
         checked, outcomes = self._known.get(key, ("", []))
-        if audit.sha256 and checked == audit.sha256:
+        if audit.stamp and checked == audit.stamp:
             return outcomes
         outcomes = [audit.run(name) for name in SHARD_CHECKS]
         record_shard_checks(self.paths, self.plan.pinned.version, key, self.fingerprints[key], outcomes)
-        self._known[key] = audit.sha256, outcomes
+        self._known[key] = audit.stamp, outcomes
         return outcomes
 
     @cached_property
@@ -314,12 +314,12 @@ def _check_shards(
     unchecked = unchecked_shards(checker.paths, checker.plan.pinned.version, checker.fingerprints)
     todo = [key for key in checker.fingerprints if key in report.shards or key in unchecked]
     count = progress("checking", len(todo), 0)
+    known = checked_keys(checker.paths, todo)
     for key in todo:
-        again = was_checked(checker.paths, key)
         outcomes = checker.check(key)
         count(1, 0)
         for listener in listeners:
-            listener.shard_checked(key, outcomes, again=again)
+            listener.shard_checked(key, outcomes, again=key in known)
 
 
 def _once(*actions: Callable[[], object]) -> Callable[[], None]:

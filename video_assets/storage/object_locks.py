@@ -136,11 +136,13 @@ def _acquire(place: ObjectPath, mine: _Mine, *, shared: bool, wait_seconds: floa
         time.sleep(_POLL_SECONDS)
 
 
-def _look(place: ObjectPath, seen: Mapping[ObjectPath, _Rival], *, shared: bool) -> dict[ObjectPath, _Rival]:
-    """Return the objects that are in the way now, and since when each of them has not changed."""
+def _look(
+    place: ObjectPath, seen: Mapping[ObjectPath, _Rival], *, shared: bool, but: ObjectPath | None = None
+) -> dict[ObjectPath, _Rival]:
+    """Return the objects that are in the way now, `but` one, and since when each of them has not changed."""
     found: dict[ObjectPath, _Rival] = {}
     for other in [place] if shared else [place, *place.parent.glob(f"{place.name}.*")]:
-        facts = other.facts()
+        facts = other.facts() if other != but else None
         if facts is None:
             continue
         known = seen.get(other)
@@ -159,7 +161,7 @@ def _try(place: ObjectPath, mine: _Mine, *, shared: bool) -> bool:
         mine.write()
     except WrittenMeanwhile:
         return False
-    if any(other != mine.place for other in _look(place, {}, shared=shared)):
+    if _look(place, {}, shared=shared, but=mine.place):
         mine.remove()
         return False
     return True

@@ -182,9 +182,13 @@ class DatasetPaths:
 
     def tables(self) -> list[Path]:
         """Return every existing table and list of the dataset, without the sensor's memory."""
+        return [path for path in self.known_tables() if path.exists()]
+
+    def known_tables(self) -> list[Path]:
+        """Return where every table and list of the dataset is, if it is there."""
         known = [self.manifest, self.labels, self.left_out, self.quarantine, self.plan, self.encoding]
         known += [self.split_history, *(self.split(split) for split in SPLITS)]
-        return sorted(path for path in known if path.exists())
+        return sorted(known)
 
     @property
     def encoding(self) -> Path:

@@ -22,6 +22,19 @@ def test_no_damaged_video_is_stored_wrongly_without_a_word(codec: str, kind: str
         assert tried.outcome in ("lost", "warned", "right"), (case, tried)
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case("mpeg2", "mpeg", "zeroed_block", "span", 194),  # frames at others' times
+        Case("mpeg2", "mpeg", "lost_packets", "uniform", 214),
+        Case("h264", "flv", "zeroed_block", "span", 300084),  # zeros that the decoder takes for data
+        Case("h264", "flv", "lost_packets", "all", 261),  # a picture that is lost as a whole
+    ],
+)
+def test_what_was_stored_without_a_word_is_noticed(case: Case) -> None:
+    assert try_case(case).outcome == "lost"
+
+
 @pytest.mark.parametrize("kind", clocks.PLACES)
 def test_the_frame_that_is_shown_at_a_wanted_time_is_stored(kind: str) -> None:
     for case in clocks.cases(kind, 6, seed=11):

@@ -77,6 +77,8 @@ class Proxy:
     speaks_google: bool = False
     """Whether it takes and tells generations, as Google Cloud Storage does by its XML API, which else is S3's."""
 
+    knows_conditions: bool = True
+    """Whether it takes writes under a condition, or answers 501 as some stores like S3 do."""
     url: str = ""
 
     def __post_init__(self) -> None:
@@ -139,6 +141,10 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
                 condition=self.headers.get("If-None-Match", "") or self.headers.get("If-Match", ""),
             )
             proxy.log.append(request)
+            if request.condition and self.command == "PUT" and not proxy.knows_conditions:
+                request.status = 501
+                self._answer(501, [], b"")
+                return
             if fault in ("500", "503"):
                 request.status = int(fault)
                 code = "InternalError" if fault == "500" else "SlowDown"

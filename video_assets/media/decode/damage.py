@@ -1,6 +1,7 @@
 """Find the frames that are damaged: their own data gave errors, or that of a frame that they are decoded from."""
 
 import io
+import re
 import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +14,9 @@ import av.packet
 from video_assets.media.index.bitstream import (
     NEEDS_FIRST_PACKET,
     SEEKABLE,
+    avc_length_size,
+    hevc_length_size,
+    nal_units,
     starts_cleanly,
 )
 from video_assets.media.index.h264_order import H264Order
@@ -22,17 +26,24 @@ from video_assets.media.open.crop import CLUSTER, NO_END, SEGMENT, matroska_elem
 from video_assets.media.open.video import OpenVideo
 
 _STRICT: Final = "explode"
-_STRICT_OF: Final = {"hevc": "explode+crccheck"}
-"""An HEVC stream may carry the MD5 of each picture. Of other codecs, `crccheck` calls sound videos damaged."""
+_STRICT_OF: Final = {"hevc": "explode+crccheck", "h264": "explode+aggressive"}
+"""An HEVC stream may carry the MD5 of each picture. H.264 without arithmetic coding has to be read to the end of its
+data. Of other codecs, these flags call sound videos damaged."""
+_DECODES_FROM_NOTHING: Final = NEEDS_FIRST_PACKET | {"hevc"}
+"""Codecs whose pictures before the first keyframe FFmpeg shows, though those that they refer to are not there."""
 _ZEROS: Final = bytes(64)
-_FINDS_NO_ZEROS: Final = frozenset({"vp8", "vp9", "av1"})
-"""Codecs whose decoders take a block of zeros for data; so many in a row no entropy coder writes."""
+_ZEROS_WITHIN: Final = re.compile(rb"\0{64}\0*[^\0\1]")
+_HAS_NO_ZEROS: Final = frozenset({"vp8", "vp9", "av1"})
+"""Codecs whose entropy coders never write so many zeros in a row; decoders take a block of zeros for data."""
+_HAS_START_CODES: Final = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"})
+"""Codecs whose data have two zero bytes at most, except before a start code, or at the end of a NAL unit."""
 _ORDERS: Final[dict[str, Callable[[bytes | None], MpegOrder | Av1Order | H264Order]]] = {
     "mpeg1video": lambda _extradata: MpegOrder(),
     "mpeg2video": lambda _extradata: MpegOrder(),
     "av1": lambda _extradata: Av1Order(),
     "h264": H264Order,
 }
+_LENGTH_SIZES: Final = {"h264": avc_length_size, "hevc": hevc_length_size}
 _CRC32: Final = b"\xbf\x84"  # the id of the element, and its size
 _MAX_CLUSTER_BYTES: Final = 64 * 2**20
 
@@ -52,7 +63,6 @@ class PacketChecks:
 
     def __init__(self, opened: OpenVideo) -> None:
         self._codec, self._extradata = opened.codec.codec.canonical_name, opened.codec.extradata
-        self._may_have_zeros = self._codec in _FINDS_NO_ZEROS
         self._checksums = ClusterChecksums(opened)
         self.begin()
 
@@ -65,11 +75,20 @@ class PacketChecks:
         """Return whether a packet's bytes cannot be as they were written, or one before it is missing."""
         if self._order is not None and self._order.is_wrong(packet):
             return True
-        return self._checksums.is_damaged(packet) or (self._may_have_zeros and self._has_zeros(bytes(packet)))
+        return self._checksums.is_damaged(packet) or self._has_zeros(bytes(packet))
 
     def _has_zeros(self, data: bytes) -> bool:
-        """Return whether zeros lie among the data. VP8 and VP9 allow them at the end, to reach a constant bit rate."""
-        return _ZEROS in (data if self._codec == "av1" else data.rstrip(b"\0"))
+        """Return whether zeros lie among the data. All but AV1 allow them at the end, to reach a constant bit rate."""
+        if _ZEROS not in data:
+            return False
+        if self._codec in _HAS_NO_ZEROS:
+            return self._codec == "av1" or _ZEROS in data.rstrip(b"\0")
+        if self._codec not in _HAS_START_CODES:
+            return False
+        size = _LENGTH_SIZES[self._codec](self._extradata) if self._codec in _LENGTH_SIZES else 0
+        if size:
+            return any(_ZEROS in unit.rstrip(b"\0") for unit in nal_units(data, size))
+        return _ZEROS_WITHIN.search(data) is not None
 
 
 class ClusterChecksums:
@@ -131,23 +150,24 @@ class DamageLog:
     """What decoding told of each packet, in the order in which they were decoded.
 
     Frames name the number of their packet, since they come out later and in another order. `restarts` are the packets
-    at which decoding may begin, `damaged` those that did not decode, or gave a frame that is flagged as damaged.
+    at which decoding may begin, `damaged` those that did not decode, or gave a frame that is flagged as damaged. Where
+    the codec `needs_restart`, what is shown before the first one is damaged, too.
     """
 
     times: list[int | None] = field(default_factory=list)
     restarts: list[int] = field(default_factory=list)
     damaged: set[int] = field(default_factory=set)
+    needs_restart: bool = False
     _checks: PacketChecks | None = None
     _losses: list[int] = field(default_factory=list)
     _latest_place: int | None = None
-    _needs_restart: bool = False
 
     def prepare(self, opened: OpenVideo) -> None:
         """Let frames carry the numbers of their packets."""
         opened.codec.flags |= av.codec.context.Flags.copy_opaque
         self._checks = PacketChecks(opened)
         self._losses = places_of_losses(opened)
-        self._needs_restart = opened.codec.codec.canonical_name in NEEDS_FIRST_PACKET
+        self.needs_restart = opened.codec.codec.canonical_name in _DECODES_FROM_NOTHING
 
     def add(self, opened: OpenVideo, packet: av.packet.Packet) -> int:
         """Note a packet that is decoded next, and return its number."""
@@ -186,10 +206,11 @@ class DamageLog:
         decoded from pictures that are not there, which most decoders refuse.
         """
         place = bisect_right(self.restarts, packet_number) - 1
-        if place < 0 and self.restarts and self._needs_restart:
-            return True
-        while place > 0 and self._is_shown_before(packet_number, self.restarts[place]):
+        while place >= 0 and self._is_shown_before(packet_number, self.restarts[place]):
             place -= 1
+        if place < 0 and self.needs_restart and self.restarts and self.restarts[0]:
+            return True
+        place = max(place, 0 if self.restarts and self.restarts[0] <= packet_number else -1)
         first = self.restarts[place] if place >= 0 else 0
         return any(
             first <= number <= packet_number and not self._is_shown_before(number, first) for number in self.damaged

@@ -50,6 +50,13 @@ class _SequentialPass:
     num_errors: int = 0
     num_keyframes: int = 0
     is_encrypted: bool = False
+    latest_dts: int | None = None
+    has_jump_back: bool = False  # in the packets' times
+
+    def note_dts(self, dts: int | None) -> None:
+        """Note the decoding time of the next packet."""
+        self.has_jump_back |= dts is not None and self.latest_dts is not None and dts < self.latest_dts
+        self.latest_dts = dts if dts is not None else self.latest_dts
 
 
 def decode_sequentially(
@@ -98,7 +105,7 @@ def decode_opened_sequentially(
     starts_us = timeline.starts_us
     wanted_us = list(choose(timeline))
     frame_indices = frames_shown_at(starts_us, wanted_us)
-    damage = _damage_of(seen, frame_indices)
+    damage = _damage_of(seen, frame_indices, _first_shifted(opened, seen, time_note))
     if damage and unfinished is None:
         with open_video(video, opened.limits, opened.encoder_version) as again:
             unfinished = _unfinished_packet(again, seen)
@@ -118,7 +125,7 @@ def decode_opened_sequentially(
         timestamps_us=starts_us[frame_indices],
         num_frames_decoded=len(starts_us),
         num_frames_total=len(starts_us),
-        note=" ".join(part for part in (note, time_note) if part),
+        note=_notes(seen, note, time_note),
         timeline=timeline,
         damage=damage,
     )
@@ -166,7 +173,8 @@ def sequential_facts(opened: OpenVideo) -> SequentialFacts:
     seen = _SequentialPass()
     for _ in _all_frames(opened, seen):
         pass
-    return SequentialFacts(*_timeline(opened, seen), seen.num_keyframes, len(seen.damage.times) - seen.num_errors)
+    timeline, note = _timeline(opened, seen)
+    return SequentialFacts(timeline, _notes(seen, note), seen.num_keyframes, len(seen.damage.times) - seen.num_errors)
 
 
 def _all_frames(opened: OpenVideo, seen: _SequentialPass, tails: TailCheck | None = None) -> Iterator[VideoFrame]:
@@ -177,6 +185,7 @@ def _all_frames(opened: OpenVideo, seen: _SequentialPass, tails: TailCheck | Non
     for packet in opened.packets():
         if packet.size:
             number = seen.damage.add(opened, packet)
+            seen.note_dts(packet.dts)
             if tails is not None:
                 tails.add_packet(number, packet)
         if 0 < packet.size < min_bytes:
@@ -216,11 +225,17 @@ def _timeline(opened: OpenVideo, seen: _SequentialPass) -> tuple[Timeline, str]:
         starts_us, round_half_up(seen.last_duration * opened.time_base * 1_000_000), opened.time_base
     )
     check_length(timeline.num_frames, timeline.duration_us, opened.limits)
-    if seen.unfinished is not None:
-        note = f"{note} Its last picture is unfinished, and left out.".strip()
-    elif seen.num_errors:
-        note = f"{note} {counted(seen.num_errors, 'packet')} did not decode.".strip()
     return timeline, note
+
+
+def _notes(seen: _SequentialPass, *notes: str) -> str:
+    """Return notes and one on what did not decode, as one text."""
+    latest = ""
+    if seen.unfinished is not None:
+        latest = "Its last picture is unfinished, and left out."
+    elif seen.num_errors:
+        latest = f"{counted(seen.num_errors, 'packet')} did not decode."
+    return " ".join(note for note in (*notes, latest) if note)
 
 
 def _lose_without_frames(opened: OpenVideo, seen: _SequentialPass) -> None:
@@ -235,11 +250,27 @@ def _lose_without_frames(opened: OpenVideo, seen: _SequentialPass) -> None:
     lose("no_frames", "Its video stream holds no frame.")
 
 
-def _damage_of(seen: _SequentialPass, frame_indices: NDArray[np.int64]) -> str:
+def _first_shifted(opened: OpenVideo, seen: _SequentialPass, time_note: str) -> int | None:
+    """Return the number of the first packet whose frame may be shown at the time of another one; None without one.
+
+    What damages a picture of a program or transport stream may change the times of others. Where times are made up for
+    lack of others, all may be wrong; in a program stream, frames after the damage may bear the times of lost ones.
+    """
+    if opened.container_name not in ("mpeg", "mpegts") or not seen.damage.damaged:
+        return None
+    if time_note:
+        return 0
+    return min(seen.damage.damaged) if seen.has_jump_back and opened.container_name == "mpeg" else None
+
+
+def _damage_of(seen: _SequentialPass, frame_indices: NDArray[np.int64], first_shifted: int | None) -> str:
     """Return how many of the wanted frames are damaged, as a sentence; empty if none is."""
     wanted = set(frame_indices.tolist())
     seen.damage.add_times(seen.packets)
-    num_damaged = sum(seen.damage.is_damaged(seen.packets[frame_index]) for frame_index in wanted)
+    packets = [seen.packets[frame_index] for frame_index in wanted]
+    num_damaged = sum(
+        seen.damage.is_damaged(packet) or (first_shifted is not None and packet >= first_shifted) for packet in packets
+    )
     if not num_damaged:
         return ""
     return (

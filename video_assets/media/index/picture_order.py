@@ -1,4 +1,4 @@
-"""Follow the numbers that pictures carry in display order: they show lost MPEG-1 and 2 pictures, and wrong AV1 ones."""
+"""Follow the numbers of pictures in display order: they show lost MPEG-1 and 2 pictures, and wrong AV1 ones."""
 
 import re
 from dataclasses import dataclass
@@ -8,8 +8,11 @@ from av.packet import Packet
 
 from video_assets.media.index.bitstream import Bits
 
-_MPEG: Final = re.compile(rb"\x00\x00\x01[\x00\xb8]")  # a picture, or a group of pictures
-_GROUP: Final = b"\0\0\1\xb8"
+_MPEG: Final = re.compile(rb"\x00\x00\x01[\x00-\xaf\xb3\xb5\xb8]")
+_PICTURE, _SEQUENCE, _EXTENSION, _GROUP = 0, 0xB3, 0xB5, 0xB8  # those between are slices, by rows of blocks
+_CODING_EXTENSION, _WHOLE_FRAME = 8, 3
+_MAX_HEIGHT_PX: Final = 2800
+"""Rows of higher pictures are counted in another way."""
 _MPEG_B: Final = 3
 _MPEG_NUMBERS: Final = 1024
 
@@ -29,17 +32,37 @@ class MpegOrder:
         self._next = -1  # the lowest number of the group that has not come; -1 where no group has begun
         self._reference = self._latest = -1  # the numbers of the latest I or P picture, and of the latest one
         self._may_begin_later = True
+        self._height_px = 0
 
     def is_wrong(self, packet: Packet) -> bool:
-        """Return whether a picture is missing to which one in this packet may refer."""
+        """Return whether a row of this packet's pictures is missing, or a picture to which one of them may refer."""
         data, is_wrong = bytes(packet), False
+        row, rows = 0, (0,)  # the latest row of blocks, and how many the picture may have; 0 where it is not known
         for match in _MPEG.finditer(data):
-            if match.group() == _GROUP:
+            kind, start = data[match.end() - 1], match.end()
+            if kind == _GROUP:
                 self._next, self._reference, self._latest, self._may_begin_later = 0, -1, -1, True
-            elif self._next >= 0 and match.end() + 2 <= len(data):
-                header = int.from_bytes(data[match.end() : match.end() + 2])
-                is_wrong |= self._misses_one(header >> 6, is_reference=header >> 3 & 7 != _MPEG_B)
-        return is_wrong
+            elif kind == _SEQUENCE:
+                self._height_px = int.from_bytes(data[start : start + 3]) & 0xFFF
+            elif kind == _EXTENSION:
+                rows = self._rows(data[start : start + 3]) or rows
+            elif kind != _PICTURE:
+                is_wrong |= any(rows) and kind not in (row, row + 1)
+                row = kind
+            else:
+                is_wrong |= any(rows) and row not in rows
+                row, rows = 0, (0,)
+                header = int.from_bytes(data[start : start + 2])
+                if self._next >= 0 and start + 2 <= len(data):
+                    is_wrong |= self._misses_one(header >> 6, is_reference=header >> 3 & 7 != _MPEG_B)
+        return is_wrong or (any(rows) and row not in rows)
+
+    def _rows(self, extension: bytes) -> tuple[int, ...]:
+        """Return how many rows a picture of MPEG-2 may have, of which no row is left out; nothing if not known."""
+        if len(extension) < 3 or extension[0] >> 4 != _CODING_EXTENSION or not 0 < self._height_px <= _MAX_HEIGHT_PX:
+            return ()
+        pairs = (self._height_px + 31) // 32
+        return (2 * pairs, (self._height_px + 15) // 16) if extension[2] & 3 == _WHOLE_FRAME else (pairs,)
 
     def _misses_one(self, number: int, *, is_reference: bool) -> bool:
         half = _MPEG_NUMBERS // 2

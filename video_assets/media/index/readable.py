@@ -10,6 +10,7 @@ from typing import Final
 import av.error
 import av.stream
 import numpy as np
+from numpy.typing import NDArray
 
 from video_assets.domain.sampling import Timeline
 from video_assets.media.open.crop import NO_END, SEGMENT, matroska_elements
@@ -127,21 +128,59 @@ def longest_gap_us(timeline: Timeline) -> int:
 
 
 def places_of_losses(opened: OpenVideo) -> list[int]:
-    """Return where a transport stream on this machine does not go on with a packet, so that bytes were lost or zeroed.
+    """Return where a transport stream on this machine has lost bytes of its video, or has zeros in their place.
 
-    FFmpeg looks for the next packet, and then does not compare the counters of packets on either side.
+    That is where no packet begins. FFmpeg looks for the next one, and then does not compare the counters of packets on
+    either side. It is also where the counter of the video's packets skips a number within a picture: FFmpeg's parsers
+    do not pass on that it does. Between pictures it may, where streams were joined.
     """
     file = opened.file
     if opened.container_name != "mpegts" or not isinstance(file, io.FileIO | io.BytesIO):
         return []
     position = file.tell()
     try:
-        return list(_losses(file))
+        counters = _Counters(opened.stream.id)
+        return sorted([*_losses(file, counters), *counters.places()])
     finally:
         file.seek(position)
 
 
-def _losses(file: io.FileIO | io.BytesIO) -> Iterator[int]:
+class _Counters:
+    """Follows the counters of a transport stream's packets that hold a part of one stream."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._latest: int | None = None
+        self._num_packets = 0
+        self._places: list[int] = []
+
+    def follow(self, packets: NDArray[np.uint8], start: int) -> None:
+        """Look at packets in a row, (N, size) bytes, the first of which is at the place `start` of the file."""
+        heads = packets[:, :6].astype(np.int64)
+        is_mine = (heads[:, 1] % 32 << 8 | heads[:, 2] == self._pid) & (heads[:, 3] & 0x10 > 0)
+        numbers = np.flatnonzero(is_mine)
+        if not len(numbers):
+            return
+        heads = heads[numbers]
+        counters = heads[:, 3] % 16
+        before = np.concatenate(([self._latest if self._latest is not None else counters[0] - 1], counters[:-1]))
+        may_skip = (heads[:, 3] & 0x20 > 0) & (heads[:, 4] > 0) & (heads[:, 5] & 0x80 > 0)
+        begins_picture = heads[:, 1] & 0x40 > 0
+        skips = ((counters - before) % 16 > 1) & ~may_skip & ~begins_picture  # the same again: sent twice
+        self._places += (start + numbers[skips] * packets.shape[1]).tolist()
+        self._latest, self._num_packets = int(counters[-1]), self._num_packets + len(numbers)
+
+    def begin_anew(self) -> None:
+        """Let the next packet have any counter."""
+        self._latest = None
+
+    def places(self) -> list[int]:
+        """Return where counters skip a number; nothing where most do, since some multiplexers do not count."""
+        return self._places if len(self._places) * 4 < self._num_packets else []
+
+
+def _losses(file: io.FileIO | io.BytesIO, counters: _Counters) -> Iterator[int]:
+    """Yield where no packet begins, and let the counters follow all packets."""
     size = start = place = 0
     while True:
         file.seek(start + place)
@@ -151,11 +190,15 @@ def _losses(file: io.FileIO | io.BytesIO) -> Iterator[int]:
         if not size or len(block) - place < _TS_SYNCS * size:
             return
         stop = len(block) - (len(block) - place) % size
-        heads = np.frombuffer(block, np.uint8, stop - place, place)[::size]
+        packets = np.frombuffer(block, np.uint8, stop - place, place).reshape(-1, size)
+        heads = packets[:, 0]
         wrong = int((heads != _TS_SYNC).argmax())
         if heads[wrong] == _TS_SYNC:
+            counters.follow(packets, start + place)
             place = stop
             continue
+        counters.follow(packets[:wrong], start + place)
+        counters.begin_anew()
         lost_at = place + wrong * size
         place = _next_packet(block, lost_at, size)
         while place < 0:

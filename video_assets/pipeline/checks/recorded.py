@@ -84,9 +84,16 @@ def unchecked_shards(paths: DatasetPaths, version: str, fingerprints: Mapping[st
     return [key for key in fingerprints if not noted[key]]
 
 
-def was_checked(paths: DatasetPaths, key: str) -> bool:
-    """Return whether a shard of this key was ever checked, of whichever version and content."""
-    return any(paths.check_record(version, key).is_file() for version in paths.versions())
+def checked_keys(paths: DatasetPaths, keys: Sequence[str]) -> frozenset[str]:
+    """Return those of which a shard was ever checked, of whichever version and content."""
+    versions = paths.versions()
+
+    def was_checked(key: str) -> bool:
+        return any(paths.check_record(version, key).is_file() for version in versions)
+
+    return frozenset(
+        key for key, found in zip(keys, ask_each(paths.directory, was_checked, keys), strict=True) if found
+    )
 
 
 def recorded_outcomes(paths: DatasetPaths, version: str, key: str, fingerprint: str) -> list[CheckOutcome]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -31,13 +31,14 @@ from video_assets.reader.parsing import ReadingError, decode_frames, read_record
 from video_assets.settings import Limits
 from video_assets.sources.opening import source_directory
 from video_assets.storage.addresses import is_remote, open_address
-from video_assets.storage.files import file_sha256, temporary_prefix
+from video_assets.storage.files import file_sha256, file_status, temporary_prefix
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.remote_files import local_copy
 from video_assets.storage.sidecars import Sidecar, read_sidecar
 
 if TYPE_CHECKING:
     from video_assets.pipeline.checks.comparison import ComparisonResult
+    from video_assets.storage.objects import ObjectFacts
 
 SHARD_CHECKS = ("shard_is_complete", "shard_decodes", "shard_matches_source")
 
@@ -199,6 +200,14 @@ class ShardAudit:
     def sha256(self) -> str:
         """The SHA-256 of the shard's file; empty if it is not there."""
         return file_sha256(self._local_shard) if self._local_shard is not None else ""
+
+    @cached_property
+    def stamp(self) -> str:
+        """What changes with the shard's file: its SHA-256; of one in a store, which is not fetched for it, the etag."""
+        if not is_remote(self._shard):
+            return self.sha256
+        facts = cast("ObjectFacts | None", file_status(self._shard))
+        return facts.etag if facts is not None else ""
 
     @property
     def _is_as_written(self) -> bool:

@@ -12,6 +12,7 @@ from video_assets.storage.addresses import ask_each, is_remote
 from video_assets.storage.failures import named_failures
 from video_assets.storage.files import (
     file_sha256,
+    read_if_there,
     remove_tree,
     sha256_if_there,
     sync_directory,
@@ -135,7 +136,7 @@ def _adopt(paths: VersionPaths, present: Iterable[Path]) -> None:
 
 
 def _write_in_place(paths: VersionPaths, contents: Mapping[str, bytes], sidecars: Mapping[str, Sidecar]) -> bool:
-    """Replace files one by one, in the order given; return whether the last one changed.
+    """Replace files, the last one of those given last; return whether that one changed.
 
     `checksums.json` is written twice: before, when it also allows what is there now, and after. So at no moment, also
     not after a kill, is a whole file taken for damaged.
@@ -144,7 +145,8 @@ def _write_in_place(paths: VersionPaths, contents: Mapping[str, bytes], sidecars
     known = read_checksums(paths.checksums)
     places = {path: _behind_links(paths.directory / path) for path in wanted}
     checksums = _behind_links(paths.checksums)
-    now = {path: sha256_if_there(place) or ABSENT for path, place in places.items()}
+    found = ask_each(paths.directory, sha256_if_there, places.values())
+    now = {path: sha256 or ABSENT for path, sha256 in zip(places, found, strict=True)}
     # What is there now may be allowed only if it was right: a commit must not bless damage.
     before = {
         path: digest
@@ -154,9 +156,15 @@ def _write_in_place(paths: VersionPaths, contents: Mapping[str, bytes], sidecars
     files = _shard_checksums(paths, sidecars) | wanted
     if before:
         write_if_changed(checksums, Checksums(files, before).to_bytes())
-    was_changed = [write_if_changed(places[path], data) for path, data in contents.items()]
+    *others, last = contents
+
+    def write(path: str) -> bool:
+        return now[path] != wanted[path] and write_if_changed(places[path], contents[path])
+
+    ask_each(paths.directory, write, others)
+    was_changed = write(last)
     write_if_changed(checksums, Checksums(files).to_bytes())
-    return was_changed[-1]
+    return was_changed
 
 
 def _behind_links(path: Path) -> Path:
@@ -216,5 +224,7 @@ def copied_tables(paths: DatasetPaths, version_paths: VersionPaths) -> Iterable[
     Plans, splits and labels depend on all that was planned before: no source could give them back.
     """
     copies = version_paths.tables.relative_to(version_paths.directory)
-    for table in paths.tables():
-        yield str(copies / table.relative_to(paths.directory)), table.read_bytes()
+    tables = paths.known_tables()
+    for table, data in zip(tables, ask_each(paths.directory, read_if_there, tables), strict=True):
+        if data is not None:
+            yield str(copies / table.relative_to(paths.directory)), data

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from av.packet import Packet
 
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize
 from video_assets.media.decode.clips import decode_clip, decode_spans
-from video_assets.media.decode.damage import DamageLog
+from video_assets.media.decode.damage import DamageLog, PacketChecks
 from video_assets.media.decode.frame_stack import DecodedFrames
-from video_assets.media.open.video import VideoSource
+from video_assets.media.open.video import VideoSource, open_video
 from video_assets.settings import DEFAULT_LIMITS, Limits
 from video_assets_tests.media.joining import joined_video
 from video_assets_tests.media.making import decode_frames, number_of, numbered_video
@@ -90,6 +91,13 @@ def test_pictures_shown_before_a_restart_are_no_reference_of_those_after_it() ->
         assert [log.is_damaged(number) for number in range(7)] == are_damaged, damaged
 
 
+def test_of_codecs_that_are_decoded_from_nothing_what_is_shown_before_a_later_beginning_is_damaged() -> None:
+    log = DamageLog(times=[0, 5, 3, 4, 6], restarts=[1])  # a picture, then an open group
+    assert [log.is_damaged(number) for number in range(5)] == [False] * 5
+    log.needs_restart = True
+    assert [log.is_damaged(number) for number in range(5)] == [True, False, True, True, False]
+
+
 def test_frames_are_the_same_whether_damage_is_looked_for_or_not() -> None:
     for codec, container, options in KINDS.values():
         video = numbered_video(GROUP, codec=codec, container=container, options=options)
@@ -139,6 +147,22 @@ def test_a_block_of_zeros_is_damage_where_the_decoder_reads_on() -> None:
         assert wanted(whole, [5]).damage == ""
         with pytest.raises(VideoLost, match=r"^damaged"):
             wanted(with_zeros, [5])
+
+
+@pytest.mark.parametrize(
+    ("kind", "container"), [("h264", "mp4"), ("h264", "mpegts"), ("mpeg4", "avi"), ("mpeg2", "mpegts")]
+)
+def test_zeros_are_damage_within_a_picture_and_none_between_its_parts(kind: str, container: str) -> None:
+    codec, _, options = KINDS[kind]
+    with open_video(numbered_video(12, codec=codec, container=container, options=options), DEFAULT_LIMITS) as opened:
+        checks = PacketChecks(opened)
+        data = bytes(next(iter(opened.demux())))
+    begin = len(data) - 100
+    assert not checks.is_damaged(Packet(data))
+    assert not checks.is_damaged(Packet(data + bytes(80)))
+    if container != "mp4":
+        assert not checks.is_damaged(Packet(bytes(80) + data))
+    assert checks.is_damaged(Packet(data[:begin] + bytes(80) + b"\xff" + data[begin + 81 :]))
 
 
 @pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9", "libx264", "libx265"])

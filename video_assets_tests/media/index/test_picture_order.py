@@ -45,6 +45,20 @@ def test_a_group_may_be_longer_than_its_numbers() -> None:
     assert wrong_ones(*[(number % 1024, "I" if number == 0 else "P") for number in range(1100)]) == []
 
 
+@pytest.mark.parametrize(("structure", "rows"), [(3, "12345"), (3, "123456"), (3, "1223345"), (1, "123"), (2, "123")])
+def test_the_slices_of_an_mpeg_2_picture_cover_its_rows(structure: int, rows: str) -> None:
+    sequence = b"\0\0\1\xb3" + (128 << 12 | 80).to_bytes(3) + b"\x13\xff"
+    head = sequence + GROUP + picture(0, "I") + b"\0\0\1\xb5\x8f\xff" + bytes([0xF0 | structure, 0x80])
+
+    def is_wrong(rows: str) -> bool:
+        return MpegOrder().is_wrong(Packet(head + b"".join(b"\0\0\1" + bytes([int(row)]) + b"\x7f" for row in rows)))
+
+    assert not is_wrong(rows)
+    assert (
+        is_wrong(rows[1:]) and is_wrong(rows[:2]) and is_wrong(rows[:1] + rows[2:].lstrip("2")) and is_wrong(rows + "1")
+    )
+
+
 def test_an_av1_packet_that_shows_another_frame_than_the_next_one_is_wrong() -> None:
     video = bytearray(numbered_video(40, codec="libsvtav1", options={"preset": "12", "g": "40"}))
     with av.open(io.BytesIO(video), "r") as container:

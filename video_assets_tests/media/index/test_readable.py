@@ -7,10 +7,14 @@ import av
 import numpy as np
 import pytest
 
+from video_assets.domain.clips import VideoLost
+from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import Timeline
-from video_assets.media.index.readable import longest_gap_us
+from video_assets.media.index.readable import longest_gap_us, places_of_losses
+from video_assets.media.open.video import open_video
 from video_assets.media.probe import probe_video
-from video_assets_tests.media.making import numbered_video
+from video_assets.settings import DEFAULT_LIMITS
+from video_assets_tests.media.making import decode_frames, numbered_video
 
 OPTIONS = {"x264-params": "keyint=10:bframes=2"}
 KINDS: dict[str, dict[str, object]] = {
@@ -94,3 +98,21 @@ def test_frames_that_are_lost_in_the_middle_of_a_steady_video_are_a_gap() -> Non
     assert longest_gap_us(Timeline(np.delete(starts_us, slice(20, 23)), 2_000_000)) == 0
     unsteady_us = np.cumsum(np.arange(50) * 7_000)
     assert longest_gap_us(Timeline(np.append(unsteady_us, 99_000_000), 99_100_000)) == 0
+
+
+def losses(video: bytes) -> list[int]:
+    with open_video(video, DEFAULT_LIMITS) as opened:
+        return places_of_losses(opened)
+
+
+def test_a_transport_stream_that_lost_a_packet_within_a_picture_shows_it_by_its_counters() -> None:
+    whole = numbered_video(20, container="mpegts", options={"x264-params": "keyint=10:qp=4"})
+    packets = [whole[start : start + 188] for start in range(0, len(whole), 188)]
+    of_video = [number for number, packet in enumerate(packets) if packet[1] & 31 == 1 and packet[2] == 0]
+    within = next(number for number in of_video if not packets[number][1] & 0x40 and number + 1 in of_video)
+    after = [packet[:3] + bytes([packet[3] & 0xF0]) + packet[4:] for packet in packets]  # all counters are 0
+    assert losses(whole) == losses(whole + whole) == losses(b"".join(after)) == []
+    assert losses(b"".join(packets[: within + 1] + packets[within:])) == []  # sent twice
+    assert losses(b"".join(packets[:within] + packets[within + 1 :])) == [within * 188]
+    with pytest.raises(VideoLost, match=r"^damaged"):
+        decode_frames(b"".join(packets[:within] + packets[within + 1 :]), [200_000], FrameSize("stretch", 64))
