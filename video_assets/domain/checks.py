@@ -55,6 +55,12 @@ _COMPARED_SHARE = 0.04
 clip does, so that this is less than a tenth of encoding."""
 
 
+MAX_FRAMES_COMPARED = 600
+"""A video of more frames is not decoded whole for a comparison: of an hour, a clip may need a second."""
+_FRAMES_PER_SPOT = 10
+"""Of so many stored frames of a long video one is compared, which is a tenth of encoding it."""
+
+
 def compared_cost(costs: Sequence[float]) -> float:
     """Return how many source pixels may be decoded to compare a shard, given the pixels of each of its clips."""
     return _COMPARED_SHARE * sum(costs)
@@ -80,6 +86,12 @@ def choose_sample(costs: Sequence[float], *, seed_text: str, max_records: int, m
             budget -= costs[index]
     mean = sum(costs) / len(costs)
     return sorted(chosen) or [next((i for i in preferred if costs[i] <= mean), preferred[0])]
+
+
+def choose_spots(num_frames: int, *, seed_text: str) -> tuple[int, ...]:
+    """Return the indices of the stored frames of a long video that are compared, ascending: a tenth, at least one."""
+    most = max(1, num_frames // _FRAMES_PER_SPOT)
+    return tuple(choose_sample([1.0] * num_frames, seed_text=seed_text, max_records=most, max_cost=num_frames))
 
 
 Severity = Literal["ERROR", "WARN"]

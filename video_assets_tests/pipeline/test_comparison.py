@@ -11,6 +11,7 @@ from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import choose_timestamps
 from video_assets.media.decode.clips import decode_clip
 from video_assets.media.images import decode_image, encode_images
+from video_assets.pipeline.checks import comparison
 from video_assets.pipeline.checks.comparison import SourceComparison, compare_with_source
 from video_assets_tests.pipeline.stages import LIMITS
 from video_assets_tests.pipeline.videos import clip_path, frame_number, write_video
@@ -106,3 +107,21 @@ def test_an_image_that_does_not_decode_is_a_fault(video: Path) -> None:
 def test_a_source_that_cannot_be_decoded_is_a_loss(video: Path, videos: Path) -> None:
     with pytest.raises(VideoLost, match="unreadable"):
         compare_with_source(replace(stored(video, JPEG), path=videos / "run" / "broken.mp4"))
+
+
+def test_of_a_long_video_only_the_chosen_frames_are_looked_for(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = replace(stored(video, JPEG), spots=(1, 3))
+    with monkeypatch.context() as without:
+        without.delattr(comparison, "decode_frames_sequentially")  # it is not called
+        result = compare_with_source(job)
+    assert result.fault == ""
+    assert result.frame_index in job.spots
+    assert len(result.side_by_side("x", job.timestamps_us)) == 1
+
+
+def test_a_long_video_is_decoded_whole_where_a_chosen_frame_differs(video: Path) -> None:
+    job = stored(video, JPEG)
+    wrong = replace(job, images=(*job.images[:3], job.images[4], job.images[4]), spots=(3,))
+    assert compare_with_source(wrong).fault.startswith("frame 3 is ")
+    late = replace(job, timestamps_us=(*job.timestamps_us[:4], job.timestamps_us[4] + 1), spots=(4,))
+    assert compare_with_source(late).fault == "its times are not times at which its source shows a frame"

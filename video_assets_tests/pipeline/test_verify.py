@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 from video_assets.domain.checks import CheckOutcome
+from video_assets.domain.clips import Loss, VideoLost
+from video_assets.pipeline.checks import comparison, shard
 from video_assets.pipeline.checks.dataset import one_of_each_codec
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.plan.table import read_plan
@@ -25,8 +27,8 @@ KEY = "train-00001"
 
 def audit(built: Built, key: str = KEY, max_records: int | None = None) -> dict[str, CheckOutcome]:
     """All checks of a shard by name."""
-    shard = ShardAudit(built.paths, read_plan(built.paths), key, LIMITS, InThisProcess(), max_records)
-    return {name: shard.run(name) for name in SHARD_CHECKS}
+    audited = ShardAudit(built.paths, read_plan(built.paths), key, LIMITS, InThisProcess(), max_records)
+    return {name: audited.run(name) for name in SHARD_CHECKS}
 
 
 def failed(outcomes: dict[str, CheckOutcome]) -> set[str]:
@@ -69,6 +71,26 @@ def test_a_clip_of_each_codec_is_compared_whatever_is_drawn(built: Built) -> Non
     assert drawn.passed
     compared = {str(job.path) for job in pool.jobs}
     assert {str(built.source / name) for name in always & set(ids)} <= compared
+
+
+def test_a_long_video_is_compared_in_part_and_one_that_takes_too_long_is_a_warning(
+    built_once: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard, "MAX_FRAMES_COMPARED", 10)
+    plan = read_plan(built_once.paths)
+    sampled, every = InThisProcess(), InThisProcess()
+    assert ShardAudit(built_once.paths, plan, KEY, LIMITS, sampled, 3).run("shard_matches_source").passed
+    assert [len(job.spots) for job in sampled.jobs] == [1]
+    assert ShardAudit(built_once.paths, plan, KEY, LIMITS, every, None).run("shard_matches_source").passed
+    assert [job.spots for job in every.jobs] == [tuple(range(len(job.timestamps_us))) for job in every.jobs]
+
+    def too_long(job: object) -> None:
+        raise VideoLost(Loss("timeout", "decoding was stopped after 120 s, the limit for one clip"))
+
+    monkeypatch.setattr(comparison, "compare_with_source", too_long)
+    outcome = ShardAudit(built_once.paths, plan, KEY, LIMITS, InThisProcess(), 3).run("shard_matches_source")
+    assert (outcome.passed, outcome.severity) == (False, "WARN")
+    assert "cannot be decoded again: decoding was stopped after 120 s" in outcome.description
 
 
 def test_of_a_file_that_was_changed_every_record_is_looked_at(built: Built) -> None:

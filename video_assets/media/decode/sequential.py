@@ -26,7 +26,7 @@ from video_assets.settings import DEFAULT_LIMITS, Limits
 BUFFERED_BYTES: Final = 32 * 2**20
 """Decoded frames up to this size stay in memory until it is known which ones are wanted."""
 
-_PACKET_ERRORS: Final = (
+PACKET_ERRORS: Final = (
     av.error.InvalidDataError,
     av.error.PatchWelcomeError,
     av.error.UndefinedError,
@@ -34,6 +34,7 @@ _PACKET_ERRORS: Final = (
     av.error.ArgumentError,
     av.error.EOFError,
 )
+"""What a decoder raises for a packet; the next one may decode."""
 _FRAME_BYTES: Final = 4096  # of any frame, beside its pixels
 
 
@@ -65,16 +66,19 @@ def decode_sequentially(
     frame_size: FrameSize,
     limits: Limits,
     note: str,
+    *,
+    looks_for_damage: bool = True,
 ) -> DecodedFrames:
     """Decode all of a video for its timeline, then convert the frames that `choose` wants.
 
-    A video whose frames take more than `BUFFERED_BYTES` is decoded twice.
+    A video whose frames take more than `BUFFERED_BYTES` is decoded twice. Looking for damage that its decoder does not
+    notice takes up to twice as long again.
 
     Raises:
         VideoLost: as `open_video`, and no_frames, encrypted, damaged, too_many_frames, too_long.
     """
     with open_video(video, limits, frame_size.encoder_version) as opened:
-        return decode_opened_sequentially(opened, video, choose, frame_size, note)
+        return decode_opened_sequentially(opened, video, choose, frame_size, note, looks_for_damage=looks_for_damage)
 
 
 def decode_opened_sequentially(
@@ -84,6 +88,8 @@ def decode_opened_sequentially(
     frame_size: FrameSize,
     note: str,
     unfinished: int | None = None,
+    *,
+    looks_for_damage: bool = True,
 ) -> DecodedFrames:
     """Do the same for an open video of which nothing was decoded yet; `video` is opened again for a second decode.
 
@@ -94,8 +100,9 @@ def decode_opened_sequentially(
     """
     with errors_as_losses("all of it was decoded"):
         seen = _SequentialPass(unfinished)
-        notice_more_damage(opened)
-        frames = _buffered_frames(_all_frames(opened, seen, TailCheck(opened)))
+        if looks_for_damage:
+            notice_more_damage(opened)
+        frames = _buffered_frames(_all_frames(opened, seen, TailCheck(opened) if looks_for_damage else None))
         if seen.damage.damaged:  # a decoder that raises errors for damage may show fewer frames
             with open_video(video, opened.limits, opened.encoder_version) as again:
                 noticed, seen = seen.damage.damaged, _SequentialPass(unfinished)
@@ -110,7 +117,9 @@ def decode_opened_sequentially(
         with open_video(video, opened.limits, opened.encoder_version) as again:
             unfinished = _unfinished_packet(again, seen)
             if unfinished is not None:
-                return decode_opened_sequentially(again, video, choose, frame_size, note, unfinished)
+                return decode_opened_sequentially(
+                    again, video, choose, frame_size, note, unfinished, looks_for_damage=looks_for_damage
+                )
     if damage and not opened.limits.store_damaged:
         lose("damaged", damage)
     with errors_as_losses("all of it was decoded"):
@@ -194,7 +203,7 @@ def _all_frames(opened: OpenVideo, seen: _SequentialPass, tails: TailCheck | Non
         seen.is_encrypted = seen.is_encrypted or packet.has_sidedata("encryption_info")
         try:
             frames = opened.codec.decode(packet)
-        except _PACKET_ERRORS:
+        except PACKET_ERRORS:
             seen.num_errors += 1
             seen.damage.damaged.add(number)
             continue
@@ -301,10 +310,14 @@ def decode_frames_sequentially(
     timestamps_us: Sequence[int],
     frame_size: FrameSize,
     limits: Limits = DEFAULT_LIMITS,
+    *,
+    looks_for_damage: bool = True,
 ) -> DecodedFrames:
     """Return the frames shown at `timestamps_us`, which may repeat, by sequential decode.
 
     Raises:
         VideoLost: the video, or a wanted frame, cannot be decoded.
     """
-    return decode_sequentially(video, lambda _timeline: timestamps_us, frame_size, limits, note="")
+    return decode_sequentially(
+        video, lambda _timeline: timestamps_us, frame_size, limits, note="", looks_for_damage=looks_for_damage
+    )

@@ -17,7 +17,7 @@ from video_assets.media.open.crop import NO_END, SEGMENT, matroska_elements
 from video_assets.media.open.video import OpenVideo
 
 _MOV: Final = "mov,mp4,m4a,3gp,3g2,mj2"
-_SAYS_DURATION: Final = frozenset({_MOV, "matroska,webm", "flv", "mxf", "rm", "wtv"})
+_SAYS_DURATION: Final = frozenset({_MOV, "matroska,webm", "flv", "ivf", "mxf", "rm", "wtv"})
 """Containers whose header says a duration. Of others FFmpeg estimates one from what can be read, or from bit rates."""
 
 _TAG: Final = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
@@ -56,7 +56,7 @@ def said_length(opened: OpenVideo) -> SaidLength:
         return SaidLength(end_us=_asf_us(opened))
     if name not in _SAYS_DURATION:
         return SaidLength()
-    if name == _MOV:
+    if name in (_MOV, "ivf"):  # a bare ivf's number is of ticks (FFmpeg) or of frames (libvpx), which are fewer
         start, duration = stream.start_time or 0, stream.duration or 0
         return SaidLength(end_us=_us((start + duration) * opened.time_base) if duration else 0)
     ends = [opened.container.duration or 0, *_tagged_us(stream.metadata)]

@@ -1,20 +1,23 @@
-"""One stored record against a plain decode of its source. Runs in a decoding process."""
+"""Compare one stored record with a plain decode of its source. Runs in a decoding process."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from video_assets.domain.checks import frame_mse, misplaced_frame, psnr_from_mse
+from video_assets.domain.checks import CheckPicture, frame_mse, misplaced_frame, psnr_from_mse
 from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import Timeline
 from video_assets.domain.text import counted
 from video_assets.media.decode.sequential import decode_frames_sequentially
+from video_assets.media.decode.spots import decode_spots
 from video_assets.media.images import decode_image, encode_image, encode_images, scaled_to_height
+from video_assets.media.open.video import VideoSource
 from video_assets.settings import Limits
 from video_assets.storage.remote_files import locate_video
 
@@ -22,13 +25,16 @@ PSNR_MARGIN_DB = 1.5
 """How far below the loss of its own image format a stored frame may be."""
 LOSSLESS_PSNR_DB = 45.0
 _PICTURE_PX = 192
+_SEEKS_EARLIER_US = (0, 10_000_000)
+"""A transport stream is sought in by time alone: a keyframe is some seconds before, or after."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceComparison:
-    """One record to compare with a full decode of its source; `is_whole` if the clip is the whole video.
+    """One record to compare with a plain decode of its source; `is_whole` if the clip is the whole video.
 
-    `images` are its encoded images, or the frames themselves, (T, H, W, 3) uint8 RGB.
+    `images` are its encoded images, or the frames themselves, (T, H, W, 3) uint8 RGB. `spots` are the indices of frames
+    that stand for all of them, since the video is long; none: all are compared.
     """
 
     path: Path
@@ -37,6 +43,7 @@ class SourceComparison:
     is_whole: bool
     encoding: Encoding
     limits: Limits
+    spots: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +60,30 @@ class ComparisonResult:
         """Whether nothing is wrong."""
         return not self.fault
 
+    def side_by_side(self, clip_id: str, timestamps_us: Sequence[int]) -> list[CheckPicture]:
+        """The frame that is farthest from its source, and what its source shows then; nothing if none was compared."""
+        if not self.images:
+            return []
+        seconds = timestamps_us[self.frame_index] / 1e6
+        words = f"{clip_id}, frame {self.frame_index} at {seconds:.2f} s: {self.psnr_db:.1f} dB"
+        return [CheckPicture(words, self.images, ("stored", "its source"))]
+
 
 def compare_with_source(job: SourceComparison) -> ComparisonResult:
-    """Decodes the source plainly at the stored times, and compares. Runs in a decoding process.
+    """Decode the source plainly at the stored times, and compare. Runs in a decoding process.
 
     A stored frame must be as near to its source frame as the image format lets it be, within `PSNR_MARGIN_DB`,
     and nearer to it than to the clip's other frames. Times must not go backwards, nor stand twice unless the
     source has fewer frames than asked for, still shows the frame at the next wanted time, or a fixed rate asks for more
     than the source's.
 
+    Of a long video some frames are looked for by FFmpeg's seek. All of it is decoded only where these differ.
+
     Raises:
         VideoLost: if the source cannot be decoded.
     """
     encoding = job.encoding
-    if any(later < earlier for earlier, later in zip(job.timestamps_us, job.timestamps_us[1:], strict=False)):
+    if any(later < earlier for earlier, later in pairwise(job.timestamps_us)):
         is_looped = encoding.short_clip == "loop" and encoding.sampling in ("uniform", "segments")
         if not is_looped:
             return ComparisonResult(0.0, "its times go backwards")
@@ -74,11 +91,14 @@ def compare_with_source(job: SourceComparison) -> ComparisonResult:
         video = locate_video(job.path)
     except FileNotFoundError:
         raise VideoLost(Loss("missing_file", "There is no such file.")) from None
+    limits = replace(job.limits, store_damaged=True)  # whether damage may be stored, the build has decided
+    are_apart = all(later > earlier for earlier, later in pairwise(job.timestamps_us))
+    for earlier_us in _SEEKS_EARLIER_US if job.spots and are_apart else ():
+        result = _compare_spots(job, video, limits, earlier_us)
+        if result is not None and result.is_sound:
+            return result
     source = decode_frames_sequentially(
-        video,
-        job.timestamps_us,
-        FrameSize.of(encoding),
-        replace(job.limits, store_damaged=True),  # whether damage may be stored, the build has decided
+        video, job.timestamps_us, FrameSize.of(encoding), limits, looks_for_damage=False
     )
     repeats = _wrong_repeats(job, source.timeline)
     if repeats:
@@ -86,13 +106,29 @@ def compare_with_source(job: SourceComparison) -> ComparisonResult:
         return ComparisonResult(0.0, f"{stand} twice, though its source has {source.num_frames_total}")
     if not np.array_equal(np.asarray(source.timestamps_us), np.asarray(job.timestamps_us)):
         return ComparisonResult(0.0, "its times are not times at which its source shows a frame")
+    return _compare_stored(job, range(len(job.timestamps_us)), source.frames)
+
+
+def _compare_spots(
+    job: SourceComparison, video: VideoSource, limits: Limits, earlier_us: int
+) -> ComparisonResult | None:
+    """Compare the frames that stand for all; None if the source has none at exactly their times after this seek."""
+    times_us = [job.timestamps_us[index] for index in job.spots]
+    source = decode_spots(video, times_us, FrameSize.of(job.encoding), limits, earlier_us=earlier_us)
+    return None if source is None else _compare_stored(job, job.spots, source)
+
+
+def _compare_stored(job: SourceComparison, indices: Sequence[int], source: NDArray[np.uint8]) -> ComparisonResult:
+    """Compare these stored frames with as many of the source."""
     try:
-        stored = job.images if isinstance(job.images, np.ndarray) else np.stack([*map(decode_image, job.images)])
+        chosen = [job.images[index] for index in indices]
+        stored = np.stack([decode_image(image) if isinstance(image, bytes) else image for image in chosen])
     except ValueError as error:
         return ComparisonResult(0.0, f"its frames cannot be decoded: {error}")
-    if stored.shape != source.frames.shape:
-        return ComparisonResult(0.0, f"its frames are {stored.shape}, its source gives {source.frames.shape}")
-    return _compare_frames(stored, source.frames, encoding)
+    if stored.shape != source.shape:
+        return ComparisonResult(0.0, f"its frames are {stored.shape}, its source gives {source.shape}")
+    result = _compare_frames(stored, source, job.encoding)
+    return replace(result, frame_index=indices[result.frame_index])
 
 
 def _wrong_repeats(job: SourceComparison, timeline: Timeline) -> int:

@@ -15,10 +15,12 @@ import pandas as pd
 
 from video_assets.domain.checks import (
     COMPARED_RECORDS,
+    MAX_FRAMES_COMPARED,
     CheckOutcome,
     CheckPicture,
     Severity,
     choose_sample,
+    choose_spots,
     compared_cost,
 )
 from video_assets.domain.clips import Loss
@@ -37,7 +39,6 @@ from video_assets.storage.remote_files import local_copy
 from video_assets.storage.sidecars import Sidecar, read_sidecar
 
 if TYPE_CHECKING:
-    from video_assets.pipeline.checks.comparison import ComparisonResult
     from video_assets.storage.objects import ObjectFacts
 
 SHARD_CHECKS = ("shard_is_complete", "shard_decodes", "shard_matches_source")
@@ -215,10 +216,20 @@ class ShardAudit:
 
     @cached_property
     def _costs(self) -> list[float]:
-        """The source pixels of each stored clip."""
+        """The source pixels that comparing each stored clip takes, about; of a long video it is compared in part."""
         rows = self._planned[1]
-        by_id = dict(zip(rows["clip_id"], (rows["num_frames"] * rows["num_pixels"]).tolist(), strict=True))
+        pixels = rows["num_frames"].clip(upper=MAX_FRAMES_COMPARED) * rows["num_pixels"]
+        by_id = dict(zip(rows["clip_id"], pixels.tolist(), strict=True))
         return [float(by_id.get(clip.clip_id, 0.0)) for clip in self._sidecar.clips]
+
+    def _spots(self, clip_id: str, num_frames: int) -> tuple[int, ...]:
+        """The frames of a record that are compared, if its video is too long to compare them all; none: all."""
+        rows = self._planned[1]
+        if clip_id not in set(rows.loc[rows["num_frames"] > MAX_FRAMES_COMPARED, "clip_id"]):
+            return ()
+        if self.max_records is None or not self._is_as_written:
+            return tuple(range(num_frames))
+        return choose_spots(num_frames, seed_text=f"{self._planned[0].fingerprint()} {clip_id}")
 
     def _sampled(self, costs: list[float], *, max_cost: float) -> set[int]:
         """Every record of a file that was changed after it was written; of another, a sample."""
@@ -301,17 +312,18 @@ class ShardAudit:
             SourceComparison(
                 directory / paths.get(clip_id := str(record["id"], "utf-8", "replace"), clip_id),
                 tuple(record["images"]) if self._encoding.stores_images else decode_frames(record["images"]),
-                tuple(int(t) for t in record["timestamps_us"]),
+                tuple(record["timestamps_us"].tolist()),
                 clip_id in whole,
                 self._encoding,
                 self.limits,
+                self._spots(clip_id, len(record["timestamps_us"])),
             )
             for _, record in records
         ]
         with self.make_pool() as pool:
             results = [result.outcome for result in pool.map(compare_with_source, jobs)]
         compared: list[tuple[float, list[CheckPicture]]] = []
-        for (number, record), result in zip(records, results, strict=True):
+        for (number, record), job, result in zip(records, jobs, results, strict=True):
             clip_id = record["id"].decode("utf-8", "replace")
             place = f"record {number} of {self._shard.name}, clip {clip_id}"
             if isinstance(result, Loss) and result.reason == "missing_file":
@@ -322,8 +334,10 @@ class ShardAudit:
                     facts={MISSING_VIDEO: video},
                 )
             if isinstance(result, Loss):
-                raise _Failed(f"{place}: its source cannot be decoded again: {result.detail}")
-            pictures = _side_by_side(clip_id, record, result)
+                # All of a long video takes longer to decode than the frames that a record needs of it.
+                severity = "WARN" if result.reason == "timeout" else "ERROR"
+                raise _Failed(f"{place}: its source cannot be decoded again: {result.detail}", severity=severity)
+            pictures = result.side_by_side(clip_id, job.timestamps_us)
             if result.fault:
                 raise _Failed(f"{place}: {result.fault}", pictures)
             compared.append((result.psnr_db, pictures))
@@ -346,12 +360,3 @@ def _labels_in(record: dict[str, Any]) -> str:
 
 def _named(indices: Sequence[int]) -> str:
     return ", ".join(map(str, sorted(indices)))
-
-
-def _side_by_side(clip_id: str, record: dict[str, Any], result: "ComparisonResult") -> list[CheckPicture]:
-    """The frame that is farthest from its source, and what its source shows then; nothing if they were not compared."""
-    if not result.images:
-        return []
-    seconds = int(record["timestamps_us"][result.frame_index]) / 1e6
-    words = f"{clip_id}, frame {result.frame_index} at {seconds:.2f} s: {result.psnr_db:.1f} dB"
-    return [CheckPicture(words, result.images, ("stored", "its source"))]

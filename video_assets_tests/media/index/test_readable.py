@@ -25,6 +25,8 @@ KINDS: dict[str, dict[str, object]] = {
     "webm": {"container": "webm", "codec": "libvpx-vp9", "options": {"g": "10", "cpu-used": "8"}},
     "avi": {"container": "avi", "codec": "mpeg4", "options": {"g": "10"}},
     "flv": {"container": "flv"},
+    "ivf": {"container": "ivf", "codec": "libvpx", "options": {"g": "10"}},
+    "mxf": {"container": "mxf", "codec": "mpeg2video", "options": {"g": "10"}},
     "asf": {"container": "asf", "codec": "mpeg4", "options": {"g": "10"}},
 }
 
