@@ -33,7 +33,7 @@ from video_assets.pipeline.manifest.stage import build_manifest
 from video_assets.pipeline.plan.stage import build_plan
 from video_assets.pipeline.shards.pending import read_backlog
 from video_assets.pipeline.splits.stage import build_splits
-from video_assets.settings import DEFAULT_LIMITS, DatasetSettings, ManifestSettings, PlanSettings, SplitSettings
+from video_assets.settings import DatasetSettings, ManifestSettings, PlanSettings, SplitSettings
 from video_assets.sources.found import SourceClips
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.invented import InventedPool, invented_clip
@@ -99,7 +99,7 @@ def _clips_per_shard() -> int:
 def commit(paths: DatasetPaths, _num_clips: int) -> object:
     """A commit of a dataset most of whose shards were committed before, but for the search for look-alikes."""
     with mock.patch("video_assets.pipeline.checks.dataset.near_duplicates", return_value=[]):
-        return commit_dataset(paths, DatasetSettings(), DEFAULT_LIMITS, InventedPool, max_failed_fraction=0.1)  # type: ignore[arg-type]
+        return commit_dataset(paths, DatasetSettings(), lambda _key: [], max_failed_fraction=0.1)
 
 
 def look_for_look_alikes(paths: DatasetPaths, num_clips: int) -> object:

@@ -1,7 +1,7 @@
 """Report a build to Dagster in a thread beside it: importing Dagster takes longer than many builds' decoding."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -25,10 +25,11 @@ class ReportThread:
 
     Nothing of Dagster is imported before `begin`. `finish` waits until all is reported, and raises what failed. Left by
     an exception, what was not reported yet is dropped: the next build reports shards that the instance does not know.
+    `beside` has one thread.
     """
 
     paths: DatasetPaths
-    _executor: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "dagster"))
+    beside: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "dagster"))
     _reported: list[Future[None]] = field(default_factory=list[Future[None]])
     _waiting: list[Callable[["InstanceReport"], None]] = field(default_factory=list[Callable[["InstanceReport"], None]])
     _has_begun: bool = False
@@ -41,13 +42,13 @@ class ReportThread:
     def __exit__(
         self, kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
-        self._executor.shutdown(wait=True, cancel_futures=kind is not None)
+        self.beside.shutdown(wait=True, cancel_futures=kind is not None)
         self._instance.close()
 
     def begin(self) -> None:
         """Import Dagster and open the instance, beside what the caller goes on with."""
         self._has_begun = True
-        self._reported.append(self._executor.submit(self._open))
+        self._reported.append(self.beside.submit(self._open))
         for tell in self._waiting:
             self._pass_on(tell)
         self._waiting.clear()
@@ -91,7 +92,7 @@ class ReportThread:
         if not self._has_begun:
             self._waiting.append(tell)
         else:
-            self._reported.append(self._executor.submit(self._tell, tell))
+            self._reported.append(self.beside.submit(self._tell, tell))
 
     def _tell(self, tell: Callable[["InstanceReport"], None]) -> None:
         from video_assets.defs.instance import named_instance_failures

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -118,11 +118,12 @@ def run_build(
     engine: ShardEngine | None = None,
     progress: Progress = silent,
     listeners: Sequence[BuildListener] = (),
+    beside: Executor | None = None,
 ) -> BuildResult:
     """Build or grow a dataset, and say what was done.
 
-    `num_workers` of 0 is one decoding process per core. What a build was refused for is in the result, beside what it
-    finished before.
+    `num_workers` of 0 is one decoding process per core. `beside` imports TensorFlow while videos are decoded. What a
+    build was refused for is in the result, beside what it finished before.
 
     Raises:
         KeyboardInterrupt: if it was interrupted. What is finished is kept.
@@ -133,14 +134,14 @@ def run_build(
         with (
             building(paths, "video-assets build") as killed,
             SharedPools(num_workers, store_modules(source)) as pools,
-            ThreadPoolExecutor(1, "tensorflow") as importing,
+            ThreadPoolExecutor(1, "beside") as own,
         ):
             result.interrupted = str(killed or "")
             remove_expired(paths)
             steps = Steps(paths=paths, pools_for=pools, progress=progress, engine=engine, within_build=True)
             try:
                 # The checks need TensorFlow, whose import takes seconds of one core.
-                meanwhile = partial(importing.submit, load_tensorflow_quietly)
+                meanwhile = partial((beside or own).submit, load_tensorflow_quietly)
                 build(steps, source, settings, result.report, listeners, meanwhile=meanwhile)
             except (VideoAssetsError, OSError) as error:
                 result.refuse(error)
