@@ -1,7 +1,9 @@
 """What checks compare, and how they report what they found."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -88,10 +90,54 @@ def choose_sample(costs: Sequence[float], *, seed_text: str, max_records: int, m
     return sorted(chosen) or [next((i for i in preferred if costs[i] <= mean), preferred[0])]
 
 
-def choose_spots(num_frames: int, *, seed_text: str) -> tuple[int, ...]:
-    """Return the indices of the stored frames of a long video that are compared, ascending: a tenth, at least one."""
-    most = max(1, num_frames // _FRAMES_PER_SPOT)
-    return tuple(choose_sample([1.0] * num_frames, seed_text=seed_text, max_records=most, max_cost=num_frames))
+@dataclass(frozen=True)
+class ShardSample:
+    """Which records of a shard the checks look at, and which frames of a long video. Chance depends on the seed text.
+
+    `num_frames` and `num_pixels` are those of each record's video. `max_records` of None means every record. The
+    records `always` are compared whatever is drawn.
+    """
+
+    seed_text: str
+    num_frames: Sequence[int]
+    num_pixels: Sequence[int]
+    max_records: int | None = COMPARED_RECORDS
+    always: Set[int] = frozenset()
+
+    @cached_property
+    def decoded(self) -> Set[int]:
+        """The records that are decoded."""
+        return self._drawn([1.0] * len(self.num_frames), max_cost=math.inf)
+
+    @cached_property
+    def compared(self) -> Set[int]:
+        """The records that are compared with their source."""
+        videos = zip(self.num_frames, self.num_pixels, strict=True)
+        costs = [float(min(frames, MAX_FRAMES_COMPARED) * pixels) for frames, pixels in videos]
+        return self.always | self._drawn(costs, max_cost=compared_cost(costs))
+
+    @cached_property
+    def few(self) -> Set[int]:
+        """The records that several checks look at, which may stay in memory; none where that is every record."""
+        return frozenset() if self.max_records is None else self.decoded | self.compared
+
+    def spots(self, index: int, num_stored: int) -> tuple[int, ...]:
+        """Return the stored frames of a record that are compared, if its video is long: a tenth, at least one.
+
+        None means that all are compared with a decode of the whole video.
+        """
+        if self.num_frames[index] <= MAX_FRAMES_COMPARED:
+            return ()
+        if self.max_records is None:
+            return tuple(range(num_stored))
+        most, seed = max(1, num_stored // _FRAMES_PER_SPOT), f"{self.seed_text} {index}"
+        return tuple(choose_sample([1.0] * num_stored, seed_text=seed, max_records=most, max_cost=math.inf))
+
+    def _drawn(self, costs: Sequence[float], *, max_cost: float) -> Set[int]:
+        if self.max_records is None:
+            return frozenset(range(len(costs)))
+        drawn = choose_sample(costs, seed_text=self.seed_text, max_records=self.max_records, max_cost=max_cost)
+        return frozenset(drawn)
 
 
 Severity = Literal["ERROR", "WARN"]

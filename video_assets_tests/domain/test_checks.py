@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from video_assets.domain.checks import MAX_PSNR_DB, choose_sample, frame_mse, misplaced_frame, psnr_from_mse
+from video_assets.domain.checks import (
+    MAX_FRAMES_COMPARED,
+    MAX_PSNR_DB,
+    ShardSample,
+    choose_sample,
+    frame_mse,
+    misplaced_frame,
+    psnr_from_mse,
+)
 
 costs_lists = st.lists(st.floats(0, 1e9), min_size=1, max_size=30)
 
@@ -121,3 +129,24 @@ def test_loss_in_storage_is_no_misplacement() -> None:
     noise = rng.integers(-8, 9, source.shape)
     stored = np.clip(source + noise, 0, 255).astype(np.uint8)
     assert misplaced_frame(stored, source) is None
+
+
+@given(st.lists(st.integers(1, 10**6), min_size=1, max_size=20), st.integers(1, 60), st.text())
+def test_of_a_long_video_a_tenth_of_the_stored_frames_stands_for_all(
+    num_frames: list[int], num_stored: int, seed_text: str
+) -> None:
+    some = ShardSample(seed_text, num_frames, [1] * len(num_frames), always=frozenset({0}))
+    every = ShardSample(seed_text, num_frames, [1] * len(num_frames), max_records=None)
+    assert 0 in some.compared
+    assert len(some.compared) <= 4
+    assert some.few == some.compared | some.decoded
+    assert (every.compared, every.few) == (set(range(len(num_frames))), set())
+    for index, length in enumerate(num_frames):
+        spots = some.spots(index, num_stored)
+        assert len(spots) == (max(1, num_stored // 10) if length > MAX_FRAMES_COMPARED else 0)
+        assert set(spots) <= set(every.spots(index, num_stored)) <= set(range(num_stored))
+
+
+def test_every_stored_frame_of_a_long_video_has_its_turn() -> None:
+    samples = [ShardSample(f"shard {number}", [1000], [1]) for number in range(200)]
+    assert {spot for sample in samples for spot in sample.spots(0, 10)} == set(range(10))

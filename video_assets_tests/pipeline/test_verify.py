@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from video_assets.domain import checks
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.clips import Loss, VideoLost
-from video_assets.pipeline.checks import comparison, shard
+from video_assets.pipeline.checks import comparison
 from video_assets.pipeline.checks.dataset import one_of_each_codec
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.plan.table import read_plan
@@ -76,7 +77,7 @@ def test_a_clip_of_each_codec_is_compared_whatever_is_drawn(built: Built) -> Non
 def test_a_long_video_is_compared_in_part_and_one_that_takes_too_long_is_a_warning(
     built_once: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard, "MAX_FRAMES_COMPARED", 10)
+    monkeypatch.setattr(checks, "MAX_FRAMES_COMPARED", 10)
     plan = read_plan(built_once.paths)
     sampled, every = InThisProcess(), InThisProcess()
     assert ShardAudit(built_once.paths, plan, KEY, LIMITS, sampled, 3).run("shard_matches_source").passed

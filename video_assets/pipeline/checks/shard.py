@@ -1,6 +1,5 @@
 """Checks of one shard, against the plan and against its source, through TensorFlow's own reader."""
 
-import math
 import shutil
 import tempfile
 import weakref
@@ -15,13 +14,10 @@ import pandas as pd
 
 from video_assets.domain.checks import (
     COMPARED_RECORDS,
-    MAX_FRAMES_COMPARED,
     CheckOutcome,
     CheckPicture,
     Severity,
-    choose_sample,
-    choose_spots,
-    compared_cost,
+    ShardSample,
 )
 from video_assets.domain.clips import Loss
 from video_assets.domain.encoding import Encoding
@@ -167,7 +163,7 @@ class ShardAudit:
         number = 0
         for index, record in self._records():
             number = index + 1
-            if index in self._samples:
+            if index in self._sample.few:
                 self._kept[index] = record
             if number > len(wanted):
                 raise _Failed(f"{self._shard.name} holds more than the {len(wanted)} records that are planned")
@@ -215,54 +211,25 @@ class ShardAudit:
         return self.sha256 == self._sidecar.sha256
 
     @cached_property
-    def _costs(self) -> list[float]:
-        """The source pixels that comparing each stored clip takes, about; of a long video it is compared in part."""
-        rows = self._planned[1]
-        pixels = rows["num_frames"].clip(upper=MAX_FRAMES_COMPARED) * rows["num_pixels"]
-        by_id = dict(zip(rows["clip_id"], pixels.tolist(), strict=True))
-        return [float(by_id.get(clip.clip_id, 0.0)) for clip in self._sidecar.clips]
-
-    def _spots(self, clip_id: str, num_frames: int) -> tuple[int, ...]:
-        """The frames of a record that are compared, if its video is too long to compare them all; none: all."""
-        rows = self._planned[1]
-        if clip_id not in set(rows.loc[rows["num_frames"] > MAX_FRAMES_COMPARED, "clip_id"]):
-            return ()
-        if self.max_records is None or not self._is_as_written:
-            return tuple(range(num_frames))
-        return choose_spots(num_frames, seed_text=f"{self._planned[0].fingerprint()} {clip_id}")
-
-    def _sampled(self, costs: list[float], *, max_cost: float) -> set[int]:
-        """Every record of a file that was changed after it was written; of another, a sample."""
-        if self.max_records is None or not self._is_as_written:
-            return set(range(len(costs)))
-        seed = self._planned[0].fingerprint()
-        return set(choose_sample(costs, seed_text=seed, max_records=self.max_records, max_cost=max_cost))
-
-    @cached_property
-    def _decoded(self) -> set[int]:
-        """The records that are decoded."""
-        return self._sampled([1.0] * len(self._sidecar.clips), max_cost=math.inf)
-
-    @cached_property
-    def _compared(self) -> set[int]:
-        """The records that are compared with their source."""
-        stored = enumerate(self._sidecar.clips)
-        always = {index for index, clip in stored if clip.clip_id in self.always}
-        return always | self._sampled(self._costs, max_cost=compared_cost(self._costs))
-
-    @cached_property
-    def _samples(self) -> set[int]:
-        """The records that other checks look at, if they are few."""
-        if self.max_records is None or not self._is_as_written:
-            return set()
-        return self._decoded | self._compared
+    def _sample(self) -> ShardSample:
+        """The records that are looked at: of a file that was changed after it was written, all."""
+        shard, rows = self._planned
+        clips = self._sidecar.clips
+        videos = rows.set_index("clip_id").reindex([clip.clip_id for clip in clips])
+        return ShardSample(
+            shard.fingerprint(),
+            videos["num_frames"].fillna(0).tolist(),
+            videos["num_pixels"].fillna(0).tolist(),
+            max_records=self.max_records if self._is_as_written else None,
+            always=frozenset(index for index, clip in enumerate(clips) if clip.clip_id in self.always),
+        )
 
     def _decodes(self) -> tuple[str, dict[str, float]]:
-        for number, record in self._records(self._decoded):
+        for number, record in self._records(self._sample.decoded):
             self._refuse_frames(number, record)
         num_records = counted(len(self._sidecar.clips), "record")
-        description = f"tried {len(self._decoded)} of {num_records}: decoded as planned"
-        return description, {"records_decoded": len(self._decoded)}
+        description = f"tried {len(self._sample.decoded)} of {num_records}: decoded as planned"
+        return description, {"records_decoded": len(self._sample.decoded)}
 
     def _refuse_frames(self, number: int, record: dict[str, Any]) -> None:
         clip_id = record["id"].decode("utf-8", "replace")
@@ -307,7 +274,7 @@ class ShardAudit:
         whole = {clip.clip_id for clip in planned if not clip.is_span}
         from video_assets.pipeline.checks.comparison import SourceComparison, compare_with_source
 
-        records = list(self._records(self._compared))
+        records = list(self._records(self._sample.compared))
         jobs = [
             SourceComparison(
                 directory / paths.get(clip_id := str(record["id"], "utf-8", "replace"), clip_id),
@@ -316,9 +283,9 @@ class ShardAudit:
                 clip_id in whole,
                 self._encoding,
                 self.limits,
-                self._spots(clip_id, len(record["timestamps_us"])),
+                self._sample.spots(number, len(record["timestamps_us"])),
             )
-            for _, record in records
+            for number, record in records
         ]
         with self.make_pool() as pool:
             results = [result.outcome for result in pool.map(compare_with_source, jobs)]
@@ -342,7 +309,7 @@ class ShardAudit:
                 raise _Failed(f"{place}: {result.fault}", pictures)
             compared.append((result.psnr_db, pictures))
         description = (
-            f"compared {len(compared)} of {counted(len(self._costs), 'record')}: frames are those of the source"
+            f"compared {len(compared)} of {counted(len(self._sidecar.clips), 'record')}: frames are those of the source"
         )
         worst_db, pictures = min(compared, key=lambda found: found[0], default=(99.0, []))
         return description, {"records_compared": len(compared), "worst_psnr_db": round(worst_db, 2)}, *pictures
