@@ -55,17 +55,10 @@ COMPARED_RECORDS = 3
 _COMPARED_SHARE = 0.04
 """Of the frames of a shard's clips. A comparison decodes every frame of a clip and takes about twice what encoding the
 clip does, so that this is less than a tenth of encoding."""
-
-
 MAX_FRAMES_COMPARED = 600
 """A video of more frames is not decoded whole for a comparison: of an hour, a clip may need a second."""
 _FRAMES_PER_SPOT = 10
 """Of so many stored frames of a long video one is compared, which is a tenth of encoding it."""
-
-
-def compared_cost(costs: Sequence[float]) -> float:
-    """Return how many source pixels may be decoded to compare a shard, given the pixels of each of its clips."""
-    return _COMPARED_SHARE * sum(costs)
 
 
 def choose_sample(costs: Sequence[float], *, seed_text: str, max_records: int, max_cost: float) -> list[int]:
@@ -114,7 +107,7 @@ class ShardSample:
         """The records that are compared with their source."""
         videos = zip(self.num_frames, self.num_pixels, strict=True)
         costs = [float(min(frames, MAX_FRAMES_COMPARED) * pixels) for frames, pixels in videos]
-        return self.always | self._drawn(costs, max_cost=compared_cost(costs))
+        return self.always | self._drawn(costs, max_cost=_COMPARED_SHARE * sum(costs))
 
     @cached_property
     def few(self) -> Set[int]:
@@ -124,7 +117,7 @@ class ShardSample:
     def spots(self, index: int, num_stored: int) -> tuple[int, ...]:
         """Return the stored frames of a record that are compared, if its video is long: a tenth, at least one.
 
-        None means that all are compared with a decode of the whole video.
+        Of another one there are none: all its frames are compared with a decode of the whole video.
         """
         if self.num_frames[index] <= MAX_FRAMES_COMPARED:
             return ()

@@ -3,8 +3,8 @@
 `flock` does not reach into a store. A writer that works alone creates the lock's object; one that shares creates an
 object beside it, named after it. Each then looks for objects of the other kind and steps back if there is one. Stores
 list what was written before (S3 since December 2020, Google Cloud Storage always), so of two writers at least one sees
-the other. A holder rewrites its object every few seconds. If an object stays the same for `STALE_SECONDS`, by
-the clock of whoever waits, its holder is gone. So is a holder that was a process of this machine and has ended.
+the other. A holder rewrites its object every few seconds. If an object stays the same for `STALE_SECONDS`, by the clock
+of the process that waits, its holder is gone. So is a holder that was a process of this machine and has ended.
 """
 
 import json

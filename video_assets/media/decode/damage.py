@@ -63,6 +63,9 @@ class PacketChecks:
 
     def __init__(self, opened: OpenVideo) -> None:
         self._codec, self._extradata = opened.codec.codec.canonical_name, opened.codec.extradata
+        self._may_find_zeros = self._codec in _HAS_NO_ZEROS | _HAS_START_CODES
+        length_size = _LENGTH_SIZES.get(self._codec)
+        self._length_size = length_size(self._extradata) if length_size is not None else 0
         self._checksums = ClusterChecksums(opened)
         self.begin()
 
@@ -75,7 +78,7 @@ class PacketChecks:
         """Return whether a packet's bytes cannot be as they were written, or one before it is missing."""
         if self._order is not None and self._order.is_wrong(packet):
             return True
-        return self._checksums.is_damaged(packet) or self._has_zeros(bytes(packet))
+        return self._checksums.is_damaged(packet) or (self._may_find_zeros and self._has_zeros(bytes(packet)))
 
     def _has_zeros(self, data: bytes) -> bool:
         """Return whether zeros lie among the data. All but AV1 allow them at the end, to reach a constant bit rate."""
@@ -83,11 +86,8 @@ class PacketChecks:
             return False
         if self._codec in _HAS_NO_ZEROS:
             return self._codec == "av1" or _ZEROS in data.rstrip(b"\0")
-        if self._codec not in _HAS_START_CODES:
-            return False
-        size = _LENGTH_SIZES[self._codec](self._extradata) if self._codec in _LENGTH_SIZES else 0
-        if size:
-            return any(_ZEROS in unit.rstrip(b"\0") for unit in nal_units(data, size))
+        if self._length_size:
+            return any(_ZEROS in unit.rstrip(b"\0") for unit in nal_units(data, self._length_size))
         return _ZEROS_WITHIN.search(data) is not None
 
 

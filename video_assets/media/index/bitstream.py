@@ -231,6 +231,11 @@ class Bits:
     def __init__(self, data: bytes) -> None:
         self._value, self._left = int.from_bytes(data), 8 * len(data)
 
+    @classmethod
+    def of_nal_unit(cls, unit: bytes) -> "Bits":
+        """Read a NAL unit of H.264, without the bytes that keep start codes out of it (7.4.1)."""
+        return cls(unit.replace(b"\0\0\3", b"\0\0"))
+
     def number(self, num_bits: int = 1) -> int:
         """Read u(n).
 

@@ -8,7 +8,7 @@ from typing import Final
 from av.packet import Packet
 
 from video_assets.media.index.bitstream import Bits, avc_length_size, nal_units, starts_cleanly
-from video_assets.media.index.parameter_sets import PROFILES_WITH_CHROMA, parameters_in_header
+from video_assets.media.index.parameter_sets import CHROMA_444, PROFILES_WITH_CHROMA, parameters_in_header
 
 _SLICE, _IDR, _SPS, _PPS = 1, 5, 7, 8
 _P, _B, _SP = 0, 1, 3
@@ -17,7 +17,6 @@ _HEADER_BYTES: Final = 24
 _HEAD_BYTES: Final = 2048
 """Where most packets' first slice begins."""
 _WHOLE_HEADER_BYTES: Final = 1024
-_CHROMA_444: Final = 3
 _MAX_REFERENCES: Final = 32
 
 
@@ -85,7 +84,7 @@ class H264Order:
         return b""
 
     def _misses_one(self, unit: bytes, packet: Packet) -> bool:
-        bits, is_reference = Bits(_unescaped(unit)), bool(unit[0] >> 5 & 3)
+        bits, is_reference = Bits.of_nal_unit(unit), bool(unit[0] >> 5 & 3)
         bits.number(8)
         bits.unsigned(2)
         sequence = self._sequences[self._pictures[bits.unsigned()].sequence]
@@ -111,7 +110,7 @@ class H264Order:
 
     def _marks_all_unused(self, unit: bytes) -> bool:
         """Return whether a slice header (7.3.3) has the memory management control operation 5."""
-        bits = Bits(_unescaped(unit[:_WHOLE_HEADER_BYTES]))
+        bits = Bits.of_nal_unit(unit[:_WHOLE_HEADER_BYTES])
         bits.number(8)
         bits.unsigned()
         kind = bits.unsigned() % 5
@@ -129,7 +128,7 @@ class H264Order:
 
     def _keep_set(self, unit: bytes) -> None:
         try:
-            bits = Bits(_unescaped(unit[:_WHOLE_HEADER_BYTES]))
+            bits = Bits.of_nal_unit(unit[:_WHOLE_HEADER_BYTES])
             if bits.number(8) & 31 == _SPS:
                 profile, _, number = bits.number(8), bits.number(16), bits.unsigned()
                 self._sequences[number] = _read_sequence(bits, profile)
@@ -140,19 +139,15 @@ class H264Order:
             pass
 
 
-def _unescaped(data: bytes) -> bytes:
-    return data.replace(b"\0\0\3", b"\0\0")
-
-
 def _read_sequence(bits: Bits, profile: int) -> _Sequence:
     chroma, has_planes = 1, False
     if profile in PROFILES_WITH_CHROMA:
         chroma = bits.unsigned()
-        has_planes = chroma == _CHROMA_444 and bool(bits.number())
+        has_planes = chroma == CHROMA_444 and bool(bits.number())
         bits.unsigned(2)
         bits.number()
         if bits.number():
-            for number in range(12 if chroma == _CHROMA_444 else 8):
+            for number in range(12 if chroma == CHROMA_444 else 8):
                 if bits.number():
                     _pass_scaling_list(bits, 16 if number < 6 else 64)
     number_bits, order_type, order_bits, has_deltas = bits.unsigned() + 4, bits.unsigned(), 0, False

@@ -31,7 +31,7 @@ _JPEG_DHT, _JPEG_SCAN, _JPEG_DQT = 0xC4, 0xDA, 0xDB
 TOLD_BY_HEADER: Final = ("h264", "hevc", "mpeg4", "vp9", "libdav1d", "av1")
 """Decoders of the codecs that `is_told_by_header` knows."""
 PROFILES_WITH_CHROMA: Final = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
-_CHROMA_444, _OWN_ASPECT = 3, 255
+CHROMA_444, _OWN_ASPECT = 3, 255
 _SQUARE_PIXELS: Final = (0, 1)  # 0: not said
 
 
@@ -95,7 +95,7 @@ def is_told_by_header(codec: VideoCodecContext) -> bool:
         return codec.codec.name in TOLD_BY_HEADER and codec.format is not None
     sets = [unit for (kind, _), unit in parameters_in_header("h264", codec.extradata).items() if kind == _H264_SPS]
     try:
-        return len(sets) == 1 and _tells_order(Bits(sets[0].replace(b"\0\0\3", b"\0\0")), codec.width, codec.height)
+        return len(sets) == 1 and _tells_order(Bits.of_nal_unit(sets[0]), codec.width, codec.height)
     except ValueError:  # cut short
         return False
 
@@ -110,7 +110,7 @@ def _tells_order(bits: Bits, width_px: int, height_px: int) -> bool:
     chroma = 1  # 4:2:0
     if profile in PROFILES_WITH_CHROMA:
         chroma = bits.unsigned()
-        bits.number(1 if chroma == _CHROMA_444 else 0)
+        bits.number(1 if chroma == CHROMA_444 else 0)
         bits.unsigned(2)
         if bits.number(2) & 1:
             return False

@@ -65,8 +65,8 @@ class ShardAudit:
     """The checks of one shard as it is on disk.
 
     `max_records` of None looks at every record. Otherwise so many are looked at, at most; for the comparison with the
-    source only as many as `compared_cost` allows, but always one, and those of the clips `always`. Of a file that is
-    not the one that was written, every record is looked at.
+    source only as many as cost little beside encoding, but always one, and those of the clips `always`. Of a file that
+    is not the one that was written, every record is looked at.
     """
 
     paths: DatasetPaths
