@@ -105,7 +105,9 @@ build: sample
 ui: sample
 	@exec $(VENV)/bin/video-assets ui --source "$$SOURCE" --root "$$ROOT" --name "$$NAME" --port "$$PORT" $(ARGS)
 
-PYTEST = $(RUN) -m pytest -n "$$TEST_PROCESSES" --dist loadfile --no-loadscope-reorder
+# A crash of the interpreter ends the run, as a failure of the test that it was in: to start such a process again lets
+# pytest-xdist 3.8 wait for ever (its issue 1378).
+PYTEST = $(RUN) -m pytest -n "$$TEST_PROCESSES" --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 test: setup test-tools
 	@$(PYTEST) -m 'not long' $(ARGS)
 test-long: setup test-tools
