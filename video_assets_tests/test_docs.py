@@ -229,7 +229,7 @@ OWN_SETTINGS = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(LIMIT_SECONDS)
 def test_the_crontab_line_leaves_a_dataset_with_its_own_settings_as_it_is(copied: Path) -> None:
     page = (ROOT / "docs" / "OPERATING.md").read_text("utf-8")

@@ -17,7 +17,7 @@ from video_assets.pipeline.commit.committed import read_stored, sampled_clip
 from video_assets.pipeline.commit.stage import CommitReport
 from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.manifest.stage import ManifestReport
-from video_assets.pipeline.plan.model_windows import clip_lengths, plan_fit
+from video_assets.pipeline.plan.model_windows import plan_fit, read_clip_lengths
 from video_assets.pipeline.plan.stage import PlanReport
 from video_assets.pipeline.said_aloud import cut_warnings, manifest_warnings, warnings_as_dicts
 from video_assets.pipeline.shards.stage import ShardReport
@@ -205,7 +205,7 @@ def of_plan(report: PlanReport, paths: DatasetPaths) -> Metadata:
     """What is to be encoded, its expected size and time (if known), and how MoViNet's windows fit."""
     fit, expected = plan_fit(paths, report), report.expected
     counts = report.rows.groupby(["split", "shard_index"]).size()
-    cut = cut_warnings(report.rows["clip_id"].tolist(), clip_lengths(paths), report.pinned.encoding)
+    cut = cut_warnings(report.rows["clip_id"].tolist(), read_clip_lengths(paths), report.pinned.encoding)
     clips = {partition_key(split, int(index)): int(n) for (split, index), n in counts.items()}
     num_to_encode = len(report.new_rows())
     return {

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -122,8 +122,8 @@ def run_build(
 ) -> BuildResult:
     """Build or grow a dataset, and say what was done.
 
-    `num_workers` of 0 is one decoding process per core. `beside` imports TensorFlow while videos are decoded. What a
-    build was refused for is in the result, beside what it finished before.
+    `num_workers` of 0 is one decoding process per core. `beside` imports TensorFlow while videos are decoded; without
+    it, checks do so when they need it. What a build was refused for is in the result, beside what it finished before.
 
     Raises:
         KeyboardInterrupt: if it was interrupted. What is finished is kept.
@@ -134,15 +134,12 @@ def run_build(
         with (
             building(paths, "video-assets build") as killed,
             SharedPools(num_workers, store_modules(source)) as pools,
-            ThreadPoolExecutor(1, "beside") as own,
         ):
             result.interrupted = str(killed or "")
             remove_expired(paths)
             steps = Steps(paths=paths, pools_for=pools, progress=progress, engine=engine, within_build=True)
             try:
-                # The checks need TensorFlow, whose import takes seconds of one core.
-                meanwhile = partial((beside or own).submit, load_tensorflow_quietly)
-                build(steps, source, settings, result.report, listeners, meanwhile=meanwhile)
+                build(steps, source, settings, result.report, listeners, meanwhile=partial(_load_tensorflow, beside))
             except (VideoAssetsError, OSError) as error:
                 result.refuse(error)
             for listener in listeners:
@@ -154,6 +151,11 @@ def run_build(
         result.checks = check_statuses(paths, plan.pinned.version, plan.fingerprints())
     result.seconds = time.monotonic() - begun
     return result
+
+
+def _load_tensorflow(beside: Executor | None) -> None:
+    if beside is not None:
+        beside.submit(load_tensorflow_quietly)
 
 
 def _counts(paths: DatasetPaths, report: BuildReport) -> dict[str, int]:

@@ -171,12 +171,3 @@ def known_labels(paths: DatasetPaths, notes: Mapping[str, str] | None) -> list[s
             f"numbers must not move; {DAMAGE_REMEDY}"
         )
     return [label for label in text.split("\n") if label]
-
-
-def refuse_damaged_labels(paths: DatasetPaths) -> None:
-    """Lets pass what `known_labels` does.
-
-    Raises:
-        FileDamaged: as `known_labels`, or if the manifest is damaged.
-    """
-    known_labels(paths, read_notes(paths.manifest))

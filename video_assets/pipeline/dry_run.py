@@ -33,7 +33,7 @@ from video_assets.pipeline.dataset_state import refuse_lost
 from video_assets.pipeline.manifest.reading import NotedReading
 from video_assets.pipeline.manifest.stage import ManifestReport, TooManyLost
 from video_assets.pipeline.noted_settings import PinnedSettings, encoding_to_plan, settings_in_force
-from video_assets.pipeline.plan.model_windows import clip_lengths, plan_fit, stored_frames
+from video_assets.pipeline.plan.model_windows import plan_fit, read_clip_lengths, stored_frames
 from video_assets.pipeline.plan.stage import (
     PlanReport,
     needs_new_version,
@@ -93,7 +93,7 @@ def run_plan(
             planned = _plan_on_copy(asked, source.absolute(), paths, copy, settings, num_processes, progress, begun)
             fit = plan_fit(copy, planned.plan, root=str(paths.root))
             lost = quarantined(copy.quarantine)
-            lengths = clip_lengths(copy)
+            lengths = read_clip_lengths(copy)
             warnings = warnings_as_dicts(dataset_warnings(copy))
             encodings = _encodings(encoding, with_budget=budget_bytes is not None)
             jobs = trial_jobs(copy, planned.plan, encodings, limits)

@@ -17,19 +17,17 @@ from video_assets.domain.near_duplicates import motions_of_signatures
 from video_assets.domain.splits import SPLITS
 from video_assets.domain.text import counted
 from video_assets.pipeline.dataset_state import committed_warnings
-from video_assets.pipeline.manifest.reading import noted_reading
+from video_assets.pipeline.manifest.reading import ReadManifest
 from video_assets.pipeline.plan.model_windows import clip_lengths, frames_left_out
 from video_assets.pipeline.plan.table import read_plan
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.schemas import DAMAGE, INDEX, MANIFEST, SPLIT
+from video_assets.storage.schemas import DAMAGE, INDEX, SPLIT
 from video_assets.storage.tables import read_table
 
 MAX_OF_A_CODE: Final = 1000
 """How many clips `--json` names for one code; all others are counted in one more entry."""
 
 _INDEX: Final = pa.schema([INDEX.field("clip_id"), INDEX.field("signature"), DAMAGE])
-_FACTS: Final = ("path", "transfer", "field_order", "num_video_tracks", "readable_fraction", "gap_us")
-_MANIFEST_COLUMNS: Final = ("clip_id", "official_split", *_FACTS)
 _HDR: Final = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
 
 
@@ -139,12 +137,15 @@ def _official_warnings(paths: DatasetPaths, manifest: pd.DataFrame) -> Iterator[
             yield SourceWarning("official_split_ignored", str(clip_id), detail)
 
 
-def warnings_of(paths: DatasetPaths, clips: pd.DataFrame, encoding: Encoding | None) -> list[SourceWarning]:
+def warnings_of(
+    paths: DatasetPaths, manifest: ReadManifest, clips: pd.DataFrame, encoding: Encoding | None
+) -> list[SourceWarning]:
     """Return the warnings about a dataset's source, its videos, and these clips: rows of its index, or of its plan."""
-    manifest = read_table(paths.manifest, MANIFEST, _MANIFEST_COLUMNS)
-    cut = cut_warnings(clips["clip_id"].tolist(), clip_lengths(paths), encoding) if encoding is not None else []
-    of_source = [*noted_reading(paths).warnings, *_official_warnings(paths, manifest)]
-    return [*of_source, *manifest_warnings(manifest, encoding), *cut, *stored_warnings(clips)]
+    found = [*manifest.reading.warnings, *_official_warnings(paths, manifest.clips)]
+    found += manifest_warnings(manifest.clips, encoding)
+    if encoding is not None:
+        found += cut_warnings(clips["clip_id"].tolist(), clip_lengths(manifest.clips), encoding)
+    return [*found, *stored_warnings(clips)]
 
 
 def dataset_warnings(paths: DatasetPaths, version: str = "") -> list[SourceWarning]:
@@ -159,7 +160,7 @@ def dataset_warnings(paths: DatasetPaths, version: str = "") -> list[SourceWarni
         if version and paths.version(version).index.is_file():
             rows = read_table(paths.version(version).index, _INDEX, _INDEX.names)
         told = committed_warnings(paths, version) if version else []
-        return [*warnings_of(paths, rows, encoding), *told]
+        return [*warnings_of(paths, ReadManifest.of(paths), rows, encoding), *told]
     return []
 
 

@@ -23,6 +23,7 @@ def choose(costs: list[float], max_records: int = 3, fraction: float = 1.0, seed
     return choose_sample(costs, seed_text=seed_text, max_records=max_records, max_cost=fraction * sum(costs))
 
 
+@pytest.mark.slow
 @given(costs_lists, st.integers(1, 10), st.floats(0, 1), st.text())
 def test_the_sample_keeps_to_its_limits_and_is_never_empty(
     costs: list[float], max_records: int, fraction: float, seed_text: str

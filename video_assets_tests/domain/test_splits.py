@@ -106,6 +106,7 @@ def test_adding_groups_moves_no_other_group(
         settled = splits
 
 
+@pytest.mark.slow
 @given(single_class_units(), st.data())
 def test_removing_groups_moves_no_other_group(units: list[Unit], data: st.DataObject) -> None:
     settled = assign_splits(units, test_fraction=0.2, seed=0)
@@ -192,6 +193,7 @@ def test_a_class_is_in_as_many_of_three_splits_as_it_has_groups(
         assert found == set(in_order[:num_groups]), name
 
 
+@pytest.mark.slow
 @given(mixed_units(), three_way, seeds, st.randoms(use_true_random=False))
 def test_the_order_of_listing_decides_nothing_over_three_splits(
     units: list[Unit], fractions: tuple[float, float], seed: int, shuffler: random.Random
@@ -280,6 +282,7 @@ def test_two_units_of_one_key_are_refused() -> None:
 # --- clips of several labels --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(mixed_units(), fractions, st.sampled_from([0.0, 0.1]), seeds, st.randoms())
 def test_rarest_first_hangs_on_keys_and_seed_alone(
     units: list[Unit], fraction: float, val: float, seed: int, random: random.Random

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from video_assets.pipeline.plan.model_windows import clip_lengths, plan_fit
+from video_assets.pipeline.plan.model_windows import plan_fit, read_clip_lengths
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline.stages import ENCODING, Stages, copied_source
 from video_assets_tests.pipeline.videos import FPS, NUM_CLIPS, NUM_FRAMES, clip_path
@@ -27,6 +27,6 @@ def test_a_span_counts_with_its_own_length(built: Built, tmp_path: Path) -> None
     table, path = source / "spans.csv", clip_path("run", 1, 1)
     table.write_text(f"path,label,start,end\n{path},run,0.5,1.0\n{clip_path('run', 2, 1)},run,,\n", "utf-8")
     Stages(table, built.paths).manifest(max_removed_fraction=1)
-    lengths = clip_lengths(built.paths)
+    lengths = read_clip_lengths(built.paths)
     assert lengths.loc[f"{path}#t=0.5,1"].tolist() == [500_000, FPS // 2]
     assert lengths.loc[clip_path("run", 2, 1)].tolist() == [NUM_FRAMES * 1_000_000 // FPS, NUM_FRAMES]

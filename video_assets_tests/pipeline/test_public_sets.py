@@ -11,7 +11,7 @@ import pytest
 from video_assets import cli
 from video_assets.defs.config import ManifestConfig
 from video_assets.domain.errors import SettingsError
-from video_assets.pipeline.manifest.reading import noted_reading
+from video_assets.pipeline.manifest.reading import ReadManifest
 from video_assets.pipeline.noted_settings import settings_in_force
 from video_assets.settings import ManifestSettings, Settings
 from video_assets.sources.doubts import refuse_misread
@@ -88,7 +88,7 @@ def test_a_public_layout_becomes_its_manifest_without_a_setting(
     columns = ["path", "label", "official_split", "start_seconds", "end_seconds"]
     found = report.clips[columns].astype(object).where(report.clips[columns].notna(), None)
     assert sorted(found.itertuples(index=False, name=None), key=str) == sorted(expected, key=str)
-    assert noted_reading(stages.paths) == report.reading
+    assert ReadManifest.of(stages.paths).reading == report.reading
     assert report.reading.sentence.startswith("Read as: ")
 
 

@@ -82,6 +82,7 @@ def moved_source(built: Built, tmp_path: Path) -> Path:
     return source
 
 
+@pytest.mark.slow
 def test_a_source_that_was_moved_is_a_warning_that_names_the_remedy(built: Built, tmp_path: Path) -> None:
     source = moved_source(built, tmp_path)
     shutil.move(source, tmp_path / "elsewhere")
@@ -103,6 +104,7 @@ def test_a_source_that_was_moved_is_a_warning_that_names_the_remedy(built: Built
     assert built.shard(TRAIN_SHARDS[0]).stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_video_that_is_gone_is_an_error_that_no_repair_would_mend(built: Built, tmp_path: Path) -> None:
     source = moved_source(built, tmp_path)
     clip = damage.known_of(built, TRAIN_SHARDS[0]).clips[0]
@@ -142,6 +144,7 @@ def test_what_was_never_planned_cannot_be_verified(tmp_path_factory: pytest.Temp
         verify_dataset(paths, all_records=False)
 
 
+@pytest.mark.slow
 def test_beside_a_running_build_only_what_is_committed_is_judged(built: Built, tmp_path: Path) -> None:
     """The build has made another plan already, and none of its shards is there yet."""
     stages = Stages(copied_source(built.source, tmp_path), built.paths)

@@ -50,6 +50,7 @@ def test_a_change_hangs_on_seed_epoch_and_clip_alone(augmentation: ModuleType) -
     assert len(set(first)) == 4
 
 
+@pytest.mark.slow
 def test_a_crop_has_the_area_and_the_aspect_that_were_asked_for(augmentation: ModuleType) -> None:
     """Rows and columns that carry their own number tell which part of the frame is in the crop."""
     grid = np.zeros((1, 100, 100, 3), np.uint8)
@@ -100,6 +101,7 @@ def test_what_leaves_the_range_is_cut_to_it(augmentation: ModuleType) -> None:
     assert max(values) == 255 and min(values) < 240
 
 
+@pytest.mark.slow
 def test_load_dataset_augments_anew_in_each_epoch_and_again_the_same(tensorflow: ModuleType, tmp_path: Path) -> None:
     from video_assets.reader import Augmentation
 

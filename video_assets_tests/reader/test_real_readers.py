@@ -90,6 +90,7 @@ def test_tensorflow_datasets_loads_every_clip_as_stored(tfds: ModuleType, built_
                 assert (clip["video"] == expected["video"]).all()
 
 
+@pytest.mark.slow
 def test_subsplits_of_tensorflow_datasets_divide_the_clips(tfds: ModuleType, built_once: Built) -> None:
     def ids(split: str) -> list[bytes]:
         clips = tfds.load("clips", data_dir=str(built_once.paths.root), split=split, shuffle_files=False)

@@ -35,6 +35,7 @@ def test_a_shuffled_epoch_has_every_clip_once_and_another_order(tensorflow: Modu
     assert order != sorted(order)
 
 
+@pytest.mark.slow
 def test_a_seed_gives_its_order_again_and_another_seed_another(tensorflow: ModuleType, shards: VersionPaths) -> None:
     orders = [numbers(shards, seed=seed) for seed in (1, 2, 3, -5, 2**62)]
     assert [numbers(shards, seed=seed) for seed in (1, 2, 3, -5, 2**62)] == orders
@@ -55,6 +56,7 @@ def test_the_order_is_pinned(tensorflow: ModuleType, shards: VersionPaths) -> No
     assert numbers(shards, seed=1, shuffle_buffer=8) == PINNED
 
 
+@pytest.mark.slow
 def test_each_epoch_has_its_own_order_which_can_be_asked_for(tensorflow: ModuleType, shards: VersionPaths) -> None:
     epochs = [numbers(shards, seed=1, first_epoch=epoch) for epoch in range(4)]
     assert len(set(map(tuple, epochs))) == 4

@@ -65,6 +65,7 @@ FORMS: dict[str, Callable[[Sequence[Row]], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @given(found=st.lists(rows, min_size=1, max_size=8))
 def test_the_same_rows_in_any_form_of_table_are_the_same_clips(found: list[Row]) -> None:
     with tempfile.TemporaryDirectory() as place:
@@ -129,6 +130,7 @@ def with_lists(made: MadeSet, found: Sequence[tuple[str, str, int]]) -> None:
         made.clip(f"videos/{number}.mp4")
 
 
+@pytest.mark.slow
 @given(found=items)
 def test_the_same_files_in_any_form_of_folders_are_the_same_clips(found: list[tuple[str, str, int]]) -> None:
     expected = sorted((f"{number}.mp4", label, split) for split, label, number in found)

@@ -52,7 +52,7 @@ def test_clips_that_were_not_read_have_no_summary() -> None:
         summarize(SourceClips(Path(), []))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_hundred_thousand_files_are_read_in_seconds(made: MadeSet) -> None:
     """A million take less than a minute and 2 GB (20 and 1.1 when this was written)."""
     for number in range(100):

@@ -31,7 +31,7 @@ def ten_times(timeline: Timeline) -> list[int]:
     return [int(starts[place]) for place in np.linspace(0, len(starts) - 1, 10).round().astype(int)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("moov_first", [True, False], ids=["moov in front", "moov at the end"])
 def test_ten_frames_of_a_video_of_300_megabytes_fetch_at_most_15_percent_of_it(
     moov_first: bool, bucket: Bucket, tmp_path: Path

@@ -15,6 +15,7 @@ from video_assets.domain.text import counted, sequence_of
 from video_assets.pipeline.commit.committed import read_stored, sampled_clip
 from video_assets.pipeline.commit.look_alikes import ComparedClips
 from video_assets.pipeline.label_sets import rows_by_class
+from video_assets.pipeline.manifest.reading import ReadManifest
 from video_assets.pipeline.plan.table import ReadPlan, partition_keys, read_plan
 from video_assets.pipeline.shards.pending import is_current, marks_of_failures
 from video_assets.sources.found import MISSING_REASON
@@ -44,7 +45,7 @@ class DatasetAudit:
 
     `near_duplicates_are_errors` decides how bad a near-duplicate clip across splits is; identical content and
     torn groups always are errors. Without `earlier`, the last commit's look-alikes, all clips are compared. `read` is
-    the plan, if it was read.
+    the plan, and `read_manifest` the manifest, if they were read.
     """
 
     paths: DatasetPaths
@@ -52,6 +53,7 @@ class DatasetAudit:
     near_duplicates_are_errors: bool = False
     earlier: ComparedClips | None = None
     read: ReadPlan | None = None
+    read_manifest: ReadManifest | None = None
 
     def run(self, name: str) -> CheckOutcome:
         """Runs one of `DATASET_CHECKS` by name."""
@@ -84,7 +86,7 @@ class DatasetAudit:
     def _places(self) -> pd.DataFrame:
         """Where each clip stands, by the splits' tables, by the plan, and by what was stored."""
         columns = ["clip_id", "group", "content_hash"]
-        manifest = read_table(self.paths.manifest, MANIFEST, columns)
+        manifest = self.read_manifest or ReadManifest.of(self.paths)
         parts = [self.plan.rows[["clip_id", "split", "content_hash"]]]
         parts += [read_table(self.paths.split(split), SPLIT, columns).assign(split=split) for split in SPLITS]
         stored = [
@@ -96,7 +98,7 @@ class DatasetAudit:
         ]
         parts.append(pd.DataFrame(stored, columns=["clip_id", "split", "content_hash"]))
         places = pd.concat(parts, ignore_index=True)
-        known = manifest.drop_duplicates("clip_id").set_index("clip_id")["group"]
+        known = manifest.clips.drop_duplicates("clip_id").set_index("clip_id")["group"]
         places["group"] = places["group"].fillna(places["clip_id"].map(known))
         return places
 

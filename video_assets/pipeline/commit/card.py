@@ -30,8 +30,7 @@ from video_assets.pipeline.commit.committed import (
 )
 from video_assets.pipeline.dataset_state import whole_commit
 from video_assets.pipeline.label_sets import rows_by_class
-from video_assets.pipeline.manifest.reading import noted_reading
-from video_assets.pipeline.plan.model_windows import clip_lengths, fit_of_index
+from video_assets.pipeline.plan.model_windows import fit_of_index
 from video_assets.pipeline.plan.table import ReadPlan, not_stored_words
 from video_assets.pipeline.said_aloud import warnings_as_dicts
 from video_assets.pipeline.shards.stored import joined_versions
@@ -54,16 +53,14 @@ from video_assets.report.screen_sections import warning_sentences
 from video_assets.storage.addresses import is_store_address
 from video_assets.storage.paths import VersionPaths, parse_partition_key
 from video_assets.storage.quarantine import accepted_losses
-from video_assets.storage.schemas import MANIFEST
 from video_assets.storage.sidecars import Sidecar, read_checksums
-from video_assets.storage.tables import are_among, read_table
+from video_assets.storage.tables import are_among
 
 _CARD_VERSION = 3
 """Raised when the same values would be drawn in another way."""
 _MAX_STRIPS, _STRIP_FRAMES = 96, 4
 _MAX_MOTION_CLIPS = 100
 _FACTS = {"transfer": "transfer function", "field_order": "field order", "num_video_tracks": "video tracks"}
-_FACT_COLUMNS = ("clip_id", "path", "readable_fraction", *_FACTS)
 _INPUTS = '<meta name="inputs" content="{}">'
 
 
@@ -105,11 +102,9 @@ def _inputs_digest(card: Card) -> str:
 def make_card(committed: Committed, statistics: DatasetStatistics | None, warnings: Sequence[SourceWarning]) -> Card:
     """All of the card but its motion and pictures, from tables, sidecars and warnings of all kinds."""
     plan, index = committed.plan, committed.index
-    lengths = clip_lengths(committed.paths).reindex(index["clip_id"])
-    seconds = lengths["duration_us"].dropna().to_numpy(float) / 1e6
+    seconds = committed.lengths["duration_us"].dropna().to_numpy(float) / 1e6
     lost = accepted_losses(committed.paths.quarantine)
-    fit = fit_of_index(committed.paths, plan, index, root=".", folder=committed.folder)
-    reading = noted_reading(committed.paths)
+    fit = fit_of_index(committed.paths.name, plan, index, committed.lengths, root=".", folder=committed.folder)
     return Card(
         name=committed.paths.name,
         version=plan.pinned.version,
@@ -140,9 +135,9 @@ def make_card(committed: Committed, statistics: DatasetStatistics | None, warnin
         model_fit=[model_sentence(model) for model in fit.fits],
         recipes=fit.recipes,
         statistics=statistics,
-        video_facts=video_facts(read_table(committed.paths.manifest, MANIFEST, _FACT_COLUMNS), index["clip_id"]),
+        video_facts=video_facts(committed.manifest.clips, index["clip_id"]),
         not_stored=not_stored_words(plan.rows, plan.pinned.encoding),
-        read_as=reading.sentence,
+        read_as=committed.manifest.reading.sentence,
         warnings=warning_sentences(warnings_as_dicts(warnings)),
     )
 
@@ -229,14 +224,13 @@ def commit_statistics(committed: Committed) -> DatasetStatistics | None:
     index, plan = committed.index, committed.plan
     rows = class_rows(index, plan)
     counts = {split: {row.label: row.clips.get(split, 0) for row in rows} for split in committed.records}
-    seconds = clip_lengths(committed.paths).reindex(index["clip_id"])["duration_us"].dropna() / 1e6
     return DatasetStatistics(
         clips=counts,
         class_weights=class_weights(
             counts["train"], committed.records["train"], multi_label=plan.pinned.encoding.multi_label
         ),
         frames=Spread.of(index["num_frames"]),
-        seconds=Spread.of(seconds),
+        seconds=Spread.of(committed.lengths["duration_us"].dropna() / 1e6),
         levels=channel_levels(_frame_sums(committed)),
     )
 

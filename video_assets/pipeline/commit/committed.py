@@ -18,6 +18,8 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.splits import Split
 from video_assets.domain.statistics import channel_sums
 from video_assets.pipeline.commit.changes import CommitNotes
+from video_assets.pipeline.manifest.reading import ReadManifest
+from video_assets.pipeline.plan.model_windows import clip_lengths
 from video_assets.pipeline.plan.table import ReadPlan
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import read_records
@@ -45,6 +47,7 @@ class Committed:
     """
 
     paths: DatasetPaths
+    manifest: ReadManifest
     plan: ReadPlan
     notes: CommitNotes
     sidecars: Mapping[str, Sidecar]
@@ -59,6 +62,11 @@ class Committed:
     def version_paths(self) -> VersionPaths:
         """Where it lies."""
         return self.paths.version(self.plan.pinned.version)
+
+    @cached_property
+    def lengths(self) -> pd.DataFrame:
+        """The `clip_lengths` of its records, in the order of the index; NaN for a clip that the manifest lacks."""
+        return clip_lengths(self.manifest.clips).reindex(self.index["clip_id"])
 
     def places(self) -> Iterator[Place]:
         """Yield all stored clips by the hash of their content: an order that looks random and stays the same."""

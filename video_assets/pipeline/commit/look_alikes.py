@@ -32,8 +32,8 @@ from video_assets.pipeline.commit.committed import Committed, of_each, rows_by_c
 from video_assets.pipeline.dataset_state import whole_commit
 from video_assets.records.clip_record import ClipRecord
 from video_assets.storage.paths import VersionPaths
-from video_assets.storage.schemas import INDEX, MANIFEST
-from video_assets.storage.tables import are_among, read_noted_table, read_table
+from video_assets.storage.schemas import INDEX
+from video_assets.storage.tables import are_among, read_noted_table
 
 _MAX_COMPARED, _MAX_ORIGINALS, _MAX_COPIES = 5_000, 100, 1_000
 _MAX_TOLD = 10
@@ -158,8 +158,8 @@ class _Clips:
     @classmethod
     def of(cls, committed: Committed, pairs: Iterable[Iterable[Pair]]) -> "_Clips":
         names = {name for several in pairs for pair in several for name in pair}
-        index, groups = committed.index, read_table(committed.paths.manifest, MANIFEST, ["clip_id", "group"])
-        groups = groups[are_among(groups["clip_id"], names)].drop_duplicates("clip_id").set_index("clip_id")["group"]
+        index, clips = committed.index, committed.manifest.clips
+        groups = clips[are_among(clips["clip_id"], names)].drop_duplicates("clip_id").set_index("clip_id")["group"]
         index = index[are_among(index["clip_id"], names)]
         index = index.assign(group=index["clip_id"].map(groups).fillna(""))
         columns = ("clip_id", "split", "label", "source", "group")

@@ -25,8 +25,9 @@ from video_assets.pipeline.commit.publish import (
     write_text_indexes,
 )
 from video_assets.pipeline.commit.retired import remove_expired, retire
-from video_assets.pipeline.dataset_state import committed_lengths, refuse_damaged_labels
+from video_assets.pipeline.dataset_state import committed_lengths, known_labels
 from video_assets.pipeline.label_sets import indices_of_sets
+from video_assets.pipeline.manifest.reading import ReadManifest
 from video_assets.pipeline.plan.model_windows import clip_lengths, frames_left_out
 from video_assets.pipeline.plan.table import ReadPlan, plan_digest, read_plan
 from video_assets.pipeline.said_aloud import warnings_of
@@ -86,11 +87,12 @@ def commit_dataset(
         BuildRefused: if a planned shard is missing or unsound, or a check of the dataset fails; it is named.
         FileDamaged: if a table or `labels.txt`, which readers would get, is not as it was written.
     """
-    refuse_damaged_labels(paths)
+    manifest = ReadManifest.of(paths)
+    known_labels(paths, manifest.notes)
     plan = plan or read_plan(paths)
     version_paths = paths.version(plan.pinned.version)
     earlier = ComparedClips.read(version_paths)
-    audit = DatasetAudit(paths, max_failed_fraction, settings.near_duplicates_are_errors, earlier, plan)
+    audit = DatasetAudit(paths, max_failed_fraction, settings.near_duplicates_are_errors, earlier, plan, manifest)
     sidecars = _sound_shards(audit, version_paths)
     indexes = text_indexes(version_paths, sidecars, is_asked_for=settings.text_index)
     _refuse_unsound(outcome for key in _uncommitted(version_paths, sidecars) for outcome in check(key))
@@ -105,7 +107,7 @@ def commit_dataset(
     encoding = plan.pinned.encoding
     if encoding.encoder_version > 1 and encoding.sampling in ("fps", "all"):  # older indices stay as they are
         schema = schema.append(IS_CUT)
-        lengths = clip_lengths(paths).reindex(index["clip_id"]).fillna(0)
+        lengths = clip_lengths(manifest.clips).reindex(index["clip_id"]).fillna(0)
         index[IS_CUT.name] = frames_left_out(lengths, encoding) > 0
     damage = [clip.damage for sidecar in sidecars.values() for clip in sidecar.clips]
     if any(damage):
@@ -116,6 +118,7 @@ def commit_dataset(
     notes = commit_notes(paths, plan.pinned.version, index, digest, settings)
     committed = Committed(
         paths=paths,
+        manifest=manifest,
         plan=plan,
         notes=notes,
         sidecars=sidecars,
@@ -128,7 +131,7 @@ def commit_dataset(
     )
     statistics, (warnings, pairs) = commit_statistics(committed), commit_warnings(committed, earlier)
     pairs |= {across(*splits): found for splits, found in audit.look_alikes.items()}
-    report.warnings = warnings_of(paths, index, encoding)
+    report.warnings = warnings_of(paths, manifest, index, encoding)
     report.licence, report.outcomes, report.data_version = notes.licence, outcomes, digest
     report.encoding = plan.pinned.encoding.used()
     report.classes = {row.label: dict(row.clips) for row in class_rows(index, plan)}

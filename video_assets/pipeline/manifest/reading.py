@@ -11,9 +11,15 @@ import pandas as pd
 from video_assets.domain.clips import SourceWarning, WantedClip
 from video_assets.sources.found import SourceClips
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.tables import read_notes
+from video_assets.storage.schemas import MANIFEST
+from video_assets.storage.tables import read_noted_table
 
 _READING_NOTE: Final = "reading"
+_COLUMNS: Final = (
+    *("clip_id", "path", "group", "official_split"),
+    *("start_seconds", "end_seconds", "duration_us", "num_frames"),
+    *("transfer", "field_order", "num_video_tracks", "readable_fraction", "gap_us"),
+)
 _MAX_DENOMINATOR: Final = 1001
 """Of a rate in frames per second: 30000/1001 is NTSC's. Mean rates of rounded times are brought back to such ones."""
 
@@ -49,14 +55,27 @@ def reading_note(reading: NotedReading) -> Mapping[str, str]:
     return {_READING_NOTE: json.dumps(asdict(reading))}
 
 
-def noted_reading(paths: DatasetPaths) -> NotedReading:
-    """Return how the source of the manifest was read; empty where it is not noted."""
-    text = (read_notes(paths.manifest) or {}).get(_READING_NOTE)
-    if text is None:
-        return NotedReading()
-    values = json.loads(text)
-    warnings = tuple(SourceWarning(**warning) for warning in values.pop("warnings"))
-    return NotedReading(**values, warnings=warnings)
+@dataclass(frozen=True, slots=True)
+class ReadManifest:
+    """The manifest on disk, read once: what a commit, its card and its warnings tell of the clips, and the notes."""
+
+    clips: pd.DataFrame
+    notes: Mapping[str, str] | None
+
+    @classmethod
+    def of(cls, paths: DatasetPaths) -> "ReadManifest":
+        """Read the manifest; no rows, and None for the notes, if there is none."""
+        return cls(*read_noted_table(paths.manifest, MANIFEST, _COLUMNS))
+
+    @property
+    def reading(self) -> NotedReading:
+        """How its source was read; empty where it is not noted."""
+        text = (self.notes or {}).get(_READING_NOTE)
+        if text is None:
+            return NotedReading()
+        values = json.loads(text)
+        warnings = tuple(SourceWarning(**warning) for warning in values.pop("warnings"))
+        return NotedReading(**values, warnings=warnings)
 
 
 def with_seconds(clips: pd.DataFrame, asked: Sequence[WantedClip]) -> pd.DataFrame:

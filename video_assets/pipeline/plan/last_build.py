@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from video_assets.domain.errors import FileDamaged
 from video_assets.domain.forecast import ExpectedBuild, expected_record_bytes, seconds_per_clip
 from video_assets.pipeline.noted_settings import PinnedSettings
-from video_assets.pipeline.plan.model_windows import clip_lengths, stored_frames
+from video_assets.pipeline.plan.model_windows import read_clip_lengths, stored_frames
 from video_assets.pipeline.plan.stage import PlanReport
 from video_assets.storage.addresses import ask_each
 from video_assets.storage.files import file_status, was_written_after
@@ -67,7 +67,7 @@ def expect_build(paths: DatasetPaths, report: PlanReport, last: LastBuild) -> Ex
     Of a first build, and under another encoding, bytes are a rule of thumb, and how long it takes is not known.
     """
     encoding, rows = report.pinned.encoding, report.rows_to_write()
-    frames = stored_frames(clip_lengths(paths).reindex(rows["clip_id"]), encoding)
+    frames = stored_frames(read_clip_lengths(paths).reindex(rows["clip_id"]), encoding)
     if last.bytes_per_frame is None or last.version != report.pinned.version:
         return ExpectedBuild(sum(expected_record_bytes(encoding, n) for n in frames.tolist()), "rule of thumb", None)
     seconds = None if last.seconds_per_clip is None else len(report.new_rows()) * last.seconds_per_clip

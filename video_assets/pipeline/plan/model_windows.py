@@ -47,9 +47,14 @@ class FitReport:
         return self.recipes[name]
 
 
-def clip_lengths(paths: DatasetPaths) -> pd.DataFrame:
-    """Of every clip of the manifest, by its id: `duration_us` and `num_frames`, of its span where it has one."""
-    clips = read_table(paths.manifest, MANIFEST, _COLUMNS).set_index("clip_id")
+def read_clip_lengths(paths: DatasetPaths) -> pd.DataFrame:
+    """Return the `clip_lengths` of the manifest on disk."""
+    return clip_lengths(read_table(paths.manifest, MANIFEST, _COLUMNS))
+
+
+def clip_lengths(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return of every clip, by its id, `duration_us` and `num_frames`, of its span where it has one."""
+    clips = manifest.set_index("clip_id")
     whole_us = clips["duration_us"].to_numpy(np.float64)
     start_us = clips["start_seconds"].fillna(0.0).to_numpy(np.float64) * 1e6
     end_us = np.minimum(clips["end_seconds"].to_numpy(np.float64) * 1e6, whole_us)
@@ -72,7 +77,7 @@ def frames_left_out(lengths: pd.DataFrame, encoding: Encoding) -> NDArray[np.int
 
 def plan_fit(paths: DatasetPaths, report: PlanReport, root: str = "") -> FitReport:
     """How the planned clips will fit; `root` is where the dataset will lie, if that is another place (a dry run)."""
-    lengths = clip_lengths(paths).reindex(report.rows["clip_id"])
+    lengths = read_clip_lengths(paths).reindex(report.rows["clip_id"])
     frames = stored_frames(lengths, report.pinned.encoding)
     counts = report.rows["split"].value_counts()
     dataset = GardenDataset(
@@ -117,17 +122,23 @@ def committed_fit(paths: DatasetPaths, root: str) -> FitReport:
         raise BuildRefused(f"no dataset {paths.name} is committed in {paths.root}; build it first: video-assets build")
     index = read_table(version.index, INDEX, ["clip_id", "split", "num_frames"])
     current = version.current_commit()
-    return fit_of_index(paths, plan, index, root, folder=f"commits/{current}" if current else "")
+    folder = f"commits/{current}" if current else ""
+    return fit_of_index(paths.name, plan, index, read_clip_lengths(paths), root, folder=folder)
 
 
-def fit_of_index(paths: DatasetPaths, plan: ReadPlan, index: pd.DataFrame, root: str, *, folder: str) -> FitReport:
-    """How the clips of an index fit, whose commit has this folder; clips of unknown length are left out."""
-    lengths = clip_lengths(paths).reindex(index["clip_id"])
+def fit_of_index(
+    name: str, plan: ReadPlan, index: pd.DataFrame, lengths: pd.DataFrame, root: str, *, folder: str
+) -> FitReport:
+    """How the clips of an index fit, of `clip_lengths`; clips of unknown length are left out.
+
+    `name` is the dataset's, and `folder` that of the index's commit.
+    """
+    lengths = lengths.reindex(index["clip_id"])
     is_known = lengths["duration_us"].notna().to_numpy()
     counts = index["split"].value_counts()
     dataset = GardenDataset(
         root=root,
-        name=paths.name,
+        name=name,
         version=plan.pinned.version,
         encoding=plan.pinned.encoding,
         num_classes=len(plan.labels),

@@ -182,6 +182,7 @@ def test_pictures_with_side_data_that_pyav_has_no_name_for_are_turned_as_exif_sa
     assert np.abs(picture.astype(int) - turn(upright, orientation)).max() <= 1
 
 
+@pytest.mark.slow
 def test_converted_frames_are_freed_at_once() -> None:
     """Megabytes of frames may not wait for Python's garbage collector."""
     converter = FrameConverter(FrameSize("stretch", 16), None, DEFAULT_LIMITS)

@@ -70,6 +70,7 @@ def huge_apng() -> bytes:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [huge_gif, huge_jpegs, huge_apng])
 def test_pictures_of_152_million_pixels_are_refused_before_they_are_unpacked(make: Callable[[], bytes]) -> None:
     data = make()
