@@ -126,7 +126,7 @@ def _plan(options: argparse.Namespace) -> int:
 def _inspect(options: argparse.Namespace) -> int:
     from video_assets.report.screen_sections import inspect_screen
     from video_assets.run_config import read_settings
-    from video_assets.sources.doubts import refuse_misread, why_empty
+    from video_assets.sources.doubts import refuse_misread, why_empty, why_too_many_unusable
     from video_assets.sources.read import read_source
     from video_assets.sources.summary import summarize
 
@@ -135,7 +135,7 @@ def _inspect(options: argparse.Namespace) -> int:
     found = read_source(options.source, reading)
     values: dict[str, Any] = {"source": str(options.source.absolute())}
     values |= summarize(found, multi_label=reading.multi_label).as_dict()
-    error = why_empty(options.source, found)
+    error = why_empty(options.source, found) or why_too_many_unusable(found, reading)
     try:
         refuse_misread(found, reading)
     except SettingsError as refused:

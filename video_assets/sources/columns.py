@@ -14,6 +14,7 @@ from video_assets.sources.file_names import VIDEO_SUFFIXES, suffix_of
 
 _CLOCK: Final = re.compile(r"(?:(\d{1,4}):)?(\d{1,4}):(\d{1,2}(?:[.,]\d+)?)")
 _LONGEST: Final = 400
+_HASH: Final = re.compile(r"[0-9a-fA-F]{32,128}")
 
 
 def parse_seconds(value: object) -> float:
@@ -78,9 +79,10 @@ _NAMES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "label": (
         ("label",),
         ("class", "class_name", "classname", "category", "action", "tag", "choice", "label_name"),
+        ("activity", "activity_name"),
         ("class_id", "label_id", "category_id", "class_index", "label_index"),
     ),
-    "split": (("split",), ("subset", "set", "usage", "partition")),
+    "split": (("split",), ("subset", "set", "usage", "partition"), ("data_split", "dataset_split", "split_name")),
     "start": (
         ("start",),
         ("start_time", "time_start", "start_timestamp", "start_seconds", "start_sec", "start_s", "t_start", "begin"),
@@ -210,7 +212,7 @@ class Columns:
         if True not in is_path or self.only_chosen:
             return {}
         places = {"path": is_path.index(True)}
-        left = [place for place in range(width) if place != places["path"]]
+        left = [place for place in range(width) if place != places["path"] and not _are_hashes(columns[place])]
         splits = [place for place in left if all(split_of_word(value) for value in columns[place])]
         if len(splits) == 1 and len(left) > 1:
             places["split"] = splits[0]
@@ -230,6 +232,11 @@ class Columns:
             return bool(self.of_values(rows))
         except RefusedTable:
             return True
+
+
+def _are_hashes(values: Sequence[str]) -> bool:
+    """Whether values are checksums, as md5sum and its kin list them: no class is called so."""
+    return all(_HASH.fullmatch(value.strip()) for value in values)
 
 
 def _without_span(left: list[int], columns: Sequence[Sequence[str]], places: dict[str, int]) -> list[int]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from video_assets.domain.clips import LeftOut, ListedFile, Loss, LostSource
 from video_assets.domain.errors import SettingsError, StorageFailed
@@ -19,6 +20,8 @@ _TO_NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 LINK_OUT = "a symbolic link out of the source"
+_OF_SYSTEMS: Final = frozenset({"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found"})
+"""Folders that systems make beside people's files: copies, thumbnails and what was deleted."""
 
 
 @dataclass(slots=True)
@@ -26,7 +29,7 @@ class Listing:
     """What is in a folder, each in the order of its paths.
 
     `files` are the videos. `annotations` may tell of them, by their names; they are `left_out` as well. `lost` are
-    videos whose names cannot be stored.
+    videos whose names cannot be stored. `empty_folders` hold nothing that can be seen.
     """
 
     files: list[ListedFile] = field(default_factory=list[ListedFile])
@@ -34,6 +37,7 @@ class Listing:
     left_out: list[LeftOut] = field(default_factory=list[LeftOut])
     lost: list[LostSource] = field(default_factory=list[LostSource])
     num_followed_links: int = 0
+    empty_folders: list[str] = field(default_factory=list[str])
 
 
 def list_videos(source: Path, include: Sequence[str] = (), *, follow_links: bool = False) -> Listing:
@@ -67,6 +71,7 @@ def _sort(listing: Listing) -> None:
     listing.files.sort(key=lambda file: file.path)
     listing.annotations.sort(key=lambda file: file.path)
     listing.left_out.sort(key=lambda item: item.source)
+    listing.empty_folders.sort()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +103,14 @@ def _walk(source: Path, rules: _Rules, listing: Listing) -> Iterator[tuple[os.Di
                 raise SettingsError(f"the source {source} cannot be listed: {error.strerror}") from error
             listing.left_out.append(LeftOut(printable(prefix), f"{NOT_LISTED}: {error.strerror}"))
             continue
+        if prefix and all(entry.name.startswith(".") for entry in found):
+            listing.empty_folders.append(printable(prefix.rstrip("/")))
         for entry in found:
             relative = f"{prefix}{entry.name}"
             if entry.name.startswith("."):
                 listing.left_out.append(LeftOut(printable(relative), "hidden"))
+            elif entry.name.lower() in _OF_SYSTEMS:
+                listing.left_out.append(LeftOut(relative, "a folder of the system"))
             elif not _is_folder(entry):
                 yield entry, relative
             elif (real := _real_folder(entry, relative, rules, ancestors, listing)) is not None:

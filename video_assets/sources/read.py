@@ -29,18 +29,23 @@ from video_assets.sources.dialects.moments import MOMENTS
 from video_assets.sources.dialects.table import TABLE
 from video_assets.sources.dialects.twentybn import JESTER, SOMETHING_SOMETHING
 from video_assets.sources.dialects.ucf101 import UCF101
-from video_assets.sources.doubts import num_missing, refuse_ambiguous, say_unread
+from video_assets.sources.doubts import num_missing, refuse_ambiguous
 from video_assets.sources.found import WITHOUT_ROW, AnnotatedClips, Reading, SourceClips
 from video_assets.sources.listing import LINK_OUT, Listing
 from video_assets.sources.opening import class_names_of, is_table, open_tree
 from video_assets.sources.summary import (
     classes_of,
+    warning_of_empty_folders,
     warning_of_unlisted,
     warnings_of_classes,
+    warnings_of_files,
+    warnings_of_groups,
     warnings_of_links,
     warnings_of_rows,
+    warnings_of_splits,
 )
 from video_assets.sources.tree import SourceTree
+from video_assets.sources.unread import say_unread
 from video_assets.storage.addresses import is_remote, stat_file
 
 DIALECTS: Final[Sequence[Dialect]] = (
@@ -259,7 +264,14 @@ def _source_clips(tree: SourceTree, found: AnnotatedClips, names: ClassNames | N
         listing = Listing(num_followed_links=tree.videos.num_followed_links)
     if not clips and not found.lost:
         _refuse_links(listing, tree)
-    warnings = [*warnings_of_links(listing, str(tree.source)), *warnings]
+    where = str(tree.source)
+    warnings = [
+        *warnings_of_links(listing, where),
+        *warnings_of_files(listing, where),
+        *warnings_of_splits(clips, where),
+        *warnings_of_groups(clips, tree.settings.group_pattern),
+        *warnings,
+    ]
     return SourceClips(
         tree.videos.directory,
         clips,
@@ -301,7 +313,9 @@ def _of_folders(tree: SourceTree, names: ClassNames | None) -> SourceClips:
     told = {item.source for item in tree.left_out}
     found.left_out = [*(item for item in listing.left_out if item.source not in told), *tree.left_out, *found.left_out]
     result = _source_clips(tree, found, names)
-    result.warnings = [*tree.notes, *result.warnings]
+    depth = 1 if reading.name == "split_folders" else 0
+    empty = [path for path in listing.empty_folders if path.count("/") == depth and reading is not FILE_NAMES]
+    result.warnings = [*tree.notes, *warning_of_empty_folders(empty), *result.warnings]
     result.reading = _reading_of_folders(reading, result, settings)
     return result
 

@@ -7,14 +7,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from video_assets.domain.clips import LostSource, SourceWarning, WantedClip
+from video_assets.domain.clips import LostSource, SourceWarning, WantedClip, group_from_path
 from video_assets.domain.labels import split_labels
 from video_assets.domain.splits import SPLITS
 from video_assets.domain.text import counted, sequence_of
-from video_assets.settings import SourceFormat
+from video_assets.settings import UCF101_GROUP_PATTERN, SourceFormat
+from video_assets.sources.file_names import suffix_of
 from video_assets.sources.found import MISSING_REASON, WITHOUT_ROW, AnnotatedClips, Doubt, SourceClips
 from video_assets.sources.listing import LINK_OUT, Listing
 
+_ARCHIVES: Final = frozenset((".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".rar", ".7z"))
+_PEOPLE: Final = "files' names tell who is seen, such as {group} in {path}"
+_GROUPS: Final = (
+    ("groups_in_names", r"((?i:person|subject|subj|actor|participant|patient|player|driver|user)[_-]?\d+)", _PEOPLE),
+    ("groups_in_names", r"S\d{3}C\d{3}(P\d{3})R\d{3}A\d{3}", _PEOPLE),
+    ("groups_in_names", r"(?:^|[/_.-])([pPsS]\d{2,3})[_.-]", _PEOPLE),
+    ("groups_in_folders", r"^([^/]+/[^/]+)/", "class folders hold folders of several videos each, such as {group}"),
+)
+"""What may tell clips that belong together: a code, a pattern for `manifest.group_pattern`, and a sentence."""
 _UNKNOWN_SPLIT: Final = re.compile(r"the split is ('[^']*')")
 
 
@@ -64,6 +74,61 @@ def warning_of_unlisted(paths: Sequence[str], where: str) -> list[SourceWarning]
         return []
     detail = f"{counted(len(paths), 'video is', 'videos are')} named by no row, such as {paths[0]}"
     return [SourceWarning("files_without_row", where, detail, len(paths))]
+
+
+def warnings_of_files(listing: Listing, where: str) -> list[SourceWarning]:
+    """Return what is to be said of archives, whose videos nobody sees, and of folders that hold no video."""
+    warnings: list[SourceWarning] = []
+    archives = [item.source for item in listing.left_out if suffix_of(item.source) in _ARCHIVES]
+    if archives:
+        detail = f"{counted(len(archives), 'archive is', 'archives are')} not opened, such as {archives[0]}"
+        warnings.append(SourceWarning("archives", where, f"{detail}; unpack what holds videos", len(archives)))
+    return warnings
+
+
+def warning_of_empty_folders(paths: Sequence[str]) -> list[SourceWarning]:
+    """Return what is to be said of folders that stand where class folders do, and hold nothing."""
+    if not paths:
+        return []
+    detail = f"{counted(len(paths), 'folder holds', 'folders hold')} no video and {'is' if len(paths) == 1 else 'are'}"
+    return [SourceWarning("empty_folders", paths[0], f"{detail} no class: {sequence_of(paths)}", len(paths))]
+
+
+def warnings_of_splits(clips: Sequence[WantedClip], where: str) -> list[SourceWarning]:
+    """Return what is to be said of official splits of which none is for training."""
+    splits = {clip.official_split for clip in clips}
+    if not splits or None in splits or "train" in splits:
+        return []
+    detail = f"all clips are in {' and '.join(sorted(filter(None, splits)))}, and none is left to train on"
+    return [SourceWarning("no_train_split", where, detail, len(clips))]
+
+
+def warnings_of_groups(clips: Sequence[WantedClip], group_pattern: str) -> list[SourceWarning]:
+    """Return how clips without groups seem to belong together: by people in files' names, or by folders in classes.
+
+    Clips of one person in both train and test make a test too easy. Only a pattern that somebody gives makes groups:
+    what a number in a name means is a guess.
+    """
+    if not clips or any(clip.group for clip in clips) or all(clip.official_split for clip in clips):
+        return []
+    if group_pattern != UCF101_GROUP_PATTERN:
+        return []
+    for code, pattern, what in _GROUPS:
+        found = [(group_from_path(clip.file.path, pattern), clip) for clip in clips]
+        labels: dict[str, set[str]] = defaultdict(set)
+        for group, clip in found:
+            if group is not None:
+                labels[group].add(clip.label)
+        num_found = sum(group is not None for group, _ in found)
+        if num_found < 0.9 * len(clips) or not 1 < len(labels) <= num_found / 2:
+            continue
+        group, clip = next((group, clip) for group, clip in found if group is not None)
+        detail = (
+            f"{what.format(group=group, path=clip.file.path)}; their clips may come into train and test both. "
+            f"manifest.group_pattern: {pattern} keeps together what belongs together"
+        )
+        return [SourceWarning(code, clip.file.path, detail, len(labels))]
+    return []
 
 
 def classes_of(clips: Sequence[WantedClip], *, multi_label: bool) -> Counter[str]:

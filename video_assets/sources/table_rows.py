@@ -22,7 +22,7 @@ from video_assets.domain.errors import SettingsError
 from video_assets.settings import ManifestSettings
 from video_assets.sources.columns import Columns, RefusedTable
 from video_assets.sources.file_names import TABLE_SUFFIXES, suffix_of
-from video_assets.sources.text_lines import TextLines
+from video_assets.sources.text_lines import TextLines, separator_line
 
 _BATCH_ROWS: Final = 1024
 _FIRST_ROWS: Final = 20
@@ -101,7 +101,9 @@ class _Reading:
 def _csv_rows(file: BinaryIO, reading: _Reading) -> Iterator[Row]:
     """Every value as text: a class may be called NA or 007."""
     with TextLines(file, lambda size: reading.count(0, size), newline="") as lines:
-        rows = _split_rows(lines, _separator(lines.peek(), reading.columns))
+        if named := separator_line(lines.peek()):
+            next(lines)
+        rows = _split_rows(lines, named or _separator(lines.peek(), reading.columns))
         first = next(rows, None)
         if first is None:
             raise ValueError("it is empty; its first line names the columns")

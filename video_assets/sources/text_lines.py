@@ -31,6 +31,16 @@ def encoding_of(first: bytes) -> str:
     return "utf-8-sig"
 
 
+def separator_line(line: str) -> str:
+    r"""Return the separator that a line names as spreadsheet programs do; empty for any other line.
+
+    >>> separator_line("sep=;\r\n"), separator_line("path;label")
+    (';', '')
+    """
+    text = line.strip("\ufeff\r\n")
+    return text[4] if len(text) == 5 and text.lower().startswith("sep=") else ""
+
+
 class TextLines(Iterator[str]):
     """Lines of a text file with their ends; how many characters each has is told to `count`, which may refuse more."""
 

@@ -22,7 +22,7 @@ from video_assets.sources.listing import Listing
 from video_assets.sources.paths import PathFinder, relative_folder
 from video_assets.sources.places import Videos, lost, one_of
 from video_assets.sources.table_rows import LOSS, Row, read_rows
-from video_assets.sources.text_lines import encoding_of
+from video_assets.sources.text_lines import encoding_of, separator_line
 
 _HEAD_BYTES: Final = 1 << 16
 _DEEPEST: Final = 4
@@ -218,7 +218,8 @@ def _is_found(find: Callable[[str], ListedFile], path: str) -> bool:
 
 
 def _first_values(head: str) -> list[str]:
-    line = next((line for line in head.splitlines() if line.strip()), "")
+    lines = [line for line in head.splitlines() if line.strip()]
+    line = next((line for line in lines if not separator_line(line)), "")
     separator = max(_SEPARATORS, key=line.count)
     try:
         return next(csv.reader([line], delimiter=separator), [])

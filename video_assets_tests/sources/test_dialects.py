@@ -470,6 +470,38 @@ def test_label_studio_in_short_forms(made: MadeSet, form: str) -> None:
     assert dialect_of(found) == "label_studio"
 
 
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_of_several_controls_of_label_studio_one_is_chosen(made: MadeSet, form: str) -> None:
+    made.clip("a.mp4", "run")
+    made.clip("b.mp4", "jump")
+    if form == "json":
+        made.write(
+            "export.json",
+            [
+                label_studio_task(
+                    f"{path}.mp4",
+                    {"from_name": "gesture", "type": "choices", "value": {"choices": [label]}},
+                    {"from_name": "quality", "type": "choices", "value": {"choices": ["good"]}},
+                )
+                for path, label in (("a", "run"), ("b", "jump"))
+            ],
+        )
+    else:
+        made.write(
+            "export.csv",
+            "annotation_id,gesture,id,lead_time,quality,video\n3,run,1,2.5,good,a.mp4\n4,jump,2,2.5,,b.mp4\n",
+        )
+    found = made.read()
+    assert [doubt.code for doubt in found.doubts] == ["several_controls"]
+    assert found.doubts[0].sentence == (
+        f"export.{form} has labels of 2 controls, gesture, quality, and only one of them can be the class; choose with "
+        "manifest.columns: {label: gesture}"
+    )
+    chosen = made.read(columns={"label": "gesture"})
+    made.matches(chosen)
+    assert chosen.doubts == []
+
+
 def test_several_tables_make_one_source(made: MadeSet) -> None:
     for split in ("train", "test"):
         for label in CLASSES:

@@ -30,6 +30,8 @@ RUN_JUMP = {"a.mp4": "run", "b.mp4": "jump"}
         "\ufeffFile Name;Class\r\na.mp4;run\r\nb.mp4;jump\r\n",
         "video\tcategory\na.mp4\trun\nb.mp4\tjump\n",
         "path label\na.mp4 run\nb.mp4 jump\n",
+        "sep=|\r\npath|label\r\na.mp4|run\r\nb.mp4|jump\r\n",
+        "clip,activity\na.mp4,run\nb.mp4,jump\n",
         "CLIP,Action,score\na.mp4,run,1\nb.mp4,jump,2\n",
         "video_id,tag\na,run\nb,jump\n",
         "choice,video_path\nrun,a.mp4\njump,b.mp4\n",

@@ -6,7 +6,7 @@ import pytest
 
 from video_assets.domain.errors import SettingsError
 from video_assets.settings import ManifestSettings
-from video_assets.sources.doubts import refuse_misread
+from video_assets.sources.doubts import refuse_misread, why_too_many_unusable
 from video_assets_tests.sources.sets import MadeSet, codes
 
 
@@ -157,3 +157,93 @@ def test_json_that_is_cut_off_is_refused_by_name(made: MadeSet) -> None:
     made.clip("v_a.mp4")
     made.write("activity.json", '{"database": {"a": {"subset": "training", "annotations": [')
     assert refusal(made).startswith("activity.json is not JSON: ")
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("segmented_set1", "segmented_set2"),
+        ("Part-1", "Part-2"),
+        ("subject01", "subject02", "subject10"),
+        ("P01", "P02"),
+        ("nturgbd_rgb_s001", "nturgbd_rgb_s002"),
+        ("2024-01-31", "2024-02-01"),
+    ],
+)
+def test_folders_called_as_parts_people_or_days_are_refused(made: MadeSet, folders: tuple[str, ...]) -> None:
+    for name in folders:
+        made.clip(f"{name}/a.mp4", name)
+    assert refusal(made).startswith(f"the folders {', '.join(folders)} are called as parts of a set, days or people")
+    accept(made, source_format="folders")
+    accept(made, known_classes=folders)
+
+
+@pytest.mark.parametrize("folders", [("0", "1"), ("class1", "class2"), ("c01", "c02"), ("run1", "run2"), ("p1", "p2")])
+def test_folders_with_numbers_may_be_classes(made: MadeSet, folders: tuple[str, ...]) -> None:
+    for name in folders:
+        made.clip(f"{name}/a.mp4", name)
+    accept(made)
+
+
+def test_splits_without_a_common_class_are_refused(made: MadeSet) -> None:
+    for path in ("train/anna", "train/ben", "test/cleo", "test/dora"):
+        made.clip(f"{path}/a.mp4")
+    assert refusal(made).startswith("no folder is in two splits (test: cleo, dora, train: anna, ben): mostly these are")
+    accept(made, source_format="split_folders")
+    made.clip("test/anna/b.mp4")
+    accept(made)
+
+
+def test_one_class_is_refused_with_the_rows_that_cannot_be_used(made: MadeSet) -> None:
+    for name in "abc":
+        made.clip(f"{name}.mp4")
+    made.write("train.txt", "a.mp4 0\nb.mp4 0 1\nc.mp4 1 2\n")
+    said = refusal(made)
+    assert " 2 others cannot be used: line 2 of train.txt: the line has 2 classes; manifest.multi_label takes " in said
+
+
+def test_rows_of_another_machine_are_refused_with_the_reason(made: MadeSet) -> None:
+    for name in "ab":
+        made.clip(f"{name}.mp4")
+    made.write("labels.csv", "path,label\n/home/bob/a.mp4,run\n/home/bob/b.mp4,jump\n")
+    assert "the path /home/bob/a.mp4 leads out of the table's folder; paths are rel" in refusal(made)
+    said = why_too_many_unusable(made.read("labels.csv"), ManifestSettings())
+    assert said.startswith("2 of 2 clips cannot be used; at most 10.0% may fail (manifest.max_failed_fraction). The ")
+    assert "the path /home/bob/a.mp4 leads out of the table's folder; paths are rel" in said
+
+
+def test_spans_in_columns_that_are_not_read_are_refused(made: MadeSet) -> None:
+    for name in "ab":
+        made.clip(f"{name}.mp4")
+    for header in ("start_ms,end_ms", "onset,offset", "start,duration"):
+        made.write("labels.csv", f"path,label,{header}\na.mp4,run,1,2\nb.mp4,jump,1,2\n")
+        assert " of labels.csv look like spans of clips, and are not read as such. " in refusal(made)
+        accept(made, columns={"end": ""})
+    made.write("labels.csv", "path,label,duration\na.mp4,run,1\nb.mp4,jump,1\n")
+    accept(made)
+
+
+def test_half_of_a_split_of_ucf101_is_refused(made: MadeSet) -> None:
+    for label in ("Biking", "YoYo"):
+        made.clip(f"{label}/v_{label}_g01_c01.avi")
+    made.write("testlist02.txt", "Biking/v_Biking_g01_c01.avi\nYoYo/v_YoYo_g01_c01.avi\n")
+    said = refusal(made, official_split=2)
+    assert said.startswith("of split 2 of UCF101, testlist02.txt is there, but not trainlist02.txt; put it beside")
+    accept(made, source_format="folders")
+
+
+def test_extracted_frames_are_called_so(made: MadeSet) -> None:
+    made.write("20bn-jester-v1/1/00001.jpg", b"")
+    made.write("jester-v1-train.csv", "1;Swiping Left\n")
+    assert " The source holds pictures; extracted frames are not read, take the set's videos or " in refusal(made)
+
+
+def test_a_class_for_each_clip_is_refused(made: MadeSet) -> None:
+    for number in range(20):
+        made.clip(f"{number}.mp4")
+    made.write("sizes.csv", "".join(f"{number}.mp4,{1000 + number}\n" for number in range(20)))
+    said = refusal(made)
+    assert said.startswith(
+        "20 classes have 20 clips, so nearly each clip has one of its own, such as 1000 of 0.mp4. Read"
+    )
+    accept(made, source_format="table")

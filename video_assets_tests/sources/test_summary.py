@@ -9,7 +9,7 @@ import pytest
 from video_assets.sources.found import SourceClips
 from video_assets.sources.read import list_source, read_source
 from video_assets.sources.summary import summarize
-from video_assets_tests.sources.sets import MadeSet
+from video_assets_tests.sources.sets import MadeSet, codes
 
 
 def test_a_summary_has_what_somebody_wants_to_see(made: MadeSet) -> None:
@@ -68,3 +68,54 @@ def test_a_hundred_thousand_files_are_read_in_seconds(made: MadeSet) -> None:
     made.write("labels.csv", "path,label,split\n" + "".join(lines))
     assert len(read_source(made.folder / "labels.csv").clips) == 100_000
     assert time.process_time() - began < 30
+
+
+def test_columns_that_may_be_the_split_are_named(made: MadeSet) -> None:
+    made.clip("a.mp4", "run")
+    made.clip("b.mp4", "jump")
+    for column in ("fold", "is_train", "phase", "official_split"):
+        made.write("labels.csv", f"path,label,{column}\na.mp4,run,train\nb.mp4,jump,test\n")
+        found = made.read()
+        assert codes(found) == {"unread_columns": 1}
+        assert f"manifest.columns: {{split: {column}}}" in found.warnings[0].detail
+    assert [clip.official_split for clip in made.read(columns={"split": "official_split"}).clips] == ["train", "test"]
+
+
+def test_people_in_names_and_folders_in_classes_are_named_as_groups(made: MadeSet) -> None:
+    for label in ("boxing", "jogging"):
+        for person in ("person01", "person02"):
+            made.clip(f"{label}/{person}_{label}_d1.avi", label)
+    found = made.read()
+    assert codes(found) == {"groups_in_names": 2}
+    pattern = found.warnings[0].detail.partition("manifest.group_pattern: ")[2].partition(" keeps")[0]
+    assert {clip.group for clip in made.read(group_pattern=pattern).clips} == {"person01", "person02"}
+    assert codes(made.read(group_pattern=pattern)) == {}
+
+
+def test_folders_of_several_videos_in_classes_are_named_as_groups(made: MadeSet) -> None:
+    for label in ("biking", "diving"):
+        for take in ("v_01", "v_02"):
+            for number in (1, 2):
+                made.clip(f"{label}/{take}/{number}.avi", label)
+    found = made.read()
+    assert codes(found) == {"groups_in_folders": 4}
+    assert len({clip.group for clip in made.read(group_pattern="^([^/]+/[^/]+)/").clips}) == 4
+
+
+def test_what_is_not_there_to_train_on_is_said(made: MadeSet) -> None:
+    for label in ("run", "jump"):
+        made.clip(f"val/{label}/a.mp4", label, "val")
+    (made.folder / "val/climb").mkdir()
+    made.write("fall.zip", b"PK")
+    assert codes(made.read()) == {"no_train_split": 2, "empty_folders": 1, "archives": 1}
+
+
+def test_folders_of_systems_are_no_classes(made: MadeSet) -> None:
+    for label in ("run", "jump"):
+        made.clip(f"{label}/a.mp4", label)
+        made.clip(f"{label}/@eaDir/a.mp4")
+    for name in ("__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found"):
+        made.clip(f"{name}/a.mp4")
+    found = made.read()
+    made.matches(found)
+    assert {item.reason for item in found.left_out} == {"a folder of the system"}

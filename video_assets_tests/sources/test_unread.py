@@ -1,5 +1,6 @@
 """Tables of a folder that cannot be read: they are refused or named, and never passed over for folders."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,89 @@ def test_beside_a_set_of_a_known_form_no_other_table_is_looked_at(source: Path) 
     found = read_source(source)
     assert found.reading is not None
     assert (found.reading.dialect, unread(found)) == ("ucf101", [])
+
+
+VIA = """# Exported using VGG Image Annotator
+# CSV_HEADER = metadata_id,file_list,flags,temporal_coordinates,spatial_coordinates,metadata
+"1_a","[""cam_1.mp4""]",0,"[0.5,1.5]","[]","{""1"":""run""}"
+"""
+NAMING = [
+    ("task.xml", "<annotations><source>cam_1.mp4</source><track label='run'/></annotations>"),
+    ("project.json", '{"assets": {"x": {"asset": {"name": "cam_1.mp4#t=1.5"}, "regions": [{"tags": ["run"]}]}}}'),
+    ("mine.json", '[{"video": "A/cam_1.mp4", "label": "run"}]'),
+    ("labels.json", '{"A/cam_1.mp4": "run", "B/cam_2.mp4": "jump"}'),
+    ("export.csv", VIA),
+    ("regions.csv", 'filename,region_attributes\ncam_1.mp4,"{}"\n'),
+    ("boxes.csv", "image,xmin,label\ncam_1.mp4#t=1.5,0.1,run\n"),
+    ("one_hot.csv", "filename, run, jump\nA/cam_1.mp4,1,0\n"),
+    ("liste.csv", "Datei;Klasse\nA/cam_1.mp4;gehen\nB/cam_2.mp4;rennen\n"),
+    ("clips.csv", "classname,youtube_id,start,label\nrun,cam_1,0.5,-1\n"),
+    ("ClipSets/run.txt", "cam_1  1\ncam_2  -1\n"),
+    ("spans.txt", "cam_1.mp4  run  5  20  -1  -1\ncam_2.mp4  run  5  20  -1  -1\n"),
+    ("Anomaly_Train.txt", "A/cam_1.mp4\nB/cam_2.mp4\n"),
+    ("EPIC_100_train.pkl", "pickled"),
+    ("B/cam_2.mp4.json", '{"tags": []}'),
+]
+
+
+@pytest.fixture
+def cameras(tmp_path: Path) -> Path:
+    for name in ("A/cam_1.mp4", "B/cam_2.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "A/cam_1.mp4.json").touch()  # of one video alone: a note
+    return tmp_path
+
+
+@pytest.mark.parametrize(("name", "content"), NAMING, ids=[name for name, _ in NAMING])
+def test_what_labelling_programs_write_refuses_a_new_dataset(cameras: Path, name: str, content: str) -> None:
+    (cameras / name).parent.mkdir(exist_ok=True)
+    (cameras / name).write_text(content)
+    found = read_source(cameras)
+    assert unread(found)
+    with pytest.raises(SettingsError, match=r"manifest\.source_format: folders") as refused:
+        refuse_misread(found, ManifestSettings())
+    assert name in str(refused.value) or "called as videos are" in str(refused.value)
+    refuse_misread(found, ManifestSettings(), known_classes=["A", "B"])
+    refuse_misread(read_source(cameras, FOLDERS), FOLDERS)
+
+
+def test_a_spreadsheet_that_names_videos_refuses_a_new_dataset(cameras: Path) -> None:
+    with zipfile.ZipFile(cameras / "mine.xlsx", "w") as file:
+        file.writestr("xl/sharedStrings.xml", "<sst><si><t>A/cam_1.mp4</t></si><si><t>run</t></si></sst>")
+    with pytest.raises(SettingsError, match=r"mine\.xlsx names videos of the source, such as cam_1\.mp4.*as CSV"):
+        refuse_misread(read_source(cameras), ManifestSettings())
+    (cameras / "labels.csv").write_text("path,label\nA/cam_1.mp4,run\nB/cam_2.mp4,jump\n")
+    found = read_source(cameras)
+    assert unread(found) == ["mine.xlsx"]  # the same rows are in a table that is read
+    refuse_misread(found, ManifestSettings())
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("checksums.txt", "d41d8cd98f00b204e9800998ecf8427e  A/cam_1.mp4\n"),
+        ("files.csv", "d41d8cd98f00b204e9800998ecf8427e,A/cam_1.mp4\n"),
+        ("README.txt", "cam_1.mp4 is upside down\n"),
+        ("all.txt", "A/cam_1.mp4\nB/cam_2.mp4\n"),
+        ("info.csv", "index,name,fps,width\n1,A/cam_1.mp4,25,64\n"),
+        ("info.json", '{"cam_1.mp4": {"duration": 3.0, "fps": 25}}'),
+        ("config.xml", "<config/>"),
+        ("model.h5", "weights"),
+        ("A/cam_1.txt", "a note beside one video"),
+    ],
+)
+def test_facts_of_files_are_no_labels(cameras: Path, name: str, content: str) -> None:
+    (cameras / name).write_text(content)
+    found = read_source(cameras)
+    assert unread(found) == []
+    refuse_misread(found, ManifestSettings())
+
+
+def test_texts_beside_all_videos_are_named(cameras: Path) -> None:
+    for name in ("A/cam_1.txt", "B/cam_2.txt"):
+        (cameras / name).write_text("run")
+    found = read_source(cameras)
+    assert [(warning.code, warning.count) for warning in found.warnings] == [("unread_table", 2)]
+    assert found.warnings[0].detail.endswith("and not read; labels in them do not count")
+    refuse_misread(found, ManifestSettings())

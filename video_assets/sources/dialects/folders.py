@@ -149,7 +149,43 @@ def doubts_of(shape: _Shape) -> list[Doubt]:
     common = set.intersection(*inner.values()) if len(folders) > 1 else set[str]()
     if len(common) > 1 and all(2 * len(common) >= len(names) for names in inner.values()):
         return [_doubt_of_common_folders(folders, sorted(common))]
+    if len(folders) > 1 and (all(map(_DATE.search, folders)) or _are_numbered_parts(folders)):
+        return [_doubt_of_parts(folders)]
     return []
+
+
+_DATE: Final = re.compile(r"(?<!\d)(?:19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d(?!\d)")
+_NUMBERED: Final = re.compile(r"(.*?)[\s_\-]*(\d+)")
+# fmt: off
+_PARTS: Final = frozenset((
+    "set", "part", "batch", "session", "day", "week", "cam", "camera", "view", "subject", "subj", "sub", "person",
+    "participant", "user", "actor", "patient", "driver", "vol", "volume", "disc", "disk", "dataset", "ds", "vp",
+))
+# fmt: on
+"""Words that number recordings, not what is seen in them: `segmented_set1`, `Part-2`, `subject03`."""
+
+
+def _are_numbered_parts(folders: Sequence[str]) -> bool:
+    """Whether folders differ by a number alone, and are called as parts of a set or as people are.
+
+    >>> _are_numbered_parts(["Part1", "Part2"]), _are_numbered_parts(["P01", "P02"]), _are_numbered_parts(["c1", "c2"])
+    (True, True, False)
+    """
+    matches = [match for folder in folders if (match := _NUMBERED.fullmatch(folder))]
+    if len(matches) < len(folders) or len({match[1] for match in matches}) > 1:
+        return False
+    words = re.findall(r"[a-z]+", matches[0][1].lower())
+    is_padded = all(match[2].startswith("0") or len(match[2]) > 2 for match in matches[:1])
+    return bool(words) and (words[-1] in _PARTS or (words[-1] in ("p", "s") and is_padded))
+
+
+def _doubt_of_parts(folders: Sequence[str]) -> Doubt:
+    return Doubt(
+        "numbered_folders",
+        f"the folders {sequence_of(folders)} are called as parts of a set, days or people are, and not as classes: "
+        "mostly the labels are elsewhere. Name the annotation table with --source, say with manifest.label_pattern "
+        "where files' names tell the class, or set manifest.source_format: folders if these are the classes",
+    )
 
 
 def _doubt_of_one_folder(folder: str, inner: Sequence[str]) -> Doubt:
@@ -200,7 +236,28 @@ def read_split_folders(listing: Listing, settings: ManifestSettings, own_name: s
             found.lost.append(LostSource(file.path, Loss("no_label", detail)))
         else:
             _add(found, file, parts[1], split_of_folder(parts[0]), settings)
+    if settings.source_format == "auto":
+        found.doubts += _doubts_of_splits(found.clips)
     return found
+
+
+def _doubts_of_splits(clips: Sequence[WantedClip]) -> list[Doubt]:
+    """Return why folders within splits may not be the classes: people are in one split each, classes in all."""
+    classes: dict[Split | None, set[str]] = defaultdict(set)
+    for clip in clips:
+        classes[clip.official_split].add(clip.label)
+    is_apart = len(set.union(*classes.values())) == sum(map(len, classes.values())) if classes else False
+    if not is_apart or sum(len(names) > 1 for names in classes.values()) < 2:
+        return []
+    shown = ", ".join(f"{split}: {sequence_of(sorted(names))}" for split, names in classes.items())
+    return [
+        Doubt(
+            "classes_apart",
+            f"no folder is in two splits ({shown}): mostly these are people or recordings, and the labels are "
+            "elsewhere. Name the annotation table with --source, or set manifest.source_format: split_folders if "
+            "these are the classes",
+        )
+    ]
 
 
 def read_class_split_folders(listing: Listing, settings: ManifestSettings, own_name: str) -> AnnotatedClips:  # noqa: ARG001  (one signature)

@@ -16,9 +16,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from video_assets.domain.clips import LeftOut, ListedFile, VideoLost
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.splits import Split
+from video_assets.domain.text import sequence_of
 from video_assets.sources.annotations import Dialect, Match, RowTable
-from video_assets.sources.columns import Columns
+from video_assets.sources.columns import Columns, plain_name
 from video_assets.sources.file_names import VIDEO_SUFFIXES, suffix_of
+from video_assets.sources.found import Doubt
 from video_assets.sources.paths import PathFinder
 from video_assets.sources.table_rows import Row
 from video_assets.sources.tree import SourceTree
@@ -46,10 +48,22 @@ def tables(tree: SourceTree, match: Match) -> list[RowTable]:
     found: list[RowTable] = []
     for name in match.files:
         rows = list(_rows_of_tasks(tree, name) if suffix_of(name) == ".json" else _rows_of_csv(tree, name))
+        _doubt_several_controls(tree, name, rows)
         finder = tree.finder(name, [_path_of(str(row.get("path"))) for row in rows[:100]])
         anywhere = PathFinder(tree.videos, [""], anywhere=True)
         found.append(RowTable(name, rows, _Finder(finder, anywhere).find, None, "result"))
     return found
+
+
+def _doubt_several_controls(tree: SourceTree, name: str, rows: Sequence[Row]) -> None:
+    """Doubt an export in which several controls label the videos: a free text or a rating is no class."""
+    controls = sorted({str(row["control"]) for row in rows if "control" in row})
+    if len(controls) > 1 and not tree.settings.multi_label:
+        shown = sequence_of(controls)
+        detail = f"{name} has labels of {len(controls)} controls, {shown}, and only one of them can be the class"
+        tree.doubts.append(
+            Doubt("several_controls", f"{detail}; choose with manifest.columns: {{label: {controls[0]}}}")
+        )
 
 
 class _Finder:
@@ -117,10 +131,17 @@ def _rows_of_annotations(tree: SourceTree, name: str, task: Mapping[str, Any]) -
     for annotation in task["annotations"] or ():
         if not annotation.get("was_cancelled"):
             for result in annotation.get("result") or ():
-                rows += _rows_of_value(path, result.get("value") or {}, tree)
+                control = str(result.get("from_name") or "")
+                rows += _of_control(control, _rows_of_value(path, result.get("value") or {}, tree), tree)
     if not rows:
         tree.left_out.append(LeftOut(path or name, f"task {task.get('id')} of {name} has no label"))
     yield from rows
+
+
+def _of_control(name: str, rows: Sequence[Row], tree: SourceTree) -> list[Row]:
+    """The rows of one control; none if the settings choose another one."""
+    chosen = tree.settings.columns.get("label")
+    return [] if chosen and plain_name(chosen) != plain_name(name) else [{**row, "control": name} for row in rows]
 
 
 def _rows_of_value(path: str, value: Mapping[str, Any], tree: SourceTree) -> list[Row]:
@@ -153,7 +174,7 @@ def _rows_of_values(tree: SourceTree, name: str, task: Mapping[str, object]) -> 
     for key, value in task.items():
         if key in _NOT_LABELS or value == path or value in (None, ""):
             continue
-        rows += _rows_of_control(path, value, tree)
+        rows += _of_control(key, _rows_of_control(path, value, tree), tree)
     if not rows:
         tree.left_out.append(LeftOut(path or name, f"task {task.get('id')} of {name} has no label"))
     yield from rows

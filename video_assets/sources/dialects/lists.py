@@ -24,7 +24,7 @@ from video_assets.sources.tree import SourceTree, splits_of_names
 _LINE: Final = re.compile(r"(?P<path>\S.*?)[ \t,;]+(?P<numbers>\d+(?:[ \t,;]+\d+)*)\s*")
 _FRAMES_LINE: Final = re.compile(r"(?P<path>\S.*?)[ \t]+\d+[ \t]+(?P<numbers>\d+(?:[ \t]+\d+)*)\s*")
 _LOOKED_AT: Final = 20
-_NAMES: Final = r"(?:.*label_?map.*|class_?names?|class_?list|classes|labels|classInd)\.(?:txt|json|csv)"
+_NAMES: Final = r"(?:.*label_?map.*|.*class_?(?:names?|ids?|list)|classes|labels|classInd)\.(?:txt|json|csv)"
 _OFFICIAL: Final = re.compile(r"split_?0?(\d)(?!\d)", re.IGNORECASE)
 
 

@@ -4,16 +4,18 @@ Which names are usual stands in `sources/columns.py`. Several tables make one so
 the files' names.
 """
 
+import re
 from collections.abc import Sequence
 from itertools import chain, islice
 from typing import Final
 
-from video_assets.domain.clips import VideoLost
+from video_assets.domain.clips import SourceWarning, VideoLost
 from video_assets.domain.errors import SettingsError
+from video_assets.domain.text import sequence_of
 from video_assets.sources.annotations import Dialect, Match, RowTable
-from video_assets.sources.columns import Columns
+from video_assets.sources.columns import Columns, RefusedTable, plain_name
 from video_assets.sources.file_names import TABLE_SUFFIXES, VIDEO_SUFFIXES, suffix_of
-from video_assets.sources.found import Unread
+from video_assets.sources.found import Doubt, Unread
 from video_assets.sources.tree import SourceTree, splits_of_names
 
 _FIRST: Final = 100
@@ -46,7 +48,8 @@ def _why_unread(tree: SourceTree, name: str) -> Unread | None:
     if _names_videos(tree, name, paths):
         return None
     names_files = any(suffix_of(path.strip()) in VIDEO_SUFFIXES for path in paths)
-    return Unread(f"none of the first {_FIRST} rows of {name} names a video of {tree.source}", names_files)
+    first = _why_not_found(tree, name, paths)
+    return Unread(f"none of the first {_FIRST} rows of {name} names a video of {tree.source}{first}", names_files)
 
 
 def _first_paths(tree: SourceTree, name: str) -> list[str]:
@@ -70,6 +73,14 @@ def _names_videos(tree: SourceTree, name: str, paths: Sequence[str]) -> bool:
     return False
 
 
+def _why_not_found(tree: SourceTree, name: str, paths: Sequence[str]) -> str:
+    try:
+        tree.finder(name, paths).find(next(iter(paths), ""))
+    except VideoLost as error:
+        return f"; of the first, {error.loss.detail}"
+    return ""
+
+
 def _columns(tree: SourceTree) -> Columns:
     return Columns(tree.settings.columns)
 
@@ -86,11 +97,45 @@ def tables(tree: SourceTree, match: Match) -> list[RowTable]:
     splits = splits_of_names(match.files)
     found: list[RowTable] = []
     for name in match.files:
+        _say_unread_columns(tree, name)
         rows = tree.rows(name, _columns(tree))
         first = list(islice(rows, _FIRST))
         finder = tree.finder(name, [str(row.get("path") or "") for row in first])
         found.append(RowTable(name, chain(first, rows), finder.find, splits[name]))
     return found
+
+
+# --- columns that are not read ----------------------------------------------------------------------------------------
+
+_SPLIT_NAMES: Final = re.compile(r"(?:cv_?|k_?)?folds?|is_?(?:train|test|val)\w*|phase|mode")
+_START: Final = re.compile(r"(?:t_?)?(?:start|begin|onset|from)(?:_\w+)?")
+_END: Final = re.compile(r"(?:t_?)?(?:end|stop|offset|until)(?:_\w+)?")
+_LENGTH: Final = re.compile(r"(?:clip_?)?(?:duration|length)(?:_\w+)?")
+
+
+def _say_unread_columns(tree: SourceTree, name: str) -> None:
+    """Doubt a table whose spans are in columns that are not read, and say which ones may be splits."""
+    header, columns = tree.first_values(name), _columns(tree)
+    try:
+        places = columns.of_header(header)
+    except RefusedTable:
+        return  # it has no header
+    unread = {plain_name(value): value.strip() for place, value in enumerate(header) if place not in places.values()}
+    starts, ends, lengths = ([unread[key] for key in unread if form.fullmatch(key)] for form in (_START, _END, _LENGTH))
+    has_start, has_end = {"start", "start_frame"} & places.keys(), {"end", "end_frame"} & places.keys()
+    chosen = {"start", "end", "start_frame", "end_frame"} & columns.chosen.keys()
+    spans = [*starts, *ends] if starts and ends else [*ends, *lengths] if has_start else []
+    if spans and not (has_start and has_end) and not chosen:
+        detail = (
+            f"the columns {sequence_of(spans)} of {name} look like spans of clips, and are not read as such. Put start "
+            'and end in seconds into it, name them with manifest.columns, or say with manifest.columns: {end: ""} that '
+            "the clips are longer"
+        )
+        tree.doubts.append(Doubt("unread_columns", detail))
+    splits = [value for key, value in unread.items() if _SPLIT_NAMES.fullmatch(key) or "split" in key.split("_")]
+    if splits and "split" not in places:
+        detail = f"the column {splits[0]} may be the split, and is not read; manifest.columns: {{split: {splits[0]}}}"
+        tree.notes.append(SourceWarning("unread_columns", name, f"{detail} takes it, if it says train, val or test"))
 
 
 TABLE: Final = Dialect("table", "table", recognise, tables)

@@ -12,6 +12,7 @@ from typing import Final
 from video_assets.domain.errors import SettingsError
 from video_assets.settings import UCF101_GROUP_PATTERN
 from video_assets.sources.annotations import Dialect, Match, RowTable
+from video_assets.sources.found import Doubt
 from video_assets.sources.table_rows import Row
 from video_assets.sources.tree import SourceTree
 
@@ -30,6 +31,12 @@ def recognise(tree: SourceTree) -> Match | None:
     if not chosen:
         numbers = ", ".join(map(str, sorted({_number(name) for name in lists})))
         raise SettingsError(f"manifest.official_split is {wanted}, but the lists of UCF101 here are of {numbers}")
+    halves = {name.rpartition("/")[2].lower()[:5] for name in chosen}
+    if len(halves) == 1:
+        other = "testlist" if halves == {"train"} else "trainlist"
+        detail = f"of split {wanted} of UCF101, {chosen[0]} is there, but not {other}{wanted:02d}.txt"
+        remedy = "put it beside the other, or set manifest.source_format: folders to leave the lists out"
+        tree.doubts.append(Doubt("half_of_split", f"{detail}; {remedy}"))
     beside = [name for name in (*tree.named(r"classInd\.txt"), *lists) if name not in chosen]
     return Match(tuple(chosen), f"trainlist and testlist files are there; split {wanted} is taken", tuple(beside))
 
