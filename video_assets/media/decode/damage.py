@@ -205,6 +205,11 @@ class DamageLog:
         latest = self._latest_place
         return latest is not None and bisect_left(self._losses, latest) < bisect_left(self._losses, place)
 
+    @property
+    def has_losses(self) -> bool:
+        """Whether the container has lost bytes."""
+        return bool(self._losses)
+
     def add_times(self, shown: Iterable[int]) -> None:
         """Give packets without a time one that fits; `shown` are the numbers of all as they are displayed."""
         latest: int | None = None

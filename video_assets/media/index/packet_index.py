@@ -98,7 +98,7 @@ def read_index(opened: OpenVideo, *, allow_table: bool = True) -> PacketIndex:
     if not demuxed.pts:
         lose("no_frames", "Its video stream holds no packet.")
     if places_of_losses(opened):
-        raise IndexNotTrusted("Its transport stream has lost packets.")
+        raise IndexNotTrusted("Bytes are lost between its packets.")
     return _index_of_packets(opened, demuxed)
 
 

@@ -34,6 +34,9 @@ _TS_SIZES: Final = (188, 192, 204)
 _TS_SYNCS: Final = 4
 """So many packets in a row show where packets begin."""
 _TS_BLOCK_BYTES: Final = 2**20
+_AVI_LISTS: Final = (b"AVI ", b"AVIX", b"movi", b"rec ")
+"""What other lists hold are no frames."""
+_AVI_FRAMES: Final = re.compile(rb"\d\d[a-z]{2}")
 _ASF_FILE_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
 
@@ -128,17 +131,19 @@ def longest_gap_us(timeline: Timeline) -> int:
 
 
 def places_of_losses(opened: OpenVideo) -> list[int]:
-    """Return where a transport stream on this machine has lost bytes of its video, or has zeros in their place.
+    """Return where a transport stream or an AVI on this machine has lost bytes, or has others in their place.
 
-    That is where no packet begins. FFmpeg looks for the next one, and then does not compare the counters of packets on
-    either side. It is also where the counter of the video's packets skips a number within a picture: FFmpeg's parsers
-    do not pass on that it does. Between pictures it may, where streams were joined.
+    That is where no packet or chunk begins. FFmpeg looks for the next one, and then does not compare the counters of
+    packets on either side. In a transport stream it is also where the counter of the video's packets skips a number
+    within a picture: FFmpeg's parsers do not pass on that it does. Between pictures it may, where streams were joined.
     """
     file = opened.file
-    if opened.container_name != "mpegts" or not isinstance(file, io.FileIO | io.BytesIO):
+    if opened.container_name not in ("mpegts", "avi") or not isinstance(file, io.FileIO | io.BytesIO):
         return []
     position = file.tell()
     try:
+        if opened.container_name == "avi":
+            return list(_broken_chunks(file))
         counters = _Counters(opened.stream.id)
         return sorted([*_losses(file, counters), *counters.places()])
     finally:
@@ -210,6 +215,32 @@ def _losses(file: io.FileIO | io.BytesIO, counters: _Counters) -> Iterator[int]:
                 return
             place = _next_packet(block, 0, size)
         yield start + lost_at
+
+
+def _broken_chunks(file: io.FileIO | io.BytesIO) -> Iterator[int]:
+    """Yield where, among the frames of an AVI, a chunk should begin and none does; the first place alone."""
+    place = stop = padding = 0  # stop: of the list of frames
+    while True:
+        file.seek(place - padding)
+        head = file.read(12 + padding)
+        if padding and _AVI_FRAMES.match(head) and not _AVI_FRAMES.match(head, 1):
+            place -= 1  # some writers do not fill up to an even number of bytes
+        else:
+            head = head[padding:]
+        if len(head) < 12:
+            return
+        kind, size = head[:4], int.from_bytes(head[4:8], "little")
+        padding = 0
+        if kind in (b"RIFF", b"LIST") and head[8:12] in _AVI_LISTS:
+            stop = place + 8 + size if head[8:12] == b"movi" else stop
+            place += 12
+        elif not kind.isascii() or not kind.decode("ascii").isprintable() or place < stop < place + 7 + size:
+            if place < stop:
+                yield place
+            return
+        else:
+            padding = size % 2
+            place += 8 + size + padding
 
 
 def _next_packet(block: bytes, place: int, size: int) -> int:

@@ -10,12 +10,14 @@ import pytest
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import Timeline
+from video_assets.media.decode.clips import decode_clip
 from video_assets.media.index.readable import longest_gap_us, places_of_losses
 from video_assets.media.open.video import open_video
 from video_assets.media.probe import probe_video
 from video_assets.settings import DEFAULT_LIMITS
-from video_assets_tests.media.making import decode_frames, numbered_video
+from video_assets_tests.media.making import decode_frames, number_of, numbered_video
 
+SIZE = FrameSize("stretch", 64)
 OPTIONS = {"x264-params": "keyint=10:bframes=2"}
 KINDS: dict[str, dict[str, object]] = {
     "mp4": {"container_options": {"moov_size": "9000"}},
@@ -105,6 +107,30 @@ def test_frames_that_are_lost_in_the_middle_of_a_steady_video_are_a_gap() -> Non
 def losses(video: bytes) -> list[int]:
     with open_video(video, DEFAULT_LIMITS) as opened:
         return places_of_losses(opened)
+
+
+def test_frames_of_an_avi_after_a_doubled_piece_are_not_shown_at_anothers_time() -> None:
+    whole = made("avi")
+    assert losses(whole) == []
+    place = len(whole) * 4 // 5
+    doubled = whole[:place] + whole[place - 1000 :]
+    assert len(losses(doubled)) == 1
+    clip = decode_clip(doubled, lambda timeline: timeline.starts_us[[3, 12]].tolist(), SIZE)
+    assert [number_of(picture) for picture in clip.frames] == [3, 12]
+    with pytest.raises(VideoLost, match=r"^damaged"):  # it is decoded without an error, from a keyframe of its own
+        decode_clip(doubled, lambda timeline: timeline.starts_us[[-2]].tolist(), SIZE)
+
+
+def test_chunks_of_an_avi_may_be_of_an_odd_number_of_bytes() -> None:
+    whole = made("avi")
+    start = whole.index(b"movi")
+    place, frames = start + 4, b"movi"
+    while whole[place : place + 4] == b"00dc":
+        size = int.from_bytes(whole[place + 4 : place + 8], "little")
+        frames += whole[place : place + 8 + size]
+        place += 8 + size + size % 2
+    assert len(frames) < place - start
+    assert losses(whole[: start - 4] + len(frames).to_bytes(4, "little") + frames + whole[place:]) == []
 
 
 def test_a_transport_stream_that_lost_a_packet_within_a_picture_shows_it_by_its_counters() -> None:
