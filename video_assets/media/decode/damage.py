@@ -20,7 +20,7 @@ from video_assets.media.index.bitstream import (
     starts_cleanly,
 )
 from video_assets.media.index.h264_order import H264Order
-from video_assets.media.index.picture_order import Av1Order, MpegOrder
+from video_assets.media.index.picture_order import Av1Order, Mpeg4Order, MpegOrder
 from video_assets.media.index.readable import places_of_losses
 from video_assets.media.open.crop import CLUSTER, NO_END, SEGMENT, matroska_elements
 from video_assets.media.open.video import OpenVideo
@@ -37,9 +37,10 @@ _HAS_NO_ZEROS: Final = frozenset({"vp8", "vp9", "av1"})
 """Codecs whose entropy coders never write so many zeros in a row; decoders take a block of zeros for data."""
 _HAS_START_CODES: Final = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"})
 """Codecs whose data have two zero bytes at most, except before a start code, or at the end of a NAL unit."""
-_ORDERS: Final[dict[str, Callable[[bytes | None], MpegOrder | Av1Order | H264Order]]] = {
+_ORDERS: Final[dict[str, Callable[[bytes | None], MpegOrder | Mpeg4Order | Av1Order | H264Order]]] = {
     "mpeg1video": lambda _extradata: MpegOrder(),
     "mpeg2video": lambda _extradata: MpegOrder(),
+    "mpeg4": Mpeg4Order,
     "av1": lambda _extradata: Av1Order(),
     "h264": H264Order,
 }

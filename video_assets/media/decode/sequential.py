@@ -17,7 +17,7 @@ from video_assets.media.decode.damage import DamageLog, notice_more_damage
 from video_assets.media.decode.frame_stack import DecodedFrames, FrameStack
 from video_assets.media.decode.tails import TailCheck
 from video_assets.media.index.bitstream import min_raw_bytes
-from video_assets.media.index.presentation_times import frame_times, frames_shown_at, timeline_of
+from video_assets.media.index.presentation_times import frame_times, frames_shown_at, ticks_to_us, timeline_of
 from video_assets.media.index.readable import SaidLength, said_length
 from video_assets.media.open.losses import check_length, check_pixels, errors_as_losses, lose
 from video_assets.media.open.video import OpenVideo, VideoSource, open_video
@@ -36,6 +36,8 @@ PACKET_ERRORS: Final = (
 )
 """What a decoder raises for a packet; the next one may decode."""
 _FRAME_BYTES: Final = 4096  # of any frame, beside its pixels
+_BARE_STREAMS: Final = frozenset({"h261", "h263", "h264", "hevc", "m4v", "mpegvideo", "obu"})
+"""What FFmpeg calls streams without a container, which have no times."""
 
 
 @dataclass(slots=True)
@@ -46,6 +48,7 @@ class _SequentialPass:
     pts: list[int | None] = field(default_factory=list)
     dts: list[int | None] = field(default_factory=list)
     packets: list[int] = field(default_factory=list)  # the number of the packet that brought each frame
+    packet_ticks: list[int | None] = field(default_factory=list)  # when each packet's frame is shown, or else decoded
     damage: DamageLog = field(default_factory=DamageLog)
     last_duration: int = 0
     num_errors: int = 0
@@ -110,9 +113,9 @@ def decode_opened_sequentially(
             seen.damage.damaged |= noticed
         timeline, time_note = _timeline(opened, seen)
     starts_us = timeline.starts_us
-    wanted_us = list(choose(timeline))
-    frame_indices = frames_shown_at(starts_us, wanted_us)
+    frame_indices = frames_shown_at(starts_us, choose(timeline))
     damage = _damage_of(seen, frame_indices, _first_shifted(opened, seen, time_note))
+    damage = damage or ("" if time_note else _missing_of(choose, timeline, _missing_us(opened, seen, starts_us)))
     if damage and unfinished is None:
         with open_video(video, opened.limits, opened.encoder_version) as again:
             unfinished = _unfinished_packet(again, seen)
@@ -195,6 +198,7 @@ def _all_frames(opened: OpenVideo, seen: _SequentialPass, tails: TailCheck | Non
         if packet.size:
             number = seen.damage.add(opened, packet)
             seen.note_dts(packet.dts)
+            seen.packet_ticks.append(packet.dts if packet.pts is None else packet.pts)
             if tails is not None:
                 tails.add_packet(number, packet)
         if 0 < packet.size < min_bytes:
@@ -263,9 +267,14 @@ def _first_shifted(opened: OpenVideo, seen: _SequentialPass, time_note: str) -> 
     """Return the number of the first packet whose frame may be shown at the time of another one; None without one.
 
     What damages a picture of a program or transport stream may change the times of others. Where times are made up for
-    lack of others, all may be wrong; in a program stream, frames after the damage may bear the times of lost ones.
+    lack of others, all may be wrong; in a program stream, frames after the damage may bear the times of lost ones. In a
+    bare stream, a frame's time is its number.
     """
-    if opened.container_name not in ("mpeg", "mpegts") or not seen.damage.damaged:
+    if not seen.damage.damaged:
+        return None
+    if opened.container_name in _BARE_STREAMS:
+        return min(seen.damage.damaged)
+    if opened.container_name not in ("mpeg", "mpegts"):
         return None
     if time_note:
         return 0
@@ -286,6 +295,26 @@ def _damage_of(seen: _SequentialPass, frame_indices: NDArray[np.int64], first_sh
         f"{num_damaged} of the {len(wanted)} wanted frames are damaged, or are decoded from a damaged one "
         f"({len(seen.damage.damaged)} of {len(seen.damage.times)} packets of the video gave errors)."
     )
+
+
+def _missing_us(opened: OpenVideo, seen: _SequentialPass, starts_us: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return when frames would be shown that did not come out, since their packets are damaged."""
+    shown = {*seen.packets, seen.unfinished}
+    numbers = [number for number in sorted(seen.damage.damaged) if number > seen.packets[0] and number not in shown]
+    ticks = [tick for number in numbers if (tick := seen.packet_ticks[number]) is not None]
+    missing_us = np.unique(ticks_to_us(np.array(ticks, np.int64), opened.time_base))
+    return missing_us[(missing_us > starts_us[0]) & ~np.isin(missing_us, starts_us)]
+
+
+def _missing_of(choose: Callable[[Timeline], Sequence[int]], timeline: Timeline, missing_us: NDArray[np.int64]) -> str:
+    """Return how many frames would be chosen of those that did not come out, as a sentence; empty if none would."""
+    if not len(missing_us):
+        return ""
+    starts_us = np.union1d(timeline.starts_us, missing_us)
+    end_us = max(timeline.end_us, int(2 * starts_us[-1] - starts_us[-2]))
+    wanted_us = np.unique(np.asarray(choose(Timeline(starts_us, end_us, timeline.tick_us)), np.int64))
+    num_missing = int(np.isin(wanted_us, missing_us).sum())
+    return f"{num_missing} of the {len(wanted_us)} wanted frames did not decode." if num_missing else ""
 
 
 def _fill(

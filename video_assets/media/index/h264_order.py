@@ -57,6 +57,7 @@ class H264Order:
         self._sequences: dict[int, _Sequence] = {}
         self._pictures: dict[int, _Picture] = {}
         self._latest: int | None = None  # the number of the latest reference picture
+        self._is_of_reference = False  # whether one had it, and it is not taken from that of another picture
         self._latest_packet: Packet | None = None
         for unit in parameters_in_header("h264", extradata).values():
             self._keep_set(unit)
@@ -86,18 +87,24 @@ class H264Order:
     def _misses_one(self, unit: bytes, packet: Packet) -> bool:
         bits, is_reference = Bits.of_nal_unit(unit), bool(unit[0] >> 5 & 3)
         bits.number(8)
-        bits.unsigned(2)
+        is_first = bits.unsigned() == 0
+        bits.unsigned()
         sequence = self._sequences[self._pictures[bits.unsigned()].sequence]
         number, numbers = bits.number(2 * sequence.has_planes + sequence.number_bits), 1 << sequence.number_bits
         number %= numbers
+        is_field = sequence.has_fields and bool(bits.number())
         latest = None if unit[0] & 31 == _IDR else self._latest
         is_missing = latest is not None and number not in (latest, (latest + 1) % numbers)
+        # As many as there are numbers may be missing, so that the next one has the same; so has a second field.
+        is_repeated = number == latest and is_reference and self._is_of_reference and is_first and not is_field
+        is_missing |= is_repeated
         if is_missing and number <= 1 and self._begins_count_anew():
             is_missing = False
         if is_reference:
             self._latest, self._latest_packet = number, packet
         elif is_missing or latest is None:
             self._latest = (number - 1) % numbers
+        self._is_of_reference = is_reference or (self._is_of_reference and not is_missing and latest is not None)
         return is_missing and not sequence.may_have_gaps
 
     def _begins_count_anew(self) -> bool:

@@ -1,4 +1,4 @@
-"""Follow the numbers of pictures in display order: they show lost MPEG-1 and 2 pictures, and wrong AV1 ones."""
+"""Follow the numbers or times of pictures in display order: MPEG's show lost pictures, and AV1's wrong ones."""
 
 import re
 from dataclasses import dataclass
@@ -15,6 +15,10 @@ _MAX_HEIGHT_PX: Final = 2800
 """Rows of higher pictures are counted in another way."""
 _MPEG_B: Final = 3
 _MPEG_NUMBERS: Final = 1024
+
+_MPEG4: Final = re.compile(rb"\x00\x00\x01[\x20-\x2f\xb3\xb6]")  # a layer, a group, or a picture
+_VOP_GROUP, _VOP, _VOP_B = 0xB3, 0xB6, 2
+_EXTENDED_ASPECT, _GRAYSCALE = 15, 3
 
 _SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6
 _KEY_FRAME, _INTRA_ONLY, _SWITCH_FRAME = 0, 2, 3
@@ -80,6 +84,77 @@ class MpegOrder:
         self._next += self._next == self._reference
         self._latest = number
         return is_missing
+
+
+class Mpeg4Order:
+    """Follows the times that MPEG-4 pictures carry (ISO 14496-2, 6.3.5): a B picture is between the latest two others.
+
+    Where it is not, one of these is missing. FFmpeg leaves out such B pictures without an error.
+    """
+
+    def __init__(self, extradata: bytes | None) -> None:
+        self._ticks = 0  # in a second; 0 while it is not known
+        self._seconds = self._seconds_before = 0  # those of the latest I or P picture, and of the one before
+        self._latest = self._before = 0  # when they are shown
+        self._num_references = 0  # since the latest group began
+        self._read(extradata or b"")
+
+    def is_wrong(self, packet: Packet) -> bool:
+        """Return whether one of this packet's pictures follows a missing one."""
+        return self._read(bytes(packet))
+
+    def _read(self, data: bytes) -> bool:
+        is_wrong = False
+        for match in _MPEG4.finditer(data):
+            kind, bits = data[match.end() - 1], Bits(data[match.end() : match.end() + 32])
+            try:
+                if kind == _VOP:
+                    is_wrong |= bool(self._ticks) and self._misses_one(bits)
+                elif kind == _VOP_GROUP:
+                    hours, minutes, _marker, seconds = (bits.number(size) for size in (5, 6, 1, 6))
+                    self._seconds, self._num_references = 3600 * hours + 60 * minutes + seconds, 0
+                else:
+                    self._ticks = _ticks_per_second(bits)
+            except ValueError:  # a decoder says what is wrong with it
+                self._num_references = 0
+        return is_wrong
+
+    def _misses_one(self, bits: Bits) -> bool:
+        kind, seconds = bits.number(2), 0
+        while bits.number():
+            seconds += 1
+        bits.number()
+        ticks = bits.number(max(1, (self._ticks - 1).bit_length()))
+        if kind == _VOP_B:
+            shown_at = (self._seconds_before + seconds) * self._ticks + ticks
+            # Those right after the first picture of a group belong to the group before, which editors may cut off.
+            return (self._num_references > 0 and shown_at >= self._latest) or (
+                self._num_references > 1 and shown_at <= self._before
+            )
+        self._seconds_before, self._seconds = self._seconds, self._seconds + seconds
+        self._before, self._latest = self._latest, self._seconds * self._ticks + ticks
+        self._num_references += 1
+        return False
+
+
+def _ticks_per_second(bits: Bits) -> int:
+    """Return the vop_time_increment_resolution of a video object layer (6.2.3); 0 where it is of another kind."""
+    bits.number(1 + 8)
+    version = 1
+    if bits.number():
+        version = bits.number(4)
+        bits.number(3)
+    if bits.number(4) == _EXTENDED_ASPECT:
+        bits.number(16)
+    if bits.number():  # vol_control_parameters
+        bits.number(3)
+        if bits.number():  # vbv_parameters
+            bits.number(79)
+    shape = bits.number(2)
+    if shape == _GRAYSCALE and version != 1:
+        bits.number(4)
+    bits.number()
+    return bits.number(16)
 
 
 @dataclass(frozen=True, slots=True)

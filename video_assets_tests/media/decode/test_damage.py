@@ -114,6 +114,25 @@ def test_of_a_stream_that_was_cut_the_unfinished_picture_is_left_out(container: 
     assert clip.damage == "" and clip.note.endswith("Its last picture is unfinished, and left out.")
 
 
+def test_in_a_bare_stream_nothing_after_damage_is_shown_at_a_sure_time() -> None:
+    whole = numbered_video(NUM_FRAMES, codec="libx264", container="h264", options=KINDS["h264"][2])
+    lost = joined_video([whole], "h264", lambda data, _, number: b"" if number == 16 else data)
+    assert [number_of(picture) for picture in wanted(lost, [2, 15]).frames] == [2, 15]
+    with pytest.raises(VideoLost, match=r"^damaged"):
+        wanted(lost, [30])  # decoded from a keyframe of its own, but shown as early as the one before
+
+
+def test_frames_that_did_not_decode_are_wanted_too() -> None:
+    codec, container, options = KINDS["h264"]
+    whole = numbered_video(NUM_FRAMES, codec=codec, container=container, options=options)
+    video = joined_video([whole], container, lambda data, _, number: data if number < 20 else b"\xff" * len(data))
+    assert len(decode_clip(video, lambda timeline: timeline.starts_us[:20].tolist(), SIZE).frames) == 20
+    with pytest.raises(VideoLost, match=r"^damaged: 4 of the 8 wanted frames did not decode"):
+        decode_clip(video, lambda timeline: timeline.starts_us[::5].tolist(), SIZE)
+    kept = decode_clip(video, lambda timeline: timeline.starts_us.tolist(), SIZE, STORE)
+    assert len(kept.frames) == 20 and kept.damage == "20 of the 40 wanted frames did not decode."
+
+
 def test_an_hevc_picture_that_is_not_the_one_of_its_hash_is_damaged() -> None:
     options = {"x265-params": "keyint=12:hash=1:log-level=none"}
     whole = numbered_video(NUM_FRAMES, codec="libx265", options=options)

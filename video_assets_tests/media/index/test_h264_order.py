@@ -67,6 +67,12 @@ def test_fields_of_one_picture_have_the_same_number() -> None:
     assert wrong_ones(fields, parameters(has_fields=True)) == [6]
 
 
+def test_as_many_missing_pictures_as_there_are_numbers_are_noticed() -> None:
+    group = [picture(0, "K"), *(picture(number % 16, "P") for number in range(1, 18))]
+    assert wrong_ones([*group, picture(1, "P"), picture(2, "P")]) == [18]  # an IDR picture is missing: 17 is 1 as well
+    assert wrong_ones([*group[:-1], picture(1, "B"), picture(1, "P")]) == []
+
+
 def test_numbers_may_be_left_out_where_the_parameters_say_so() -> None:
     layers = [picture(0, "K"), picture(2, "P"), picture(4, "P")]
     assert wrong_ones(layers, parameters(may_have_gaps=True)) == []

@@ -7,7 +7,7 @@ import pytest
 from av.packet import Packet
 
 from video_assets.domain.clips import VideoLost
-from video_assets.media.index.picture_order import Av1Order, MpegOrder
+from video_assets.media.index.picture_order import Av1Order, Mpeg4Order, MpegOrder
 from video_assets_tests.media.decode.test_damage import wanted
 from video_assets_tests.media.making import number_of, numbered_video
 
@@ -57,6 +57,23 @@ def test_the_slices_of_an_mpeg_2_picture_cover_its_rows(structure: int, rows: st
     assert (
         is_wrong(rows[1:]) and is_wrong(rows[:2]) and is_wrong(rows[:1] + rows[2:].lstrip("2")) and is_wrong(rows + "1")
     )
+
+
+def test_a_missing_mpeg_4_picture_is_noticed_at_the_b_pictures_before_it() -> None:
+    video = numbered_video(60, codec="mpeg4", container="avi", options={"g": "15", "bf": "2"})
+    with av.open(io.BytesIO(video), "r") as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        extradata = container.streams.video[0].codec_context.extradata
+    kinds = {number: packet[packet.find(b"\0\0\1\xb6") + 4] >> 6 for number, packet in enumerate(map(bytes, packets))}
+
+    def wrong_kinds(without: int) -> list[int]:
+        order = Mpeg4Order(extradata)
+        return [kinds[n] for n, packet in enumerate(packets) if n != without and order.is_wrong(packet)]
+
+    assert wrong_kinds(-1) == []
+    lost = [number for number, kind in kinds.items() if number and kind != 2 and kinds.get(number + 2) == 2]
+    assert {kinds[number] for number in lost} == {0, 1}
+    assert all(set(wrong_kinds(number)) == {2} for number in lost)
 
 
 def test_an_av1_packet_that_shows_another_frame_than_the_next_one_is_wrong() -> None:
