@@ -10,6 +10,7 @@ from typing import BinaryIO, Final
 
 import av.codec.context
 import av.packet
+from av.video.frame import VideoFrame
 
 from video_assets.media.index.bitstream import (
     NEEDS_FIRST_PACKET,
@@ -26,9 +27,15 @@ from video_assets.media.open.crop import CLUSTER, NO_END, SEGMENT, matroska_elem
 from video_assets.media.open.video import OpenVideo
 
 _STRICT: Final = "explode"
-_STRICT_OF: Final = {"hevc": "explode+crccheck", "h264": "explode+aggressive"}
+_STRICT_OF: Final = {
+    "hevc": "explode+crccheck",
+    "h264": "explode+aggressive",
+    **dict.fromkeys(
+        ("msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "rv10", "rv20"), "explode+bitstream+buffer"
+    ),
+}
 """An HEVC stream may carry the MD5 of each picture. H.264 without arithmetic coding has to be read to the end of its
-data. Of other codecs, these flags call sound videos damaged."""
+data, and so have Microsoft's relatives of MPEG-4. Of other codecs, these flags call sound videos damaged."""
 _DECODES_FROM_NOTHING: Final = NEEDS_FIRST_PACKET | {"hevc"}
 """Codecs whose pictures before the first keyframe FFmpeg shows, though those that they refer to are not there."""
 _ZEROS: Final = bytes(64)
@@ -185,6 +192,13 @@ class DamageLog:
         if packet.is_keyframe and (codec not in SEEKABLE or starts_cleanly(codec, packet, opened.codec.extradata)):
             self.restarts.append(number)
         return number
+
+    def add_frame(self, opened: OpenVideo, number: int, frame: VideoFrame) -> None:
+        """Note the frame of a packet. Containers call packets keyframes that are none, such as all of H.263 in AVI."""
+        if frame.is_corrupt:
+            self.damaged.add(number)
+        if not frame.key_frame and opened.codec.codec.canonical_name not in SEEKABLE and number in self.restarts:
+            self.restarts.remove(number)
 
     def _has_loss_before(self, place: int) -> bool:
         """Return whether bytes are lost between the latest packet's first byte and a place."""

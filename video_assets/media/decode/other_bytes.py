@@ -77,18 +77,19 @@ def _with_more_modes(frame: bytes) -> bytes:
     return tag.to_bytes(3, "little") + frame[3:stop] + more + frame[stop:]
 
 
-def with_other_end(codec: str, pieces: Sequence[bytes], other: bytes) -> list[bytes]:
-    """Return them with other bytes at the end of the last picture's data; nothing where these are few."""
-    places = [place for place, piece in enumerate(pieces) if codec != "hevc" or _is_slice(piece)]
-    if not places:
-        return []
-    last = places[-1]
-    data = pieces[last]
+def places_of_data(codec: str, pieces: Sequence[bytes]) -> list[int]:
+    """Return which pieces hold data of pictures."""
+    return [place for place, piece in enumerate(pieces) if codec != "hevc" or _is_slice(piece)]
+
+
+def with_other_end(codec: str, pieces: Sequence[bytes], place: int, other: bytes) -> list[bytes]:
+    """Return them with other bytes at the end of one of them, which holds data; nothing where these are few."""
+    data = pieces[place]
     while codec == "hevc" and data.endswith(_CABAC_ZERO_WORD):
         data = data.removesuffix(_CABAC_ZERO_WORD).rstrip(b"\0")
     if len(data) < _MIN_BYTES:
         return []
-    return [*pieces[:last], data[: -len(other)] + other, *pieces[last + 1 :]]
+    return [*pieces[:place], data[: -len(other)] + other, *pieces[place + 1 :]]
 
 
 def as_trailing(codec: str, piece: bytes) -> bytes:

@@ -201,6 +201,8 @@ def _all_frames(opened: OpenVideo, seen: _SequentialPass, tails: TailCheck | Non
             seen.packet_ticks.append(packet.dts if packet.pts is None else packet.pts)
             if tails is not None:
                 tails.add_packet(number, packet)
+        elif packet.pts is not None or packet.dts is not None:
+            continue  # the picture before is shown on, as Theora says; a decoder would take the packet for the end
         if 0 < packet.size < min_bytes:
             seen.num_errors += 1
             continue
@@ -220,8 +222,7 @@ def _all_frames(opened: OpenVideo, seen: _SequentialPass, tails: TailCheck | Non
             seen.pts.append(frame.pts)
             seen.dts.append(frame.dts)
             seen.packets.append(frame.opaque if isinstance(frame.opaque, int) else number)
-            if frame.is_corrupt:
-                seen.damage.damaged.add(seen.packets[-1])
+            seen.damage.add_frame(opened, seen.packets[-1], frame)
             seen.last_duration = frame.duration or 0
             if tails is not None:
                 tails.add_frame(frame)
@@ -256,10 +257,7 @@ def _lose_without_frames(opened: OpenVideo, seen: _SequentialPass) -> None:
     if seen.is_encrypted:
         lose("encrypted", "Its video samples are encrypted.")
     if seen.num_errors:
-        lose(
-            "no_frames",
-            f"None of its packets decoded to a frame; {seen.num_errors} gave errors.",
-        )
+        lose("no_frames", f"None of its packets decoded to a frame; {seen.num_errors} gave errors.")
     lose("no_frames", "Its video stream holds no frame.")
 
 

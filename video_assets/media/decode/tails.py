@@ -24,7 +24,14 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from video_assets.media.decode.other_bytes import as_trailing, packets_of, pieces_of, with_more, with_other_end
+from video_assets.media.decode.other_bytes import (
+    as_trailing,
+    packets_of,
+    pieces_of,
+    places_of_data,
+    with_more,
+    with_other_end,
+)
 from video_assets.media.open.video import OpenVideo
 
 TRIED_CODECS: Final = frozenset({"hevc", "vp8", "vp9"})
@@ -39,6 +46,8 @@ _NUM_TRIES: Final = 3
 _USUAL_SHARE: Final = 1 / 12
 """How much of a picture its last bytes may decide before it is tried whether its data go on. Of data that are read too
 far they decide more: all that is read after them is random."""
+_MAX_SLICES: Final = 8
+"""Of how many slices each one's end is tried, in a decode of the picture for each."""
 _MAX_WAITING: Final = 24
 """Frames that wait for the same one of the other decoder; more than any decoder keeps back."""
 
@@ -187,9 +196,10 @@ class _PictureCheck:
         whole = self._frames(pieces)
         if not whole:
             return
-        share = self._share_of_end(pieces, whole)
-        if share == 0 or (
-            share > _USUAL_SHARE and self._goes_on(pieces, whole, 1 if packet.is_keyframe else _NUM_TRIES)
+        shares = [self._share_of_end(pieces, place, whole) for place in self._places_of_ends(pieces)]
+        if 0 in shares or (
+            max(shares, default=1) > _USUAL_SHARE
+            and self._goes_on(pieces, whole, 1 if packet.is_keyframe else _NUM_TRIES)
         ):
             self._damaged.add(number)
 
@@ -198,11 +208,16 @@ class _PictureCheck:
         found, self._damaged = self._damaged, set()
         return found
 
-    def _share_of_end(self, pieces: Sequence[bytes], whole: Sequence[VideoFrame]) -> float:
-        """Return how much of the picture, from below, its last bytes decide; 1 if these are too few to be tried."""
+    def _places_of_ends(self, pieces: Sequence[bytes]) -> list[int]:
+        """Return which pieces' ends are tried: those of all slices, or of the last one where they are many."""
+        places = places_of_data(self._codec, pieces)
+        return places if len(places) <= _MAX_SLICES else places[-1:]
+
+    def _share_of_end(self, pieces: Sequence[bytes], place: int, whole: Sequence[VideoFrame]) -> float:
+        """Return how much of the picture the last bytes of a piece decide; 1 if these are too few to be tried."""
         for num_bytes, least in _OTHER_ENDS:
             other = bytes(self._chance.randrange(least, 0xFF) for _ in range(num_bytes))
-            changed = with_other_end(self._codec, pieces, other)
+            changed = with_other_end(self._codec, pieces, place, other)
             share = _differing_share(whole, self._frames(changed)) if changed else 1
             if share:
                 return share
@@ -232,21 +247,21 @@ class _PictureCheck:
 
 
 def _differing_share(some: Sequence[VideoFrame], others: Sequence[VideoFrame]) -> float:
-    """Return which share of the picture lies below the first row that differs; 0 if none does."""
+    """Return which share of the picture lies between the first and the last row that differ; 0 if none does."""
     if len(some) != len(others) or some[0].format.name != others[0].format.name:
         return 1
     shares = [
-        _share_below(pair, number) for pair in zip(some, others, strict=True) for number in range(len(pair[0].planes))
+        _share_between(pair, number) for pair in zip(some, others, strict=True) for number in range(len(pair[0].planes))
     ]
     return max(shares)
 
 
-def _share_below(pair: tuple[VideoFrame, VideoFrame], number: int) -> float:
+def _share_between(pair: tuple[VideoFrame, VideoFrame], number: int) -> float:
     one, other = (_plane(frame, number) for frame in pair)
     if one.shape != other.shape:
         return 1
     rows = (one != other).any(axis=1)
-    return 1 - int(rows.argmax()) / len(rows) if rows.any() else 0
+    return 1 - int(rows.argmax() + rows[::-1].argmax()) / len(rows) if rows.any() else 0
 
 
 def _are_same(some: Sequence[VideoFrame], others: Sequence[VideoFrame]) -> bool:

@@ -21,6 +21,9 @@ NEEDS_FIRST_PACKET: Final = frozenset({"mpeg1video", "mpeg2video", "mpeg4"})
 and the encoder's name, on which FFmpeg's workarounds for bugs depend."""
 
 _SAY_BIDIRECTIONAL: Final = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"})
+PLACEHOLDER_BYTES: Final = 8
+"""A smaller MPEG-4 packet holds no picture: it follows a packet that held two, and may be called a keyframe."""
+
 _UNPACKED_BITS: Final = {"pal8": 8, "monow": 1, "monob": 1}
 _START_CODE: Final = re.compile(rb"\x00\x00\x01")
 _MPEG4_VOP: Final = b"\x00\x00\x01\xb6"
@@ -50,7 +53,7 @@ def starts_cleanly(codec: str, packet: Packet, extradata: bytes | None) -> bool:
     if codec == "hevc":
         return _HEVC_FIRST_IRAP <= _hevc_kind(bytes(packet), extradata) <= _HEVC_LAST_IRAP
     if codec == "mpeg4":
-        return _mpeg4_kind(bytes(packet)) == _MPEG4_I
+        return packet.size >= PLACEHOLDER_BYTES and _mpeg4_kind(bytes(packet)) == _MPEG4_I
     if codec in ("mpeg1video", "mpeg2video"):
         return _mpeg2_kind(bytes(packet)) == _MPEG2_I
     return codec in SEEKABLE

@@ -13,7 +13,7 @@ _PICTURE, _SEQUENCE, _EXTENSION, _GROUP = 0, 0xB3, 0xB5, 0xB8  # those between a
 _CODING_EXTENSION, _WHOLE_FRAME = 8, 3
 _MAX_HEIGHT_PX: Final = 2800
 """Rows of higher pictures are counted in another way."""
-_MPEG_B: Final = 3
+_MPEG_P, _MPEG_B = 2, 3
 _MPEG_NUMBERS: Final = 1024
 
 _MPEG4: Final = re.compile(rb"\x00\x00\x01[\x20-\x2f\xb3\xb6]")  # a layer, a group, or a picture
@@ -58,7 +58,7 @@ class MpegOrder:
                 row, rows = 0, (0,)
                 header = int.from_bytes(data[start : start + 2])
                 if self._next >= 0 and start + 2 <= len(data):
-                    is_wrong |= self._misses_one(header >> 6, is_reference=header >> 3 & 7 != _MPEG_B)
+                    is_wrong |= self._misses_one(header >> 6, header >> 3 & 7)
         return is_wrong or (any(rows) and row not in rows)
 
     def _rows(self, extension: bytes) -> tuple[int, ...]:
@@ -68,16 +68,17 @@ class MpegOrder:
         pairs = (self._height_px + 31) // 32
         return (2 * pairs, (self._height_px + 15) // 16) if extension[2] & 3 == _WHOLE_FRAME else (pairs,)
 
-    def _misses_one(self, number: int, *, is_reference: bool) -> bool:
+    def _misses_one(self, number: int, kind: int) -> bool:
         half = _MPEG_NUMBERS // 2
         number = self._next + (number - self._next + half) % _MPEG_NUMBERS - half
         if number in (self._latest, self._reference):  # the second field of the same picture
             return False
-        if not is_reference:
+        if kind == _MPEG_B:
             is_missing = number >= self._reference or (number != self._next and not self._may_begin_later)
             self._next = number + 1
         else:
             is_missing = self._next <= self._reference and not self._may_begin_later
+            is_missing |= kind == _MPEG_P and number < self._next  # a group's header is lost, and its first picture
             self._may_begin_later = self._reference < 0
             self._next = max(self._next, self._reference + 1)
             self._reference = number

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from video_assets.domain.geometry import round_half_up
 from video_assets.domain.sampling import Timeline
-from video_assets.media.index.bitstream import count_vops, is_packed
+from video_assets.media.index.bitstream import PLACEHOLDER_BYTES, count_vops, is_packed
 from video_assets.media.index.packets import NO_TICK, DemuxedPackets, IndexNotTrusted
 from video_assets.media.open.video import OpenVideo
 
@@ -174,8 +174,6 @@ def _made_increasing(times_us: NDArray[np.int64], step_us: int) -> NDArray[np.in
 
 JUMP_BACK: Final = "Its packets' times jump back."
 
-_PLACEHOLDER_BYTES: Final = 8  # a smaller MPEG-4 packet holds no picture: it follows a packet that held two
-
 
 def frames_by_pts(
     pts: NDArray[np.int64], shown: NDArray[np.int64], seek_points: NDArray[np.int64]
@@ -251,7 +249,7 @@ def _packets_that_bring_pictures(packets: Sequence[Packet]) -> list[int]:
     for number, packet in enumerate(packets):
         if packet.size <= 1:
             continue
-        is_placeholder = packet.size < _PLACEHOLDER_BYTES
+        is_placeholder = packet.size < PLACEHOLDER_BYTES
         num_waiting += 0 if is_placeholder else count_vops(packet)
         if num_waiting > 2 or (not are_packed and (is_placeholder or num_waiting != 1)):
             raise IndexNotTrusted("Its packets have no presentation times, and do not hold one frame each.")

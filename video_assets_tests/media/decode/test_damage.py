@@ -1,8 +1,11 @@
 """Damage counts for every frame that is decoded from a damaged one, however few frames are wanted."""
 
+import io
+import random
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from av.packet import Packet
@@ -12,6 +15,7 @@ from video_assets.domain.geometry import FrameSize
 from video_assets.media.decode.clips import decode_clip, decode_spans
 from video_assets.media.decode.damage import DamageLog, PacketChecks
 from video_assets.media.decode.frame_stack import DecodedFrames
+from video_assets.media.index.bitstream import starts_cleanly
 from video_assets.media.open.video import VideoSource, open_video
 from video_assets.settings import DEFAULT_LIMITS, Limits
 from video_assets_tests.media.joining import joined_video
@@ -131,6 +135,37 @@ def test_frames_that_did_not_decode_are_wanted_too() -> None:
         decode_clip(video, lambda timeline: timeline.starts_us[::5].tolist(), SIZE)
     kept = decode_clip(video, lambda timeline: timeline.starts_us.tolist(), SIZE, STORE)
     assert len(kept.frames) == 20 and kept.damage == "20 of the 40 wanted frames did not decode."
+
+
+def test_pictures_that_a_container_calls_keyframes_are_none_where_they_refer_to_others() -> None:
+    whole = numbered_video(NUM_FRAMES, codec="h263p", container="avi", options={"g": "12"})
+    with av.open(io.BytesIO(whole), "r") as container:
+        assert all(packet.is_keyframe for packet in container.demux(video=0) if packet.size)
+    cut = joined_video([whole], "avi", lambda data, _, number: data[: len(data) // 2] if number == 13 else data)
+    assert [number_of(picture) for picture in wanted(cut, [2, 11, 26]).frames] == [2, 11, 26]
+    with pytest.raises(VideoLost, match=r"^damaged"):
+        wanted(cut, [20])
+
+
+@pytest.mark.parametrize(("codec", "container"), [("wmv2", "asf"), ("msmpeg4", "avi")])
+def test_random_bytes_in_pictures_of_old_windows_codecs_are_found(codec: str, container: str) -> None:
+    whole = numbered_video(NUM_FRAMES, codec=codec, container=container, options={"g": "12", "b": "2M"})
+    assert [number_of(picture) for picture in wanted(whole, [2, 20]).frames] == [2, 20]
+
+    def edit(data: bytes, _part: int, number: int) -> bytes:
+        half = len(data) // 2
+        return data[:half] + random.Random(2).randbytes(len(data) - half) if number == 12 else data
+
+    video = joined_video([whole], container, edit)
+    assert number_of(wanted(video, [2]).frames[0]) == 2
+    with pytest.raises(VideoLost, match=r"^damaged"):
+        wanted(video, [20])
+
+
+def test_an_mpeg_4_packet_without_a_picture_is_no_keyframe() -> None:
+    packet = Packet(b"\0\0\1\xb6\x16\x23")  # an I picture that is not coded: it was packed with the one before
+    assert not starts_cleanly("mpeg4", packet, None)
+    assert starts_cleanly("mpeg4", Packet(bytes(packet) + bytes(20)), None)
 
 
 def test_an_hevc_picture_that_is_not_the_one_of_its_hash_is_damaged() -> None:

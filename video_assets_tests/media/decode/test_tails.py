@@ -55,6 +55,38 @@ def test_random_bytes_in_a_picture_between_keyframes_are_found(kind: str) -> Non
             wanted(video, [GROUP - 1])
 
 
+def test_random_bytes_in_one_slice_of_an_hevc_picture_are_found() -> None:
+    options = {"x265-params": "keyint=20:min-keyint=20:scenecut=0:bframes=0:log-level=none:crf=8:ctu=16:slices=2"}
+    whole = numbered_video(NUM_FRAMES, codec="libx265", options=options)
+
+    def edit(data: bytes, _part: int, number: int) -> bytes:
+        places = slices_of(data)
+        assert len(places) == 2
+        if number != 12:
+            return data
+        start, stop = places[0]
+        begin = start + (stop - start) // 3
+        return data[:begin] + random.Random(1).randbytes(stop - begin) + data[stop:]
+
+    video = joined_video([whole], "mp4", edit)
+    assert number_of(wanted(video, [3]).frames[0]) == 3
+    with pytest.raises(VideoLost, match=r"^damaged"):
+        wanted(video, [GROUP - 1])
+    clip = wanted(whole, [3, 17, 25, 39])
+    assert [number_of(picture) for picture in clip.frames] == [3, 17, 25, 39]
+    assert (clip.note, clip.damage) == ("", "")
+
+
+def slices_of(data: bytes) -> list[tuple[int, int]]:
+    """Where the slices of an HEVC packet lie, each of which follows its length."""
+    places: list[tuple[int, int]] = []
+    start = stop = 0
+    while stop < len(data):
+        start, stop = stop + 4, stop + 4 + int.from_bytes(data[stop : stop + 4])
+        places += [(start, stop)] if data[start] >> 1 & 63 < 32 else []
+    return places
+
+
 def test_frames_of_ten_bits_which_libvpx_does_not_know_are_not_called_damaged() -> None:
     options = {"x265-params": "keyint=20:log-level=none:open-gop=1"}
     video = numbered_video(NUM_FRAMES, codec="libx265", pix_fmt="yuv420p10le", options=options)

@@ -41,6 +41,10 @@ def test_a_missing_picture_is_noticed_at_the_next_one_that_may_refer_to_it() -> 
     assert wrong_ones((0, "I"), (3, "P"), (1, "B"), (2, "B"), (9, "P"), (7, "B"), (8, "B")) == [5]  # 4, 5 and 6
 
 
+def test_a_group_whose_header_is_lost_is_noticed() -> None:
+    assert wrong_ones((0, "I"), (1, "P"), (2, "P"), (1, "P"), (2, "P")) == [3, 4]
+
+
 def test_a_group_may_be_longer_than_its_numbers() -> None:
     assert wrong_ones(*[(number % 1024, "I" if number == 0 else "P") for number in range(1100)]) == []
 
