@@ -20,6 +20,7 @@ _TO_NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 LINK_OUT = "a symbolic link out of the source"
+OF_SYSTEM = "a folder of the system"
 _OF_SYSTEMS: Final = frozenset({"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found"})
 """Folders that systems make beside people's files: copies, thumbnails and what was deleted."""
 
@@ -110,7 +111,7 @@ def _walk(source: Path, rules: _Rules, listing: Listing) -> Iterator[tuple[os.Di
             if entry.name.startswith("."):
                 listing.left_out.append(LeftOut(printable(relative), "hidden"))
             elif entry.name.lower() in _OF_SYSTEMS:
-                listing.left_out.append(LeftOut(relative, "a folder of the system"))
+                listing.left_out.append(LeftOut(printable(relative), OF_SYSTEM))
             elif not _is_folder(entry):
                 yield entry, relative
             elif (real := _real_folder(entry, relative, rules, ancestors, listing)) is not None:
@@ -185,13 +186,17 @@ def _list_store(source: Path, include: Sequence[str]) -> Listing:
 
     listing = Listing()
     hidden: set[str] = set()
+    of_systems: set[str] = set()
     is_empty = True
     for file in list_objects(source):
         is_empty = False
         parts = file.path.split("/")
         dotted = next((number for number, part in enumerate(parts) if part.startswith(".") and part.strip(".")), None)
+        of_system = next((number for number, part in enumerate(parts) if part.lower() in _OF_SYSTEMS), None)
         if dotted is not None:
             hidden.add("/".join(parts[: dotted + 1]))
+        elif of_system is not None:
+            of_systems.add("/".join(parts[: of_system + 1]))
         elif any(not part.strip(".") for part in parts):
             detail = "an object's name with an empty part, or one of dots alone, is no path; rename it to use it"
             listing.lost.append(LostSource(file.path, Loss("bad_name", detail)))
@@ -206,6 +211,7 @@ def _list_store(source: Path, include: Sequence[str]) -> Listing:
     if is_empty:
         raise SettingsError(f"there is nothing at {source}; name a place that holds videos, or an annotation table")
     listing.left_out += [LeftOut(name, "hidden") for name in hidden]
+    listing.left_out += [LeftOut(name, OF_SYSTEM) for name in of_systems]
     _sort(listing)
     return listing
 

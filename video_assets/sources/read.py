@@ -4,11 +4,11 @@ Each dialect says whether it knows the source, and by which files; a source that
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from video_assets.domain.clips import LeftOut, ListedFile
+from video_assets.domain.clips import LeftOut, ListedFile, WantedClip
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.text import counted, sequence_of
 from video_assets.settings import ManifestSettings, SourceFormat
@@ -30,6 +30,7 @@ from video_assets.sources.dialects.table import TABLE
 from video_assets.sources.dialects.twentybn import JESTER, SOMETHING_SOMETHING
 from video_assets.sources.dialects.ucf101 import UCF101
 from video_assets.sources.doubts import num_missing, refuse_ambiguous
+from video_assets.sources.file_names import split_of_folder
 from video_assets.sources.found import WITHOUT_ROW, AnnotatedClips, Reading, SourceClips
 from video_assets.sources.listing import LINK_OUT, Listing
 from video_assets.sources.opening import class_names_of, is_table, open_tree
@@ -145,7 +146,22 @@ def _matches_of(tree: SourceTree, names: Sequence[str]) -> list[tuple[Dialect, M
 def _read(tree: SourceTree, dialect: Dialect, match: Match, names: ClassNames | None) -> Annotated:
     settings = tree.settings
     rules = ClipRules(settings.group_pattern, settings.multi_label, names or match.names)
-    return Annotated(dialect, match, clips_of_rows(dialect.tables(tree, match), rules))
+    found = clips_of_rows(dialect.tables(tree, match), rules)
+    found.clips = _with_splits_of_folders(found.clips)
+    return Annotated(dialect, match, found)
+
+
+def _with_splits_of_folders(clips: list[WantedClip]) -> list[WantedClip]:
+    """Give clips the splits that their folders are called as, where no annotation gives any and all folders do."""
+    if any(clip.official_split for clip in clips):
+        return clips
+    splits = {
+        folder: next((split for part in folder.split("/") if (split := split_of_folder(part))), None)
+        for folder in {clip.file.path.rpartition("/")[0] for clip in clips}
+    }
+    if None in splits.values() or len(set(splits.values())) < 2:
+        return clips
+    return [replace(clip, official_split=splits[clip.file.path.rpartition("/")[0]]) for clip in clips]
 
 
 def _told(found: AnnotatedClips) -> set[tuple[str, str, str | None]]:

@@ -17,6 +17,8 @@ from video_assets.sources.found import MISSING_REASON, WITHOUT_ROW, AnnotatedCli
 from video_assets.sources.listing import LINK_OUT, Listing
 
 _ARCHIVES: Final = frozenset((".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".rar", ".7z"))
+_LOOKED_AT: Final = 5000
+"""Clips whose names are looked at for groups."""
 _PEOPLE: Final = "files' names tell who is seen, such as {group} in {path}"
 _GROUPS: Final = (
     ("groups_in_names", r"((?i:person|subject|subj|actor|participant|patient|player|driver|user)[_-]?\d+)", _PEOPLE),
@@ -114,13 +116,14 @@ def warnings_of_groups(clips: Sequence[WantedClip], group_pattern: str) -> list[
     if group_pattern != UCF101_GROUP_PATTERN:
         return []
     for code, pattern, what in _GROUPS:
-        found = [(group_from_path(clip.file.path, pattern), clip) for clip in clips]
+        first = clips[:_LOOKED_AT]
+        found = [(group_from_path(clip.file.path, pattern), clip) for clip in first]
         labels: dict[str, set[str]] = defaultdict(set)
         for group, clip in found:
             if group is not None:
                 labels[group].add(clip.label)
         num_found = sum(group is not None for group, _ in found)
-        if num_found < 0.9 * len(clips) or not 1 < len(labels) <= num_found / 2:
+        if num_found < 0.9 * len(first) or not 1 < len(labels) <= num_found / 2:
             continue
         group, clip = next((group, clip) for group, clip in found if group is not None)
         detail = (

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,7 +30,6 @@ from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partiti
 from video_assets.storage.sidecars import Sidecar, StoredClip
 
 _MOTION_FRAMES = 6
-_AT_ONCE = 4
 _BATCH_BYTES = 32 << 20
 """So many bytes of records are read before they are decoded: those that lie side by side by one request."""
 
@@ -150,13 +148,8 @@ def middle_frame_sums(record: ClipRecord) -> NDArray[np.float64]:
 def of_each(committed: Committed, places: Iterable[Place], what: Callable[[ClipRecord], Found]) -> list[Found]:
     """What is found in the records at these places that can be read, in their order."""
     layout, labels = committed.plan.pinned.encoding.layout, committed.plan.labels
-
-    def look(data: bytes) -> list[Found]:
-        return [what(record) for record in _decoded(data, layout, labels)]
-
-    with ThreadPoolExecutor(_AT_ONCE) as threads:  # decoding lets go of Python's lock
-        batches = (threads.map(look, batch) for batch in _stored_bytes(committed.version_paths, places))
-        return [found for batch in batches for several in batch for found in several]
+    batches = _stored_bytes(committed.version_paths, places)
+    return [what(record) for batch in batches for data in batch for record in _decoded(data, layout, labels)]
 
 
 def _stored_bytes(paths: VersionPaths, places: Iterable[Place]) -> Iterator[list[bytes]]:
