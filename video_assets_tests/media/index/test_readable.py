@@ -11,7 +11,8 @@ from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import Timeline
 from video_assets.media.decode.clips import decode_clip
-from video_assets.media.index.readable import longest_gap_us, places_of_losses
+from video_assets.media.index.lost_parts import places_of_losses
+from video_assets.media.index.readable import longest_gap_us
 from video_assets.media.open.video import open_video
 from video_assets.media.probe import probe_video
 from video_assets.settings import DEFAULT_LIMITS
@@ -119,6 +120,35 @@ def test_frames_of_an_avi_after_a_doubled_piece_are_not_shown_at_anothers_time()
     assert [number_of(picture) for picture in clip.frames] == [3, 12]
     with pytest.raises(VideoLost, match=r"^damaged"):  # it is decoded without an error, from a keyframe of its own
         decode_clip(doubled, lambda timeline: timeline.starts_us[[-2]].tolist(), SIZE)
+
+
+def test_pictures_of_an_asf_that_are_lost_in_part_are_noticed() -> None:
+    whole = numbered_video(60, codec="wmv2", container="asf", options={"g": "20", "b": "2M"})
+    assert losses(whole) == []
+    start = whole.index(bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")) + 50
+    place = start + 3200 * 3  # of a packet, none of which FFmpeg makes larger
+    for video in (
+        whole[:place] + bytes(3200) + whole[place + 3200 :],
+        whole[:place] + whole[place + 3200 :],
+        whole[:place] + whole[place - 3200 :],
+    ):
+        assert losses(video)
+        assert number_of(decode_clip(video, lambda timeline: timeline.starts_us[[1]].tolist(), SIZE).frames[0]) == 1
+        with pytest.raises(VideoLost, match=r"^damaged"):
+            decode_clip(video, lambda timeline: timeline.starts_us.tolist(), SIZE)
+
+
+def test_pages_of_an_ogg_that_are_not_as_written_are_noticed() -> None:
+    options = {"g": "20", "b": "1M", "deadline": "realtime", "cpu-used": "8"}
+    whole = numbered_video(60, codec="libvpx", container="ogg", options=options)
+    assert losses(whole) == []
+    place = whole.index(b"OggS", len(whole) // 3)
+    assert whole.find(b"OggS", place + 3000) > 0
+    flipped = bytes([whole[place + 100] ^ 1])
+    for video in (whole[: place + 100] + flipped + whole[place + 101 :], whole[:place] + whole[place + 3000 :]):
+        assert losses(video)
+        with pytest.raises(VideoLost, match=r"^damaged"):
+            decode_clip(video, lambda timeline: timeline.starts_us.tolist(), SIZE)
 
 
 def test_chunks_of_an_avi_may_be_of_an_odd_number_of_bytes() -> None:
