@@ -4,7 +4,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import BinaryIO, Final
 
 import av.error
 import av.stream
@@ -27,6 +27,7 @@ _GAP_INTERVALS, _GAP_US = 8, 250_000
 _STEADY_SHARE: Final = 0.9
 _HEADER_BYTES: Final = 4096
 _MISSING_BYTES: Final = 64
+_BLOCK_BYTES: Final = 2**20
 _UNKNOWN_RIFF_BYTES: Final = 0xFFFF0000
 
 
@@ -88,7 +89,7 @@ def _fraction_of_frames(opened: OpenVideo, said: SaidLength, timeline: Timeline,
 
 
 def _fraction_of_bytes(opened: OpenVideo) -> float:
-    """Return how much there is of an AVI or a Matroska file; a file with a hole is shorter than it says, too."""
+    """Return how much there is of an AVI, a Matroska or a fragmented mp4; one with a hole is shorter than it says."""
     size_bytes, position = opened.size_bytes, opened.file.tell()
     try:
         if opened.container_name == "avi":
@@ -98,6 +99,8 @@ def _fraction_of_bytes(opened: OpenVideo) -> float:
         elif "matroska" in opened.container_name:
             ends = (end for kind, _, end in matroska_elements(opened.file, 0, NO_END) if kind == SEGMENT)
             said_bytes = next(ends, 0) % NO_END
+        elif opened.container_name == _MOV:
+            return _fraction_of_boxes(opened.file, size_bytes)
         else:
             return 1.0
     except (IndexError, struct.error):
@@ -105,6 +108,26 @@ def _fraction_of_bytes(opened: OpenVideo) -> float:
     finally:
         opened.file.seek(position)
     return size_bytes / said_bytes if size_bytes + _MISSING_BYTES < said_bytes else 1.0
+
+
+def _fraction_of_boxes(file: BinaryIO, size_bytes: int) -> float:
+    """Return where the fragments of an mp4 break off though others follow: FFmpeg reads none of these."""
+    place, is_fragmented = 0, False
+    while place + 8 <= size_bytes:
+        file.seek(place)
+        length, kind, long_length = struct.unpack(">I4sQ", file.read(16).ljust(16, b"\0"))
+        length = long_length if length == 1 else length
+        if length < 8 or not kind.isalnum():
+            break
+        is_fragmented = is_fragmented or kind == b"moof"
+        place += length
+    if not is_fragmented or place + 8 > size_bytes:
+        return 1.0
+    file.seek(place)
+    while block := file.read(_BLOCK_BYTES):
+        if b"moof" in block:
+            return place / size_bytes
+    return 1.0
 
 
 def longest_gap_us(timeline: Timeline) -> int:

@@ -68,6 +68,14 @@ def test_a_file_with_a_hole_is_shorter_than_it_says(kind: str) -> None:
     assert facts.readable_fraction < 1
 
 
+def test_fragments_that_are_not_read_after_a_hole_are_missing() -> None:
+    whole = made("fragmented mp4")
+    middle = whole.index(b"moof", len(whole) // 2) - 200
+    with_hole = whole[: middle - 300] + whole[middle:]
+    assert probe_video(with_hole).readable_fraction < 0.9
+    assert probe_video(whole + b"\xff" * 500).readable_fraction == 1.0
+
+
 def test_a_video_that_ends_before_its_sound_is_whole() -> None:
     file = io.BytesIO()
     with av.open(file, "w", format="matroska") as output:
