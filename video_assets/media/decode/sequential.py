@@ -266,11 +266,11 @@ def _first_shifted(opened: OpenVideo, seen: _SequentialPass, time_note: str) -> 
 
     What damages a picture of a program or transport stream may change the times of others. Where times are made up for
     lack of others, all may be wrong; in a program stream, frames after the damage may bear the times of lost ones. In a
-    bare stream, a frame's time is its number.
+    bare stream a frame's time is its number, and in an AVI the number of its chunk.
     """
     if not seen.damage.damaged:
         return None
-    if opened.container_name in _BARE_STREAMS:
+    if opened.container_name in _BARE_STREAMS or (opened.container_name == "avi" and seen.damage.has_losses):
         return min(seen.damage.damaged)
     if opened.container_name not in ("mpeg", "mpegts"):
         return None

@@ -162,6 +162,16 @@ def test_random_bytes_in_pictures_of_old_windows_codecs_are_found(codec: str, co
         wanted(video, [20])
 
 
+@pytest.mark.parametrize("group", [12, 100])
+def test_a_stream_of_an_old_codec_that_does_not_begin_with_a_keyframe_is_decoded_from_nothing(group: int) -> None:
+    whole = numbered_video(NUM_FRAMES, codec="wmv2", container="asf", options={"g": str(group)})
+    without = joined_video([whole], "asf", lambda data, _, number: data if number else b"")
+    with pytest.raises(VideoLost, match=r"^damaged"):
+        wanted(without, [3])
+    if group < NUM_FRAMES:
+        assert number_of(wanted(without, [20]).frames[0]) == 21
+
+
 def test_an_mpeg_4_packet_without_a_picture_is_no_keyframe() -> None:
     packet = Packet(b"\0\0\1\xb6\x16\x23")  # an I picture that is not coded: it was packed with the one before
     assert not starts_cleanly("mpeg4", packet, None)
