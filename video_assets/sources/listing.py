@@ -19,6 +19,7 @@ NOT_SEEN = "it cannot be looked at"
 _TO_NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
+NOT_A_VIDEO = "not a video by its name"
 LINK_OUT = "a symbolic link out of the source"
 OF_SYSTEM = "a folder of the system"
 _OF_SYSTEMS: Final = frozenset({"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found"})
@@ -174,7 +175,7 @@ def _take(entry: os.DirEntry[str], relative: str, rules: _Rules, listing: Listin
 def _refusal(relative: str, suffix: str, include: Sequence[str]) -> str:
     """Why a file is not taken, by its name; empty if it is."""
     if suffix not in VIDEO_SUFFIXES:
-        return "not a video by its name"
+        return NOT_A_VIDEO
     if include and not any(fnmatch.fnmatchcase(relative, pattern) for pattern in include):
         return "matches none of manifest.include"
     return ""
