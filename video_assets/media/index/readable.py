@@ -25,6 +25,10 @@ _MISSING_FRAMES: Final = 2
 _MISSING_FRACTION: Final = 0.02
 _GAP_INTERVALS, _GAP_US = 8, 250_000
 _STEADY_SHARE: Final = 0.9
+_UNNUMBERED: Final = frozenset(
+    {"mpeg4", "vp8", "h263", "flv1", "svq1", "rv10", "rv20", "wmv1", "wmv2", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3"}
+)
+"""Codecs whose pictures carry no number, by which a lost one would be noticed."""
 _HEADER_BYTES: Final = 4096
 _MISSING_BYTES: Final = 64
 _BLOCK_BYTES: Final = 2**20
@@ -141,6 +145,21 @@ def longest_gap_us(timeline: Timeline) -> int:
     if not is_steady or intervals[place] < max(_GAP_INTERVALS * usual, _GAP_US):
         return 0
     return int(intervals[place] - usual)
+
+
+def lost_frame_us(opened: OpenVideo, timeline: Timeline) -> int:
+    """Return for how long one frame is missing in the middle of a video whose pictures do not say that they follow it.
+
+    All other frames come at one rate, to within two ticks: encoders that drop frames hardly ever drop a single one. The
+    first and the last interval do not count, since writers of AVI and MPEG lengthen these.
+    """
+    codec, intervals = opened.codec, np.diff(timeline.starts_us)[1:-1]
+    if codec.codec.canonical_name not in _UNNUMBERED or codec.reorder_depth or len(intervals) < 10:
+        return 0
+    usual = float(np.median(intervals))
+    odd = intervals[np.abs(intervals - usual) > min(2 * timeline.tick_us, usual / 4)]
+    is_one_lost = len(odd) == 1 and abs(odd[0] - 2 * usual) <= usual / 4
+    return round(usual) if is_one_lost else 0
 
 
 def _is_all_there_is(opened: OpenVideo) -> bool:

@@ -113,6 +113,21 @@ def test_frames_that_are_lost_in_the_middle_of_a_steady_video_are_a_gap() -> Non
     assert longest_gap_us(Timeline(np.append(unsteady_us, 99_000_000), 99_100_000)) == 0
 
 
+@pytest.mark.parametrize(
+    ("codec", "container"), [("mpeg4", "avi"), ("mpeg4", "mp4"), ("libvpx", "webm"), ("wmv2", "asf")]
+)
+def test_a_lost_picture_of_a_codec_without_numbers_is_a_gap(codec: str, container: str) -> None:
+    options = {"g": "20", "deadline": "realtime", "cpu-used": "8"}
+    times = [40 * number for number in range(30)]
+
+    def gap_us(times: list[int]) -> int:
+        made = numbered_video(len(times), codec=codec, container=container, options=options, times=times)
+        return probe_video(made).gap_us
+
+    assert gap_us(times) == gap_us([0, *times[2:]]) == gap_us(times[:20] + times[21:24] + times[25:]) == 0
+    assert gap_us(times[:20] + times[21:]) == pytest.approx(40_000, abs=1000)
+
+
 def losses(video: bytes) -> list[int]:
     with open_video(video, DEFAULT_LIMITS) as opened:
         return places_of_losses(opened)
