@@ -3,7 +3,7 @@
 import errno
 import fnmatch
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -215,6 +215,17 @@ def _list_store(source: Path, include: Sequence[str]) -> Listing:
     listing.left_out += [LeftOut(name, OF_SYSTEM) for name in of_systems]
     _sort(listing)
     return listing
+
+
+def folders_without_videos(listing: Listing, depth: int) -> list[str]:
+    """Return folders of one depth that hold neither videos nor annotations; 0 is directly in the source."""
+
+    def folders(paths: Iterable[str]) -> set[str]:
+        return {"/".join(path.split("/")[: depth + 1]) for path in paths if path.count("/") > depth}
+
+    others = folders(item.source for item in listing.left_out if item.reason == NOT_A_VIDEO)
+    others |= {path for path in listing.empty_folders if path.count("/") == depth}
+    return sorted(others - folders(file.path for file in (*listing.files, *listing.annotations)))
 
 
 def printable(name: str) -> str:

@@ -3,7 +3,7 @@
 Each dialect says whether it knows the source, and by which files; a source that two of them know is refused.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -32,7 +32,7 @@ from video_assets.sources.dialects.ucf101 import UCF101
 from video_assets.sources.doubts import num_missing, refuse_ambiguous
 from video_assets.sources.file_names import split_of_folder
 from video_assets.sources.found import WITHOUT_ROW, AnnotatedClips, Reading, SourceClips
-from video_assets.sources.listing import LINK_OUT, NOT_A_VIDEO, Listing
+from video_assets.sources.listing import LINK_OUT, Listing, folders_without_videos
 from video_assets.sources.opening import class_names_of, is_table, open_tree
 from video_assets.sources.summary import (
     classes_of,
@@ -232,7 +232,6 @@ def list_source(source: Path, settings: ManifestSettings = _DEFAULTS) -> list[Li
 
 def _of_annotations(tree: SourceTree, annotated: Annotated, names: ClassNames | None) -> SourceClips:
     found, files = annotated.clips, annotated.match.files
-    where = files[0]
     unlisted = _without_row(tree, found)
     result = _source_clips(tree, found, names)
     result.left_out += tree.left_out
@@ -242,8 +241,8 @@ def _of_annotations(tree: SourceTree, annotated: Annotated, names: ClassNames | 
         result.left_out += [LeftOut(path, WITHOUT_ROW) for path in unlisted if path not in told]
     result.warnings = [
         *tree.notes,
-        *warnings_of_rows(found, where),
-        *warning_of_unlisted(unlisted, where),
+        *warnings_of_rows(found, files[0]),
+        *warning_of_unlisted(unlisted, files[0]),
         *result.warnings,
     ]
     result.reading = Reading(
@@ -330,21 +329,10 @@ def _of_folders(tree: SourceTree, names: ClassNames | None) -> SourceClips:
     found.left_out = [*(item for item in listing.left_out if item.source not in told), *tree.left_out, *found.left_out]
     result = _source_clips(tree, found, names)
     depth = 1 if reading.name == "split_folders" else 0
-    empty = _folders_without_videos(listing, depth) if reading is not FILE_NAMES else []
+    empty = folders_without_videos(listing, depth) if reading is not FILE_NAMES else []
     result.warnings = [*tree.notes, *warning_of_empty_folders(empty), *result.warnings]
     result.reading = _reading_of_folders(reading, result, settings)
     return result
-
-
-def _folders_without_videos(listing: Listing, depth: int) -> list[str]:
-    """Folders that stand where class folders do, and hold neither videos nor annotations."""
-
-    def folders(paths: Iterable[str]) -> set[str]:
-        return {"/".join(path.split("/")[: depth + 1]) for path in paths if path.count("/") > depth}
-
-    others = folders(item.source for item in listing.left_out if item.reason == NOT_A_VIDEO)
-    others |= {path for path in listing.empty_folders if path.count("/") == depth}
-    return sorted(others - folders(file.path for file in (*listing.files, *listing.annotations)))
 
 
 def _by_names(settings: ManifestSettings) -> bool:

@@ -117,7 +117,7 @@ def _names_of_videos(tree: SourceTree) -> frozenset[str]:
     stems = {without_suffix(name) for name in names}
     stems |= {stem.removeprefix("v_") for stem in stems}  # as ActivityNet and HACS call the file of an id
     return frozenset(
-        names | {stem for stem in stems if len(stem) > 3 and re.search(r"\d", stem) and not stem.isdigit()}
+        names | {stem for stem in stems if re.search(r"\d", stem) and len(stem) > (4 if stem.isdigit() else 3)}
     )
 
 

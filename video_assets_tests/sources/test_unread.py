@@ -213,3 +213,11 @@ def test_what_a_download_program_notes_is_nothing(cameras: Path) -> None:
     found = read_source(cameras)
     assert unread(found) == []
     refuse_misread(found, ManifestSettings())
+
+
+def test_made_up_labels_of_a_submission_are_not_read(cameras: Path) -> None:
+    (cameras / "train.csv").write_text("id,label\ncam_1,run\n")
+    (cameras / "sample_submission.csv").write_text("id,label\ncam_2,run\n")
+    found = read_source(cameras)
+    assert [clip.clip_id for clip in found.clips] == ["A/cam_1.mp4"]
+    assert unread(found) == ["sample_submission.csv"]
