@@ -113,9 +113,9 @@ def decode_opened_sequentially(
             seen.damage.damaged |= noticed
         timeline, time_note = _timeline(opened, seen)
     starts_us = timeline.starts_us
-    frame_indices = frames_shown_at(starts_us, choose(timeline))
-    damage = _damage_of(seen, frame_indices, _first_shifted(opened, seen, time_note))
-    damage = damage or ("" if time_note else _missing_of(choose, timeline, _missing_us(opened, seen, starts_us)))
+    missing = "" if time_note else _missing_of(choose, timeline, _missing_us(opened, seen, starts_us))
+    frame_indices = frames_shown_at(starts_us, choose(timeline))  # the last call, which a choice of spans goes by
+    damage = _damage_of(seen, frame_indices, _first_shifted(opened, seen, time_note)) or missing
     if damage and unfinished is None:
         with open_video(video, opened.limits, opened.encoder_version) as again:
             unfinished = _unfinished_packet(again, seen)
