@@ -187,27 +187,34 @@ def _broken_objects(file: io.FileIO | io.BytesIO, stream: int) -> list[int]:
     if not 64 <= size <= _HEADER_BYTES:
         return []
     stop = data + int.from_bytes(head[data + 16 : data + 24], "little")
-    num_payloads, places = 0, list[int]()
+    num_payloads, breaks, skips = 0, list[int](), list[int]()
     latest: _Payload | None = None
-    for place, packet in _packets(file, data + _ASF_DATA_HEADER_BYTES, stop, size):
+    for place, packet in _asf_packets(file, data + _ASF_DATA_HEADER_BYTES, stop, size):
         try:
             payloads = [payload for payload in _payloads(packet) if payload.stream == stream]
         except ValueError:
-            places.append(place - 1)
+            breaks.append(place - 1)
             continue
         num_payloads += len(payloads)
         for payload in payloads:
             if latest is not None and not _follows(payload, latest):
-                places.append(place - 1)
+                skips.append(place - 1)
             latest = payload
-    return places if 2 * len(places) < num_payloads else []
+    return sorted([*breaks, *(skips if 2 * len(skips) < num_payloads else ())])
 
 
-def _packets(file: io.FileIO | io.BytesIO, place: int, stop: int, size: int) -> Iterator[tuple[int, bytes]]:
+def _asf_packets(file: io.FileIO | io.BytesIO, place: int, stop: int, size: int) -> Iterator[tuple[int, bytes]]:
+    """Yield packets and their places, with none where bytes are lost: then comes what begins as the first one does."""
     file.seek(place)
-    while place + size <= stop and len(packet := file.read(size)) == size:
-        yield place, packet
-        place += size
+    mark = file.read(3)
+    while 0 <= place <= stop - size:
+        file.seek(place)
+        packet = file.read(size)
+        if len(packet) < size:
+            return
+        is_right = packet.startswith(mark)
+        yield place, packet if is_right else b""
+        place = place + size if is_right else _place_of(mark, file, place + 1)
 
 
 def _follows(payload: _Payload, latest: _Payload) -> bool:
@@ -281,7 +288,7 @@ def _broken_pages(file: io.FileIO | io.BytesIO) -> Iterator[int]:
         sizes = file.read(head[26])
         page = head + sizes + file.read(sum(sizes))
         if not page.startswith(_OGG_PAGE):
-            found = _next_page(file, place + 1)
+            found = _place_of(_OGG_PAGE, file, place + 1)
             if latest and found > 0:
                 yield place - 1
             if found < 0:
@@ -299,14 +306,15 @@ def _broken_pages(file: io.FileIO | io.BytesIO) -> Iterator[int]:
         place += len(page)
 
 
-def _next_page(file: io.FileIO | io.BytesIO, place: int) -> int:
+def _place_of(mark: bytes, file: io.FileIO | io.BytesIO, place: int) -> int:
+    """Return where these bytes come next, from a place on; -1 if nowhere."""
     file.seek(place)
     while block := file.read(_BLOCK_BYTES):
-        if (found := block.find(_OGG_PAGE)) >= 0:
+        if (found := block.find(mark)) >= 0:
             return place + found
         if len(block) < _BLOCK_BYTES:
             return -1
-        place += len(block) - 3
+        place += len(block) - len(mark) + 1
         file.seek(place)
     return -1
 

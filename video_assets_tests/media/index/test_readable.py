@@ -154,6 +154,7 @@ def test_pictures_of_an_asf_that_are_lost_in_part_are_noticed() -> None:
         whole[:place] + bytes(3200) + whole[place + 3200 :],
         whole[:place] + whole[place + 3200 :],
         whole[:place] + whole[place - 3200 :],
+        whole[: place + 100] + whole[place + 1600 :],
     ):
         assert losses(video)
         assert number_of(decode_clip(video, lambda timeline: timeline.starts_us[[1]].tolist(), SIZE).frames[0]) == 1
