@@ -5,7 +5,7 @@ import random
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.damage.making import CONTAINERS, KINDS, sound_video
+from tools.damage.making import CONTAINERS, KINDS, OTHER_CONTAINERS, sound_video
 from video_assets.domain.checks import frame_mse, psnr_from_mse
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.encoding import Encoding
@@ -60,9 +60,11 @@ class Case:
         return KINDS[self.kind](sound_video(self.codec, self.container, self.seed % NUM_SCENES), chance)
 
 
-def cases(kind: str, num_files: int, seed: int) -> Iterator[Case]:
+def cases(
+    kind: str, num_files: int, seed: int, containers_of: Mapping[str, Sequence[str]] = CONTAINERS
+) -> Iterator[Case]:
     """Yield so many cases of one kind of damage, over all codecs, containers and samplings in turn."""
-    places = [(codec, container) for codec, containers in CONTAINERS.items() for container in containers]
+    places = [(codec, container) for codec, containers in containers_of.items() for container in containers]
     for number in range(num_files):
         codec, container = places[number % len(places)]
         sampling = list(SAMPLINGS)[number // len(places) % len(SAMPLINGS)]
@@ -106,12 +108,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--files", type=int, default=300, help="of each kind of damage; default: 300")
     parser.add_argument("--kinds", default=",".join(KINDS), help="names with commas between; default: all")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument("--others", action="store_true", help="streams with other options, and older codecs")
     options = parser.parse_args(arguments)
     begun, silent = time.monotonic(), list[tuple[Case, Tried]]()
     print("| damage | codec | files | lost | warned | right | silent |\n| --- | --- | --- | --- | --- | --- | --- |")
     for kind in options.kinds.split(","):
         counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        for case in cases(kind, options.files, options.seed):
+        for case in cases(kind, options.files, options.seed, OTHER_CONTAINERS if options.others else CONTAINERS):
             tried = try_case(case)
             counts[case.codec][tried.outcome] += 1
             silent += [(case, tried)] if tried.outcome == "silent" else []

@@ -28,6 +28,16 @@ ENCODERS: Final[dict[str, tuple[str, dict[str, str]]]] = {
     "vp8": ("libvpx", {"g": str(GROUP), "b": "600k", "deadline": "realtime", "cpu-used": "-8"}),  # 8: as time allows
     "vp9": ("libvpx-vp9", {"g": str(GROUP), "b": "600k", "deadline": "realtime", "cpu-used": "8"}),
     "av1": ("libsvtav1", {"preset": "12", "g": str(GROUP), "crf": "40"}),
+    "h264_slices": ("libx264", {"preset": "veryfast", "coder": "0", "x264-params": f"keyint={GROUP}:slices=4"}),
+    "hevc_slices": (
+        "libx265",
+        {"preset": "ultrafast", "x265-params": f"keyint={GROUP}:slices=4:ctu=16:log-level=none:pools=1"},
+    ),
+    "mpeg4_b": ("mpeg4", {"g": str(GROUP), "bf": "2", "b": "800k"}),
+    "mpeg1": ("mpeg1video", {"g": str(GROUP), "bf": "2", "b": "1200k"}),
+    "wmv2": ("wmv2", {"g": str(GROUP), "b": "600k"}),
+    "msmpeg4": ("msmpeg4", {"g": str(GROUP), "b": "600k"}),
+    "flv1": ("flv", {"g": str(GROUP), "b": "600k"}),
 }
 CONTAINERS: Final = {
     "h264": ("mp4", "fragmented", "matroska", "mpegts", "flv"),
@@ -38,6 +48,16 @@ CONTAINERS: Final = {
     "vp9": ("webm", "mp4"),
     "av1": ("mp4", "webm"),
 }
+OTHER_CONTAINERS: Final = {
+    "h264_slices": ("mp4", "mpegts", "h264"),
+    "hevc_slices": ("mp4", "mpegts", "hevc"),
+    "mpeg4_b": ("avi", "mp4", "mpegts"),
+    "mpeg1": ("mpeg", "mpegts"),
+    "wmv2": ("asf", "avi"),
+    "msmpeg4": ("avi", "asf"),
+    "flv1": ("flv",),
+}
+"""Streams with other options, and older codecs."""
 Picture = NDArray[np.uint8]
 
 
@@ -150,6 +170,13 @@ def hole(video: bytes, chance: random.Random) -> bytes:
     return video[:begin] + video[begin + chance.randrange(100, 6000) :]
 
 
+def doubled(video: bytes, chance: random.Random) -> bytes:
+    """Write some bytes twice, among the pictures."""
+    first, last = packet_places(video)[0].start, packet_places(video)[-1].stop
+    end = chance.randrange(min(first + 64, last - 1), last)
+    return video[:end] + video[max(0, end - chance.randrange(100, 6000)) :]
+
+
 def cut(video: bytes, chance: random.Random) -> bytes:
     """End the file early, as an interrupted download does."""
     return video[: int(len(video) * chance.uniform(0.15, 0.98))]
@@ -166,9 +193,30 @@ def lost_packets(video: bytes, chance: random.Random) -> bytes:
     return b"".join(packets[:begin] + packets[begin + size :])
 
 
+def lost_picture(video: bytes, chance: random.Random) -> bytes:
+    """Leave one picture out, as a whole, as a program does that writes the rest into a file of the same kind."""
+    file = io.BytesIO()
+    with av.open(io.BytesIO(video), "r") as source:
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        del packets[chance.randrange(1, len(packets) - 1)]
+        with av.open(file, "w", format=_muxer(source.format.name)) as output:
+            stream = output.add_stream_from_template(source.streams.video[0], opaque=True)
+            for packet in packets:
+                packet.stream = stream
+                output.mux(packet)
+    return file.getvalue()
+
+
+def _muxer(format_name: str) -> str:
+    return "mp4" if "mp4" in format_name else format_name.partition(",")[0]
+
+
 KINDS: Final[dict[str, Callable[[bytes, random.Random], bytes]]] = {
     kind.__name__: kind
-    for kind in (random_keyframe, random_picture, flipped_bits, zeroed_block, hole, cut, lost_packets)
+    for kind in (
+        *(random_keyframe, random_picture, flipped_bits, zeroed_block, hole, cut, lost_packets),
+        *(doubled, lost_picture),
+    )
 }
 
 

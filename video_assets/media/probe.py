@@ -22,7 +22,7 @@ from video_assets.media.decode.sequential import sequential_facts
 from video_assets.media.index.bitstream import coded_pictures
 from video_assets.media.index.packet_index import OTHER_FIRST_FRAME, PacketIndex, read_index
 from video_assets.media.index.packets import IndexNotTrusted, TableNotTrusted
-from video_assets.media.index.readable import longest_gap_us, readable_fraction, said_length
+from video_assets.media.index.readable import longest_gap_us, lost_frame_us, readable_fraction, said_length
 from video_assets.media.open.losses import check_pixels, errors_as_losses, lose
 from video_assets.media.open.video import OpenVideo, VideoSource, open_video
 from video_assets.settings import DEFAULT_LIMITS, Limits
@@ -181,7 +181,7 @@ def _facts(
         field_order="interlaced" if first.interlaced_frame else "progressive",
         num_video_tracks=opened.num_video_tracks,
         readable_fraction=fraction,
-        gap_us=longest_gap_us(timeline),
+        gap_us=max(longest_gap_us(timeline), lost_frame_us(opened, timeline)),
     )
 
 

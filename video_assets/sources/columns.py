@@ -212,13 +212,15 @@ class Columns:
         if True not in is_path or self.only_chosen:
             return {}
         places = {"path": is_path.index(True)}
-        left = [place for place in range(width) if place != places["path"] and not _are_hashes(columns[place])]
+        left = [place for place in range(width) if place != places["path"] and not _say_nothing(columns[place])]
         splits = [place for place in left if all(split_of_word(value) for value in columns[place])]
         if len(splits) == 1 and len(left) > 1:
             places["split"] = splits[0]
             left.remove(splits[0])
         if len(left) == 3:
             left = _without_span(left, columns, places)
+        if not left:
+            raise RefusedTable("has paths alone; write the class of each behind it, separated by a comma")
         if len(left) != 1:
             raise RefusedTable(
                 f"has no header, and {len(left)} columns could be the label; "
@@ -234,9 +236,9 @@ class Columns:
             return True
 
 
-def _are_hashes(values: Sequence[str]) -> bool:
-    """Whether values are checksums, as md5sum and its kin list them: no class is called so."""
-    return all(_HASH.fullmatch(value.strip()) for value in values)
+def _say_nothing(values: Sequence[str]) -> bool:
+    """Whether values are empty or checksums, as md5sum and its kin list them: no class is called so."""
+    return all(not value.strip() or _HASH.fullmatch(value.strip()) for value in values)
 
 
 def _without_span(left: list[int], columns: Sequence[Sequence[str]], places: dict[str, int]) -> list[int]:

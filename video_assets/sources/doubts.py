@@ -1,12 +1,13 @@
 """When a source is refused though it could be read: doubts, one class alone, rows without files."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.labels import in_fixed_order, split_labels
-from video_assets.domain.text import counted
+from video_assets.domain.text import counted, sequence_of
 from video_assets.settings import ManifestSettings
 from video_assets.sources.file_names import suffix_of
 from video_assets.sources.found import MISSING_REASON, SourceClips
@@ -99,10 +100,25 @@ def why_too_many_unusable(found: SourceClips, settings: ManifestSettings) -> str
     unusable = [item for item in found.lost if item.loss.reason != MISSING_REASON]
     num_all = len(unusable) + len(found.clips)
     if len(unusable) <= settings.max_failed_fraction * num_all:
-        return ""
+        return "" if settings.multi_label else _why_contradicted(found, settings)
     return (
         f"{len(unusable)} of {counted(num_all, 'clip')} cannot be used; at most {settings.max_failed_fraction:.1%} may "
         f"fail (manifest.max_failed_fraction). The first is {unusable[0].source}: {unusable[0].loss.detail}"
+    )
+
+
+def _why_contradicted(found: SourceClips, settings: ManifestSettings) -> str:
+    """Return why a build would be refused for clips that rows give several labels; empty if few enough are."""
+    labels: dict[str, set[str]] = defaultdict(set)
+    for clip in found.clips:
+        labels[clip.clip_id].add(clip.label)
+    several = {name: sorted(names) for name, names in labels.items() if len(names) > 1}
+    if len(several) <= settings.max_failed_fraction * len(labels):
+        return ""
+    name, names = next(iter(several.items()))
+    return (
+        f"{len(several)} of {counted(len(labels), 'clip')} have several labels, such as {name}: {sequence_of(names)}. "
+        f"Remove the rows or tables that do not count, or write {'|'.join(names)} and set manifest.multi_label: true"
     )
 
 

@@ -3,7 +3,7 @@
 import errno
 import fnmatch
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,9 @@ NOT_SEEN = "it cannot be looked at"
 _TO_NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
+NOT_A_VIDEO = "not a video by its name"
 LINK_OUT = "a symbolic link out of the source"
+OF_SYSTEM = "a folder of the system"
 _OF_SYSTEMS: Final = frozenset({"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found"})
 """Folders that systems make beside people's files: copies, thumbnails and what was deleted."""
 
@@ -110,7 +112,7 @@ def _walk(source: Path, rules: _Rules, listing: Listing) -> Iterator[tuple[os.Di
             if entry.name.startswith("."):
                 listing.left_out.append(LeftOut(printable(relative), "hidden"))
             elif entry.name.lower() in _OF_SYSTEMS:
-                listing.left_out.append(LeftOut(relative, "a folder of the system"))
+                listing.left_out.append(LeftOut(printable(relative), OF_SYSTEM))
             elif not _is_folder(entry):
                 yield entry, relative
             elif (real := _real_folder(entry, relative, rules, ancestors, listing)) is not None:
@@ -173,7 +175,7 @@ def _take(entry: os.DirEntry[str], relative: str, rules: _Rules, listing: Listin
 def _refusal(relative: str, suffix: str, include: Sequence[str]) -> str:
     """Why a file is not taken, by its name; empty if it is."""
     if suffix not in VIDEO_SUFFIXES:
-        return "not a video by its name"
+        return NOT_A_VIDEO
     if include and not any(fnmatch.fnmatchcase(relative, pattern) for pattern in include):
         return "matches none of manifest.include"
     return ""
@@ -185,13 +187,17 @@ def _list_store(source: Path, include: Sequence[str]) -> Listing:
 
     listing = Listing()
     hidden: set[str] = set()
+    of_systems: set[str] = set()
     is_empty = True
     for file in list_objects(source):
         is_empty = False
         parts = file.path.split("/")
         dotted = next((number for number, part in enumerate(parts) if part.startswith(".") and part.strip(".")), None)
+        of_system = next((number for number, part in enumerate(parts) if part.lower() in _OF_SYSTEMS), None)
         if dotted is not None:
             hidden.add("/".join(parts[: dotted + 1]))
+        elif of_system is not None:
+            of_systems.add("/".join(parts[: of_system + 1]))
         elif any(not part.strip(".") for part in parts):
             detail = "an object's name with an empty part, or one of dots alone, is no path; rename it to use it"
             listing.lost.append(LostSource(file.path, Loss("bad_name", detail)))
@@ -206,8 +212,20 @@ def _list_store(source: Path, include: Sequence[str]) -> Listing:
     if is_empty:
         raise SettingsError(f"there is nothing at {source}; name a place that holds videos, or an annotation table")
     listing.left_out += [LeftOut(name, "hidden") for name in hidden]
+    listing.left_out += [LeftOut(name, OF_SYSTEM) for name in of_systems]
     _sort(listing)
     return listing
+
+
+def folders_without_videos(listing: Listing, depth: int) -> list[str]:
+    """Return folders of one depth that hold neither videos nor annotations; 0 is directly in the source."""
+
+    def folders(paths: Iterable[str]) -> set[str]:
+        return {"/".join(path.split("/")[: depth + 1]) for path in paths if path.count("/") > depth}
+
+    others = folders(item.source for item in listing.left_out if item.reason == NOT_A_VIDEO)
+    others |= {path for path in listing.empty_folders if path.count("/") == depth}
+    return sorted(others - folders(file.path for file in (*listing.files, *listing.annotations)))
 
 
 def printable(name: str) -> str:

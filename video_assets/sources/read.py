@@ -4,11 +4,11 @@ Each dialect says whether it knows the source, and by which files; a source that
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from video_assets.domain.clips import LeftOut, ListedFile
+from video_assets.domain.clips import LeftOut, ListedFile, WantedClip
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.text import counted, sequence_of
 from video_assets.settings import ManifestSettings, SourceFormat
@@ -30,8 +30,9 @@ from video_assets.sources.dialects.table import TABLE
 from video_assets.sources.dialects.twentybn import JESTER, SOMETHING_SOMETHING
 from video_assets.sources.dialects.ucf101 import UCF101
 from video_assets.sources.doubts import num_missing, refuse_ambiguous
+from video_assets.sources.file_names import split_of_folder
 from video_assets.sources.found import WITHOUT_ROW, AnnotatedClips, Reading, SourceClips
-from video_assets.sources.listing import LINK_OUT, Listing
+from video_assets.sources.listing import LINK_OUT, Listing, folders_without_videos
 from video_assets.sources.opening import class_names_of, is_table, open_tree
 from video_assets.sources.summary import (
     classes_of,
@@ -145,7 +146,22 @@ def _matches_of(tree: SourceTree, names: Sequence[str]) -> list[tuple[Dialect, M
 def _read(tree: SourceTree, dialect: Dialect, match: Match, names: ClassNames | None) -> Annotated:
     settings = tree.settings
     rules = ClipRules(settings.group_pattern, settings.multi_label, names or match.names)
-    return Annotated(dialect, match, clips_of_rows(dialect.tables(tree, match), rules))
+    found = clips_of_rows(dialect.tables(tree, match), rules)
+    found.clips = _with_splits_of_folders(found.clips)
+    return Annotated(dialect, match, found)
+
+
+def _with_splits_of_folders(clips: list[WantedClip]) -> list[WantedClip]:
+    """Give clips the splits that their folders are called as, where no annotation gives any and all folders do."""
+    if any(clip.official_split for clip in clips):
+        return clips
+    splits = {
+        folder: next((split for part in folder.split("/") if (split := split_of_folder(part))), None)
+        for folder in {clip.file.path.rpartition("/")[0] for clip in clips}
+    }
+    if None in splits.values() or len(set(splits.values())) < 2:
+        return clips
+    return [replace(clip, official_split=splits[clip.file.path.rpartition("/")[0]]) for clip in clips]
 
 
 def _told(found: AnnotatedClips) -> set[tuple[str, str, str | None]]:
@@ -216,7 +232,6 @@ def list_source(source: Path, settings: ManifestSettings = _DEFAULTS) -> list[Li
 
 def _of_annotations(tree: SourceTree, annotated: Annotated, names: ClassNames | None) -> SourceClips:
     found, files = annotated.clips, annotated.match.files
-    where = files[0]
     unlisted = _without_row(tree, found)
     result = _source_clips(tree, found, names)
     result.left_out += tree.left_out
@@ -226,8 +241,8 @@ def _of_annotations(tree: SourceTree, annotated: Annotated, names: ClassNames | 
         result.left_out += [LeftOut(path, WITHOUT_ROW) for path in unlisted if path not in told]
     result.warnings = [
         *tree.notes,
-        *warnings_of_rows(found, where),
-        *warning_of_unlisted(unlisted, where),
+        *warnings_of_rows(found, files[0]),
+        *warning_of_unlisted(unlisted, files[0]),
         *result.warnings,
     ]
     result.reading = Reading(
@@ -314,7 +329,7 @@ def _of_folders(tree: SourceTree, names: ClassNames | None) -> SourceClips:
     found.left_out = [*(item for item in listing.left_out if item.source not in told), *tree.left_out, *found.left_out]
     result = _source_clips(tree, found, names)
     depth = 1 if reading.name == "split_folders" else 0
-    empty = [path for path in listing.empty_folders if path.count("/") == depth and reading is not FILE_NAMES]
+    empty = folders_without_videos(listing, depth) if reading is not FILE_NAMES else []
     result.warnings = [*tree.notes, *warning_of_empty_folders(empty), *result.warnings]
     result.reading = _reading_of_folders(reading, result, settings)
     return result

@@ -17,11 +17,23 @@ from video_assets.sources.found import MISSING_REASON, WITHOUT_ROW, AnnotatedCli
 from video_assets.sources.listing import LINK_OUT, Listing
 
 _ARCHIVES: Final = frozenset((".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".rar", ".7z"))
+_LOOKED_AT: Final = 5000
+"""Clips whose names are looked at for groups."""
 _PEOPLE: Final = "files' names tell who is seen, such as {group} in {path}"
 _GROUPS: Final = (
     ("groups_in_names", r"((?i:person|subject|subj|actor|participant|patient|player|driver|user)[_-]?\d+)", _PEOPLE),
     ("groups_in_names", r"S\d{3}C\d{3}(P\d{3})R\d{3}A\d{3}", _PEOPLE),
     ("groups_in_names", r"(?:^|[/_.-])([pPsS]\d{2,3})[_.-]", _PEOPLE),
+    (
+        "groups_in_names",
+        r"(?:^|/)([^/]+)_\d{6}_\d{6}\.[^./]+$",
+        "files' names tell what they were cut from, as {path} does",
+    ),
+    (
+        "same_beginnings",
+        r"(?:^|/)([A-Za-z]+)[_-][^/]*$",
+        "files of several classes begin alike, as with {group} in {path}",
+    ),
     ("groups_in_folders", r"^([^/]+/[^/]+)/", "class folders hold folders of several videos each, such as {group}"),
 )
 """What may tell clips that belong together: a code, a pattern for `manifest.group_pattern`, and a sentence."""
@@ -114,20 +126,23 @@ def warnings_of_groups(clips: Sequence[WantedClip], group_pattern: str) -> list[
     if group_pattern != UCF101_GROUP_PATTERN:
         return []
     for code, pattern, what in _GROUPS:
-        found = [(group_from_path(clip.file.path, pattern), clip) for clip in clips]
+        first = clips[:_LOOKED_AT]
+        found = [(group_from_path(clip.file.path, pattern), clip) for clip in first]
         labels: dict[str, set[str]] = defaultdict(set)
         for group, clip in found:
             if group is not None:
                 labels[group].add(clip.label)
         num_found = sum(group is not None for group, _ in found)
-        if num_found < 0.9 * len(clips) or not 1 < len(labels) <= num_found / 2:
+        num_mixed = sum(len(names) > 1 for names in labels.values())
+        is_told = 1 < len(labels) <= num_found / 2 and (code != "same_beginnings" or 2 * num_mixed >= len(labels) > 2)
+        if num_found < 0.9 * len(first) or not is_told:
             continue
         group, clip = next((group, clip) for group, clip in found if group is not None)
         detail = (
             f"{what.format(group=group, path=clip.file.path)}; their clips may come into train and test both. "
             f"manifest.group_pattern: {pattern} keeps together what belongs together"
         )
-        return [SourceWarning(code, clip.file.path, detail, len(labels))]
+        return [SourceWarning(code.replace("same_beginnings", "groups_in_names"), clip.file.path, detail, len(labels))]
     return []
 
 
@@ -158,6 +173,13 @@ def warnings_of_classes(counts: Counter[str], order: Sequence[str]) -> list[Sour
         for _, names in sorted(alike.items())
         if len(names) > 1
     ]
+    joined = [name for name in counts if _are_classes(re.split(r"[|;,]", name), counts)]
+    if joined:
+        detail = (
+            f"labels that join the names of other classes: {sequence_of(sorted(joined))}; if such clips have several "
+            "classes, write them with | between and set manifest.multi_label: true"
+        )
+        warnings.append(SourceWarning("joined_labels", min(joined), detail, sum(counts[name] for name in joined)))
     empty = [name for name in order if name not in counts]
     if empty:
         detail = (
@@ -165,6 +187,10 @@ def warnings_of_classes(counts: Counter[str], order: Sequence[str]) -> list[Sour
         )
         warnings.append(SourceWarning("classes_without_clips", empty[0], detail, len(empty)))
     return warnings
+
+
+def _are_classes(parts: Sequence[str], counts: Counter[str]) -> bool:
+    return len(parts) > 1 and all(part.strip() in counts for part in parts)
 
 
 def _without_style(name: str) -> str:

@@ -16,7 +16,9 @@ from video_assets.sources.tree import SourceTree
 UNREAD: Final = "unread_table"
 """The code of the warning and of the doubt."""
 
-_USUAL_NAMES: Final = re.compile(r"labels?|annotations?|metadata|clips?|videos?|ground_?truth", re.IGNORECASE)
+_USUAL_NAMES: Final = re.compile(
+    r"metadata|clips?|videos?|(?:.*[_ .-])?(?:labels?|annotations?|ground_?truth)(?:[_ .-].*)?", re.IGNORECASE
+)
 _SPREADSHEETS: Final = {
     ".xlsx": ("xl/sharedStrings.xml", "xl/worksheets/sheet1.xml"),
     ".ods": ("content.xml",),
@@ -27,6 +29,8 @@ _OTHER_FORMS: Final = (
 )
 """What programs for labelling, spreadsheets and Python write, and nothing here reads."""
 _SAVE: Final = "save its rows as CSV with the columns path and label"
+_OF_DOWNLOADS: Final = ".info.json"
+"""Ending of what yt-dlp notes of a video."""
 _HEAD_BYTES: Final = 1 << 16
 _MOST_FILES: Final = 500
 _BETWEEN_NAMES: Final = re.compile(r"[\x00-\x1f\x7f\ufffd\"',;<>|=\[\]{}()#?]+")
@@ -46,15 +50,22 @@ def say_unread(tree: SourceTree, *, is_one_read: bool) -> None:
     set would be missing. It refuses a new dataset. One that names videos alone, or has a usual name, is a warning.
     Notes of other programs are nothing. `is_one_read` says that a table of the source is read.
     """
+    is_any = tree.unread or tree.with_suffix(".json", ".txt", ".csv") or _files_of_other_forms(tree)
+    if tree.is_one_file or not is_any:  # do not gather the names of a million videos for nothing
+        return
     columns = Columns(tree.settings.columns)
     names = _names_of_videos(tree)
-    for name, unread in {**_unknown_forms(tree, names), **tree.unread}.items():
+    of_settings = {setting.rpartition("/")[2] for setting in (tree.settings.class_names, tree.settings.exclude)}
+    lists = {name: video for name, video in _lists_of_videos(tree, names).items() if _base(name) not in of_settings}
+    beside = names | {without_suffix(file.path) for file in tree.videos.listing().files}
+    for name, unread in {**_unknown_forms(tree, names, beside), **tree.unread}.items():
         why = unread.why.rstrip(".")
-        if name.rpartition("/")[2] == tree.settings.class_names.rpartition("/")[2]:
+        if _base(name) in of_settings:
             continue
         is_other_form = suffix_of(name) in _OTHER_FORMS
         values = [] if is_other_form else tree.first_values(name)
-        named = _video_named_in(tree, name, names)
+        named = lists.get(name, "") if len(lists) > 1 else ""
+        named = named or _video_named_in(tree, name, names)
         if unread.names_files and _is_of_clips(name, values, columns) and not (is_other_form and is_one_read):
             tree.doubts.append(_doubt(why, is_one_read=is_one_read))
         elif named and not is_one_read:
@@ -65,22 +76,27 @@ def say_unread(tree: SourceTree, *, is_one_read: bool) -> None:
         tree.notes.append(SourceWarning(UNREAD, name, f"{short}; the file is not read"))
         tree.left_out.append(LeftOut(name, short))
     if not is_one_read:
-        _say_of_files_beside(tree, names)
+        _say_of_files_beside(tree, beside)
 
 
-def _unknown_forms(tree: SourceTree, names: frozenset[str]) -> dict[str, Unread]:
+def _base(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _unknown_forms(tree: SourceTree, names: frozenset[str], beside: frozenset[str]) -> dict[str, Unread]:
     """Return JSON and files of other forms that may be annotations, and why they are not read."""
     found: dict[str, Unread] = {}
     for name in tree.with_suffix(".json"):
-        if _is_beside_its_video(name, names) or not (_has_usual_name(name) or _video_named_in(tree, name, names)):
+        if _is_beside_its_video(name, beside) or not (_has_usual_name(name) or _video_named_in(tree, name, names)):
             continue
         try:
-            tree.json(name)
+            if _has_usual_name(name):
+                tree.json(name)
             found[name] = Unread(f"{name} is JSON of no form that is known; {_SAVE}", names_files=False)
         except SettingsError as error:
             found[name] = Unread(str(error))
     for name in _files_of_other_forms(tree):
-        if not _is_beside_its_video(name, names) and (_has_usual_name(name) or _video_named_in(tree, name, names)):
+        if not _is_beside_its_video(name, beside) and (_has_usual_name(name) or _video_named_in(tree, name, names)):
             found[name] = Unread(f"{name} is in a form that is not read; {_SAVE}", names_files=_has_usual_name(name))
     return found
 
@@ -97,13 +113,11 @@ def _files_of_other_forms(tree: SourceTree) -> list[str]:
 
 def _names_of_videos(tree: SourceTree) -> frozenset[str]:
     """Names of the source's videos without folders; also without endings where they cannot be mere words."""
-    if tree.is_one_file:
-        return frozenset()
     names = {file.path.rpartition("/")[2] for file in tree.videos.listing().files}
     stems = {without_suffix(name) for name in names}
     stems |= {stem.removeprefix("v_") for stem in stems}  # as ActivityNet and HACS call the file of an id
     return frozenset(
-        names | {stem for stem in stems if len(stem) > 3 and re.search(r"\d", stem) and not stem.isdigit()}
+        names | {stem for stem in stems if re.search(r"\d", stem) and len(stem) > (4 if stem.isdigit() else 3)}
     )
 
 
@@ -138,6 +152,17 @@ def _video_in_lines(name: str, lines: Sequence[str], names: frozenset[str]) -> s
     return "" if any(_HASH.fullmatch(part) for part in parts_of_lines[-1]) else first
 
 
+def _lists_of_videos(tree: SourceTree, names: frozenset[str]) -> dict[str, str]:
+    """Return lists of paths and nothing else, each with a video it names: several may be one for each class."""
+    found: dict[str, str] = {}
+    for name in tree.unread:
+        lines = [line.strip() for line in tree.head(name).splitlines() if line.strip()]
+        named = [line for line in lines if line.replace("\\", "/").rpartition("/")[2] in names]
+        if len(named) >= len(lines) - 1 > 0 or named == lines != []:
+            found[name] = named[0]
+    return found
+
+
 def _text_of(tree: SourceTree, name: str) -> str:
     members = _SPREADSHEETS.get(suffix_of(name))
     if members is None:
@@ -163,7 +188,8 @@ def _parts_of(text: str) -> Iterator[str]:
 
 def _is_beside_its_video(name: str, names: frozenset[str]) -> bool:
     """Whether a file is called as a video is, with another ending or one more; `names` may have whole paths."""
-    path = name.rpartition(".")[0]
+    is_of_download = name.endswith(_OF_DOWNLOADS)
+    path = name.removesuffix(_OF_DOWNLOADS) if is_of_download else name.rpartition(".")[0]
     return path in names or path.rpartition("/")[2] in names
 
 
@@ -172,13 +198,12 @@ def _say_of_files_beside(tree: SourceTree, names: frozenset[str]) -> None:
 
     ELAN's are annotations, and so are files that are called as Supervisely's, `a.mp4.json`: they refuse a new dataset.
     """
-    paths = {without_suffix(file.path) for file in tree.videos.listing().files}
     kinds: dict[str, list[str]] = defaultdict(list)
     for name in (*tree.with_suffix(".json", ".txt", ".csv"), *_files_of_other_forms(tree)):
-        if _is_beside_its_video(name, names | paths):
+        if _is_beside_its_video(name, names) and not name.endswith(_OF_DOWNLOADS):
             kinds["video" if suffix_of(name.rpartition(".")[0]) in VIDEO_SUFFIXES else suffix_of(name)].append(name)
     for kind, beside in kinds.items():
-        if 2 * len(beside) < min(len(paths), _MOST_FILES) or len(beside) < 2:
+        if 2 * len(beside) < min(len(tree.videos.listing().files), _MOST_FILES) or len(beside) < 2:
             continue
         detail = f"{len(beside)} files are called as videos are, such as {beside[0]}, and not read"
         tree.notes.append(SourceWarning(UNREAD, beside[0], f"{detail}; labels in them do not count", len(beside)))

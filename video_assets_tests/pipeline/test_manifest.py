@@ -70,6 +70,13 @@ def test_a_first_table_of_which_no_row_can_be_used_is_refused_with_its_first_rea
     assert read_quarantine(stages.paths.quarantine)["source"].tolist() == [str(path)]
 
 
+def test_spans_of_videos_that_are_cut_already_are_refused_with_what_to_do(stages: Stages) -> None:
+    table = write_csv(stages.source / "labels.csv", {"path": FIRST, "label": "jump", "start": 307, "end": 317})
+    with pytest.raises(BuildRefused, match=r"it starts at 307 s, .*manifest\.columns: \{start: \"\", end: \"\"\}"):
+        Stages(table, stages.paths).manifest()
+    assert len(Stages(table, stages.paths).manifest(columns={"start": "", "end": ""}).clips) == 1
+
+
 def test_every_usable_clip_has_one_row_with_what_opening_it_told(stages: Stages) -> None:
     report = stages.manifest()
     clips = report.clips.set_index("clip_id")

@@ -29,6 +29,8 @@ def test_no_damaged_video_is_stored_wrongly_without_a_word(codec: str, kind: str
         Case("mpeg2", "mpeg", "lost_packets", "uniform", 214),
         Case("h264", "flv", "zeroed_block", "span", 300084),  # zeros that the decoder takes for data
         Case("h264", "flv", "lost_packets", "all", 261),  # a picture that is lost as a whole
+        Case("mpeg4_b", "mp4", "lost_picture", "all", 215),
+        Case("wmv2", "asf", "random_keyframe", "fps", 8),  # pictures of which a part is lost
     ],
 )
 def test_what_was_stored_without_a_word_is_noticed(case: Case) -> None:

@@ -11,6 +11,7 @@ import pytest
 from video_assets.domain.errors import SettingsError
 from video_assets.settings import UCF101_GROUP_PATTERN
 from video_assets.sources.found import AnnotatedClips
+from video_assets_tests.sources.sets import MadeSet
 from video_assets_tests.sources.tables import read_annotations
 
 NO_COLUMNS = "has no column path and no label"
@@ -480,3 +481,22 @@ def test_a_cell_may_hold_several_labels_where_that_is_set(folder: Path, write: W
         ("bad_row", f"row 5 of {name}: one of the labels has 501 characters; 500 are allowed"),
         ("bad_row", f"row 7 of {name}: the label has 10001 characters; 10000 are allowed"),
     ]
+
+
+def test_where_no_table_says_the_split_folders_called_so_do(made: MadeSet) -> None:
+    for split, word in (("train", "Training"), ("test", "test")):
+        for label in ("run", "jump"):
+            made.clip(f"{word}/{label}.mp4", label, split)
+        made.write(f"{word}/labels.csv", "filename,class\nrun.mp4,run\njump.mp4,jump\n")
+    made.matches(made.read())
+    made.clip("more/run.mp4")
+    made.write("more/labels.csv", "filename,class\nrun.mp4,run\n")
+    assert {clip.official_split for clip in made.read().clips} == {None}
+
+
+def test_lists_of_ucf101_find_videos_that_all_lie_in_one_folder(made: MadeSet) -> None:
+    made.clip("videos/v_Biking_g01_c01.avi", "Biking", "train", group="Biking g01")
+    made.clip("videos/v_YoYo_g02_c01.avi", "YoYo", "test", group="YoYo g02")
+    made.write("trainlist01.txt", "Biking/v_Biking_g01_c01.avi 1\n")
+    made.write("testlist01.txt", "YoYo/v_YoYo_g02_c01.avi\n")
+    made.matches(made.read())

@@ -247,3 +247,15 @@ def test_a_class_for_each_clip_is_refused(made: MadeSet) -> None:
         "20 classes have 20 clips, so nearly each clip has one of its own, such as 1000 of 0.mp4. Read"
     )
     accept(made, source_format="table")
+
+
+def test_tables_that_contradict_each_other_are_refused_with_both_labels(made: MadeSet) -> None:
+    for name in "ab":
+        made.clip(f"{name}.mp4")
+    made.write("labels.csv", "path,label\na.mp4,run\nb.mp4,jump\n")
+    made.write("labels_old.csv", "path,label\na.mp4,jump\nb.mp4,run\n")
+    said = why_too_many_unusable(made.read(), ManifestSettings())
+    assert said.startswith(
+        "2 of 2 clips have several labels, such as a.mp4: jump, run. Remove the rows or tables that "
+    )
+    assert why_too_many_unusable(made.read(), ManifestSettings(multi_label=True)) == ""

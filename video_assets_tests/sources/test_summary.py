@@ -119,3 +119,43 @@ def test_folders_of_systems_are_no_classes(made: MadeSet) -> None:
     found = made.read()
     made.matches(found)
     assert {item.reason for item in found.left_out} == {"a folder of the system"}
+
+
+def test_files_of_several_classes_that_begin_alike_are_named_as_groups(made: MadeSet) -> None:
+    for label in ("bend", "run"):
+        for person in ("daria", "denis", "eli"):
+            made.clip(f"{label}/{person}_{label}.avi", label)
+    found = made.read()
+    assert codes(found) == {"groups_in_names": 3}
+    assert found.warnings[0].detail.startswith(
+        "files of several classes begin alike, as with daria in bend/daria_bend.avi;"
+    )
+
+
+def test_classes_in_names_are_no_groups(made: MadeSet) -> None:
+    for label in ("bend", "run", "walk"):
+        for number in range(4):
+            made.clip(f"{label}/{label}_{number}.avi", label)
+    assert codes(made.read()) == {}
+
+
+def test_labels_that_join_classes_are_named(made: MadeSet) -> None:
+    for name in "abc":
+        made.clip(f"{name}.mp4")
+    made.write("labels.csv", 'path,label\na.mp4,run\nb.mp4,jump\nc.mp4,"run, jump"\n')
+    found = made.read()
+    assert codes(found) == {"joined_labels": 1}
+    assert "manifest.multi_label: true" in found.warnings[0].detail
+    made.write("labels.csv", "path,label\na.mp4,run\nb.mp4,jump\nc.mp4,run|jump\n")
+    assert codes(made.read()) == {"joined_labels": 1}
+    assert codes(made.read(multi_label=True)) == {}
+
+
+def test_folders_without_videos_among_class_folders_are_named(made: MadeSet) -> None:
+    for label in ("run", "jump"):
+        made.clip(f"{label}/a.mp4", label)
+    made.write("climb/clip", b"a file without an ending")
+    made.write("annotations/notes.txt", "notes")
+    found = made.read()
+    assert codes(found) == {"empty_folders": 1}
+    assert found.warnings[0].detail == "1 folder holds no video and is no class: climb"

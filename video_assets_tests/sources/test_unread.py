@@ -193,3 +193,31 @@ def test_texts_beside_all_videos_are_named(cameras: Path) -> None:
     assert [(warning.code, warning.count) for warning in found.warnings] == [("unread_table", 2)]
     assert found.warnings[0].detail.endswith("and not read; labels in them do not count")
     refuse_misread(found, ManifestSettings())
+
+
+def test_lists_of_videos_for_each_class_refuse_a_new_dataset(cameras: Path) -> None:
+    (cameras / "run.txt").write_text("A/cam_1.mp4\n")
+    refuse_misread(read_source(cameras), ManifestSettings())  # one list alone may be of anything
+    (cameras / "jump.csv").write_text("path\nB/cam_2.mp4\n")
+    found = read_source(cameras)
+    assert unread(found) == ["jump.csv", "run.txt"]
+    with pytest.raises(SettingsError, match=r"jump\.csv names videos of the source, such as B/cam_2\.mp4: "):
+        refuse_misread(found, ManifestSettings())
+    settings = ManifestSettings(exclude="run.txt")
+    refuse_misread(read_source(cameras, settings), settings)
+
+
+def test_what_a_download_program_notes_is_nothing(cameras: Path) -> None:
+    for name in ("A/cam_1.info.json", "B/cam_2.info.json"):
+        (cameras / name).write_text('{"_filename": "cam_1.mp4", "title": "run"}')
+    found = read_source(cameras)
+    assert unread(found) == []
+    refuse_misread(found, ManifestSettings())
+
+
+def test_made_up_labels_of_a_submission_are_not_read(cameras: Path) -> None:
+    (cameras / "train.csv").write_text("id,label\ncam_1,run\n")
+    (cameras / "sample_submission.csv").write_text("id,label\ncam_2,run\n")
+    found = read_source(cameras)
+    assert [clip.clip_id for clip in found.clips] == ["A/cam_1.mp4"]
+    assert unread(found) == ["sample_submission.csv"]

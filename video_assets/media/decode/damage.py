@@ -21,22 +21,23 @@ from video_assets.media.index.bitstream import (
     starts_cleanly,
 )
 from video_assets.media.index.h264_order import H264Order
+from video_assets.media.index.lost_parts import places_of_losses
 from video_assets.media.index.picture_order import Av1Order, Mpeg4Order, MpegOrder
-from video_assets.media.index.readable import places_of_losses
 from video_assets.media.open.crop import CLUSTER, NO_END, SEGMENT, matroska_elements
 from video_assets.media.open.video import OpenVideo
 
 _STRICT: Final = "explode"
+_MS_MPEG4: Final = frozenset({"msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "rv10", "rv20"})
 _STRICT_OF: Final = {
     "hevc": "explode+crccheck",
     "h264": "explode+aggressive",
-    **dict.fromkeys(
-        ("msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "rv10", "rv20"), "explode+bitstream+buffer"
-    ),
+    **dict.fromkeys(_MS_MPEG4, "explode+bitstream+buffer"),
 }
 """An HEVC stream may carry the MD5 of each picture. H.264 without arithmetic coding has to be read to the end of its
 data, and so have Microsoft's relatives of MPEG-4. Of other codecs, these flags call sound videos damaged."""
-_DECODES_FROM_NOTHING: Final = NEEDS_FIRST_PACKET | {"hevc"}
+_BEGINS_WITH_KEYFRAME: Final = _MS_MPEG4 | {"h263", "flv1", "theora"}
+"""Codecs whose streams are nothing without a keyframe; those of others may refresh a picture part by part."""
+_DECODES_FROM_NOTHING: Final = _BEGINS_WITH_KEYFRAME | NEEDS_FIRST_PACKET | {"hevc"}
 """Codecs whose pictures before the first keyframe FFmpeg shows, though those that they refer to are not there."""
 _ZEROS: Final = bytes(64)
 _ZEROS_WITHIN: Final = re.compile(rb"\0{64}\0*[^\0\1]")
@@ -159,13 +160,15 @@ class DamageLog:
 
     Frames name the number of their packet, since they come out later and in another order. `restarts` are the packets
     at which decoding may begin, `damaged` those that did not decode, or gave a frame that is flagged as damaged. Where
-    the codec `needs_restart`, what is shown before the first one is damaged, too.
+    the codec `needs_restart`, what is shown before the first one is damaged, too; where it `needs_any`, also if none
+    comes.
     """
 
     times: list[int | None] = field(default_factory=list)
     restarts: list[int] = field(default_factory=list)
     damaged: set[int] = field(default_factory=set)
     needs_restart: bool = False
+    needs_any: bool = False
     _checks: PacketChecks | None = None
     _losses: list[int] = field(default_factory=list)
     _latest_place: int | None = None
@@ -176,6 +179,7 @@ class DamageLog:
         self._checks = PacketChecks(opened)
         self._losses = places_of_losses(opened)
         self.needs_restart = opened.codec.codec.canonical_name in _DECODES_FROM_NOTHING
+        self.needs_any = opened.codec.codec.canonical_name in _BEGINS_WITH_KEYFRAME
 
     def add(self, opened: OpenVideo, packet: av.packet.Packet) -> int:
         """Note a packet that is decoded next, and return its number."""
@@ -205,6 +209,11 @@ class DamageLog:
         latest = self._latest_place
         return latest is not None and bisect_left(self._losses, latest) < bisect_left(self._losses, place)
 
+    @property
+    def has_losses(self) -> bool:
+        """Whether the container has lost bytes."""
+        return bool(self._losses)
+
     def add_times(self, shown: Iterable[int]) -> None:
         """Give packets without a time one that fits; `shown` are the numbers of all as they are displayed."""
         latest: int | None = None
@@ -223,7 +232,7 @@ class DamageLog:
         place = bisect_right(self.restarts, packet_number) - 1
         while place >= 0 and self._is_shown_before(packet_number, self.restarts[place]):
             place -= 1
-        if place < 0 and self.needs_restart and self.restarts and self.restarts[0]:
+        if place < 0 and (self.restarts[0] and self.needs_restart if self.restarts else self.needs_any):
             return True
         place = max(place, 0 if self.restarts and self.restarts[0] <= packet_number else -1)
         first = self.restarts[place] if place >= 0 else 0

@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
-from video_assets.media.index.bitstream import hevc_length_size, nal_units
+from video_assets.media.index.bitstream import Bits, hevc_length_size, nal_units
 
 _MIN_BYTES: Final = 30
 """Less is too little to say that its end has to matter."""
@@ -15,6 +15,8 @@ _ZEROS: Final = 8
 _HEVC_FIRST_NON_VCL: Final = 32
 _HEVC_LEADING: Final = range(6, 10)
 _CABAC_ZERO_WORD: Final = b"\0\0\3"
+_SUPERFRAME_BIT: Final = 0x40
+_VP9_HEADER_BYTES: Final = 256
 
 
 def packet_frames(codec: str, data: bytes) -> list[bytes]:
@@ -77,19 +79,94 @@ def _with_more_modes(frame: bytes) -> bytes:
     return tag.to_bytes(3, "little") + frame[3:stop] + more + frame[stop:]
 
 
-def places_of_data(codec: str, pieces: Sequence[bytes]) -> list[int]:
-    """Return which pieces hold data of pictures."""
-    return [place for place, piece in enumerate(pieces) if codec != "hevc" or _is_slice(piece)]
+def ends_of_data(codec: str, pieces: Sequence[bytes]) -> list[tuple[int, int]]:
+    """Return where arithmetic decoding of sound data ends: the numbers of pieces, and offsets in them."""
+    if codec == "hevc":
+        return [(place, _end_of_slice(piece)) for place, piece in enumerate(pieces) if _is_slice(piece)]
+    return [(place, end) for place, piece in enumerate(pieces) for end in _ends_of_tiles(codec, piece)]
 
 
-def with_other_end(codec: str, pieces: Sequence[bytes], place: int, other: bytes) -> list[bytes]:
-    """Return them with other bytes at the end of one of them, which holds data; nothing where these are few."""
-    data = pieces[place]
-    while codec == "hevc" and data.endswith(_CABAC_ZERO_WORD):
-        data = data.removesuffix(_CABAC_ZERO_WORD).rstrip(b"\0")
-    if len(data) < _MIN_BYTES:
+def with_other_end(codec: str, pieces: Sequence[bytes], place_and_end: tuple[int, int], other: bytes) -> list[bytes]:
+    """Return them with other bytes where the data of one end; nothing where these are few."""
+    place, end = place_and_end
+    if end < _MIN_BYTES:
         return []
-    return [*pieces[:place], data[: -len(other)] + other, *pieces[place + 1 :]]
+    if codec == "vp9":  # its last byte may not look like the index of a superframe
+        other = other[:-1] + bytes([other[-1] & ~_SUPERFRAME_BIT or 1])
+    piece = pieces[place]
+    rest = b"" if codec == "hevc" else piece[end:]
+    return [*pieces[:place], piece[: end - len(other)] + other + rest, *pieces[place + 1 :]]
+
+
+def _end_of_slice(data: bytes) -> int:
+    while data.endswith(_CABAC_ZERO_WORD):
+        data = data.removesuffix(_CABAC_ZERO_WORD).rstrip(b"\0")
+    return len(data)
+
+
+def _ends_of_tiles(codec: str, frame: bytes) -> list[int]:
+    """Return where the data of each tile end: before the length of the next one. Others than VP9 keyframes have one."""
+    try:
+        num_tiles, start = _vp9_tiles(Bits(frame[:_VP9_HEADER_BYTES])) if codec == "vp9" else (1, 0)
+    except ValueError:
+        return [len(frame)]
+    ends: list[int] = []
+    while len(ends) < num_tiles - 1:
+        start += 4 + int.from_bytes(frame[start : start + 4])
+        ends.append(start)
+    return [*(end for end in ends if end < len(frame)), len(frame)]
+
+
+def _vp9_tiles(bits: Bits) -> tuple[int, int]:
+    """Return how many tiles a keyframe has, and where they begin (VP9 specification, 6.2); 1 for other frames.
+
+    Raises:
+        ValueError: the header is cut short.
+    """
+    bits.number(2)
+    profile = bits.number() + 2 * bits.number()
+    bits.number(int(profile == 3))
+    if bits.number(2):  # one that was shown before, or not a keyframe
+        return 1, 0
+    bits.number()
+    is_resilient = bits.number()
+    bits.number(24 + (profile >= 2))
+    is_rgb = bits.number(3) == 7
+    bits.number((0 if is_rgb else 1) + (0 if profile % 2 == 0 else 1 if is_rgb else 3))
+    width_px = bits.number(16) + 1
+    bits.number(16)
+    bits.number(32 * bits.number())
+    bits.number((0 if is_resilient else 2) + 2)
+    bits.number(6 + 3)
+    if bits.number() and bits.number():  # changes of the loop filter
+        _pass_flagged(bits, [7] * 6)
+    bits.number(8)
+    _pass_flagged(bits, [5] * 3)
+    if bits.number():  # segments
+        if bits.number():
+            _pass_flagged(bits, [8] * 7)
+            _pass_flagged(bits, [8] * 3 * bits.number())
+        if bits.number():
+            bits.number()
+            _pass_flagged(bits, [9, 7, 2, 0] * 8)
+    columns_log2, most_log2 = _tile_columns(width_px)
+    while columns_log2 < most_log2 and bits.number():
+        columns_log2 += 1
+    rows_log2 = bits.number()
+    rows_log2 += bits.number() if rows_log2 else 0
+    header_bytes = bits.number(16)
+    return 1 << columns_log2 + rows_log2, bits.num_bytes_read + header_bytes
+
+
+def _pass_flagged(bits: Bits, sizes: Sequence[int]) -> None:
+    for size in sizes:
+        bits.number(size * bits.number())
+
+
+def _tile_columns(width_px: int) -> tuple[int, int]:
+    """Return the least and the largest log2 of the number of columns: each is 256 to 4096 pixels wide."""
+    blocks = (width_px + 63) // 64
+    return max(0, (blocks - 1).bit_length() - 6), max(0, blocks.bit_length() - 3)
 
 
 def as_trailing(codec: str, piece: bytes) -> bytes:

@@ -113,9 +113,9 @@ def decode_opened_sequentially(
             seen.damage.damaged |= noticed
         timeline, time_note = _timeline(opened, seen)
     starts_us = timeline.starts_us
-    frame_indices = frames_shown_at(starts_us, choose(timeline))
-    damage = _damage_of(seen, frame_indices, _first_shifted(opened, seen, time_note))
-    damage = damage or ("" if time_note else _missing_of(choose, timeline, _missing_us(opened, seen, starts_us)))
+    missing = "" if time_note else _missing_of(choose, timeline, _missing_us(opened, seen, starts_us))
+    frame_indices = frames_shown_at(starts_us, choose(timeline))  # the last call, which a choice of spans goes by
+    damage = _damage_of(seen, frame_indices, _first_shifted(opened, seen, time_note)) or missing
     if damage and unfinished is None:
         with open_video(video, opened.limits, opened.encoder_version) as again:
             unfinished = _unfinished_packet(again, seen)
@@ -266,11 +266,11 @@ def _first_shifted(opened: OpenVideo, seen: _SequentialPass, time_note: str) -> 
 
     What damages a picture of a program or transport stream may change the times of others. Where times are made up for
     lack of others, all may be wrong; in a program stream, frames after the damage may bear the times of lost ones. In a
-    bare stream, a frame's time is its number.
+    bare stream a frame's time is its number, and in an AVI the number of its chunk.
     """
     if not seen.damage.damaged:
         return None
-    if opened.container_name in _BARE_STREAMS:
+    if opened.container_name in _BARE_STREAMS or (opened.container_name == "avi" and seen.damage.has_losses):
         return min(seen.damage.damaged)
     if opened.container_name not in ("mpeg", "mpegts"):
         return None

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 
 from video_assets.media.decode.other_bytes import (
     as_trailing,
+    ends_of_data,
     packets_of,
     pieces_of,
-    places_of_data,
     with_more,
     with_other_end,
 )
@@ -46,8 +46,8 @@ _NUM_TRIES: Final = 3
 _USUAL_SHARE: Final = 1 / 12
 """How much of a picture its last bytes may decide before it is tried whether its data go on. Of data that are read too
 far they decide more: all that is read after them is random."""
-_MAX_SLICES: Final = 8
-"""Of how many slices each one's end is tried, in a decode of the picture for each."""
+_MAX_ENDS: Final = 8
+"""Of how many slices or tiles each one's end is tried, in a decode of the picture for each."""
 _MAX_WAITING: Final = 24
 """Frames that wait for the same one of the other decoder; more than any decoder keeps back."""
 
@@ -99,8 +99,8 @@ class TailCheck:
         self._is_begun = True
         if self._opened.codec.codec.canonical_name != "hevc":
             self._second = _SecondDecode(self._opened)
-        if self._second is None or not self._second.refuses_other_ends:
-            self._alone = _PictureCheck(self._opened)
+        knows_end = self._second is not None and self._second.refuses_other_ends
+        self._alone = _PictureCheck(self._opened, min_ends=2 if knows_end else 1)
 
 
 class _SecondDecode:
@@ -177,9 +177,13 @@ def _plane(frame: VideoFrame, number: int) -> NDArray[Any]:
 
 
 class _PictureCheck:
-    """Decodes single pictures without those that they refer to: as they are, with other last bytes, with more bytes."""
+    """Decodes single pictures without those that they refer to: as they are, with other last bytes, with more bytes.
 
-    def __init__(self, opened: OpenVideo) -> None:
+    Pictures with fewer ends than `min_ends` are left to the second decode, which knows about the last end alone.
+    """
+
+    def __init__(self, opened: OpenVideo, min_ends: int) -> None:
+        self._min_ends = min_ends
         self._codec, self._extradata = opened.codec.codec.canonical_name, opened.codec.extradata
         self._first = opened.codec
         self._decoder = _decoder_of(
@@ -193,10 +197,12 @@ class _PictureCheck:
         if self._codec != "hevc" and not packet.is_keyframe:
             return
         pieces = [as_trailing(self._codec, piece) for piece in pieces_of(self._codec, bytes(packet), self._extradata)]
-        whole = self._frames(pieces)
+        ends = ends_of_data(self._codec, pieces)
+        whole = self._frames(pieces) if len(ends) >= self._min_ends else []
         if not whole:
             return
-        shares = [self._share_of_end(pieces, place, whole) for place in self._places_of_ends(pieces)]
+        ends = ends if len(ends) <= _MAX_ENDS else ends[-1:]
+        shares = [self._share_of_end(pieces, end, whole) for end in ends]
         if 0 in shares or (
             max(shares, default=1) > _USUAL_SHARE
             and self._goes_on(pieces, whole, 1 if packet.is_keyframe else _NUM_TRIES)
@@ -208,16 +214,11 @@ class _PictureCheck:
         found, self._damaged = self._damaged, set()
         return found
 
-    def _places_of_ends(self, pieces: Sequence[bytes]) -> list[int]:
-        """Return which pieces' ends are tried: those of all slices, or of the last one where they are many."""
-        places = places_of_data(self._codec, pieces)
-        return places if len(places) <= _MAX_SLICES else places[-1:]
-
-    def _share_of_end(self, pieces: Sequence[bytes], place: int, whole: Sequence[VideoFrame]) -> float:
-        """Return how much of the picture the last bytes of a piece decide; 1 if these are too few to be tried."""
+    def _share_of_end(self, pieces: Sequence[bytes], end: tuple[int, int], whole: Sequence[VideoFrame]) -> float:
+        """Return how much of the picture the bytes before an end decide; 1 if these are too few to be tried."""
         for num_bytes, least in _OTHER_ENDS:
             other = bytes(self._chance.randrange(least, 0xFF) for _ in range(num_bytes))
-            changed = with_other_end(self._codec, pieces, place, other)
+            changed = with_other_end(self._codec, pieces, end, other)
             share = _differing_share(whole, self._frames(changed)) if changed else 1
             if share:
                 return share

@@ -232,7 +232,13 @@ class Bits:
     """Reads the fields of a header one after another."""
 
     def __init__(self, data: bytes) -> None:
-        self._value, self._left = int.from_bytes(data), 8 * len(data)
+        self._value, self._size = int.from_bytes(data), 8 * len(data)
+        self._left = self._size
+
+    @property
+    def num_bytes_read(self) -> int:
+        """How many bytes were read, the last one perhaps in part."""
+        return (self._size - self._left + 7) // 8
 
     @classmethod
     def of_nal_unit(cls, unit: bytes) -> "Bits":

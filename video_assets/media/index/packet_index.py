@@ -18,6 +18,7 @@ from video_assets.media.index.bitstream import (
     min_raw_bytes,
     starts_cleanly,
 )
+from video_assets.media.index.lost_parts import places_of_losses
 from video_assets.media.index.mp4_sample_table import SampleTable, read_sample_table
 from video_assets.media.index.packets import NO_TICK, DemuxedPackets, IndexNotTrusted, TableNotTrusted
 from video_assets.media.index.parameter_sets import ActiveParameters, ParameterKey, parameters_in_packet
@@ -29,7 +30,6 @@ from video_assets.media.index.presentation_times import (
     ticks_to_us,
     timeline_of,
 )
-from video_assets.media.index.readable import places_of_losses
 from video_assets.media.open.losses import check_length, lose
 from video_assets.media.open.video import OpenVideo
 
@@ -98,7 +98,7 @@ def read_index(opened: OpenVideo, *, allow_table: bool = True) -> PacketIndex:
     if not demuxed.pts:
         lose("no_frames", "Its video stream holds no packet.")
     if places_of_losses(opened):
-        raise IndexNotTrusted("Its transport stream has lost packets.")
+        raise IndexNotTrusted("Bytes are lost between its packets.")
     return _index_of_packets(opened, demuxed)
 
 

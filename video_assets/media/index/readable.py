@@ -1,18 +1,17 @@
 """Compare what can be read of a video with what its container says: interrupted downloads, damaged blocks, holes."""
 
-import io
 import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import BinaryIO, Final
 
 import av.error
 import av.stream
 import numpy as np
-from numpy.typing import NDArray
 
 from video_assets.domain.sampling import Timeline
+from video_assets.media.index.lost_parts import ASF_FILE_PROPERTIES
 from video_assets.media.open.crop import NO_END, SEGMENT, matroska_elements
 from video_assets.media.open.video import OpenVideo
 
@@ -26,15 +25,14 @@ _MISSING_FRAMES: Final = 2
 _MISSING_FRACTION: Final = 0.02
 _GAP_INTERVALS, _GAP_US = 8, 250_000
 _STEADY_SHARE: Final = 0.9
+_UNNUMBERED: Final = frozenset(
+    {"mpeg4", "vp8", "h263", "flv1", "svq1", "rv10", "rv20", "wmv1", "wmv2", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3"}
+)
+"""Codecs whose pictures carry no number, by which a lost one would be noticed."""
 _HEADER_BYTES: Final = 4096
 _MISSING_BYTES: Final = 64
+_BLOCK_BYTES: Final = 2**20
 _UNKNOWN_RIFF_BYTES: Final = 0xFFFF0000
-_TS_SYNC: Final = 0x47
-_TS_SIZES: Final = (188, 192, 204)
-_TS_SYNCS: Final = 4
-"""So many packets in a row show where packets begin."""
-_TS_BLOCK_BYTES: Final = 2**20
-_ASF_FILE_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ def _fraction_of_frames(opened: OpenVideo, said: SaidLength, timeline: Timeline,
 
 
 def _fraction_of_bytes(opened: OpenVideo) -> float:
-    """Return how much there is of an AVI or a Matroska file; a file with a hole is shorter than it says, too."""
+    """Return how much there is of an AVI, a Matroska or a fragmented mp4; one with a hole is shorter than it says."""
     size_bytes, position = opened.size_bytes, opened.file.tell()
     try:
         if opened.container_name == "avi":
@@ -105,6 +103,8 @@ def _fraction_of_bytes(opened: OpenVideo) -> float:
         elif "matroska" in opened.container_name:
             ends = (end for kind, _, end in matroska_elements(opened.file, 0, NO_END) if kind == SEGMENT)
             said_bytes = next(ends, 0) % NO_END
+        elif opened.container_name == _MOV:
+            return _fraction_of_boxes(opened.file, size_bytes)
         else:
             return 1.0
     except (IndexError, struct.error):
@@ -112,6 +112,26 @@ def _fraction_of_bytes(opened: OpenVideo) -> float:
     finally:
         opened.file.seek(position)
     return size_bytes / said_bytes if size_bytes + _MISSING_BYTES < said_bytes else 1.0
+
+
+def _fraction_of_boxes(file: BinaryIO, size_bytes: int) -> float:
+    """Return where the fragments of an mp4 break off though others follow: FFmpeg reads none of these."""
+    place, is_fragmented = 0, False
+    while place + 8 <= size_bytes:
+        file.seek(place)
+        length, kind, long_length = struct.unpack(">I4sQ", file.read(16).ljust(16, b"\0"))
+        length = long_length if length == 1 else length
+        if length < 8 or not kind.isalnum():
+            break
+        is_fragmented = is_fragmented or kind == b"moof"
+        place += length
+    if not is_fragmented or place + 8 > size_bytes:
+        return 1.0
+    file.seek(place)
+    while block := file.read(_BLOCK_BYTES):
+        if b"moof" in block:
+            return place / size_bytes
+    return 1.0
 
 
 def longest_gap_us(timeline: Timeline) -> int:
@@ -127,100 +147,19 @@ def longest_gap_us(timeline: Timeline) -> int:
     return int(intervals[place] - usual)
 
 
-def places_of_losses(opened: OpenVideo) -> list[int]:
-    """Return where a transport stream on this machine has lost bytes of its video, or has zeros in their place.
+def lost_frame_us(opened: OpenVideo, timeline: Timeline) -> int:
+    """Return for how long one frame is missing in the middle of a video whose pictures do not say that they follow it.
 
-    That is where no packet begins. FFmpeg looks for the next one, and then does not compare the counters of packets on
-    either side. It is also where the counter of the video's packets skips a number within a picture: FFmpeg's parsers
-    do not pass on that it does. Between pictures it may, where streams were joined.
+    All other frames come at one rate, to within two ticks: encoders that drop frames hardly ever drop a single one. The
+    first and the last interval do not count, since writers of AVI and MPEG lengthen these.
     """
-    file = opened.file
-    if opened.container_name != "mpegts" or not isinstance(file, io.FileIO | io.BytesIO):
-        return []
-    position = file.tell()
-    try:
-        counters = _Counters(opened.stream.id)
-        return sorted([*_losses(file, counters), *counters.places()])
-    finally:
-        file.seek(position)
-
-
-class _Counters:
-    """Follows the counters of a transport stream's packets that hold a part of one stream."""
-
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._latest: int | None = None
-        self._num_packets = 0
-        self._places: list[int] = []
-
-    def follow(self, packets: NDArray[np.uint8], start: int) -> None:
-        """Look at packets in a row, (N, size) bytes, the first of which is at the place `start` of the file."""
-        heads = packets[:, :6].astype(np.int64)
-        is_mine = (heads[:, 1] % 32 << 8 | heads[:, 2] == self._pid) & (heads[:, 3] & 0x10 > 0)
-        numbers = np.flatnonzero(is_mine)
-        if not len(numbers):
-            return
-        heads = heads[numbers]
-        counters = heads[:, 3] % 16
-        before = np.concatenate(([self._latest if self._latest is not None else counters[0] - 1], counters[:-1]))
-        may_skip = (heads[:, 3] & 0x20 > 0) & (heads[:, 4] > 0) & (heads[:, 5] & 0x80 > 0)
-        begins_picture = heads[:, 1] & 0x40 > 0
-        skips = ((counters - before) % 16 > 1) & ~may_skip & ~begins_picture  # the same again: sent twice
-        self._places += (start + numbers[skips] * packets.shape[1]).tolist()
-        self._latest, self._num_packets = int(counters[-1]), self._num_packets + len(numbers)
-
-    def begin_anew(self) -> None:
-        """Let the next packet have any counter."""
-        self._latest = None
-
-    def places(self) -> list[int]:
-        """Return where counters skip a number; nothing where most do, since some multiplexers do not count."""
-        return self._places if len(self._places) * 4 < self._num_packets else []
-
-
-def _losses(file: io.FileIO | io.BytesIO, counters: _Counters) -> Iterator[int]:
-    """Yield where no packet begins, and let the counters follow all packets."""
-    size = start = place = 0
-    while True:
-        file.seek(start + place)
-        start, place, block = start + place, 0, file.read(_TS_BLOCK_BYTES)
-        if not size:  # garbage before the first packet is no loss
-            size, place = next(((size, at) for size in _TS_SIZES if (at := _next_packet(block, 0, size)) >= 0), (0, 0))
-        if not size or len(block) - place < _TS_SYNCS * size:
-            return
-        stop = len(block) - (len(block) - place) % size
-        packets = np.frombuffer(block, np.uint8, stop - place, place).reshape(-1, size)
-        heads = packets[:, 0]
-        wrong = int((heads != _TS_SYNC).argmax())
-        if heads[wrong] == _TS_SYNC:
-            counters.follow(packets, start + place)
-            place = stop
-            continue
-        counters.follow(packets[:wrong], start + place)
-        counters.begin_anew()
-        lost_at = place + wrong * size
-        place = _next_packet(block, lost_at, size)
-        while place < 0:
-            start += len(block) - _TS_SYNCS * size
-            lost_at -= len(block) - _TS_SYNCS * size
-            file.seek(start)
-            block = file.read(_TS_BLOCK_BYTES)
-            if len(block) <= _TS_SYNCS * size:  # garbage after the last packet
-                return
-            place = _next_packet(block, 0, size)
-        yield start + lost_at
-
-
-def _next_packet(block: bytes, place: int, size: int) -> int:
-    """Return where packets of this size begin, from a place on; -1 if nowhere."""
-    while (place := block.find(_TS_SYNC, place)) >= 0:
-        if place + (_TS_SYNCS - 1) * size >= len(block):
-            return -1
-        if all(block[place + number * size] == _TS_SYNC for number in range(_TS_SYNCS)):
-            return place
-        place += 1
-    return -1
+    codec, intervals = opened.codec, np.diff(timeline.starts_us)[1:-1]
+    if codec.codec.canonical_name not in _UNNUMBERED or codec.reorder_depth or len(intervals) < 10:
+        return 0
+    usual = float(np.median(intervals))
+    odd = intervals[np.abs(intervals - usual) > min(2 * timeline.tick_us, usual / 4)]
+    is_one_lost = len(odd) == 1 and abs(odd[0] - 2 * usual) <= usual / 4
+    return round(usual) if is_one_lost else 0
 
 
 def _is_all_there_is(opened: OpenVideo) -> bool:
@@ -246,7 +185,7 @@ def _asf_us(opened: OpenVideo) -> int:
     opened.file.seek(0)
     head = opened.file.read(_HEADER_BYTES)
     opened.file.seek(position)
-    place = head.find(_ASF_FILE_PROPERTIES)
+    place = head.find(ASF_FILE_PROPERTIES)
     if place < 0 or place + 88 > len(head):
         return 0
     duration_100ns, _sending, preroll_ms = struct.unpack_from("<QQQ", head, place + 64)

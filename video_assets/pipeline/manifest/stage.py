@@ -87,6 +87,14 @@ class ManifestReport:
         return replace(self, clips=empty_table(MANIFEST))
 
 
+_SPANS_REMEDY = (
+    "if the videos are cut to their clips already, the times are of the videos before that: leave the times out of the "
+    'table, set manifest.columns: {start: "", end: ""}, or manifest.source_format: folders (or split_folders) where '
+    "folders are the classes"
+)
+"""Of a set none of whose spans is in its video."""
+
+
 class TooManyLost(BuildRefused):
     """More clips cannot be used than may be. `found` says so, `remedy` what to do; the quarantine names all of them."""
 
@@ -226,6 +234,8 @@ def _too_many_lost(report: ManifestReport, allowed: float) -> TooManyLost:
     reasons = ", ".join(f"{reason} {count}" for reason, count in failed["reason"].value_counts().items())
     first = failed.iloc[0]
     remedy = "fix or remove them, or raise manifest.max_failed_fraction" if len(report.clips) else "fix them"
+    if report.clips.empty and (failed["reason"] == "bad_span").all():
+        remedy = _SPANS_REMEDY
     return TooManyLost(
         f"{num_lost} of {counted(num_asked, 'clip')} ({num_lost / num_asked:.1%}) cannot be used ({reasons}); "
         f"at most {allowed:.1%} may fail. The first is {first['source']}: {first['detail'].rstrip('.')}.",

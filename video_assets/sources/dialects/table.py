@@ -41,6 +41,10 @@ def recognise(tree: SourceTree) -> Match | None:
 
 def _why_unread(tree: SourceTree, name: str) -> Unread | None:
     """Return why a table is not read; None if its first rows name videos."""
+    if "submission" in name.rpartition("/")[2].lower():
+        return Unread(
+            f"{name} is called as submissions to a competition are, whose labels are made up", names_files=False
+        )
     try:
         paths = _first_paths(tree, name)
     except SettingsError as error:

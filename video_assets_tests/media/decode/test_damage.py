@@ -12,6 +12,7 @@ from av.packet import Packet
 
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize
+from video_assets.domain.sampling import Timeline
 from video_assets.media.decode.clips import decode_clip, decode_spans
 from video_assets.media.decode.damage import DamageLog, PacketChecks
 from video_assets.media.decode.frame_stack import DecodedFrames
@@ -133,8 +134,10 @@ def test_frames_that_did_not_decode_are_wanted_too() -> None:
     assert len(decode_clip(video, lambda timeline: timeline.starts_us[:20].tolist(), SIZE).frames) == 20
     with pytest.raises(VideoLost, match=r"^damaged: 4 of the 8 wanted frames did not decode"):
         decode_clip(video, lambda timeline: timeline.starts_us[::5].tolist(), SIZE)
-    kept = decode_clip(video, lambda timeline: timeline.starts_us.tolist(), SIZE, STORE)
+    timelines: list[Timeline] = []
+    kept = decode_clip(video, lambda timeline: timelines.append(timeline) or timeline.starts_us.tolist(), SIZE, STORE)
     assert len(kept.frames) == 20 and kept.damage == "20 of the 40 wanted frames did not decode."
+    assert timelines[-1].num_frames == 20  # that of the frames which came out; earlier ones are forgotten
 
 
 def test_pictures_that_a_container_calls_keyframes_are_none_where_they_refer_to_others() -> None:
@@ -160,6 +163,16 @@ def test_random_bytes_in_pictures_of_old_windows_codecs_are_found(codec: str, co
     assert number_of(wanted(video, [2]).frames[0]) == 2
     with pytest.raises(VideoLost, match=r"^damaged"):
         wanted(video, [20])
+
+
+@pytest.mark.parametrize("group", [12, 100])
+def test_a_stream_of_an_old_codec_that_does_not_begin_with_a_keyframe_is_decoded_from_nothing(group: int) -> None:
+    whole = numbered_video(NUM_FRAMES, codec="wmv2", container="asf", options={"g": str(group)})
+    without = joined_video([whole], "asf", lambda data, _, number: data if number else b"")
+    with pytest.raises(VideoLost, match=r"^damaged"):
+        wanted(without, [3])
+    if group < NUM_FRAMES:
+        assert number_of(wanted(without, [20]).frames[0]) == 21
 
 
 def test_an_mpeg_4_packet_without_a_picture_is_no_keyframe() -> None:

@@ -1,14 +1,16 @@
 """Damage that decoders of HEVC, VP8 and VP9 hide is found by the length to which their data are read."""
 
+import io
 import random
 
+import av
 import pytest
 
 from video_assets.domain.clips import VideoLost
-from video_assets.media.decode.other_bytes import packet_frames
+from video_assets.media.decode.other_bytes import ends_of_data, packet_frames
 from video_assets_tests.media.decode.test_damage import wanted
 from video_assets_tests.media.joining import joined_video
-from video_assets_tests.media.making import number_of, numbered_video
+from video_assets_tests.media.making import number_of, numbered_picture, numbered_video
 
 GROUP, NUM_FRAMES = 20, 40
 KINDS: dict[str, tuple[str, str, dict[str, str]]] = {
@@ -85,6 +87,34 @@ def slices_of(data: bytes) -> list[tuple[int, int]]:
         start, stop = stop + 4, stop + 4 + int.from_bytes(data[stop : stop + 4])
         places += [(start, stop)] if data[start] >> 1 & 63 < 32 else []
     return places
+
+
+def test_random_bytes_in_one_tile_of_a_vp9_keyframe_are_found() -> None:
+    video = wide_video()
+    with av.open(io.BytesIO(video), "r") as container:
+        keyframe = next(bytes(packet) for packet in container.demux(video=0))
+    assert number_of(wanted(video, [3]).frames[0]) == 3
+    first, last = ends_of_data("vp9", [keyframe])
+    assert last == (0, len(keyframe)) and 0 < first[1] < len(keyframe)
+    start, stop = video.index(keyframe) + first[1] // 4, video.index(keyframe) + first[1]
+    for seed in range(6):
+        other = random.Random(seed).randbytes(stop - start)
+        with pytest.raises(VideoLost, match=r"^damaged"):
+            wanted(video[:start] + other + video[stop:], [3])
+
+
+def wide_video() -> bytes:
+    """Five frames that are wide enough for two tiles."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as output:
+        options = {"deadline": "realtime", "cpu-used": "8", "tile-columns": "1", "b": "4M"}
+        stream = output.add_stream("libvpx-vp9", rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 512, 256, "yuv420p"
+        for number in range(5):
+            picture = numbered_picture(number).repeat(4, 0).repeat(4, 1)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        output.mux(stream.encode(None))
+    return file.getvalue()
 
 
 def test_frames_of_ten_bits_which_libvpx_does_not_know_are_not_called_damaged() -> None:

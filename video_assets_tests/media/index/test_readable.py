@@ -10,12 +10,15 @@ import pytest
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import Timeline
-from video_assets.media.index.readable import longest_gap_us, places_of_losses
+from video_assets.media.decode.clips import decode_clip
+from video_assets.media.index.lost_parts import places_of_losses
+from video_assets.media.index.readable import longest_gap_us
 from video_assets.media.open.video import open_video
 from video_assets.media.probe import probe_video
 from video_assets.settings import DEFAULT_LIMITS
-from video_assets_tests.media.making import decode_frames, numbered_video
+from video_assets_tests.media.making import decode_frames, number_of, numbered_video
 
+SIZE = FrameSize("stretch", 64)
 OPTIONS = {"x264-params": "keyint=10:bframes=2"}
 KINDS: dict[str, dict[str, object]] = {
     "mp4": {"container_options": {"moov_size": "9000"}},
@@ -65,6 +68,14 @@ def test_a_file_with_a_hole_is_shorter_than_it_says(kind: str) -> None:
     assert facts.readable_fraction < 1
 
 
+def test_fragments_that_are_not_read_after_a_hole_are_missing() -> None:
+    whole = made("fragmented mp4")
+    middle = whole.index(b"moof", len(whole) // 2) - 200
+    with_hole = whole[: middle - 300] + whole[middle:]
+    assert probe_video(with_hole).readable_fraction < 0.9
+    assert probe_video(whole + b"\xff" * 500).readable_fraction == 1.0
+
+
 def test_a_video_that_ends_before_its_sound_is_whole() -> None:
     file = io.BytesIO()
     with av.open(file, "w", format="matroska") as output:
@@ -102,9 +113,78 @@ def test_frames_that_are_lost_in_the_middle_of_a_steady_video_are_a_gap() -> Non
     assert longest_gap_us(Timeline(np.append(unsteady_us, 99_000_000), 99_100_000)) == 0
 
 
+@pytest.mark.parametrize(
+    ("codec", "container"), [("mpeg4", "avi"), ("mpeg4", "mp4"), ("libvpx", "webm"), ("wmv2", "asf")]
+)
+def test_a_lost_picture_of_a_codec_without_numbers_is_a_gap(codec: str, container: str) -> None:
+    options = {"g": "20", "deadline": "realtime", "cpu-used": "8"}
+    times = [40 * number for number in range(30)]
+
+    def gap_us(times: list[int]) -> int:
+        made = numbered_video(len(times), codec=codec, container=container, options=options, times=times)
+        return probe_video(made).gap_us
+
+    assert gap_us(times) == gap_us([0, *times[2:]]) == gap_us(times[:20] + times[21:24] + times[25:]) == 0
+    assert gap_us(times[:20] + times[21:]) == pytest.approx(40_000, abs=1000)
+
+
 def losses(video: bytes) -> list[int]:
     with open_video(video, DEFAULT_LIMITS) as opened:
         return places_of_losses(opened)
+
+
+def test_frames_of_an_avi_after_a_doubled_piece_are_not_shown_at_anothers_time() -> None:
+    whole = made("avi")
+    assert losses(whole) == []
+    place = len(whole) * 4 // 5
+    doubled = whole[:place] + whole[place - 1000 :]
+    assert len(losses(doubled)) == 1
+    clip = decode_clip(doubled, lambda timeline: timeline.starts_us[[3, 12]].tolist(), SIZE)
+    assert [number_of(picture) for picture in clip.frames] == [3, 12]
+    with pytest.raises(VideoLost, match=r"^damaged"):  # it is decoded without an error, from a keyframe of its own
+        decode_clip(doubled, lambda timeline: timeline.starts_us[[-2]].tolist(), SIZE)
+
+
+def test_pictures_of_an_asf_that_are_lost_in_part_are_noticed() -> None:
+    whole = numbered_video(60, codec="wmv2", container="asf", options={"g": "20", "b": "2M"})
+    assert losses(whole) == []
+    start = whole.index(bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")) + 50
+    place = start + 3200 * 3  # of a packet, none of which FFmpeg makes larger
+    for video in (
+        whole[:place] + bytes(3200) + whole[place + 3200 :],
+        whole[:place] + whole[place + 3200 :],
+        whole[:place] + whole[place - 3200 :],
+        whole[: place + 100] + whole[place + 1600 :],
+    ):
+        assert losses(video)
+        assert number_of(decode_clip(video, lambda timeline: timeline.starts_us[[1]].tolist(), SIZE).frames[0]) == 1
+        with pytest.raises(VideoLost, match=r"^damaged"):
+            decode_clip(video, lambda timeline: timeline.starts_us.tolist(), SIZE)
+
+
+def test_pages_of_an_ogg_that_are_not_as_written_are_noticed() -> None:
+    options = {"g": "20", "b": "1M", "deadline": "realtime", "cpu-used": "8"}
+    whole = numbered_video(60, codec="libvpx", container="ogg", options=options)
+    assert losses(whole) == []
+    place = whole.index(b"OggS", len(whole) // 3)
+    assert whole.find(b"OggS", place + 3000) > 0
+    flipped = bytes([whole[place + 100] ^ 1])
+    for video in (whole[: place + 100] + flipped + whole[place + 101 :], whole[:place] + whole[place + 3000 :]):
+        assert losses(video)
+        with pytest.raises(VideoLost, match=r"^damaged"):
+            decode_clip(video, lambda timeline: timeline.starts_us.tolist(), SIZE)
+
+
+def test_chunks_of_an_avi_may_be_of_an_odd_number_of_bytes() -> None:
+    whole = made("avi")
+    start = whole.index(b"movi")
+    place, frames = start + 4, b"movi"
+    while whole[place : place + 4] == b"00dc":
+        size = int.from_bytes(whole[place + 4 : place + 8], "little")
+        frames += whole[place : place + 8 + size]
+        place += 8 + size + size % 2
+    assert len(frames) < place - start
+    assert losses(whole[: start - 4] + len(frames).to_bytes(4, "little") + frames + whole[place:]) == []
 
 
 def test_a_transport_stream_that_lost_a_packet_within_a_picture_shows_it_by_its_counters() -> None:
