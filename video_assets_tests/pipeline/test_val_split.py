@@ -167,6 +167,25 @@ def test_an_official_list_asks_for_val_by_itself(stages: Stages, word: str) -> N
     assert balance["val_share"].to_dict() == dict.fromkeys(CLASSES, 0.25)
 
 
+def test_no_class_misses_a_split_that_the_official_list_leaves_empty(stages: Stages) -> None:
+    """Many public sets have train and val alone."""
+    official = {
+        clip_path(name, group, clip): "val" if group == 1 and name != CLASSES[0] else "train"
+        for name in CLASSES
+        for group in range(1, 5)
+        for clip in (1, 2)
+    }
+    other = Stages(stages.source, DatasetPaths(stages.paths.root, "other"))
+    stages.source = table_of(stages, official)
+    build(stages, SplitSettings())
+    outcome = DatasetAudit(stages.paths).classes_covered()
+    assert outcome.description == f"1 class with several groups is in one split only: {CLASSES[0]} (not in val)"
+    other.source = table_of(other, official | {clip_path(CLASSES[0], 4, clip): "val" for clip in (1, 2)})
+    build(other, SplitSettings())
+    outcome = DatasetAudit(other.paths).classes_covered()
+    assert (outcome.passed, outcome.description) == (True, "all 3 classes are in both splits")
+
+
 def test_model_garden_validates_on_val_where_there_is_one(stages: Stages) -> None:
     from video_assets.pipeline.plan.model_windows import plan_fit
 

@@ -83,10 +83,21 @@ class DatasetAudit:
         return self.plan.fingerprints()
 
     @cached_property
+    def _manifest(self) -> ReadManifest:
+        return self.read_manifest or ReadManifest.of(self.paths)
+
+    @property
+    def _splits_in_use(self) -> list[Split]:
+        """The splits, without those that an official list of all clips leaves empty: many public sets have no test."""
+        official = self._manifest.clips["official_split"]
+        is_told = len(official) > 0 and official.notna().all()
+        used = {*official, *self._places["split"]} if is_told else set(self.plan.pinned.splits)
+        return [split for split in self.plan.pinned.splits if split in used]
+
+    @cached_property
     def _places(self) -> pd.DataFrame:
         """Where each clip stands, by the splits' tables, by the plan, and by what was stored."""
         columns = ["clip_id", "group", "content_hash"]
-        manifest = self.read_manifest or ReadManifest.of(self.paths)
         parts = [self.plan.rows[["clip_id", "split", "content_hash"]]]
         parts += [read_table(self.paths.split(split), SPLIT, columns).assign(split=split) for split in SPLITS]
         stored = [
@@ -98,7 +109,7 @@ class DatasetAudit:
         ]
         parts.append(pd.DataFrame(stored, columns=["clip_id", "split", "content_hash"]))
         places = pd.concat(parts, ignore_index=True)
-        known = manifest.clips.drop_duplicates("clip_id").set_index("clip_id")["group"]
+        known = self._manifest.clips.drop_duplicates("clip_id").set_index("clip_id")["group"]
         places["group"] = places["group"].fillna(places["clip_id"].map(known))
         return places
 
@@ -200,7 +211,7 @@ class DatasetAudit:
 
     def classes_covered(self) -> CheckOutcome:
         """Every class that could be in all splits is; the others are named."""
-        splits = self.plan.pinned.splits
+        splits = self._splits_in_use
         places = self._places
         labels = rows_by_class(self.plan.rows[["clip_id", "label"]], multi_label=self.plan.pinned.encoding.multi_label)
         counts = places.drop_duplicates("clip_id").merge(labels, on="clip_id")
