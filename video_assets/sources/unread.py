@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -55,7 +56,7 @@ def say_unread(tree: SourceTree, *, is_one_read: bool) -> None:
         return
     columns = Columns(tree.settings.columns)
     names = _names_of_videos(tree)
-    of_settings = {setting.rpartition("/")[2] for setting in (tree.settings.class_names, tree.settings.exclude)}
+    of_settings = {_base(setting) for setting in (tree.settings.class_names, tree.settings.exclude)}
     lists = {name: video for name, video in _lists_of_videos(tree, names).items() if _base(name) not in of_settings}
     beside = names | {without_suffix(file.path) for file in tree.videos.listing().files}
     for name, unread in {**_unknown_forms(tree, names, beside), **tree.unread}.items():
@@ -113,7 +114,7 @@ def _files_of_other_forms(tree: SourceTree) -> list[str]:
 
 def _names_of_videos(tree: SourceTree) -> frozenset[str]:
     """Names of the source's videos without folders; also without endings where they cannot be mere words."""
-    names = {file.path.rpartition("/")[2] for file in tree.videos.listing().files}
+    names = {_base(file.path) for file in tree.videos.listing().files}
     stems = {without_suffix(name) for name in names}
     stems |= {stem.removeprefix("v_") for stem in stems}  # as ActivityNet and HACS call the file of an id
     return frozenset(
@@ -123,7 +124,7 @@ def _names_of_videos(tree: SourceTree) -> frozenset[str]:
 
 def _video_named_in(tree: SourceTree, name: str, names: frozenset[str]) -> str:
     """Return a video that a file names beside something that may be its label; empty if there is none."""
-    stem = name.rpartition("/")[2].rpartition(".")[0]
+    stem = _base(name).rpartition(".")[0]
     if not names or _NO_TABLES.fullmatch(stem):
         return ""
     text = _text_of(tree, name)
@@ -157,7 +158,7 @@ def _lists_of_videos(tree: SourceTree, names: frozenset[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in tree.unread:
         lines = [line.strip() for line in tree.head(name).splitlines() if line.strip()]
-        named = [line for line in lines if line.replace("\\", "/").rpartition("/")[2] in names]
+        named = [line for line in lines if _base(line.replace("\\", "/")) in names]
         if len(named) >= len(lines) - 1 > 0 or named == lines != []:
             found[name] = named[0]
     return found
@@ -171,7 +172,7 @@ def _text_of(tree: SourceTree, name: str) -> str:
         with (tree.folder / name).open("rb") as file, zipfile.ZipFile(file) as archive:
             there = [member for member in members if member in archive.namelist()]
             return "".join(archive.open(member).read(_HEAD_BYTES).decode("utf-8", "replace") for member in there)
-    except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile):  # damaged, or encrypted
         return ""
 
 
@@ -190,7 +191,7 @@ def _is_beside_its_video(name: str, names: frozenset[str]) -> bool:
     """Whether a file is called as a video is, with another ending or one more; `names` may have whole paths."""
     is_of_download = name.endswith(_OF_DOWNLOADS)
     path = name.removesuffix(_OF_DOWNLOADS) if is_of_download else name.rpartition(".")[0]
-    return path in names or path.rpartition("/")[2] in names
+    return path in names or _base(path) in names
 
 
 def _say_of_files_beside(tree: SourceTree, names: frozenset[str]) -> None:
@@ -232,7 +233,7 @@ def _may_be_of_clips(name: str, values: Sequence[str], columns: Columns) -> bool
 
 def _has_usual_name(name: str) -> bool:
     """Whether a file is called as annotations are; of a text, `labels` mostly means names of classes."""
-    stem = name.rpartition("/")[2].rpartition(".")[0]
+    stem = _base(name).rpartition(".")[0]
     is_usual = suffix_of(name) != ".txt" and _USUAL_NAMES.fullmatch(stem) is not None
     return is_usual or split_in_name(name) is not None
 

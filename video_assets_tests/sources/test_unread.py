@@ -165,6 +165,16 @@ def test_a_spreadsheet_that_names_videos_refuses_a_new_dataset(cameras: Path) ->
     refuse_misread(found, ManifestSettings())
 
 
+def test_a_damaged_spreadsheet_is_named_like_any_other(cameras: Path) -> None:
+    sheet = cameras / "labels.xlsx"
+    with zipfile.ZipFile(sheet, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("xl/sharedStrings.xml", "<si><t>A/cam_1.mp4</t></si>" * 100)
+    data = bytearray(sheet.read_bytes())
+    data[50:60] = b"\xff" * 10  # at the beginning of the compressed text
+    sheet.write_bytes(data)
+    assert unread(read_source(cameras)) == ["labels.xlsx"]
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
