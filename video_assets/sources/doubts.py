@@ -9,7 +9,7 @@ from video_assets.domain.errors import SettingsError
 from video_assets.domain.labels import in_fixed_order, split_labels
 from video_assets.domain.text import counted, sequence_of
 from video_assets.settings import ManifestSettings
-from video_assets.sources.file_names import suffix_of
+from video_assets.sources.file_names import ARCHIVE_SUFFIXES, suffix_of
 from video_assets.sources.found import MISSING_REASON, SourceClips
 from video_assets.sources.opening import is_table
 
@@ -38,7 +38,6 @@ def _refuse_doubtful(found: SourceClips, settings: ManifestSettings, known_class
         return
     if found.doubts:
         raise SettingsError(found.doubts[0].sentence)
-    unusable = [item.loss.detail for item in found.lost if item.loss.reason != MISSING_REASON]
     if not found.clips:
         return
     _refuse_lonely(found, settings)
@@ -46,6 +45,7 @@ def _refuse_doubtful(found: SourceClips, settings: ManifestSettings, known_class
     classes = {name for clip in found.clips for name in split_labels(clip.label, multi_label=multi_label)}
     if len(classes) == 1 and not settings.allow_single_class:
         how = f" {found.reading.sentence}." if found.reading else ""
+        unusable = [item.loss.detail for item in found.lost if item.loss.reason != MISSING_REASON]
         others = f" {counted(len(unusable), 'other')} cannot be used: {unusable[0]}." if unusable else ""
         raise SettingsError(
             f"all {len(found.clips)} clips of {found.directory} are of one class, {next(iter(classes))}.{how}{others} "
@@ -139,15 +139,14 @@ def _refuse_missing(found: SourceClips, settings: ManifestSettings) -> None:
         )
 
 
-_PICTURES: Final = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".ppm")
-_PACKED: Final = (".zip", ".tar", ".tgz", ".gz", ".rar", ".7z", ".zst")
+_PICTURES: Final = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".ppm"))
 
 
 def _pictures_in(found: SourceClips) -> str:
     """Say what the source holds in place of videos; empty if it is neither pictures nor archives."""
     for suffixes, what in (
         (_PICTURES, "pictures; extracted frames are not read, take the set's videos or encode the frames as videos"),
-        (_PACKED, "archives; unpack them"),
+        (ARCHIVE_SUFFIXES, "archives; unpack them"),
     ):
         names = [item.source for item in found.left_out if suffix_of(item.source) in suffixes]
         if names and 2 * len(names) >= len(found.left_out):

@@ -32,6 +32,9 @@ TABLE_SUFFIXES: Final = (".csv", ".tsv", ".txt", ".parquet", ".jsonl", ".ndjson"
 ANNOTATION_SUFFIXES: Final = (*TABLE_SUFFIXES, ".json")
 
 
+ARCHIVE_SUFFIXES: Final = frozenset((".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".rar", ".7z"))
+
+
 def suffix_of(name: str) -> str:
     """Return the ending of a file's name in small letters, with its dot; empty for none.
 

@@ -36,10 +36,10 @@ from video_assets.sources.listing import LINK_OUT, Listing, folders_without_vide
 from video_assets.sources.opening import class_names_of, is_table, open_tree
 from video_assets.sources.summary import (
     classes_of,
+    warning_of_archives,
     warning_of_empty_folders,
     warning_of_unlisted,
     warnings_of_classes,
-    warnings_of_files,
     warnings_of_groups,
     warnings_of_links,
     warnings_of_rows,
@@ -282,7 +282,7 @@ def _source_clips(tree: SourceTree, found: AnnotatedClips, names: ClassNames | N
     where = str(tree.source)
     warnings = [
         *warnings_of_links(listing, where),
-        *warnings_of_files(listing, where),
+        *warning_of_archives(listing, where),
         *warnings_of_splits(clips, where),
         *warnings_of_groups(clips, tree.settings.group_pattern),
         *warnings,

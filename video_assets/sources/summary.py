@@ -12,11 +12,10 @@ from video_assets.domain.labels import split_labels
 from video_assets.domain.splits import SPLITS
 from video_assets.domain.text import counted, sequence_of
 from video_assets.settings import UCF101_GROUP_PATTERN, SourceFormat
-from video_assets.sources.file_names import suffix_of
+from video_assets.sources.file_names import ARCHIVE_SUFFIXES, suffix_of
 from video_assets.sources.found import MISSING_REASON, WITHOUT_ROW, AnnotatedClips, Doubt, SourceClips
 from video_assets.sources.listing import LINK_OUT, Listing
 
-_ARCHIVES: Final = frozenset((".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".rar", ".7z"))
 _LOOKED_AT: Final = 5000
 """Clips whose names are looked at for groups."""
 _PEOPLE: Final = "files' names tell who is seen, such as {group} in {path}"
@@ -88,14 +87,13 @@ def warning_of_unlisted(paths: Sequence[str], where: str) -> list[SourceWarning]
     return [SourceWarning("files_without_row", where, detail, len(paths))]
 
 
-def warnings_of_files(listing: Listing, where: str) -> list[SourceWarning]:
-    """Return what is to be said of archives, whose videos nobody sees, and of folders that hold no video."""
-    warnings: list[SourceWarning] = []
-    archives = [item.source for item in listing.left_out if suffix_of(item.source) in _ARCHIVES]
-    if archives:
-        detail = f"{counted(len(archives), 'archive is', 'archives are')} not opened, such as {archives[0]}"
-        warnings.append(SourceWarning("archives", where, f"{detail}; unpack what holds videos", len(archives)))
-    return warnings
+def warning_of_archives(listing: Listing, where: str) -> list[SourceWarning]:
+    """Return what is to be said of archives, whose videos nobody sees."""
+    archives = [item.source for item in listing.left_out if suffix_of(item.source) in ARCHIVE_SUFFIXES]
+    if not archives:
+        return []
+    detail = f"{counted(len(archives), 'archive is', 'archives are')} not opened, such as {archives[0]}"
+    return [SourceWarning("archives", where, f"{detail}; unpack what holds videos", len(archives))]
 
 
 def warning_of_empty_folders(paths: Sequence[str]) -> list[SourceWarning]:
@@ -125,8 +123,8 @@ def warnings_of_groups(clips: Sequence[WantedClip], group_pattern: str) -> list[
         return []
     if group_pattern != UCF101_GROUP_PATTERN:
         return []
+    first = clips[:_LOOKED_AT]
     for code, pattern, what in _GROUPS:
-        first = clips[:_LOOKED_AT]
         found = [(group_from_path(clip.file.path, pattern), clip) for clip in first]
         labels: dict[str, set[str]] = defaultdict(set)
         for group, clip in found:

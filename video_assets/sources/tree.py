@@ -178,7 +178,7 @@ class SourceTree:
         bases = [""] if self.settings.videos else [relative_folder(name), ""]
         direct = PathFinder(self.videos, bases)
         paths = list(first_paths)
-        if not paths or any(_is_found(direct.find, path) for path in paths):
+        if not paths or any(is_found(direct.find, path) for path in paths):
             return direct
         return PathFinder(self.videos, bases, anywhere=True)
 
@@ -209,7 +209,8 @@ class SourceTree:
         return ""
 
 
-def _is_found(find: Callable[[str], ListedFile], path: str) -> bool:
+def is_found(find: Callable[[str], ListedFile], path: str) -> bool:
+    """Return whether a path of an annotation names a file of the source, or several."""
     try:
         find(path)
     except VideoLost as error:

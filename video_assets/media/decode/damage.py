@@ -13,6 +13,7 @@ import av.packet
 from av.video.frame import VideoFrame
 
 from video_assets.media.index.bitstream import (
+    MS_MPEG4,
     NEEDS_FIRST_PACKET,
     SEEKABLE,
     avc_length_size,
@@ -27,15 +28,14 @@ from video_assets.media.open.crop import CLUSTER, NO_END, SEGMENT, matroska_elem
 from video_assets.media.open.video import OpenVideo
 
 _STRICT: Final = "explode"
-_MS_MPEG4: Final = frozenset({"msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "rv10", "rv20"})
 _STRICT_OF: Final = {
     "hevc": "explode+crccheck",
     "h264": "explode+aggressive",
-    **dict.fromkeys(_MS_MPEG4, "explode+bitstream+buffer"),
+    **dict.fromkeys(MS_MPEG4, "explode+bitstream+buffer"),
 }
 """An HEVC stream may carry the MD5 of each picture. H.264 without arithmetic coding has to be read to the end of its
 data, and so have Microsoft's relatives of MPEG-4. Of other codecs, these flags call sound videos damaged."""
-_BEGINS_WITH_KEYFRAME: Final = _MS_MPEG4 | {"h263", "flv1", "theora"}
+_BEGINS_WITH_KEYFRAME: Final = MS_MPEG4 | {"h263", "flv1", "theora"}
 """Codecs whose streams are nothing without a keyframe; those of others may refresh a picture part by part."""
 _DECODES_FROM_NOTHING: Final = _BEGINS_WITH_KEYFRAME | NEEDS_FIRST_PACKET | {"hevc"}
 """Codecs whose pictures before the first keyframe FFmpeg shows, though those that they refer to are not there."""

@@ -16,6 +16,9 @@ INTRA_ONLY: Final = frozenset(
 SEEKABLE: Final = INTRA_ONLY | {"h264", "hevc", "vp8", "vp9", "av1", "mpeg1video", "mpeg2video", "mpeg4"}
 """Codecs in which decoding from a keyframe was shown to give the same frames as decoding from the beginning."""
 
+MS_MPEG4: Final = frozenset({"msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "rv10", "rv20"})
+"""Relatives of MPEG-4 by Microsoft, and RealVideo 1 and 2, which FFmpeg reads as it does these."""
+
 NEEDS_FIRST_PACKET: Final = frozenset({"mpeg1video", "mpeg2video", "mpeg4"})
 """Codecs whose first packet is decoded before beginning anywhere else. It may carry headers that later keyframes lack,
 and the encoder's name, on which FFmpeg's workarounds for bugs depend."""

@@ -9,7 +9,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -214,7 +214,7 @@ def _asf_packets(file: io.FileIO | io.BytesIO, place: int, stop: int, size: int)
             return
         is_right = packet.startswith(mark)
         yield place, packet if is_right else b""
-        place = place + size if is_right else _place_of(mark, file, place + 1)
+        place = place + size if is_right else place_of(mark, file, place + 1)
 
 
 def _follows(payload: _Payload, latest: _Payload) -> bool:
@@ -288,7 +288,7 @@ def _broken_pages(file: io.FileIO | io.BytesIO) -> Iterator[int]:
         sizes = file.read(head[26])
         page = head + sizes + file.read(sum(sizes))
         if not page.startswith(_OGG_PAGE):
-            found = _place_of(_OGG_PAGE, file, place + 1)
+            found = place_of(_OGG_PAGE, file, place + 1)
             if latest and found > 0:
                 yield place - 1
             if found < 0:
@@ -306,13 +306,13 @@ def _broken_pages(file: io.FileIO | io.BytesIO) -> Iterator[int]:
         place += len(page)
 
 
-def _place_of(mark: bytes, file: io.FileIO | io.BytesIO, place: int) -> int:
+def place_of(mark: bytes, file: BinaryIO | io.FileIO, place: int) -> int:
     """Return where these bytes come next, from a place on; -1 if nowhere."""
     file.seek(place)
     while block := file.read(_BLOCK_BYTES):
         if (found := block.find(mark)) >= 0:
             return place + found
-        if len(block) < _BLOCK_BYTES:
+        if len(block) < len(mark):
             return -1
         place += len(block) - len(mark) + 1
         file.seek(place)

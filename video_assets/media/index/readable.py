@@ -11,7 +11,8 @@ import av.stream
 import numpy as np
 
 from video_assets.domain.sampling import Timeline
-from video_assets.media.index.lost_parts import ASF_FILE_PROPERTIES
+from video_assets.media.index.bitstream import MS_MPEG4
+from video_assets.media.index.lost_parts import ASF_FILE_PROPERTIES, place_of
 from video_assets.media.open.crop import NO_END, SEGMENT, matroska_elements
 from video_assets.media.open.video import OpenVideo
 
@@ -25,13 +26,10 @@ _MISSING_FRAMES: Final = 2
 _MISSING_FRACTION: Final = 0.02
 _GAP_INTERVALS, _GAP_US = 8, 250_000
 _STEADY_SHARE: Final = 0.9
-_UNNUMBERED: Final = frozenset(
-    {"mpeg4", "vp8", "h263", "flv1", "svq1", "rv10", "rv20", "wmv1", "wmv2", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3"}
-)
+_UNNUMBERED: Final = MS_MPEG4 | {"mpeg4", "vp8", "h263", "flv1", "svq1"}
 """Codecs whose pictures carry no number, by which a lost one would be noticed."""
 _HEADER_BYTES: Final = 4096
 _MISSING_BYTES: Final = 64
-_BLOCK_BYTES: Final = 2**20
 _UNKNOWN_RIFF_BYTES: Final = 0xFFFF0000
 
 
@@ -127,11 +125,7 @@ def _fraction_of_boxes(file: BinaryIO, size_bytes: int) -> float:
         place += length
     if not is_fragmented or place + 8 > size_bytes:
         return 1.0
-    file.seek(place)
-    while block := file.read(_BLOCK_BYTES):
-        if b"moof" in block:
-            return place / size_bytes
-    return 1.0
+    return place / size_bytes if place_of(b"moof", file, place) >= 0 else 1.0
 
 
 def longest_gap_us(timeline: Timeline) -> int:

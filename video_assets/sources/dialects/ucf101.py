@@ -9,14 +9,12 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from video_assets.domain.clips import VideoLost
 from video_assets.domain.errors import SettingsError
 from video_assets.settings import UCF101_GROUP_PATTERN
 from video_assets.sources.annotations import Dialect, Match, RowTable
 from video_assets.sources.found import Doubt
-from video_assets.sources.paths import PathFinder
 from video_assets.sources.table_rows import Row
-from video_assets.sources.tree import SourceTree
+from video_assets.sources.tree import SourceTree, is_found
 
 _LIST: Final = r"(train|test)list0?(\d)\.txt"
 _FIRST: Final = 100
@@ -57,19 +55,11 @@ def tables(tree: SourceTree, match: Match) -> list[RowTable]:
         rows = list(_rows(tree, name))
         paths = [str(row["path"]) for row in rows[:_FIRST]]
         finder = tree.finder(name, paths)
-        if rows and not any(_is_found(finder, path) for path in paths):  # all videos lie in one folder
+        if rows and not any(is_found(finder.find, path) for path in paths):  # all videos lie in one folder
             rows = [{**row, "path": str(row["path"]).rpartition("/")[2]} for row in rows]
             finder = tree.finder(name, [str(row["path"]) for row in rows[:_FIRST]])
         found.append(RowTable(name, rows, finder.find, split, "line"))
     return found
-
-
-def _is_found(finder: PathFinder, path: str) -> bool:
-    try:
-        finder.find(path)
-    except VideoLost:
-        return False
-    return True
 
 
 def _rows(tree: SourceTree, name: str) -> Iterator[Row]:
