@@ -8,9 +8,9 @@ import pandas as pd
 
 from video_assets.domain.near_duplicates import SIGNATURE_BYTES
 from video_assets.domain.splits import Split
-from video_assets.pipeline.dataset_state import LABELS_NOTE
+from video_assets.pipeline.classes import LABELS_NOTE
 from video_assets.pipeline.noted_settings import settings_note
-from video_assets.pipeline.plan.table import ReadPlan, planned_clips, read_plan
+from video_assets.pipeline.plan.plan_table import ReadPlan, planned_clips, read_plan
 from video_assets.records.dataset_info import dataset_info_json
 from video_assets.settings import ManifestSettings
 from video_assets.storage.files import write_text

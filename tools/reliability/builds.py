@@ -10,7 +10,7 @@ from tools.reliability.faults import Fault, FaultyDisk, Journal, States
 from video_assets.cli import main
 from video_assets.media.workers.pool import DecodingPool
 from video_assets.pipeline.build import Steps
-from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.pipeline.shards.encode import ClipJob, encode_clip
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.settings import (

@@ -22,7 +22,7 @@ from tools.reliability.invariants import Seen, mixed_commits, seen_by_readers, t
 from tools.reliability.scenarios import Scenario
 from video_assets.domain.errors import SettingsError, VideoAssetsError
 from video_assets.pipeline.dataset_state import committed_plan_digest
-from video_assets.pipeline.plan.table import plan_digest, read_plan
+from video_assets.pipeline.plan.plan_table import plan_digest, read_plan
 from video_assets.pipeline.upkeep.status import dataset_status
 from video_assets.storage.paths import DatasetPaths
 

@@ -8,7 +8,7 @@ import pandas as pd
 from tools.reliability.faults import TEMPORARY
 from tools.reliability.invariants import files_of, seen_by_readers
 from tools.reliability.soak_source import ChangingSource
-from video_assets.pipeline.plan.table import ReadPlan, read_plan
+from video_assets.pipeline.plan.plan_table import ReadPlan, read_plan
 from video_assets.pipeline.upkeep.verify import find_damage
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec

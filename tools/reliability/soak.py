@@ -26,7 +26,7 @@ from tools.reliability.flips import choose_flips
 from tools.reliability.invariants import seen_by_readers
 from tools.reliability.promises import Promises, sizes
 from tools.reliability.soak_source import ChangingSource
-from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.pipeline.upkeep.repair import repair_dataset
 from video_assets.pipeline.upkeep.verify import find_damage
 from video_assets.settings import (

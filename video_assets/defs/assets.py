@@ -14,8 +14,8 @@ from video_assets.defs.requests import keys_in_flight
 from video_assets.domain.progress import LineProgress
 from video_assets.domain.splits import SPLITS
 from video_assets.pipeline.build import complete
+from video_assets.pipeline.plan.plan_table import FINGERPRINT_COLUMNS, live_shards, read_plan
 from video_assets.pipeline.plan.stage import refuse_another_encoding
-from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, live_shards, read_plan
 
 _NO_VAL = " Empty unless splits.val_fraction, or a table's column split, asks for it."
 

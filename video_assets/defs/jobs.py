@@ -13,7 +13,7 @@ from video_assets.defs.prune import prune
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.dataset_state import committed_lengths, committed_plan_digest
-from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.pipeline.shards.pending import read_backlog, rotating_sample
 from video_assets.storage.paths import parse_partition_key
 

@@ -13,9 +13,9 @@ from video_assets.domain.checks import CheckOutcome, CheckPicture
 from video_assets.domain.progress import format_duration
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.domain.text import format_size
+from video_assets.pipeline.classes import class_counts
 from video_assets.pipeline.commit.committed import read_stored, sampled_clip
 from video_assets.pipeline.commit.stage import CommitReport
-from video_assets.pipeline.label_sets import class_counts
 from video_assets.pipeline.manifest.stage import ManifestReport
 from video_assets.pipeline.plan.model_windows import plan_fit, read_clip_lengths
 from video_assets.pipeline.plan.stage import PlanReport

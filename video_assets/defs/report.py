@@ -20,8 +20,8 @@ from video_assets.pipeline.checks.recorded import recorded_outcomes
 from video_assets.pipeline.commit.stage import CommitReport
 from video_assets.pipeline.manifest.stage import ManifestReport
 from video_assets.pipeline.noted_settings import dataset_settings
+from video_assets.pipeline.plan.plan_table import FINGERPRINT_COLUMNS, ReadPlan, read_plan
 from video_assets.pipeline.plan.stage import PlanReport
-from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, ReadPlan, read_plan
 from video_assets.pipeline.shards.stage import ShardReport, reused_shard
 from video_assets.pipeline.splits.stage import SplitReport
 from video_assets.storage.paths import DatasetPaths, keys_of_split, parse_partition_key

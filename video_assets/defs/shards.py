@@ -17,7 +17,7 @@ from video_assets.domain.splits import Split
 from video_assets.domain.text import sequence_of
 from video_assets.pipeline.build import Rate, Steps, shard_failures
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
-from video_assets.pipeline.plan.table import ReadPlan, live_shards, read_plan
+from video_assets.pipeline.plan.plan_table import ReadPlan, live_shards, read_plan
 from video_assets.pipeline.shards.stage import ShardReport
 from video_assets.report.escape import shown
 from video_assets.storage.paths import VersionPaths, keys_of_split, parse_partition_key

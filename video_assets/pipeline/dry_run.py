@@ -30,9 +30,10 @@ from video_assets.domain.text import MAX_NAMED, format_size
 from video_assets.media.workers.pool import num_cores
 from video_assets.pipeline.build import Steps
 from video_assets.pipeline.dataset_state import refuse_lost
-from video_assets.pipeline.manifest.reading import NotedReading
+from video_assets.pipeline.manifest.manifest_table import NotedReading
 from video_assets.pipeline.manifest.stage import ManifestReport, TooManyLost
 from video_assets.pipeline.noted_settings import PinnedSettings, encoding_to_plan, settings_in_force
+from video_assets.pipeline.plan.forecast import Trial, trial_jobs, trial_limits, try_clips
 from video_assets.pipeline.plan.model_windows import plan_fit, read_clip_lengths, stored_frames
 from video_assets.pipeline.plan.stage import (
     PlanReport,
@@ -40,7 +41,6 @@ from video_assets.pipeline.plan.stage import (
     planned_clips_per_shard,
     refuse_another_encoding,
 )
-from video_assets.pipeline.plan.trial import Trial, trial_jobs, trial_limits, try_clips
 from video_assets.pipeline.pool import SharedPools, open_pool
 from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.splits.stage import SplitReport, TooManyConflicts, conflicts_and_look_alikes

@@ -23,7 +23,7 @@ from video_assets.settings import (
     SettingsGroup,
     SplitSettings,
 )
-from video_assets.sources.opening import is_table
+from video_assets.sources.tree import is_table
 from video_assets.storage.addresses import open_address
 from video_assets.storage.files import NOT_THERE, json_text, write_text
 from video_assets.storage.paths import FIRST_VERSION, DatasetPaths, parse_version

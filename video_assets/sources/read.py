@@ -33,7 +33,6 @@ from video_assets.sources.doubts import num_missing, refuse_ambiguous
 from video_assets.sources.file_names import split_of_folder
 from video_assets.sources.found import WITHOUT_ROW, AnnotatedClips, Reading, SourceClips
 from video_assets.sources.listing import LINK_OUT, Listing, folders_without_videos
-from video_assets.sources.opening import class_names_of, is_table, open_tree
 from video_assets.sources.summary import (
     classes_of,
     warning_of_archives,
@@ -45,7 +44,7 @@ from video_assets.sources.summary import (
     warnings_of_rows,
     warnings_of_splits,
 )
-from video_assets.sources.tree import SourceTree
+from video_assets.sources.tree import SourceTree, class_names_of, is_table, open_tree
 from video_assets.sources.unread import say_unread
 from video_assets.storage.addresses import is_remote, stat_file
 

@@ -15,7 +15,7 @@ from video_assets.environment import VideoDataset
 from video_assets.pipeline import pool
 from video_assets.pipeline.checks.recorded import CheckStatus, check_statuses
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
-from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import RUN_CONFIG
 from video_assets_tests.pipeline.stages import InThisProcess

@@ -12,7 +12,7 @@ from video_assets.defs.partitions import shard_partitions
 from video_assets.domain.forecast import usual_record_bytes
 from video_assets.domain.text import format_size
 from video_assets.pipeline.noted_settings import manifest_settings
-from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.storage.files import AtomicFile
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import RUN_CONFIG, TEST_SHARDS, TRAIN_SHARDS

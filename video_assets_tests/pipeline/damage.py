@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import frame_record, read_records
 from video_assets.records.layouts import layout_codec

@@ -16,8 +16,8 @@ from video_assets.media.workers.pool import PoolResult
 from video_assets.pipeline.build import Steps
 from video_assets.pipeline.commit.stage import CommitReport, commit_dataset
 from video_assets.pipeline.manifest.stage import ManifestReport, build_manifest
+from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.pipeline.plan.stage import PlanReport, build_plan
-from video_assets.pipeline.plan.table import read_plan
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import ShardReport, build_shards
 from video_assets.pipeline.splits.stage import SplitReport, build_splits

@@ -9,7 +9,7 @@ import pytest
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.near_duplicates import SIGNATURE_BYTES
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
-from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
 from video_assets.storage.schemas import MANIFEST, PLAN, SPLIT
 from video_assets.storage.tables import write_table

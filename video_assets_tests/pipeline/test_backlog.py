@@ -8,7 +8,7 @@ import pytest
 
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.splits import Split
-from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.pipeline.shards.pending import chunk_shards, read_backlog, rotating_sample, why_not_current
 from video_assets.pipeline.upkeep.status import dataset_status
 from video_assets.report.screens import status_screen

@@ -18,7 +18,7 @@ from video_assets.pipeline.commit import committed as module
 from video_assets.pipeline.commit.card import video_facts
 from video_assets.pipeline.commit.changes import committed_licence
 from video_assets.pipeline.commit.committed import motion_of, read_stored, sampled_clip
-from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.pipeline.upkeep.repair import repair_dataset
 from video_assets.records.clip_record import ClipRecord
 from video_assets_tests.datasets import Built

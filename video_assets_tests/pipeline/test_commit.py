@@ -13,7 +13,7 @@ from video_assets.domain.near_duplicates import SIGNATURE_BYTES
 from video_assets.domain.splits import split_named
 from video_assets.pipeline.commit import publish as module
 from video_assets.pipeline.dataset_state import committed_counts, committed_lengths
-from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.pipeline.upkeep.verify import find_damage
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.sidecars import read_checksums

@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from video_assets.domain.clips import Loss, LostSource, WantedClip
 from video_assets.domain.errors import BuildRefused
 from video_assets.pipeline.manifest.stage import build_manifest
+from video_assets.pipeline.plan.plan_table import partition_keys
 from video_assets.pipeline.plan.stage import PlanReport, build_plan
-from video_assets.pipeline.plan.table import partition_keys
 from video_assets.pipeline.splits.stage import build_splits
 from video_assets.settings import ManifestSettings, PlanSettings, SplitSettings
 from video_assets.sources.found import SourceClips

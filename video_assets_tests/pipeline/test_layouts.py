@@ -17,7 +17,7 @@ from video_assets.domain.errors import SettingsError
 from video_assets.domain.splits import Split
 from video_assets.media.images import decode_image
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
-from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.pipeline.shards.encode import encode_clip
 from video_assets.pipeline.upkeep.verify import find_damage
 from video_assets.reader import load_dataset

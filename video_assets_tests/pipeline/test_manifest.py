@@ -15,8 +15,7 @@ import pytest
 
 from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.errors import BuildRefused, FileDamaged, SettingsError
-from video_assets.pipeline.dataset_state import LABELS_NOTE
-from video_assets.pipeline.label_sets import class_counts
+from video_assets.pipeline.classes import LABELS_NOTE, class_counts
 from video_assets.pipeline.manifest import excluded as remembered_losses
 from video_assets.pipeline.manifest import probing
 from video_assets.pipeline.manifest.stage import build_manifest

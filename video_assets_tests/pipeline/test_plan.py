@@ -10,8 +10,8 @@ import pytest
 from video_assets.domain.encoding import ENCODER_VERSION
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.pipeline import noted_settings
+from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.pipeline.plan.stage import PlanReport, needs_new_version
-from video_assets.pipeline.plan.table import read_plan
 from video_assets.settings import PlanSettings
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 from video_assets.storage.schemas import PLAN

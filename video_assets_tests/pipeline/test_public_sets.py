@@ -11,12 +11,12 @@ import pytest
 from video_assets import cli
 from video_assets.defs.config import ManifestConfig
 from video_assets.domain.errors import SettingsError
-from video_assets.pipeline.manifest.reading import ReadManifest
+from video_assets.pipeline.manifest.manifest_table import ReadManifest
 from video_assets.pipeline.noted_settings import settings_in_force
 from video_assets.settings import ManifestSettings, Settings
 from video_assets.sources.doubts import refuse_misread
-from video_assets.sources.opening import source_directory
 from video_assets.sources.read import list_source, read_source
+from video_assets.sources.tree import source_directory
 from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.tables import read_notes

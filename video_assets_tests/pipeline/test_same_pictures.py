@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from video_assets.media.probe import hash_pictures, probe_video
-from video_assets.pipeline.splits.conflicts import same_contents
+from video_assets.pipeline.splits.components import same_contents
 from video_assets.settings import DEFAULT_LIMITS, SplitSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import MANIFEST, SPLIT_HISTORY

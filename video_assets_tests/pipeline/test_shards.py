@@ -14,7 +14,7 @@ import pytest
 
 from video_assets.domain.errors import SettingsError, StorageFailed
 from video_assets.media.workers.pool import DecodingPool
-from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.pipeline.shards import encode
 from video_assets.pipeline.shards.pending import is_current, missing_shards, shards_to_build
 from video_assets.pipeline.shards.stage import build_shards

@@ -20,7 +20,7 @@ from video_assets.domain.sampling import KnownTimeline
 from video_assets.media.decode.clips import JointDecodeFailed
 from video_assets.media.workers.pool import DecodingPool
 from video_assets.pipeline.manifest.probing import ProbeJob
-from video_assets.pipeline.plan.table import planned_clips, read_plan
+from video_assets.pipeline.plan.plan_table import planned_clips, read_plan
 from video_assets.pipeline.shards import encode
 from video_assets.pipeline.shards import spans as span_tasks
 from video_assets.pipeline.shards import stage as shards

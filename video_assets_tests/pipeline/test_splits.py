@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from video_assets.domain.splits import SPLITS, Split, join_components
 from video_assets.pipeline.noted_settings import settings_note
 from video_assets.pipeline.said_aloud import dataset_warnings
-from video_assets.pipeline.splits import conflicts as contradictions
+from video_assets.pipeline.splits import components
 from video_assets.pipeline.splits.stage import OfficialIgnored, SplitReport, build_splits
 from video_assets.settings import ManifestSettings, SplitSettings
 from video_assets.storage.paths import DatasetPaths
@@ -223,7 +223,7 @@ def test_clips_are_joined_once_and_again_only_after_some_were_taken_out(
         joined.append(len(contents))
         return join_components(groups, contents)
 
-    monkeypatch.setattr(contradictions, "join_components", counted)
+    monkeypatch.setattr(components, "join_components", counted)
     groups = {f"group {number}": [f"{number}a.mp4", f"{number}b.mp4"] for number in range(5)}
     clip_ids = [clip_id for members in groups.values() for clip_id in members]
     build_tables(DatasetPaths(tmp_path, "whole"), groups, dict.fromkeys(clip_ids, "train"))

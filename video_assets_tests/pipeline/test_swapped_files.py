@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from video_assets.domain.clips import VideoLost
-from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.pipeline.shards.stage import ShardReport
 from video_assets.storage import remote_files
 from video_assets.storage.paths import DatasetPaths

@@ -15,7 +15,7 @@ from video_assets.domain.clips import Loss, VideoLost
 from video_assets.pipeline.checks import comparison
 from video_assets.pipeline.checks.dataset import one_of_each_codec
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
-from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.records.clip_record import ClipRecord
 from video_assets.storage.schemas import MANIFEST, PLAN
 from video_assets.storage.tables import read_noted_table, read_table, write_table

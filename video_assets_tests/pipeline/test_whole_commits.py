@@ -14,7 +14,7 @@ from video_assets.domain.errors import FileDamaged
 from video_assets.pipeline.commit import publish as publishing
 from video_assets.pipeline.commit import stage
 from video_assets.pipeline.commit.retired import remove_expired, waiting
-from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.pipeline.upkeep.status import dataset_status
 from video_assets.pipeline.upkeep.verify import find_damage
 from video_assets.storage.paths import DatasetPaths

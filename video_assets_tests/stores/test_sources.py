@@ -3,8 +3,8 @@
 import pytest
 
 from video_assets.settings import ManifestSettings
-from video_assets.sources.opening import source_directory
 from video_assets.sources.read import list_source, read_source
+from video_assets.sources.tree import source_directory
 from video_assets_tests.sources.sets import Told, told
 from video_assets_tests.stores.conftest import Bucket
 

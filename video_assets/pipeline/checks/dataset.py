@@ -12,11 +12,11 @@ from video_assets.domain.checks import CheckOutcome, CheckPicture
 from video_assets.domain.near_duplicates import MAX_PAIRS, NearDuplicate, near_duplicates
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.domain.text import counted, sequence_of
+from video_assets.pipeline.classes import rows_by_class
 from video_assets.pipeline.commit.committed import read_stored, sampled_clip
 from video_assets.pipeline.commit.look_alikes import ComparedClips
-from video_assets.pipeline.label_sets import rows_by_class
-from video_assets.pipeline.manifest.reading import ReadManifest
-from video_assets.pipeline.plan.table import ReadPlan, partition_keys, read_plan
+from video_assets.pipeline.manifest.manifest_table import ReadManifest
+from video_assets.pipeline.plan.plan_table import ReadPlan, partition_keys, read_plan
 from video_assets.pipeline.shards.pending import is_current, marks_of_failures
 from video_assets.sources.found import MISSING_REASON
 from video_assets.storage.addresses import ask_each

@@ -24,10 +24,10 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.domain.text import counted
 from video_assets.media.workers.pool import PoolMaker
-from video_assets.pipeline.plan.table import ReadPlan
+from video_assets.pipeline.plan.plan_table import ReadPlan
 from video_assets.reader.parsing import ReadingError, decode_frames, read_records
 from video_assets.settings import Limits
-from video_assets.sources.opening import source_directory
+from video_assets.sources.tree import source_directory
 from video_assets.storage.addresses import is_remote, open_address
 from video_assets.storage.files import file_sha256, file_status, temporary_prefix
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key

@@ -13,6 +13,7 @@ from video_assets.domain.splits import Split
 from video_assets.domain.statistics import DatasetStatistics
 from video_assets.domain.text import counted, sequence_of
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
+from video_assets.pipeline.classes import indices_of_sets, known_labels
 from video_assets.pipeline.commit.card import card_files, class_rows, commit_statistics
 from video_assets.pipeline.commit.changes import commit_notes
 from video_assets.pipeline.commit.committed import Committed
@@ -25,11 +26,10 @@ from video_assets.pipeline.commit.publish import (
     write_text_indexes,
 )
 from video_assets.pipeline.commit.retired import remove_expired, retire
-from video_assets.pipeline.dataset_state import committed_lengths, known_labels
-from video_assets.pipeline.label_sets import indices_of_sets
-from video_assets.pipeline.manifest.reading import ReadManifest
+from video_assets.pipeline.dataset_state import committed_lengths
+from video_assets.pipeline.manifest.manifest_table import ReadManifest
 from video_assets.pipeline.plan.model_windows import clip_lengths, frames_left_out
-from video_assets.pipeline.plan.table import ReadPlan, plan_digest, read_plan
+from video_assets.pipeline.plan.plan_table import ReadPlan, plan_digest, read_plan
 from video_assets.pipeline.said_aloud import warnings_of
 from video_assets.pipeline.shards.pending import is_as_planned
 from video_assets.records.dataset_info import dataset_info_json

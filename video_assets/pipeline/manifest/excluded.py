@@ -12,10 +12,10 @@ import pandas as pd
 from video_assets.domain.clips import DECODER_REASONS, REMEMBERED_REASONS, LeftOut, Loss, LostSource, SourceWarning
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.text import counted, sequence_of
-from video_assets.pipeline.label_sets import class_counts
-from video_assets.pipeline.splits.conflicts import same_contents
+from video_assets.pipeline.classes import class_counts
+from video_assets.pipeline.splits.components import same_contents
 from video_assets.sources.found import MISSING_REASON, SourceClips
-from video_assets.sources.opening import is_table, place_of_setting
+from video_assets.sources.tree import is_table, place_of_setting
 from video_assets.storage.schemas import QUARANTINE
 from video_assets.storage.tables import are_among, read_noted_table
 

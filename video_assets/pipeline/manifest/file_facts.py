@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
@@ -11,7 +12,6 @@ from video_assets.domain.clips import ListedFile, Loss, LostSource, WantedClip
 from video_assets.domain.progress import Progress
 from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.manifest.excluded import without_bad_spans, without_truncated
-from video_assets.pipeline.manifest.reading import with_seconds
 from video_assets.settings import Limits, ManifestSettings
 from video_assets.sources.found import SourceClips
 from video_assets.storage.schemas import FACTS_FIELDS, MANIFEST
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FILE_COLUMNS = ["path", "size_bytes", "mtime_ns"]
 """What tells that a file is still the one that was opened."""
 FACTS_COLUMNS = [name for name, _ in FACTS_FIELDS]
+_MAX_DENOMINATOR: Final = 1001
+"""Of a rate in frames per second: 30000/1001 is NTSC's. Mean rates of rounded times are brought back to such ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def open_new_files(
     facts = {path: result for path, result in found.items() if not isinstance(result, Loss)}
     losses |= {path: result for path, result in found.items() if isinstance(result, Loss)}
     clips = pd.concat([clips[~is_new], _with_facts(wanted[is_new.to_numpy()], facts)], ignore_index=True)
-    clips, truncated = without_truncated(with_seconds(clips, asked.clips), settings.min_readable_fraction)
+    clips, truncated = without_truncated(_with_seconds(clips, asked.clips), settings.min_readable_fraction)
     clips, bad_spans = without_bad_spans(clips)
     unusable = (clip for clip in asked.clips if clip.file.path in losses)
     lost = [LostSource(clip.clip_id, losses[clip.file.path], clip.label) for clip in unusable]
@@ -125,3 +127,18 @@ def _with_facts(wanted: pd.DataFrame, facts: "dict[str, FileFacts]") -> pd.DataF
         index=rows.index,
     )
     return pd.concat([rows, columns], axis=1)
+
+
+def _with_seconds(clips: pd.DataFrame, asked: Sequence[WantedClip]) -> pd.DataFrame:
+    """Return the clips with spans of frames as seconds, at the rate of each opened video."""
+    in_frames = {clip.clip_id: clip for clip in asked if clip.start_frame is not None or clip.end_frame is not None}
+    if not in_frames:
+        return clips
+    clips = clips.copy()
+    for place in clips.index[clips["clip_id"].isin(in_frames.keys())]:
+        rate = Fraction(float(clips.at[place, "frame_rate"])).limit_denominator(_MAX_DENOMINATOR)
+        if rate > 0:  # of a picture alone, all of it is the clip
+            clip = in_frames[str(clips.at[place, "clip_id"])].at_rate(rate)
+            clips.at[place, "start_seconds"] = clip.start_seconds
+            clips.at[place, "end_seconds"] = clip.end_seconds
+    return clips

@@ -14,8 +14,8 @@ from video_assets.domain.labels import append_labels, in_fixed_order
 from video_assets.domain.progress import Progress, silent
 from video_assets.domain.text import counted
 from video_assets.media.workers.pool import PoolMaker
-from video_assets.pipeline.dataset_state import LABELS_NOTE, committed_clips, known_labels, labels_data, refuse_lost
-from video_assets.pipeline.label_sets import class_counts
+from video_assets.pipeline.classes import LABELS_NOTE, class_counts, known_labels, labels_data
+from video_assets.pipeline.dataset_state import committed_clips, refuse_lost
 from video_assets.pipeline.manifest.excluded import (
     STILL_WRITTEN,
     decoder_notes,
@@ -28,11 +28,11 @@ from video_assets.pipeline.manifest.excluded import (
     without_excluded,
 )
 from video_assets.pipeline.manifest.file_facts import FILE_COLUMNS, KnownFiles, open_new_files
-from video_assets.pipeline.manifest.new_files import settled_files
-from video_assets.pipeline.manifest.reading import (
+from video_assets.pipeline.manifest.manifest_table import (
     NotedReading,
     reading_note,
 )
+from video_assets.pipeline.manifest.new_files import settled_files
 from video_assets.pipeline.noted_settings import (
     GIVEN_SOURCE_NOTE,
     SOURCE_NOTE,

@@ -11,8 +11,8 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.model_windows import ModelMatch, ModelWindow, frames_to_read, match_models, nearest_model
 from video_assets.domain.sampling import num_left_out, num_stored_frames
+from video_assets.pipeline.plan.plan_table import ReadPlan, plan_digest, read_plan
 from video_assets.pipeline.plan.stage import PlanReport
-from video_assets.pipeline.plan.table import ReadPlan, plan_digest, read_plan
 from video_assets.report.model_garden import NO_MODEL_GARDEN, GardenDataset, Reading, recipe_name, recipes
 from video_assets.storage.addresses import is_store_address
 from video_assets.storage.paths import DatasetPaths, commit_name

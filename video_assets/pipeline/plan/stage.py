@@ -15,7 +15,7 @@ from video_assets.domain.plan import assign_shards
 from video_assets.domain.splits import Split
 from video_assets.pipeline.dataset_state import refuse_lost
 from video_assets.pipeline.noted_settings import PinnedSettings, encoding_to_plan, manifest_settings, settings_note
-from video_assets.pipeline.plan.table import live_shards, not_stored_words, partition_keys, planned_rows
+from video_assets.pipeline.plan.plan_table import live_shards, not_stored_words, partition_keys, planned_rows
 from video_assets.records.layouts import layout_codec
 from video_assets.settings import ManifestSettings, PlanSettings, Settings, what_cannot_be_stored
 from video_assets.storage.files import NOT_THERE, read_lines

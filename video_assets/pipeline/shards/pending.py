@@ -8,7 +8,7 @@ from pathlib import Path
 from video_assets.domain.hashing import json_digest
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.dataset_state import committed_plan_digest
-from video_assets.pipeline.plan.table import FINGERPRINT_COLUMNS, plan_digest, read_plan
+from video_assets.pipeline.plan.plan_table import FINGERPRINT_COLUMNS, plan_digest, read_plan
 from video_assets.storage.addresses import ask_each, is_remote
 from video_assets.storage.files import NOT_THERE, file_sha256, file_status, was_written_after
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from video_assets.domain.plan import PlannedClip
-from video_assets.pipeline.plan.table import ReadPlan, live_shards
+from video_assets.pipeline.plan.plan_table import ReadPlan, live_shards
 from video_assets.pipeline.shards.copying import StoredRecord
 from video_assets.storage.paths import VersionPaths, partition_key
 from video_assets.storage.sidecars import StoredClip, read_sidecar

@@ -14,11 +14,16 @@ from video_assets.domain.near_duplicates import NearDuplicate
 from video_assets.domain.splits import SPLITS, Split, Unit, assign_splits, component_keys, split_named
 from video_assets.domain.text import MAX_NAMED
 from video_assets.media.workers.pool import PoolMaker
+from video_assets.pipeline.classes import by_class
 from video_assets.pipeline.dataset_state import committed_clips, refuse_lost
-from video_assets.pipeline.label_sets import by_class
 from video_assets.pipeline.noted_settings import manifest_settings, settings_note
-from video_assets.pipeline.splits.alike import join_alike, pairs_alike
-from video_assets.pipeline.splits.conflicts import groups_of, same_contents, without_contradictions
+from video_assets.pipeline.splits.components import (
+    groups_of,
+    join_alike,
+    pairs_alike,
+    same_contents,
+    without_contradictions,
+)
 from video_assets.settings import SplitSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage

@@ -16,8 +16,8 @@ from video_assets.domain.errors import SettingsError, StorageFailed
 from video_assets.domain.text import counted
 from video_assets.settings import ManifestSettings
 from video_assets.sources.doubts import refuse_misread
-from video_assets.sources.opening import is_table
 from video_assets.sources.read import read_source
+from video_assets.sources.tree import is_table
 from video_assets.storage.failures import failure_sentence
 from video_assets.storage.files import read_part
 from video_assets.storage.object_requests import WrittenMeanwhile, list_objects, publish_object

@@ -11,7 +11,7 @@ from video_assets.pipeline.build import Steps
 from video_assets.pipeline.commit.retired import remove_expired
 from video_assets.pipeline.dataset_state import committed_plan_digest
 from video_assets.pipeline.noted_settings import manifest_settings
-from video_assets.pipeline.plan.table import ReadPlan, plan_digest, read_plan
+from video_assets.pipeline.plan.plan_table import ReadPlan, plan_digest, read_plan
 from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.shards.stage import ShardReport, build_shards
 from video_assets.pipeline.upkeep.verify import (
@@ -24,7 +24,7 @@ from video_assets.pipeline.upkeep.verify import (
 )
 from video_assets.reader.parsing import load_tensorflow_quietly
 from video_assets.settings import DatasetSettings
-from video_assets.sources.opening import source_directory
+from video_assets.sources.tree import source_directory
 from video_assets.storage.addresses import open_address
 from video_assets.storage.files import remove_tree, write_bytes
 from video_assets.storage.locks import building

@@ -11,7 +11,7 @@ from video_assets.domain.errors import SettingsError
 from video_assets.domain.text import sequence_of
 from video_assets.pipeline.commit.committed import read_stored, sampled_clip
 from video_assets.pipeline.noted_settings import split_settings
-from video_assets.pipeline.plan.table import read_plan
+from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.records.clip_record import ClipRecord
 from video_assets.storage.files import read_lines, write_bytes
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key

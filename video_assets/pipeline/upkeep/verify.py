@@ -16,16 +16,11 @@ from video_assets.domain.errors import FileDamaged, SettingsError
 from video_assets.domain.hashing import is_seal_whole
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit, one_of_each_codec
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
+from video_assets.pipeline.classes import LABELS_NOTE, labels_data
 from video_assets.pipeline.commit.retired import remove_expired
-from video_assets.pipeline.dataset_state import (
-    LABELS_NOTE,
-    committed_counts,
-    committed_version,
-    labels_data,
-    unfinished_commit,
-)
+from video_assets.pipeline.dataset_state import committed_counts, committed_version, unfinished_commit
 from video_assets.pipeline.noted_settings import PINNED_NOTE, manifest_settings
-from video_assets.pipeline.plan.table import ReadPlan, plan_digest
+from video_assets.pipeline.plan.plan_table import ReadPlan, plan_digest
 from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
 from video_assets.reader.parsing import load_tensorflow_quietly

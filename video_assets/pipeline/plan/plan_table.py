@@ -14,8 +14,7 @@ from video_assets.domain.hashing import json_digest
 from video_assets.domain.labels import label_indices, split_labels
 from video_assets.domain.plan import PlannedClip, ShardPlan, shard_fingerprint
 from video_assets.domain.splits import SPLITS, Split, split_named
-from video_assets.pipeline.dataset_state import known_labels
-from video_assets.pipeline.label_sets import class_indices
+from video_assets.pipeline.classes import class_indices, known_labels
 from video_assets.pipeline.noted_settings import PinnedSettings
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths, parse_partition_key, partition_key

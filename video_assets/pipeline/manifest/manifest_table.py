@@ -1,14 +1,13 @@
-"""What a source's reading means for the manifest: what is refused, what is noted, and spans of frames as seconds."""
+"""The manifest on disk: its clips, and the note that says how the source was read."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from typing import Any, Final
 
 import pandas as pd
 
-from video_assets.domain.clips import SourceWarning, WantedClip
+from video_assets.domain.clips import SourceWarning
 from video_assets.sources.found import SourceClips
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import MANIFEST
@@ -20,8 +19,6 @@ _COLUMNS: Final = (
     *("start_seconds", "end_seconds", "duration_us", "num_frames"),
     *("transfer", "field_order", "num_video_tracks", "readable_fraction", "gap_us"),
 )
-_MAX_DENOMINATOR: Final = 1001
-"""Of a rate in frames per second: 30000/1001 is NTSC's. Mean rates of rounded times are brought back to such ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +73,3 @@ class ReadManifest:
         values = json.loads(text)
         warnings = tuple(SourceWarning(**warning) for warning in values.pop("warnings"))
         return NotedReading(**values, warnings=warnings)
-
-
-def with_seconds(clips: pd.DataFrame, asked: Sequence[WantedClip]) -> pd.DataFrame:
-    """Return the clips with spans of frames as seconds, at the rate of each opened video."""
-    in_frames = {clip.clip_id: clip for clip in asked if clip.start_frame is not None or clip.end_frame is not None}
-    if not in_frames:
-        return clips
-    clips = clips.copy()
-    for place in clips.index[clips["clip_id"].isin(in_frames.keys())]:
-        rate = Fraction(float(clips.at[place, "frame_rate"])).limit_denominator(_MAX_DENOMINATOR)
-        if rate > 0:  # of a picture alone, all of it is the clip
-            clip = in_frames[str(clips.at[place, "clip_id"])].at_rate(rate)
-            clips.at[place, "start_seconds"] = clip.start_seconds
-            clips.at[place, "end_seconds"] = clip.end_seconds
-    return clips
