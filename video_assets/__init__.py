@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from video_assets.defs.automation import Automation
-    from video_assets.defs.component import VideoDatasetComponent
-    from video_assets.defs.video_dataset import build_video_dataset_defs
+    from video_assets.defs.video_dataset import VideoDatasetComponent, build_video_dataset_defs
     from video_assets.environment import VideoDataset
 
 __all__ = ["Automation", "VideoDataset", "VideoDatasetComponent", "build_video_dataset_defs"]
 _MODULES = {
     "Automation": "video_assets.defs.automation",
     "VideoDataset": "video_assets.environment",
-    "VideoDatasetComponent": "video_assets.defs.component",
+    "VideoDatasetComponent": "video_assets.defs.video_dataset",
     "build_video_dataset_defs": "video_assets.defs.video_dataset",
 }
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from video_assets.defs.instance import open_instance
-from video_assets.defs.requests import UNFINISHED
+from video_assets.defs.run_requests import UNFINISHED
 from video_assets.storage.locks import current_holder
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.videos import write_video

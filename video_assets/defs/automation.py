@@ -7,12 +7,10 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field
 
-from video_assets.defs.failures import shown_as_failure
-from video_assets.defs.graph import BUILD_JOB, PLAN_JOB, PRUNE_JOB, VERIFY_JOB, DatasetGraph
+from video_assets.defs.graph import BUILD_JOB, PLAN_JOB, PRUNE_JOB, VERIFY_JOB, DatasetGraph, partition_order
 from video_assets.defs.jobs import VERIFY_OP
 from video_assets.defs.lineage import DATA_VERSION_TAG
-from video_assets.defs.partitions import partition_order
-from video_assets.defs.requests import (
+from video_assets.defs.run_requests import (
     MAX_ATTEMPTS,
     failed_plan,
     is_under_way,
@@ -21,6 +19,7 @@ from video_assets.defs.requests import (
     request_plan,
     request_shards,
 )
+from video_assets.defs.step_failures import shown_as_failure
 from video_assets.pipeline.commit.retired import remove_expired
 from video_assets.pipeline.manifest.new_files import Decision, LookCursor, look
 from video_assets.pipeline.shards.pending import chunk_shards, read_backlog

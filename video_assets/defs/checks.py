@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from video_assets.defs.failures import shown_as_failure
 from video_assets.defs.graph import DatasetGraph
 from video_assets.defs.metadata import of_check
 from video_assets.defs.private_dagster import AssetCheckEvaluationTargetMaterializationData
+from video_assets.defs.step_failures import shown_as_failure
 from video_assets.domain.checks import CheckOutcome
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS
 from video_assets.report.escape import shown

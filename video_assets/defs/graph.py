@@ -1,6 +1,6 @@
-"""One dataset in a code location: the names of its assets, jobs and sensors, and the resources that they use."""
+"""One dataset in a code location: the names of its assets, jobs and sensors, their resources, and its partitions."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +12,6 @@ from pydantic import Field, PrivateAttr
 
 from video_assets.defs.config import settings_of_run, shown_settings
 from video_assets.defs.lineage import CODE_VERSION
-from video_assets.defs.partitions import shard_partitions
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.progress import Progress, silent
 from video_assets.domain.splits import SPLITS, Split
@@ -22,8 +21,8 @@ from video_assets.pipeline.build import Steps
 from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.shards.stage import ShardEngine
 from video_assets.settings import Limits, Settings
-from video_assets.storage.addresses import open_address, place_name
-from video_assets.storage.paths import DatasetPaths
+from video_assets.storage.addresses import open_address, place_digest, place_name
+from video_assets.storage.paths import DatasetPaths, keys_of_split, parse_partition_key
 
 
 class VideoSource(dg.ConfigurableResource):
@@ -107,6 +106,12 @@ class Engine(dg.ConfigurableResource):
 
 DATASET_TAG = "video_assets/dataset"
 """On every run of our jobs and sensors: the dataset's folder. Other datasets on the instance have runs, too."""
+RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+"""By these Dagster knows the partitions of a run: from one to another, in the order in which they were added."""
+BACKFILL_TAG = "dagster/backfill"
+"""On every run of a backfill; "Materialize all" is one where assets have partitions."""
+_BATCH = 10_000
+"""Most keys that are registered at once."""
 DEFAULT_GROUP = "video_dataset"
 PLANNING, CONVERSION, COMMIT = "planning", "conversion", "commit"
 """Stages, which assets have as a tag: tag:stage=conversion finds shards."""
@@ -273,3 +278,41 @@ class DatasetGraph:
     def engine_of(self, context: Any) -> Engine:
         """Return who builds shards in a run."""
         return getattr(context.resources, self.name("engine"))
+
+
+# --- Partitions: one a shard, in sets that no other dataset shares ---
+
+
+def shard_partitions(root: str, name: str) -> dict[Split, dg.DynamicPartitionsDefinition]:
+    """The partition set of each split, named after the dataset and the place of its root."""
+    place = place_digest(open_address(root))
+    return {split: dg.DynamicPartitionsDefinition(name=f"{name}_{place}_{split}_shards") for split in SPLITS}
+
+
+def partition_order(
+    instance: dg.DagsterInstance, partitions: Mapping[Split, dg.DynamicPartitionsDefinition]
+) -> dict[Split, Sequence[str]]:
+    """The keys of each split's set, in the order that ranges go by."""
+    return {split: instance.get_dynamic_partitions(str(definition.name)) for split, definition in partitions.items()}
+
+
+def register_shards(
+    instance: dg.DagsterInstance,
+    partitions: Mapping[Split, dg.DynamicPartitionsDefinition],
+    keys: Sequence[str],
+    in_flight: Set[str] = frozenset(),
+) -> None:
+    """Makes the keys of each split's set those of the plan; new ones are added in the order of their indices.
+
+    Those that an unfinished run covers stay until a later plan: the run would fail, at its end too, if the first or the
+    last key of its range were gone.
+    """
+    for split, definition in partitions.items():
+        set_name = str(definition.name)
+        wanted = keys_of_split(keys, split)
+        known = set(instance.get_dynamic_partitions(set_name))
+        for gone in sorted(known.difference(wanted, in_flight)):
+            instance.delete_dynamic_partition(set_name, gone)
+        new = sorted((key for key in wanted if key not in known), key=parse_partition_key)
+        for begin in range(0, len(new), _BATCH):
+            instance.add_dynamic_partitions(set_name, new[begin : begin + _BATCH])

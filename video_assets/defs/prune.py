@@ -10,9 +10,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from video_assets.defs.graph import DATASET_TAG, PRUNE_JOB, DatasetGraph
+from video_assets.defs.graph import DATASET_TAG, PRUNE_JOB, DatasetGraph, partition_order
 from video_assets.defs.instance import dagster_home
-from video_assets.defs.partitions import partition_order
 from video_assets.defs.private_dagster import StoredEvent, delete_events, events_file, stored_events
 from video_assets.domain.errors import SettingsError
 from video_assets.settings import DatasetSettings

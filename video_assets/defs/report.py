@@ -8,12 +8,10 @@ import dagster as dg
 
 from video_assets.defs import metadata
 from video_assets.defs.checks import dataset_evaluation, shard_evaluation
-from video_assets.defs.graph import DatasetGraph
+from video_assets.defs.graph import DatasetGraph, register_shards
 from video_assets.defs.lineage import Input, latest_input, latest_observation, lineage_tags, partitioned_input
-from video_assets.defs.partitions import register_shards
 from video_assets.defs.prune import owns_its_history, prune
-from video_assets.defs.requests import keys_in_flight
-from video_assets.defs.shards import shard_materialization
+from video_assets.defs.run_requests import keys_in_flight
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.checks.recorded import recorded_outcomes
@@ -24,7 +22,27 @@ from video_assets.pipeline.plan.plan_table import FINGERPRINT_COLUMNS, ReadPlan,
 from video_assets.pipeline.plan.stage import PlanReport
 from video_assets.pipeline.shards.stage import ShardReport, reused_shard
 from video_assets.pipeline.splits.stage import SplitReport
-from video_assets.storage.paths import DatasetPaths, keys_of_split, parse_partition_key
+from video_assets.storage.paths import DatasetPaths, VersionPaths, keys_of_split, parse_partition_key
+
+
+def shard_materialization(
+    graph: DatasetGraph,
+    report: ShardReport,
+    clips_per_second: float,
+    *,
+    paths: VersionPaths,
+    labels: Sequence[str],
+    plan: Input,
+) -> dg.AssetMaterialization:
+    """Return the event of a shard that is whole on disk, made from this version of the plan."""
+    told = {**metadata.of_shard(report), "speed_of_the_run": f"{clips_per_second:,.1f} clips/s"}
+    told["clips_per_second"] = round(clips_per_second, 1)  # a number: Dagster plots it over time
+    return dg.AssetMaterialization(
+        asset_key=graph.shards_key(parse_partition_key(report.key)[0]),
+        partition=report.key,
+        metadata={**told, **metadata.shard_sheet(report, paths, labels)},
+        tags=lineage_tags(report.fingerprint, {graph.key("plan"): plan}),
+    )
 
 
 @dataclass

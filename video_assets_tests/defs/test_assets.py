@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from video_assets.defs.partitions import shard_partitions
+from video_assets.defs.graph import shard_partitions
 from video_assets.domain.forecast import usual_record_bytes
 from video_assets.domain.text import format_size
 from video_assets.pipeline.noted_settings import manifest_settings

@@ -11,13 +11,19 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from video_assets.defs import automation, requests
+from video_assets.defs import automation, run_requests
 from video_assets.defs.automation import Automation
-from video_assets.defs.graph import Dataset, VideoSource
+from video_assets.defs.graph import (
+    RANGE_END_TAG,
+    RANGE_START_TAG,
+    Dataset,
+    VideoSource,
+    register_shards,
+    shard_partitions,
+)
 from video_assets.defs.instance import open_instance
 from video_assets.defs.jobs import VERIFY_OP
-from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG, register_shards, shard_partitions
-from video_assets.defs.requests import MAX_ATTEMPTS
+from video_assets.defs.run_requests import MAX_ATTEMPTS
 from video_assets.domain.splits import Split
 from video_assets.pipeline import build
 from video_assets.pipeline.checks.shard import ShardAudit
@@ -216,7 +222,7 @@ def test_shards_of_any_number_of_unfinished_runs_are_left_to_them(instance: dg.D
 def test_one_look_asks_for_so_many_runs_at_most_and_the_next_goes_on(
     instance: dg.DagsterInstance, built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(requests, "MAX_REQUESTS", 2)
+    monkeypatch.setattr(run_requests, "MAX_REQUESTS", 2)
     built.version.dataset_info.unlink()
     for key in ("train-00000", "train-00002", "train-00004", "test-00000"):
         built.shard(key).unlink()

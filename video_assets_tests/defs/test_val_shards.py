@@ -4,8 +4,7 @@ import dagster as dg
 import pytest
 
 from video_assets.defs import automation
-from video_assets.defs.graph import Dataset
-from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG, shard_partitions
+from video_assets.defs.graph import RANGE_END_TAG, RANGE_START_TAG, Dataset, shard_partitions
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.pipeline.dataset_state import committed_counts
 from video_assets.pipeline.noted_settings import split_settings

@@ -7,9 +7,15 @@ from typing import Any
 
 import dagster as dg
 
-from video_assets.defs.graph import COMMIT_JOB, DATASET_TAG, DatasetGraph
+from video_assets.defs.graph import (
+    COMMIT_JOB,
+    DATASET_TAG,
+    RANGE_END_TAG,
+    RANGE_START_TAG,
+    DatasetGraph,
+    partition_order,
+)
 from video_assets.defs.jobs import shards_job_name
-from video_assets.defs.partitions import RANGE_END_TAG, RANGE_START_TAG, partition_order
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.domain.text import counted, sequence_of
 from video_assets.pipeline.manifest.new_files import LookCursor
