@@ -170,7 +170,7 @@ def test_help_is_as_wide_as_the_terminal(command: str, columns: int, no_color: s
 
 PROGRESS = """
 import sys
-from video_assets.report.progress import TerminalProgress
+from video_assets.report.terminal_progress import TerminalProgress
 with TerminalProgress(sys.stderr).begin("Building clips in /data/datasets") as progress:
     for phase, number in (("probing", 12345), ("encoding", 12345), ("checking", 96)):
         count = progress(phase, number, 10**9)

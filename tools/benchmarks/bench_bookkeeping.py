@@ -34,7 +34,7 @@ from video_assets.pipeline.plan.stage import build_plan
 from video_assets.pipeline.shards.pending import read_backlog
 from video_assets.pipeline.splits.stage import build_splits
 from video_assets.settings import DatasetSettings, ManifestSettings, PlanSettings, SplitSettings
-from video_assets.sources.found import SourceClips
+from video_assets.sources.source_clips import SourceClips
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.invented import InventedPool, invented_clip
 

@@ -62,7 +62,7 @@ def _refuse_missing(source: Path) -> None:
 def _warnings(paths: "DatasetPaths") -> list[dict[str, Any]]:
     """Return the warnings of a dataset, as `--json` has them."""
     from video_assets.pipeline.dataset_state import committed_version
-    from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
+    from video_assets.pipeline.dataset_warnings import dataset_warnings, warnings_as_dicts
 
     return warnings_as_dicts(dataset_warnings(paths, committed_version(paths)))
 
@@ -205,7 +205,7 @@ def _repair(options: argparse.Namespace) -> int:
 
 
 def _recipe(options: argparse.Namespace) -> int:
-    from video_assets.pipeline.plan.model_windows import committed_fit
+    from video_assets.pipeline.plan.model_fit import committed_fit
 
     paths = _paths(options)
     paths.refuse_missing()

@@ -14,8 +14,8 @@ from video_assets.domain.errors import EXIT_FAILED, EXIT_OK
 from video_assets.report.help_text import has_colours, width_of
 
 if TYPE_CHECKING:
-    from video_assets.report.progress import TerminalProgress
     from video_assets.report.terminal import Screen
+    from video_assets.report.terminal_progress import TerminalProgress
 
 
 def say_error(sentence: str) -> None:
@@ -54,7 +54,7 @@ def print_json(values: Mapping[str, Any]) -> None:
 
 def begin_progress(options: argparse.Namespace, sentence: str, running: ExitStack) -> "TerminalProgress":
     """Begin to say how far a command has come, before anything is imported or read."""
-    from video_assets.report.progress import TerminalProgress
+    from video_assets.report.terminal_progress import TerminalProgress
 
     stream = running.enter_context(_quiet_stream() if options.quiet else _progress_stream())
     return running.enter_context(TerminalProgress(stream)).begin(sentence)

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from video_assets.defs import metadata
-from video_assets.defs.checks import DESCRIPTIONS, shard_evaluation
+from video_assets.defs.asset_checks import DESCRIPTIONS, shard_evaluation
 from video_assets.defs.config import config_schema
 from video_assets.defs.graph import (
     BACKFILL_TAG,

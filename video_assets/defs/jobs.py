@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from video_assets.defs.checks import dataset_evaluation, shard_evaluation
+from video_assets.defs.asset_checks import dataset_evaluation, shard_evaluation
 from video_assets.defs.graph import BUILD_JOB, COMMIT_JOB, PLAN_JOB, PRUNE_JOB, VERIFY_JOB, DatasetGraph
 from video_assets.defs.prune import prune
 from video_assets.defs.step_failures import shown_as_failure

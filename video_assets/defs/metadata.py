@@ -14,12 +14,12 @@ from video_assets.domain.progress import format_duration
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.domain.text import format_size
 from video_assets.pipeline.classes import class_counts
-from video_assets.pipeline.commit.committed import read_stored, sampled_clip
+from video_assets.pipeline.commit.committed_records import read_stored, sampled_clip
 from video_assets.pipeline.commit.stage import CommitReport
+from video_assets.pipeline.dataset_warnings import cut_warnings, manifest_warnings, warnings_as_dicts
 from video_assets.pipeline.manifest.stage import ManifestReport
-from video_assets.pipeline.plan.model_windows import plan_fit, read_clip_lengths
+from video_assets.pipeline.plan.model_fit import plan_fit, read_clip_lengths
 from video_assets.pipeline.plan.stage import PlanReport
-from video_assets.pipeline.said_aloud import cut_warnings, manifest_warnings, warnings_as_dicts
 from video_assets.pipeline.shards.stage import ShardReport
 from video_assets.pipeline.splits.stage import SplitReport
 from video_assets.report.charts import (

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from video_assets.defs import metadata
-from video_assets.defs.checks import dataset_evaluation, shard_evaluation
+from video_assets.defs.asset_checks import dataset_evaluation, shard_evaluation
 from video_assets.defs.graph import DatasetGraph, register_shards
 from video_assets.defs.lineage import Input, latest_input, latest_observation, lineage_tags, partitioned_input
 from video_assets.defs.prune import owns_its_history, prune

@@ -11,9 +11,9 @@ from typing import TypeVar
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field
 
+from video_assets.defs.asset_checks import dataset_checks
 from video_assets.defs.assets import dataset_asset, manifest_asset, plan_asset, shards_asset, split_assets, videos_asset
 from video_assets.defs.automation import Automation, missing_shards_sensor, new_videos_sensor, schedules
-from video_assets.defs.checks import dataset_checks
 from video_assets.defs.graph import DEFAULT_GROUP, DatasetGraph
 from video_assets.defs.jobs import dataset_jobs, prune_job, verify_job
 from video_assets.domain.splits import SPLITS

@@ -36,8 +36,8 @@ from video_assets.pipeline.shards.pending import shards_to_build, why_not_curren
 from video_assets.pipeline.shards.stage import ShardEngine, ShardReport, build_shards
 from video_assets.pipeline.splits.stage import SplitReport, build_splits
 from video_assets.settings import DatasetSettings, Limits, ManifestSettings, PlanSettings, Settings, SplitSettings
-from video_assets.sources.found import SourceClips
 from video_assets.sources.read import read_source
+from video_assets.sources.source_clips import SourceClips
 from video_assets.storage.files import remove_temporaries
 from video_assets.storage.locks import writing_shards, writing_tables
 from video_assets.storage.paths import DatasetPaths, parse_partition_key

@@ -30,11 +30,12 @@ from video_assets.domain.text import MAX_NAMED, format_size
 from video_assets.media.workers.pool import num_cores
 from video_assets.pipeline.build import Steps
 from video_assets.pipeline.dataset_state import refuse_lost
+from video_assets.pipeline.dataset_warnings import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.manifest.manifest_table import NotedReading
 from video_assets.pipeline.manifest.stage import ManifestReport, TooManyLost
 from video_assets.pipeline.noted_settings import PinnedSettings, encoding_to_plan, settings_in_force
 from video_assets.pipeline.plan.forecast import Trial, trial_jobs, trial_limits, try_clips
-from video_assets.pipeline.plan.model_windows import plan_fit, read_clip_lengths, stored_frames
+from video_assets.pipeline.plan.model_fit import plan_fit, read_clip_lengths, stored_frames
 from video_assets.pipeline.plan.stage import (
     PlanReport,
     needs_new_version,
@@ -42,12 +43,11 @@ from video_assets.pipeline.plan.stage import (
     refuse_another_encoding,
 )
 from video_assets.pipeline.pool import SharedPools, open_pool
-from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.splits.stage import SplitReport, TooManyConflicts, conflicts_and_look_alikes
 from video_assets.report.model_garden import model_rows
 from video_assets.settings import PlanSettings, Settings
-from video_assets.sources.found import SourceClips
 from video_assets.sources.read import read_source
+from video_assets.sources.source_clips import SourceClips
 from video_assets.storage.files import temporary_prefix
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 from video_assets.storage.quarantine import quarantined

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from video_assets.domain.text import counted
 from video_assets.report.escape import shortened, visible
 
-WIDTH = 720
+_WIDTH_PX = 720
 _BAR_PX = 22
 _LABEL_PX = 190
 _VALUE_PX = 110
@@ -86,7 +86,7 @@ def share_chart(bars: Sequence[Bar], legend: Sequence[str], targets: Sequence[fl
         total = sum(bar.parts) or 1
         shares = " : ".join(f"{part / total:.0%}" for part in bar.parts)
         rows.append(_bar_row(bar, row, [part / total for part in bar.parts], shares))
-    room, at = WIDTH - _LABEL_PX - _VALUE_PX, 0.0
+    room, at = _WIDTH_PX - _LABEL_PX - _VALUE_PX, 0.0
     for target in targets[:-1]:
         at += target
         x = _LABEL_PX + at * room
@@ -96,7 +96,7 @@ def share_chart(bars: Sequence[Bar], legend: Sequence[str], targets: Sequence[fl
 
 
 def _bar_row(bar: Bar, row: int, fractions: Sequence[float], value: str) -> Markup:
-    y, room = 32 + row * _BAR_PX, WIDTH - _LABEL_PX - _VALUE_PX
+    y, room = 32 + row * _BAR_PX, _WIDTH_PX - _LABEL_PX - _VALUE_PX
     name = visible(bar.label)
     parts = [
         Markup('<text x="{}" y="{}" text-anchor="end"><title>{}</title>{}</text>').format(
@@ -124,7 +124,7 @@ def _bars_picture(rows: Sequence[Markup], legend: Sequence[str], title: str, num
     if num_left_out:
         text = f"and {num_left_out} more"
         parts.append(Markup('<text class="muted" x="{}" y="{}">{}</text>').format(_LABEL_PX, height - 8, text))
-    return _svg(Markup("").join(parts), WIDTH, height, title)
+    return _svg(Markup("").join(parts), _WIDTH_PX, height, title)
 
 
 def _legend(names: Sequence[str]) -> Markup:
@@ -140,9 +140,9 @@ def _legend(names: Sequence[str]) -> Markup:
 
 def histogram_chart(histogram: Histogram, title: str) -> Markup:
     """Return upright bars over an axis with units, each with its count."""
-    left, base, room = 10, _HISTOGRAM_PX + 24, WIDTH - 20
+    left, base, room = 10, _HISTOGRAM_PX + 24, _WIDTH_PX - 20
     step, highest = room / max(1, len(histogram.counts)), max(histogram.counts, default=0) or 1
-    parts = [Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(left, WIDTH - 10, base, base)]
+    parts = [Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(left, _WIDTH_PX - 10, base, base)]
     for index, count in enumerate(histogram.counts):
         x, height = left + index * step, count / highest * _HISTOGRAM_PX
         if count:
@@ -166,8 +166,8 @@ def histogram_chart(histogram: Histogram, title: str) -> Markup:
             )
         )
     unit = Markup('<text class="muted" x="{}" y="{}" text-anchor="middle">{}</text>')
-    parts.append(unit.format(WIDTH // 2, base + 36, histogram.unit))
-    return _svg(Markup("").join(parts), WIDTH, base + 46, title)
+    parts.append(unit.format(_WIDTH_PX // 2, base + 36, histogram.unit))
+    return _svg(Markup("").join(parts), _WIDTH_PX, base + 46, title)
 
 
 def _number(value: float) -> str:

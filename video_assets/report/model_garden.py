@@ -66,7 +66,7 @@ class GardenDataset:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class ModelInput:
     """How a model reads the dataset: so many frames, one in every `stride` stored ones."""
 
     window: ModelWindow
@@ -128,19 +128,19 @@ def recipe_name(model_id: str, *, is_stream: bool) -> str:
     return f"movinet_{model_id}_{'stream' if is_stream else 'base'}"
 
 
-def recipes(dataset: GardenDataset, readings: Sequence[Reading]) -> dict[str, str]:
+def recipes(dataset: GardenDataset, inputs: Sequence[ModelInput]) -> dict[str, str]:
     """Return the recipe of every model, base and stream, by its name; none if Model Garden cannot read the layout."""
     return {
-        recipe_name(reading.window.model_id, is_stream=is_stream): model_garden_yaml(
-            dataset, reading, is_stream=is_stream
+        recipe_name(model_input.window.model_id, is_stream=is_stream): model_garden_yaml(
+            dataset, model_input, is_stream=is_stream
         )
-        for reading in readings
+        for model_input in inputs
         for is_stream in (False, True)
         if dataset.encoding.layout in READABLE_LAYOUTS
     }
 
 
-def model_garden_yaml(dataset: GardenDataset, reading: Reading, *, is_stream: bool = False) -> str:
+def model_garden_yaml(dataset: GardenDataset, model_input: ModelInput, *, is_stream: bool = False) -> str:
     """Return the YAML for `--config_file` of `official.projects.movinet.train`; empty if it cannot read the layout.
 
     Only the place of the checkpoint is left to fill in. Texts are quoted as in JSON, which YAML reads too; what YAML
@@ -148,10 +148,13 @@ def model_garden_yaml(dataset: GardenDataset, reading: Reading, *, is_stream: bo
     """
     if dataset.encoding.layout not in READABLE_LAYOUTS:
         return ""
-    published, name = _PUBLISHED[reading.window.model_id], recipe_name(reading.window.model_id, is_stream=is_stream)
+    published, name = (
+        _PUBLISHED[model_input.window.model_id],
+        recipe_name(model_input.window.model_id, is_stream=is_stream),
+    )
     schedule = schedule_for(dataset.num_examples.get("train", 0), published.largest_batch)
     lines = [
-        *_head(dataset, reading, name),
+        *_head(dataset, model_input, name),
         "runtime:",
         '  distribution_strategy: "off"  # one device: the GPU if there is one; several: mirrored, with num_gpus',
         "  num_gpus: 0",
@@ -160,17 +163,17 @@ def model_garden_yaml(dataset: GardenDataset, reading: Reading, *, is_stream: bo
         f'  init_checkpoint: "path/to/{name}"  # the published checkpoint, unpacked; "" to begin from nothing',
         "  init_checkpoint_modules: backbone  # the head is new: it has the classes of this dataset",
         "  losses: {label_smoothing: 0.1, l2_weight_decay: 0.00003}",
-        *_model_lines(reading.window, published, is_stream=is_stream),
+        *_model_lines(model_input.window, published, is_stream=is_stream),
         "  train_data:",
-        *_data_lines(dataset, reading, "train", schedule.batch),
+        *_data_lines(dataset, model_input, "train", schedule.batch),
         "  validation_data:",
-        *_data_lines(dataset, reading, dataset.validation_split, schedule.batch),
+        *_data_lines(dataset, model_input, dataset.validation_split, schedule.batch),
         *_trainer_lines(schedule, dataset.num_examples.get(dataset.validation_split, 0)),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _head(dataset: GardenDataset, reading: Reading, name: str) -> list[str]:
+def _head(dataset: GardenDataset, model_input: ModelInput, name: str) -> list[str]:
     place = "in the folder that holds the dataset, " if dataset.root == "." else ""
     mode = "train_and_eval" if dataset.num_examples.get(dataset.validation_split) else "train"
     lines = [
@@ -179,9 +182,9 @@ def _head(dataset: GardenDataset, reading: Reading, name: str) -> list[str]:
     ]
     if mode == "train":
         lines.append("# The dataset has no clips to validate on.")
-    if reading.window.resolution > dataset.encoding.resolution:
+    if model_input.window.resolution > dataset.encoding.resolution:
         lines.append(
-            f"# The model was trained on frames of {reading.window.resolution} pixels; those of the dataset have "
+            f"# The model was trained on frames of {model_input.window.resolution} pixels; those of the dataset have "
             f"{dataset.encoding.resolution}."
         )
     return lines
@@ -210,9 +213,9 @@ def _model_lines(window: ModelWindow, published: _Published, *, is_stream: bool)
     return lines
 
 
-def _data_lines(dataset: GardenDataset, reading: Reading, split: Split, batch: int) -> list[str]:
+def _data_lines(dataset: GardenDataset, model_input: ModelInput, split: Split, batch: int) -> list[str]:
     encoding, is_training = dataset.encoding, split == "train"
-    stored, side = encoding.resolution, min(encoding.resolution, reading.window.resolution)
+    stored, side = encoding.resolution, min(encoding.resolution, model_input.window.resolution)
     num_examples = dataset.num_examples.get(split, 0)
     folder = "/".join(filter(None, (dataset.root, dataset.name, dataset.version, dataset.folder)))
     place = f"{folder}/{dataset.name}-{split}-*.tfrecord"
@@ -227,9 +230,9 @@ def _data_lines(dataset: GardenDataset, reading: Reading, split: Split, batch: i
     lines += [
         f"name: {_quoted(dataset.name)}",
         f"split: {split}",
-        f"feature_shape: [{reading.num_frames}, {side}, {side}, 3]  # frames, height, width, channels",
-        f"temporal_stride: {reading.stride}  # one in so many of the stored frames",
-        f"min_image_size: {max(side, min(stored, _PUBLISHED[reading.window.model_id].min_image_size))}",
+        f"feature_shape: [{model_input.num_frames}, {side}, {side}, 3]  # frames, height, width, channels",
+        f"temporal_stride: {model_input.stride}  # one in so many of the stored frames",
+        f"min_image_size: {max(side, min(stored, _PUBLISHED[model_input.window.model_id].min_image_size))}",
         f"num_classes: {dataset.num_classes}",
         f"num_examples: {num_examples}",
         f"is_training: {_yes_or_no(is_training)}",

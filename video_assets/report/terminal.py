@@ -71,7 +71,7 @@ def copyable(lines: Iterable[str]) -> Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class ScreenTable:
     """A table without lines, as wide as needed. Long cells are cut, so that a row stays one line."""
 
     headers: Sequence[str]
@@ -95,9 +95,9 @@ class Columns:
         yield grid
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Columns:
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> ScreenTable:
     """Return columns under their headers, numbers to the right."""
-    return Columns(headers, [list(row) for row in rows])
+    return ScreenTable(headers, [list(row) for row in rows])
 
 
 def _cell(value: object) -> str:

@@ -13,10 +13,10 @@ from video_assets.domain.splits import SPLITS, Split, split_of_word
 from video_assets.settings import SourceFormat
 from video_assets.sources.class_names import ClassNames
 from video_assets.sources.columns import parse_frame, parse_seconds
-from video_assets.sources.found import AnnotatedClips
-from video_assets.sources.places import lost
+from video_assets.sources.source_clips import AnnotatedClips
 from video_assets.sources.table_rows import LOSS, Row
 from video_assets.sources.tree import SourceTree
+from video_assets.sources.videos import lost
 
 _LONGEST: Final = {"path": 4096, "label": 500, "group": 4096, "caption": 100_000, "split": 100}
 """Characters. Label files are read whole by every reader, and names stand in every report."""

@@ -10,7 +10,7 @@ from video_assets.domain.labels import in_fixed_order, split_labels
 from video_assets.domain.text import counted, sequence_of
 from video_assets.settings import ManifestSettings
 from video_assets.sources.file_names import ARCHIVE_SUFFIXES, suffix_of
-from video_assets.sources.found import MISSING_REASON, SourceClips
+from video_assets.sources.source_clips import MISSING_REASON, SourceClips
 from video_assets.sources.tree import is_table
 
 _MOST_AMBIGUOUS = 0.5

@@ -31,19 +31,9 @@ from video_assets.sources.dialects.twentybn import JESTER, SOMETHING_SOMETHING
 from video_assets.sources.dialects.ucf101 import UCF101
 from video_assets.sources.doubts import num_missing, refuse_ambiguous
 from video_assets.sources.file_names import split_of_folder
-from video_assets.sources.found import WITHOUT_ROW, AnnotatedClips, Reading, SourceClips
 from video_assets.sources.listing import LINK_OUT, Listing, folders_without_videos
-from video_assets.sources.summary import (
-    classes_of,
-    warning_of_archives,
-    warning_of_empty_folders,
-    warning_of_unlisted,
-    warnings_of_classes,
-    warnings_of_groups,
-    warnings_of_links,
-    warnings_of_rows,
-    warnings_of_splits,
-)
+from video_assets.sources.source_clips import WITHOUT_ROW, AnnotatedClips, Reading, SourceClips
+from video_assets.sources.summary import classes_of, empty_folder_warnings, row_warnings, source_warnings
 from video_assets.sources.tree import SourceTree, class_names_of, is_table, open_tree
 from video_assets.sources.unread import say_unread
 from video_assets.storage.addresses import is_remote, stat_file
@@ -240,8 +230,7 @@ def _of_annotations(tree: SourceTree, annotated: Annotated, names: ClassNames | 
         result.left_out += [LeftOut(path, WITHOUT_ROW) for path in unlisted if path not in told]
     result.warnings = [
         *tree.notes,
-        *warnings_of_rows(found, files[0]),
-        *warning_of_unlisted(unlisted, files[0]),
+        *row_warnings(found, unlisted, files[0]),
         *result.warnings,
     ]
     result.reading = Reading(
@@ -270,7 +259,6 @@ def _without_row(tree: SourceTree, found: AnnotatedClips) -> list[str]:
 def _source_clips(tree: SourceTree, found: AnnotatedClips, names: ClassNames | None) -> SourceClips:
     clips = sorted(found.clips, key=lambda clip: (clip.clip_id, clip.label))
     order = names.order if names else ()
-    warnings = warnings_of_classes(classes_of(clips, multi_label=tree.settings.multi_label), order)
     listing = tree.listing if tree.videos.directory == tree.folder else None
     if listing is None and tree.videos.is_listed:
         listing = tree.videos.listing()
@@ -278,14 +266,7 @@ def _source_clips(tree: SourceTree, found: AnnotatedClips, names: ClassNames | N
         listing = Listing(num_followed_links=tree.videos.num_followed_links)
     if not clips and not found.lost:
         _refuse_links(listing, tree)
-    where = str(tree.source)
-    warnings = [
-        *warnings_of_links(listing, where),
-        *warning_of_archives(listing, where),
-        *warnings_of_splits(clips, where),
-        *warnings_of_groups(clips, tree.settings.group_pattern),
-        *warnings,
-    ]
+    warnings = source_warnings(clips, listing, order, tree.settings, str(tree.source))
     return SourceClips(
         tree.videos.directory,
         clips,
@@ -329,7 +310,7 @@ def _of_folders(tree: SourceTree, names: ClassNames | None) -> SourceClips:
     result = _source_clips(tree, found, names)
     depth = 1 if reading.name == "split_folders" else 0
     empty = folders_without_videos(listing, depth) if reading is not FILE_NAMES else []
-    result.warnings = [*tree.notes, *warning_of_empty_folders(empty), *result.warnings]
+    result.warnings = [*tree.notes, *empty_folder_warnings(empty), *result.warnings]
     result.reading = _reading_of_folders(reading, result, settings)
     return result
 

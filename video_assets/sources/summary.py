@@ -11,10 +11,10 @@ from video_assets.domain.clips import LostSource, SourceWarning, WantedClip, gro
 from video_assets.domain.labels import split_labels
 from video_assets.domain.splits import SPLITS
 from video_assets.domain.text import counted, sequence_of
-from video_assets.settings import UCF101_GROUP_PATTERN, SourceFormat
+from video_assets.settings import UCF101_GROUP_PATTERN, ManifestSettings, SourceFormat
 from video_assets.sources.file_names import ARCHIVE_SUFFIXES, suffix_of
-from video_assets.sources.found import MISSING_REASON, WITHOUT_ROW, AnnotatedClips, Doubt, SourceClips
 from video_assets.sources.listing import LINK_OUT, Listing
+from video_assets.sources.source_clips import MISSING_REASON, WITHOUT_ROW, AnnotatedClips, Doubt, SourceClips
 
 _LOOKED_AT: Final = 5000
 """Clips whose names are looked at for groups."""
@@ -39,8 +39,27 @@ _GROUPS: Final = (
 _UNKNOWN_SPLIT: Final = re.compile(r"the split is ('[^']*')")
 
 
-def warnings_of_rows(found: AnnotatedClips, where: str) -> list[SourceWarning]:
-    """Return what is to be said of rows: those without a file, those that cannot be used, and their splits' words."""
+def source_warnings(
+    clips: Sequence[WantedClip], listing: Listing, names: Sequence[str], settings: ManifestSettings, where: str
+) -> list[SourceWarning]:
+    """Return what is to be said of any source: of its links, archives, splits, groups and classes.
+
+    `names` are those of `manifest.class_names`, in their order.
+    """
+    return [
+        *_warnings_of_links(listing, where),
+        *_warning_of_archives(listing, where),
+        *_warnings_of_splits(clips, where),
+        *_warnings_of_groups(clips, settings.group_pattern),
+        *_warnings_of_classes(classes_of(clips, multi_label=settings.multi_label), names),
+    ]
+
+
+def row_warnings(found: AnnotatedClips, unlisted: Sequence[str], where: str) -> list[SourceWarning]:
+    """Return what is to be said of rows: those without a file, those that cannot be used, their splits' words.
+
+    Then of videos that no row names, `unlisted`.
+    """
     missing = [item for item in found.lost if item.loss.reason == MISSING_REASON]
     others = [item for item in found.lost if item.loss.reason != MISSING_REASON]
     warnings: list[SourceWarning] = []
@@ -53,7 +72,7 @@ def warnings_of_rows(found: AnnotatedClips, where: str) -> list[SourceWarning]:
         warnings.append(SourceWarning("unknown_split_words", where, detail, sum(words.values())))
     if others:
         warnings.append(SourceWarning("skipped_rows", where, _skipped(others), len(others)))
-    return warnings
+    return [*warnings, *_warning_of_unlisted(unlisted, where)]
 
 
 def _skipped(rows: Sequence[LostSource]) -> str:
@@ -62,7 +81,7 @@ def _skipped(rows: Sequence[LostSource]) -> str:
     return f"{counted(len(rows), 'row')} cannot be used ({reasons}); the first: {rows[0].loss.detail}"
 
 
-def warnings_of_links(listing: Listing, where: str) -> list[SourceWarning]:
+def _warnings_of_links(listing: Listing, where: str) -> list[SourceWarning]:
     """Return what is to be said of symbolic links that lead out of a source."""
     warnings: list[SourceWarning] = []
     refused = [item.source for item in listing.left_out if item.reason == LINK_OUT]
@@ -79,7 +98,7 @@ def warnings_of_links(listing: Listing, where: str) -> list[SourceWarning]:
     return warnings
 
 
-def warning_of_unlisted(paths: Sequence[str], where: str) -> list[SourceWarning]:
+def _warning_of_unlisted(paths: Sequence[str], where: str) -> list[SourceWarning]:
     """Return what is to be said of videos that no row names."""
     if not paths:
         return []
@@ -87,7 +106,7 @@ def warning_of_unlisted(paths: Sequence[str], where: str) -> list[SourceWarning]
     return [SourceWarning("files_without_row", where, detail, len(paths))]
 
 
-def warning_of_archives(listing: Listing, where: str) -> list[SourceWarning]:
+def _warning_of_archives(listing: Listing, where: str) -> list[SourceWarning]:
     """Return what is to be said of archives, whose videos nobody sees."""
     archives = [item.source for item in listing.left_out if suffix_of(item.source) in ARCHIVE_SUFFIXES]
     if not archives:
@@ -96,7 +115,7 @@ def warning_of_archives(listing: Listing, where: str) -> list[SourceWarning]:
     return [SourceWarning("archives", where, f"{detail}; unpack what holds videos", len(archives))]
 
 
-def warning_of_empty_folders(paths: Sequence[str]) -> list[SourceWarning]:
+def empty_folder_warnings(paths: Sequence[str]) -> list[SourceWarning]:
     """Return what is to be said of folders that stand where class folders do, and hold nothing."""
     if not paths:
         return []
@@ -104,7 +123,7 @@ def warning_of_empty_folders(paths: Sequence[str]) -> list[SourceWarning]:
     return [SourceWarning("empty_folders", paths[0], f"{detail} no class: {sequence_of(paths)}", len(paths))]
 
 
-def warnings_of_splits(clips: Sequence[WantedClip], where: str) -> list[SourceWarning]:
+def _warnings_of_splits(clips: Sequence[WantedClip], where: str) -> list[SourceWarning]:
     """Return what is to be said of official splits of which none is for training."""
     splits = {clip.official_split for clip in clips}
     if not splits or None in splits or "train" in splits:
@@ -113,7 +132,7 @@ def warnings_of_splits(clips: Sequence[WantedClip], where: str) -> list[SourceWa
     return [SourceWarning("no_train_split", where, detail, len(clips))]
 
 
-def warnings_of_groups(clips: Sequence[WantedClip], group_pattern: str) -> list[SourceWarning]:
+def _warnings_of_groups(clips: Sequence[WantedClip], group_pattern: str) -> list[SourceWarning]:
     """Return how clips without groups seem to belong together: by people in files' names, or by folders in classes.
 
     Clips of one person in both train and test make a test too easy. Only a pattern that somebody gives makes groups:
@@ -156,7 +175,7 @@ def classes_of(clips: Sequence[WantedClip], *, multi_label: bool) -> Counter[str
     return counts
 
 
-def warnings_of_classes(counts: Counter[str], order: Sequence[str]) -> list[SourceWarning]:
+def _warnings_of_classes(counts: Counter[str], order: Sequence[str]) -> list[SourceWarning]:
     """Return what is to be said of names: nearly equal ones, and those of `manifest.class_names` without clips."""
     alike: dict[str, list[str]] = defaultdict(list)
     for name in counts:

@@ -18,12 +18,12 @@ from video_assets.settings import ManifestSettings
 from video_assets.sources.class_names import ClassNames, read_class_names
 from video_assets.sources.columns import Columns, plain_name
 from video_assets.sources.file_names import ANNOTATION_SUFFIXES, split_in_name, suffix_of
-from video_assets.sources.found import Doubt, Unread
 from video_assets.sources.listing import Listing, list_videos
-from video_assets.sources.paths import PathFinder, relative_folder
-from video_assets.sources.places import Videos, lost, one_of
+from video_assets.sources.path_finder import PathFinder, relative_folder
+from video_assets.sources.source_clips import Doubt, Unread
 from video_assets.sources.table_rows import LOSS, Row, read_rows
 from video_assets.sources.text_lines import encoding_of, separator_line
+from video_assets.sources.videos import Videos, lost, one_of
 from video_assets.storage.addresses import is_remote, open_address
 
 _HEAD_BYTES: Final = 1 << 16

@@ -11,7 +11,7 @@ from video_assets.domain.clips import LeftOut, SourceWarning
 from video_assets.domain.errors import SettingsError
 from video_assets.sources.columns import Columns, plain_name
 from video_assets.sources.file_names import VIDEO_SUFFIXES, split_in_name, suffix_of, without_suffix
-from video_assets.sources.found import Doubt, Unread
+from video_assets.sources.source_clips import Doubt, Unread
 from video_assets.sources.tree import SourceTree
 
 UNREAD: Final = "unread_table"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from video_assets.pipeline.plan.model_windows import committed_fit
+from video_assets.pipeline.plan.model_fit import committed_fit
 from video_assets_tests.datasets import Built
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "finetune_movinet.py"

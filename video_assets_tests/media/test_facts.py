@@ -19,7 +19,7 @@ from video_assets.domain.geometry import FrameSize
 from video_assets.domain.near_duplicates import motions_of_signatures
 from video_assets.media.images import clip_signature
 from video_assets.media.probe import probe_video
-from video_assets.pipeline.said_aloud import manifest_warnings, stored_warnings
+from video_assets.pipeline.dataset_warnings import manifest_warnings, stored_warnings
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.media.making import decode_frames, numbered_picture, numbered_video
 from video_assets_tests.media.open.test_tracks import MOVING, SECOND, video_of_tracks

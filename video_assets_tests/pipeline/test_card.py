@@ -14,10 +14,10 @@ from video_assets.domain.near_duplicates import SIGNATURE_BYTES
 from video_assets.media.images import decode_image
 from video_assets.pipeline.checks.dataset import DatasetAudit
 from video_assets.pipeline.checks.shard import ShardAudit
-from video_assets.pipeline.commit import committed as module
-from video_assets.pipeline.commit.card import video_facts
+from video_assets.pipeline.commit import committed_records as module
+from video_assets.pipeline.commit.card_files import video_facts
 from video_assets.pipeline.commit.changes import committed_licence
-from video_assets.pipeline.commit.committed import motion_of, read_stored, sampled_clip
+from video_assets.pipeline.commit.committed_records import motion_of, read_stored, sampled_clip
 from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.pipeline.upkeep.repair import repair_dataset
 from video_assets.records.clip_record import ClipRecord

@@ -18,7 +18,7 @@ from video_assets.pipeline.plan.plan_table import partition_keys
 from video_assets.pipeline.plan.stage import PlanReport, build_plan
 from video_assets.pipeline.splits.stage import build_splits
 from video_assets.settings import ManifestSettings, PlanSettings, SplitSettings
-from video_assets.sources.found import SourceClips
+from video_assets.sources.source_clips import SourceClips
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, read_quarantine, replace_stage

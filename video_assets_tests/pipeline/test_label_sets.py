@@ -17,7 +17,7 @@ from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.pipeline.checks.dataset import DatasetAudit
 from video_assets.pipeline.checks.shard import ShardAudit
 from video_assets.pipeline.commit.changes import diff_versions
-from video_assets.pipeline.plan.model_windows import plan_fit
+from video_assets.pipeline.plan.model_fit import plan_fit
 from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.pipeline.upkeep.repair import repair_dataset
 from video_assets.pipeline.upkeep.verify import find_damage

@@ -6,7 +6,7 @@ import pytest
 
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.sampling import Timeline, choose_timestamps, num_left_out
-from video_assets.pipeline.said_aloud import cut_warnings
+from video_assets.pipeline.dataset_warnings import cut_warnings
 
 LONG = Timeline(np.arange(100) * 100_000, 10_000_000)  # ten frames a second, for ten seconds
 

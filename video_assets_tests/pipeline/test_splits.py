@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from video_assets.domain.splits import SPLITS, Split, join_components
+from video_assets.pipeline.dataset_warnings import dataset_warnings
 from video_assets.pipeline.noted_settings import settings_note
-from video_assets.pipeline.said_aloud import dataset_warnings
 from video_assets.pipeline.splits import components
 from video_assets.pipeline.splits.stage import OfficialIgnored, SplitReport, build_splits
 from video_assets.settings import ManifestSettings, SplitSettings

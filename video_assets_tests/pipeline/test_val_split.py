@@ -187,7 +187,7 @@ def test_no_class_misses_a_split_that_the_official_list_leaves_empty(stages: Sta
 
 
 def test_model_garden_validates_on_val_where_there_is_one(stages: Stages) -> None:
-    from video_assets.pipeline.plan.model_windows import plan_fit
+    from video_assets.pipeline.plan.model_fit import plan_fit
 
     stages.manifest()
     stages.splits(THREE_WAY)

@@ -11,7 +11,7 @@ import pytest
 
 from video_assets.domain.errors import SettingsError
 from video_assets.media.images import decode_image
-from video_assets.pipeline.commit.committed import read_stored
+from video_assets.pipeline.commit.committed_records import read_stored
 from video_assets.reader import describe
 from video_assets_tests.datasets import Built
 from video_assets_tests.label_sets import NAMES

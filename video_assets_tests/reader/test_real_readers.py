@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from video_assets.domain.encoding import Compression, Encoding
 from video_assets.domain.model_windows import MODEL_WINDOWS
-from video_assets.pipeline.plan.model_windows import committed_fit
+from video_assets.pipeline.plan.model_fit import committed_fit
 from video_assets.reader import load_dataset
-from video_assets.report.model_garden import GardenDataset, Reading, recipes
+from video_assets.report.model_garden import GardenDataset, ModelInput, recipes
 from video_assets.settings import Layout
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import Built
@@ -253,7 +253,7 @@ def test_model_gardens_own_classes_parse_the_recipes_of_datasets_of_any_size(
         num_classes=3,
         num_examples={"train": 1000, "test": 250},
     )
-    readings = [Reading(window=window, num_frames=window.num_frames) for window in MODEL_WINDOWS]
+    readings = [ModelInput(window=window, num_frames=window.num_frames) for window in MODEL_WINDOWS]
     found = _parsed_by_model_garden(
         {
             "tfds": committed_fit(built_once.paths, str(built_once.paths.root)).recipe("a0", is_stream=False),

@@ -13,7 +13,7 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.model_windows import MODEL_WINDOWS, ModelMatch, Proposal, RateMatch, WindowMatch
 from video_assets.report.model_garden import (
     GardenDataset,
-    Reading,
+    ModelInput,
     model_garden_yaml,
     model_rows,
     model_sentence,
@@ -30,8 +30,8 @@ DATASET = GardenDataset(
     num_classes=8,
     num_examples={"train": 80, "test": 16},
 )
-READINGS = [Reading(window=window, num_frames=10, stride=2) for window in MODEL_WINDOWS]
-A0, A2 = READINGS[0], READINGS[2]
+INPUTS = [ModelInput(window=window, num_frames=10, stride=2) for window in MODEL_WINDOWS]
+A0, A2 = INPUTS[0], INPUTS[2]
 FIT = ModelMatch(
     MODEL_WINDOWS[0],
     WindowMatch(96, 90, 6),
@@ -40,8 +40,8 @@ FIT = ModelMatch(
 )
 
 
-def settings(dataset: GardenDataset, reading: Reading = A0, *, is_stream: bool = False) -> Any:
-    return yaml.safe_load(model_garden_yaml(dataset, reading, is_stream=is_stream))
+def settings(dataset: GardenDataset, model_input: ModelInput = A0, *, is_stream: bool = False) -> Any:
+    return yaml.safe_load(model_garden_yaml(dataset, model_input, is_stream=is_stream))
 
 
 def test_a_recipe_holds_the_numbers_of_the_dataset() -> None:
@@ -76,7 +76,7 @@ def test_the_schedule_follows_from_the_number_of_clips(
 
 
 def test_every_model_has_a_recipe_as_base_and_as_stream() -> None:
-    found = {name: yaml.safe_load(text)["task"] for name, text in recipes(DATASET, READINGS).items()}
+    found = {name: yaml.safe_load(text)["task"] for name, text in recipes(DATASET, INPUTS).items()}
     names = [recipe_name(model_id, is_stream=is_stream) for model_id in MODELS for is_stream in (False, True)]
     assert list(found) == names
     for name, task in found.items():
@@ -124,7 +124,7 @@ def test_a_dataset_without_clips_to_validate_on_is_only_trained_on() -> None:
 def test_a_layout_that_model_garden_cannot_read_has_no_recipe() -> None:
     dataset = replace(DATASET, encoding=Encoding(layout="movinets_helper"))
     assert model_garden_yaml(dataset, A0) == ""
-    assert recipes(dataset, READINGS) == {}
+    assert recipes(dataset, INPUTS) == {}
 
 
 @pytest.mark.parametrize(

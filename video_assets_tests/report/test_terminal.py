@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from video_assets.report.help_text import WIDTH
-from video_assets.report.progress import ProgressBar, TerminalProgress
 from video_assets.report.terminal import (
     as_text,
     copyable,
@@ -21,6 +20,7 @@ from video_assets.report.terminal import (
     table,
     wrapped,
 )
+from video_assets.report.terminal_progress import ProgressBar, TerminalProgress
 
 
 class Terminal(io.StringIO):

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from video_assets.settings import ManifestSettings
-from video_assets.sources.found import SourceClips
 from video_assets.sources.read import read_source
+from video_assets.sources.source_clips import SourceClips
 
 RATE = Fraction(30)
 """Frames a second of all videos here, for spans in frames."""

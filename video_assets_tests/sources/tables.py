@@ -6,7 +6,7 @@ from typing import Any
 from video_assets.settings import ManifestSettings
 from video_assets.sources.annotations import ClipRules, Match, clips_of_rows
 from video_assets.sources.dialects.table import TABLE
-from video_assets.sources.found import AnnotatedClips
+from video_assets.sources.source_clips import AnnotatedClips
 from video_assets.sources.tree import open_tree
 
 

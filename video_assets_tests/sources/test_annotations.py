@@ -10,7 +10,7 @@ import pytest
 
 from video_assets.domain.errors import SettingsError
 from video_assets.settings import UCF101_GROUP_PATTERN
-from video_assets.sources.found import AnnotatedClips
+from video_assets.sources.source_clips import AnnotatedClips
 from video_assets_tests.sources.sets import MadeSet
 from video_assets_tests.sources.tables import read_annotations
 

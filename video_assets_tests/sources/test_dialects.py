@@ -3,7 +3,7 @@
 import pytest
 
 from video_assets.domain.errors import SettingsError
-from video_assets.sources.found import SourceClips
+from video_assets.sources.source_clips import SourceClips
 from video_assets_tests.sources.sets import MadeSet, codes, losses
 
 CLASSES = ("jump", "run")

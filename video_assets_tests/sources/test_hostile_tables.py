@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from video_assets.domain.errors import SettingsError
-from video_assets.sources.found import AnnotatedClips
+from video_assets.sources.source_clips import AnnotatedClips
 from video_assets_tests.sources.tables import read_annotations
 
 BILLION = 10**9

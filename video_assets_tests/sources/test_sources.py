@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from video_assets.domain.errors import SettingsError
-from video_assets.sources.found import SourceClips
 from video_assets.sources.read import read_source
+from video_assets.sources.source_clips import SourceClips
 from video_assets.sources.tree import is_table, source_directory
 from video_assets_tests.sources.test_listing import put
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from video_assets.sources.found import SourceClips
 from video_assets.sources.read import list_source, read_source
+from video_assets.sources.source_clips import SourceClips
 from video_assets.sources.summary import summarize
 from video_assets_tests.sources.sets import MadeSet, codes
 

@@ -8,8 +8,8 @@ import pytest
 from video_assets.domain.errors import SettingsError
 from video_assets.settings import ManifestSettings
 from video_assets.sources.doubts import refuse_misread
-from video_assets.sources.found import SourceClips
 from video_assets.sources.read import read_source
+from video_assets.sources.source_clips import SourceClips
 
 ROWS = b"A/1.mp4,dog\nA/2.mp4,cat\nB/3.mp4,dog\nB/4.mp4,cat\n"
 FOLDERS = ManifestSettings(source_format="folders")

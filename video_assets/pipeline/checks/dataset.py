@@ -13,12 +13,12 @@ from video_assets.domain.near_duplicates import MAX_PAIRS, NearDuplicate, near_d
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.domain.text import counted, sequence_of
 from video_assets.pipeline.classes import rows_by_class
-from video_assets.pipeline.commit.committed import read_stored, sampled_clip
+from video_assets.pipeline.commit.committed_records import read_stored, sampled_clip
 from video_assets.pipeline.commit.look_alikes import ComparedClips
 from video_assets.pipeline.manifest.manifest_table import ReadManifest
 from video_assets.pipeline.plan.plan_table import ReadPlan, partition_keys, read_plan
 from video_assets.pipeline.shards.pending import is_current, marks_of_failures
-from video_assets.sources.found import MISSING_REASON
+from video_assets.sources.source_clips import MISSING_REASON
 from video_assets.storage.addresses import ask_each
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 from video_assets.storage.quarantine import accepted_losses

@@ -28,7 +28,7 @@ from video_assets.domain.near_duplicates import (
     near_duplicates,
 )
 from video_assets.domain.splits import Split
-from video_assets.pipeline.commit.committed import Committed, of_each, rows_by_content
+from video_assets.pipeline.commit.committed_records import Committed, of_each, rows_by_content
 from video_assets.pipeline.dataset_state import whole_commit
 from video_assets.records.clip_record import ClipRecord
 from video_assets.storage.paths import VersionPaths

@@ -14,9 +14,9 @@ from video_assets.domain.statistics import DatasetStatistics
 from video_assets.domain.text import counted, sequence_of
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.classes import indices_of_sets, known_labels
-from video_assets.pipeline.commit.card import card_files, class_rows, commit_statistics
+from video_assets.pipeline.commit.card_files import card_files, class_rows, commit_statistics
 from video_assets.pipeline.commit.changes import commit_notes
-from video_assets.pipeline.commit.committed import Committed
+from video_assets.pipeline.commit.committed_records import Committed
 from video_assets.pipeline.commit.look_alikes import ComparedClips, across, commit_warnings, kept_pairs
 from video_assets.pipeline.commit.publish import (
     commit_place,
@@ -27,10 +27,10 @@ from video_assets.pipeline.commit.publish import (
 )
 from video_assets.pipeline.commit.retired import remove_expired, retire
 from video_assets.pipeline.dataset_state import committed_lengths
+from video_assets.pipeline.dataset_warnings import warnings_of
 from video_assets.pipeline.manifest.manifest_table import ReadManifest
-from video_assets.pipeline.plan.model_windows import clip_lengths, frames_left_out
+from video_assets.pipeline.plan.model_fit import clip_lengths, frames_left_out
 from video_assets.pipeline.plan.plan_table import ReadPlan, plan_digest, read_plan
-from video_assets.pipeline.said_aloud import warnings_of
 from video_assets.pipeline.shards.pending import is_as_planned
 from video_assets.records.dataset_info import dataset_info_json
 from video_assets.records.tfds import features_json

@@ -14,7 +14,7 @@ from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.text import counted, sequence_of
 from video_assets.pipeline.classes import class_counts
 from video_assets.pipeline.splits.components import same_contents
-from video_assets.sources.found import MISSING_REASON, SourceClips
+from video_assets.sources.source_clips import MISSING_REASON, SourceClips
 from video_assets.sources.tree import is_table, place_of_setting
 from video_assets.storage.schemas import QUARANTINE
 from video_assets.storage.tables import are_among, read_noted_table

@@ -13,7 +13,7 @@ from video_assets.domain.progress import Progress
 from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.manifest.excluded import without_bad_spans, without_truncated
 from video_assets.settings import Limits, ManifestSettings
-from video_assets.sources.found import SourceClips
+from video_assets.sources.source_clips import SourceClips
 from video_assets.storage.schemas import FACTS_FIELDS, MANIFEST
 from video_assets.storage.tables import TEXT
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pandas as pd
 
 from video_assets.domain.clips import SourceWarning
-from video_assets.sources.found import SourceClips
+from video_assets.sources.source_clips import SourceClips
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import MANIFEST
 from video_assets.storage.tables import read_noted_table

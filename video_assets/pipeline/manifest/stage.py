@@ -42,9 +42,9 @@ from video_assets.pipeline.noted_settings import (
 )
 from video_assets.settings import ManifestSettings
 from video_assets.sources.doubts import refuse_misread, why_empty
-from video_assets.sources.found import MISSING_REASON, SourceClips
 from video_assets.sources.listing import NOT_LISTED, NOT_SEEN
 from video_assets.sources.read import read_source
+from video_assets.sources.source_clips import MISSING_REASON, SourceClips
 from video_assets.storage.files import remove_temporaries, write_if_changed
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage

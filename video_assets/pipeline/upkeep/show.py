@@ -9,7 +9,7 @@ import pandas as pd
 
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.text import sequence_of
-from video_assets.pipeline.commit.committed import read_stored, sampled_clip
+from video_assets.pipeline.commit.committed_records import read_stored, sampled_clip
 from video_assets.pipeline.noted_settings import split_settings
 from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.records.clip_record import ClipRecord

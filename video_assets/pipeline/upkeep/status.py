@@ -7,9 +7,9 @@ from typing import Any
 from video_assets.pipeline.checks.recorded import check_statuses, unchecked_shards
 from video_assets.pipeline.commit.retired import remove_expired, waiting
 from video_assets.pipeline.dataset_state import committed_counts, unfinished_commit
+from video_assets.pipeline.dataset_warnings import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.noted_settings import dataset_settings, noted_source
 from video_assets.pipeline.plan.plan_table import plan_digest, read_plan
-from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.shards.pending import missing_shards
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantined

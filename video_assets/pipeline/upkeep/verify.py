@@ -19,10 +19,10 @@ from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
 from video_assets.pipeline.classes import LABELS_NOTE, labels_data
 from video_assets.pipeline.commit.retired import remove_expired
 from video_assets.pipeline.dataset_state import committed_counts, committed_version, unfinished_commit
+from video_assets.pipeline.dataset_warnings import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.noted_settings import PINNED_NOTE, manifest_settings
 from video_assets.pipeline.plan.plan_table import ReadPlan, plan_digest
 from video_assets.pipeline.pool import SharedPools
-from video_assets.pipeline.said_aloud import dataset_warnings, warnings_as_dicts
 from video_assets.reader.parsing import load_tensorflow_quietly
 from video_assets.records.framing import is_whole_frame
 from video_assets.storage.files import sha256_if_there

@@ -17,8 +17,8 @@ from video_assets.domain.splits import Split, split_of_word
 from video_assets.domain.text import counted, sequence_of
 from video_assets.settings import ManifestSettings, SourceFormat
 from video_assets.sources.file_names import split_of_folder
-from video_assets.sources.found import AnnotatedClips, Doubt
 from video_assets.sources.listing import Listing
+from video_assets.sources.source_clips import AnnotatedClips, Doubt
 
 _STRAY: Final = "the video lies beside the class folders; move it into one of them"
 

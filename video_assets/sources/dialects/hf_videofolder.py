@@ -14,7 +14,7 @@ from video_assets.domain.splits import Split
 from video_assets.sources.annotations import Dialect, Match, RowTable
 from video_assets.sources.columns import Columns
 from video_assets.sources.file_names import split_of_folder
-from video_assets.sources.paths import relative_folder
+from video_assets.sources.path_finder import relative_folder
 from video_assets.sources.table_rows import Row
 from video_assets.sources.tree import SourceTree
 

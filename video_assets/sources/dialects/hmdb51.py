@@ -11,9 +11,9 @@ from typing import Final
 from video_assets.domain.clips import LeftOut
 from video_assets.domain.errors import SettingsError
 from video_assets.sources.annotations import LOSS, Dialect, Match, RowTable
-from video_assets.sources.places import lost
 from video_assets.sources.table_rows import Row
 from video_assets.sources.tree import SourceTree
+from video_assets.sources.videos import lost
 
 _LIST: Final = r"(.+)_test_split(\d)\.txt"
 

@@ -20,8 +20,8 @@ from video_assets.domain.text import sequence_of
 from video_assets.sources.annotations import Dialect, Match, RowTable
 from video_assets.sources.columns import Columns, plain_name
 from video_assets.sources.file_names import VIDEO_SUFFIXES, suffix_of
-from video_assets.sources.found import Doubt
-from video_assets.sources.paths import PathFinder
+from video_assets.sources.path_finder import PathFinder
+from video_assets.sources.source_clips import Doubt
 from video_assets.sources.table_rows import Row
 from video_assets.sources.tree import SourceTree
 

@@ -15,7 +15,7 @@ from video_assets.domain.text import sequence_of
 from video_assets.sources.annotations import Dialect, Match, RowTable
 from video_assets.sources.columns import Columns, RefusedTable, plain_name
 from video_assets.sources.file_names import TABLE_SUFFIXES, VIDEO_SUFFIXES, suffix_of
-from video_assets.sources.found import Doubt, Unread
+from video_assets.sources.source_clips import Doubt, Unread
 from video_assets.sources.tree import SourceTree, splits_of_names
 
 _FIRST: Final = 100

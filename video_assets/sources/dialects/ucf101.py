@@ -12,7 +12,7 @@ from typing import Final
 from video_assets.domain.errors import SettingsError
 from video_assets.settings import UCF101_GROUP_PATTERN
 from video_assets.sources.annotations import Dialect, Match, RowTable
-from video_assets.sources.found import Doubt
+from video_assets.sources.source_clips import Doubt
 from video_assets.sources.table_rows import Row
 from video_assets.sources.tree import SourceTree, is_found
 

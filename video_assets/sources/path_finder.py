@@ -8,7 +8,7 @@ from typing import Final
 
 from video_assets.domain.clips import ListedFile, VideoLost
 from video_assets.domain.splits import Split
-from video_assets.sources.places import Videos, lost, one_of
+from video_assets.sources.videos import Videos, lost, one_of
 
 _DRIVE: Final = re.compile(r"[A-Za-z]:[\\/]")
 

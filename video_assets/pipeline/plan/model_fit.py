@@ -13,7 +13,7 @@ from video_assets.domain.model_windows import ModelMatch, ModelWindow, frames_to
 from video_assets.domain.sampling import num_left_out, num_stored_frames
 from video_assets.pipeline.plan.plan_table import ReadPlan, plan_digest, read_plan
 from video_assets.pipeline.plan.stage import PlanReport
-from video_assets.report.model_garden import NO_MODEL_GARDEN, GardenDataset, Reading, recipe_name, recipes
+from video_assets.report.model_garden import NO_MODEL_GARDEN, GardenDataset, ModelInput, recipe_name, recipes
 from video_assets.storage.addresses import is_store_address
 from video_assets.storage.paths import DatasetPaths, commit_name
 from video_assets.storage.schemas import INDEX, MANIFEST
@@ -101,13 +101,13 @@ def _folder_to_be(report: PlanReport) -> str:
 def fit_report(dataset: GardenDataset, frames: NDArray[np.int64], lengths: pd.DataFrame) -> FitReport:
     """How clips of so many stored frames fit, (N,) int64, in the order of the rows of `clip_lengths`."""
     fits = match_models(dataset.encoding, frames, *_arrays(lengths))
-    readings = [_reading(fit, frames) for fit in fits]
-    return FitReport(fits, recipes(dataset, readings), nearest_model(dataset.encoding.resolution))
+    inputs = [_model_input(fit, frames) for fit in fits]
+    return FitReport(fits, recipes(dataset, inputs), nearest_model(dataset.encoding.resolution))
 
 
-def _reading(fit: ModelMatch, frames: NDArray[np.int64]) -> Reading:
+def _model_input(fit: ModelMatch, frames: NDArray[np.int64]) -> ModelInput:
     stride = fit.rate.stride
-    return Reading(window=fit.window, num_frames=frames_to_read(frames, fit.window, stride), stride=stride)
+    return ModelInput(window=fit.window, num_frames=frames_to_read(frames, fit.window, stride), stride=stride)
 
 
 def committed_fit(paths: DatasetPaths, root: str) -> FitReport:

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from video_assets.defs.checks import dataset_evaluation
+from video_assets.defs.asset_checks import dataset_evaluation
 from video_assets.domain.checks import CheckOutcome
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.storage.paths import DatasetPaths

@@ -21,7 +21,7 @@ from video_assets.domain.statistics import DatasetStatistics, Spread, channel_le
 from video_assets.domain.text import counted
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.pipeline.classes import rows_by_class
-from video_assets.pipeline.commit.committed import (
+from video_assets.pipeline.commit.committed_records import (
     Committed,
     Place,
     middle_frame_sums,
@@ -30,9 +30,9 @@ from video_assets.pipeline.commit.committed import (
     sampled_clip,
 )
 from video_assets.pipeline.dataset_state import whole_commit
-from video_assets.pipeline.plan.model_windows import fit_of_index
+from video_assets.pipeline.dataset_warnings import warnings_as_dicts
+from video_assets.pipeline.plan.model_fit import fit_of_index
 from video_assets.pipeline.plan.plan_table import ReadPlan, not_stored_words
-from video_assets.pipeline.said_aloud import warnings_as_dicts
 from video_assets.pipeline.shards.stored import joined_versions
 from video_assets.report.card import (
     MAX_ROWS,

@@ -9,7 +9,7 @@ import pytest
 
 from video_assets.domain.clips import SourceWarning
 from video_assets.domain.encoding import Encoding
-from video_assets.pipeline.said_aloud import MAX_OF_A_CODE, dataset_warnings, warnings_as_dicts
+from video_assets.pipeline.dataset_warnings import MAX_OF_A_CODE, dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import build_shards
 from video_assets.pipeline.upkeep.status import dataset_status
