@@ -6,49 +6,32 @@ docs/SETTINGS.md. The names are a contract: scripts use them.
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Self, get_args
+from typing import Annotated, Final, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-Layout = Literal["tfds", "sequence_example", "movinets_helper"]
-Sampling = Literal["uniform", "fps", "segments", "all"]
-Resize = Literal["stretch", "short_side", "center_crop", "letterbox"]
-ImageFormat = Literal["jpeg", "png"]
-ShortClip = Literal["repeat_last", "loop", "quarantine"]
-DamagedClips = Literal["quarantine", "store"]
-OverMaxFrames = Literal["first", "spread"]
-Hdr = Literal["clip", "tonemap"]
-
-SourceFormat = Literal[
-    "auto",
-    "folders",
-    "split_folders",
-    "table",
-    "hf_videofolder",
-    "ucf101",
-    "hmdb51",
-    "kinetics",
-    "something_something",
-    "jester",
-    "activitynet",
-    "charades",
-    "epic_kitchens",
-    "moments",
-    "diving48",
-    "finegym",
-    "mmaction2",
-    "slowfast",
-    "label_studio",
-    "file_names",
-]
-EpicLabel = Literal["verb", "noun", "action"]
-ClipField = Literal["path", "label", "start", "end", "start_frame", "end_frame", "split", "group", "caption"]
-"""What a row of annotations can say of a clip."""
+from video_assets.setting_types import (
+    ClipField,
+    DamagedClips,
+    EpicLabel,
+    Hdr,
+    ImageFormat,
+    Layout,
+    OverMaxFrames,
+    Resize,
+    Sampling,
+    SettingsGroup,
+    ShortClip,
+    SourceFormat,
+)
 
 FOR_ONE_RUN: Final = frozenset(
     {"only_settled", "retry_lost", "new_version", "max_removed_fraction", "max_conflict_fraction"}
 )
 """Settings that hold for the run that is given them. All others stay with the dataset."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+"""A part of all, from 0 to 1."""
 
 UCF101_GROUP_PATTERN: Final = r"v_(?P<class>[^/]+)_g(?P<number>\d+)_c\d+\.[^/.]+$"
 """`v_Class_g01_c01.avi`; source: Soomro, Zamir and Shah, UCF101, CRCV-TR-12-01, section 2."""
@@ -72,40 +55,11 @@ class Limits:
     min_readable_fraction: float = 0.0
 
 
-class SettingsGroup(BaseModel):
-    """Base of the settings of one step. `model_fields_set` names those that were given; the others are defaults."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    def replace(self, **changes: Any) -> Self:
-        """Return the same settings with some others, checked as all are.
-
-        >>> DatasetSettings(text_index=True).replace(licence="CC0").model_dump(exclude_unset=True)
-        {'text_index': True, 'licence': 'CC0'}
-        """
-        given = {name: getattr(self, name) for name in self.model_fields_set}
-        return self.model_validate(given | changes)
-
-    def overlaid(self, other: Self) -> Self:
-        """Return these settings with those that `other` gives in their place.
-
-        >>> own = SplitSettings(seed=3, test_fraction=0.5)
-        >>> own.overlaid(SplitSettings(test_fraction=0.1)).model_dump(exclude_unset=True)
-        {'test_fraction': 0.1, 'seed': 3}
-        """
-        changes: dict[str, Any] = {}
-        for name in other.model_fields_set:
-            mine, theirs = getattr(self, name), getattr(other, name)
-            changes[name] = mine.overlaid(theirs) if isinstance(mine, SettingsGroup) else theirs
-        return self.replace(**changes)
-
-
 class ManifestSettings(SettingsGroup):
     """How the manifest reads the source."""
 
     source_format: SourceFormat = Field(
-        default="auto",
-        description="How the source is laid out; auto: told by its annotation files, then by its folders.",
+        default="auto", description="How the source is laid out; auto: by its annotation files, then by its folders."
     )
     columns: dict[str, str] = Field(
         default={},
@@ -114,40 +68,26 @@ class ManifestSettings(SettingsGroup):
         "numbers of columns.",
     )
     videos: str = Field(
-        default="",
-        description="Folder of the videos, where it is not the table's; a relative one is taken from the source.",
+        default="", description="Folder of the videos, if it is not the table's; a relative one is in the source."
     )
     class_names: str = Field(
-        default="",
-        description="File that gives classes their numbers and order: one name per line, number and name, or JSON.",
+        default="", description="File of the classes' numbers and order: a name per line, number and name, or JSON."
     )
-    official_split: int = Field(
-        default=1,
-        ge=1,
-        le=100,
-        description="Which of several published splits (UCF101, HMDB51).",
-    )
+    official_split: int = Field(default=1, ge=1, le=100, description="Which of the published splits (UCF101, HMDB51).")
     label_pattern: str = Field(
         default="",
-        description="Regular expression that finds the class in a file's name: its group label, else its first group, "
-        "such as ([^_]+)_.",
+        description="Regular expression whose group (label, or the first) is the class in a file's name: ([^_]+)_.",
     )
-    epic_label: EpicLabel = Field(
-        default="verb",
-        description="What is the class in EPIC-KITCHENS: verb, noun or action.",
-    )
+    epic_label: EpicLabel = Field(default="verb", description="The class in EPIC-KITCHENS: verb, noun or action.")
     allow_single_class: bool = Field(
         default=False, description="Whether a new dataset may have one class alone; mostly its labels are elsewhere."
     )
     follow_links: bool = Field(
         default=False,
-        description="Whether symbolic links out of the source are followed (Hugging Face cache, DVC, git-annex).",
+        description="Whether symbolic links out of the source are followed (Hugging Face, DVC, git-annex).",
     )
-    max_missing_fraction: float = Field(
-        default=0.2,
-        ge=0,
-        le=1,
-        description="Share of listed clips that may have no file before the build is refused (0 to 1).",
+    max_missing_fraction: Share = Field(
+        default=0.2, description="Share of listed clips that may have no file before the build is refused (0 to 1)."
     )
     group_pattern: str = Field(
         default=UCF101_GROUP_PATTERN,
@@ -155,8 +95,7 @@ class ManifestSettings(SettingsGroup):
         "Default: UCF101 names (v_Class_g01_c01.avi). Empty: no groups from names.",
     )
     include: list[str] = Field(
-        default=[],
-        description="Glob patterns on paths relative to the source; a file must match one. Empty: all videos.",
+        default=[], description="Glob patterns for paths in the source; a file must match one. Empty: all videos."
     )
     exclude: str = Field(
         default="",
@@ -165,16 +104,13 @@ class ManifestSettings(SettingsGroup):
     )
     multi_label: bool = Field(
         default=False,
-        description="Whether a clip may have several labels: run|jump in a table's column label, or as the name of a "
-        "class folder.",
+        description="Whether a clip may have several labels: run|jump as its label, or as its class folder's name.",
     )
-    max_failed_fraction: float = Field(
-        default=0.1, ge=0, le=1, description="Share of clips that may be unusable before the build fails (0 to 1)."
+    max_failed_fraction: Share = Field(
+        default=0.1, description="Share of clips that may be unusable before the build fails (0 to 1)."
     )
-    max_removed_fraction: float = Field(
+    max_removed_fraction: Share = Field(
         default=0.2,
-        ge=0,
-        le=1,
         description="Share of the committed clips that may leave the dataset in one run (0 to 1), and never a whole "
         "class; 1: any. For one run; the dataset does not remember it.",
     )
@@ -183,18 +119,16 @@ class ManifestSettings(SettingsGroup):
         description="Clips of which a frame, or one that it is decoded from, decodes only with errors: quarantine, "
         "or store with a warning.",
     )
-    min_readable_fraction: float = Field(
+    min_readable_fraction: Share = Field(
         default=0.9,
-        ge=0,
-        le=1,
         description="A video of which less can be read than this share of what its container says is quarantined as "
         "truncated (0 to 1).",
     )
     only_settled: bool = Field(
         default=False, description="Take only files that stood still between two looks of the new-videos sensor."
     )
-    max_pixels: int = Field(
-        default=36_000_000,  # a frame of 8K UHD has 33.2 million
+    max_pixels: int = Field(  # a frame of 8K UHD has 33.2 million
+        default=36_000_000,
         ge=1,
         description="Largest frame, in pixels; larger videos are quarantined. Default: above 8K.",
     )
@@ -202,18 +136,12 @@ class ManifestSettings(SettingsGroup):
     max_duration_seconds: float = Field(default=6 * 3600.0, gt=0, description="Longest video, in seconds.")
     max_file_megabytes: int = Field(default=64 * 2**30 // 10**6, ge=1, description="Largest file, in MB.")
     clip_seconds: float = Field(
-        default=120.0,
-        gt=0,
-        description="Seconds that opening or decoding one clip may take, in its own process.",
+        default=120.0, gt=0, description="Seconds that opening or decoding one clip may take, in its own process."
     )
-    clip_memory_megabytes: int = Field(
-        default=2048, ge=256, description="Memory that a decoding process may use, in MiB."
-    )
+    clip_memory_megabytes: int = Field(default=2048, ge=256, description="Most memory of a decoding process, in MiB.")
     max_table_rows: int = Field(default=5_000_000, ge=1, description="Most rows of an annotation table.")
     max_table_megabytes: int = Field(
-        default=2000,
-        ge=1,
-        description="Most text of an annotation table, in MB, as it would be written out.",
+        default=2000, ge=1, description="Most text of an annotation table, in MB, as it would be written out."
     )
 
     @field_validator("columns")
@@ -259,14 +187,9 @@ DEFAULT_LIMITS: Final = ManifestSettings().limits
 class SplitSettings(SettingsGroup):
     """How groups are assigned to train, test and val. Clips that were assigned stay where they are."""
 
-    test_fraction: float = Field(
-        default=0.2, ge=0, le=1, description="Share of each class's clips that go to test (0 to 1)."
-    )
-    val_fraction: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="Share that goes to a third split, val; 0: there is none, unless a folder or a table says so.",
+    test_fraction: Share = Field(default=0.2, description="Share of each class's clips that go to test (0 to 1).")
+    val_fraction: Share = Field(
+        default=0.0, description="Share for a third split, val; 0: none, unless a folder or a table says so."
     )
     seed: int = Field(default=0, ge=-(2**63), lt=2**63, description="Another seed gives another, equally good split.")
     group_near_duplicates: bool = Field(
@@ -274,10 +197,8 @@ class SplitSettings(SettingsGroup):
         description="Whether new clips that look alike go to one split together; three frames of each are decoded for "
         "it. Clips that have their split stay.",
     )
-    max_conflict_fraction: float = Field(
+    max_conflict_fraction: Share = Field(
         default=0.2,
-        ge=0,
-        le=1,
         description="Share of the committed clips that may leave the dataset in one run (0 to 1), because their groups "
         "now join clips of several splits. For one run; the dataset does not remember it.",
     )
@@ -323,8 +244,7 @@ class EncodingSettings(SettingsGroup):
     image_format: ImageFormat = Field(default="jpeg", description="How frames are stored: jpeg or png.")
     jpeg_quality: int = Field(default=95, ge=1, le=100, description="JPEG quality, 1 to 100.")
     short_clip: ShortClip = Field(
-        default="repeat_last",
-        description="A clip with fewer frames than num_frames: repeat_last, loop, or quarantine it.",
+        default="repeat_last", description="A clip with fewer frames than num_frames: repeat_last, loop, quarantine."
     )
     deinterlace: bool = Field(
         default=False,
@@ -349,18 +269,14 @@ class PlanSettings(SettingsGroup):
 
     encoding: EncodingSettings = Field(default=EncodingSettings(), description="How a clip becomes a record.")
     clips_per_shard: int = Field(
-        default=0,
-        ge=0,
-        le=1_000_000,
-        description="Clips of a shard; 0: as many as make about shard_megabytes, or as planned before.",
+        default=0, ge=0, le=1_000_000, description="Clips of a shard; 0: to make shard_megabytes, or as planned before."
     )
     shard_megabytes: float = Field(
         default=128.0, gt=0, le=100_000, description="Size of a shard in MB, about, if clips_per_shard is 0."
     )
     retry_lost: bool = Field(
         default=False,
-        description="Encode clips again that were lost to a timeout, a crash, memory, or a file that was missing or "
-        "could not be read.",
+        description="Encode clips again that were lost to a timeout, a crash, memory, or a file missing or unreadable.",
     )
     new_version: bool = Field(
         default=False, description="Build the next version directory beside the old one if the encoding changed."
@@ -375,25 +291,18 @@ class DatasetSettings(SettingsGroup):
     )
     text_index: bool = Field(
         default=False,
-        description="Write a text index (offset and size, one line per record) beside each shard, for DALI and "
-        "PyTorch; where there are some, later commits go on with them.",
+        description="Write a text index (offset and size per record) for DALI and PyTorch; later commits keep it.",
     )
     retired_grace_minutes: float = Field(
-        default=15.0,
-        ge=0,
-        description="Minutes that files of retired shards stay, for readers that opened the dataset before.",
+        default=15.0, ge=0, description="Minutes that files of retired shards stay, for readers that opened them."
     )
     licence: str = Field(
-        default="",
-        description="The licence of the videos, for the dataset card and for readers. Empty: as committed before.",
+        default="", description="Licence of the videos, for the card and for readers. Empty: as committed before."
     )
     citation: str = Field(
-        default="",
-        description="How to cite the videos, for the dataset card and for tensorflow-datasets. Empty: nothing.",
+        default="", description="How to cite the videos, for the card and tensorflow-datasets. Empty: nothing."
     )
-    intended_use: str = Field(
-        default="", description="What the dataset is meant for, and what not, for the dataset card."
-    )
+    intended_use: str = Field(default="", description="What the dataset is meant for, and what not, for its card.")
     history_runs: int = Field(
         default=100,
         ge=1,
@@ -424,11 +333,7 @@ class Settings(SettingsGroup):
 
 
 def what_cannot_be_stored(encoding: EncodingSettings, *, multi_label: bool) -> str:
-    """Return what is asked for and the layout has no place for, as a sentence with the settings; empty for nothing.
-
-    >>> what_cannot_be_stored(EncodingSettings(), multi_label=True)
-    ''
-    """
+    """Return what is asked for and the layout has no place for, as a sentence with the settings; empty for nothing."""
     layout = encoding.layout
     if encoding.audio_sample_rate and layout != "sequence_example":
         return (

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from video_assets.settings import Layout
+from video_assets.setting_types import Layout
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.stages import ENCODING, Stages
 from video_assets_tests.pipeline.videos import write_video

@@ -10,7 +10,8 @@ from pydantic import Field
 from video_assets import run_config
 from video_assets.domain.errors import SettingsError
 from video_assets.run_config import as_run_config, read_settings, settings_of
-from video_assets.settings import EncodingSettings, Settings, SettingsGroup
+from video_assets.setting_types import SettingsGroup
+from video_assets.settings import EncodingSettings, Settings
 
 ENCODING_NAMES = ", ".join(EncodingSettings.model_fields)
 SHOULD = "Input should be"

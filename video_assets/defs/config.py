@@ -11,13 +11,13 @@ from pydantic import Field, create_model
 from video_assets.domain.errors import VideoAssetsError
 from video_assets.pipeline.noted_settings import dataset_settings, settings_in_force, without_values_of
 from video_assets.run_config import checked, settings_of
+from video_assets.setting_types import SettingsGroup
 from video_assets.settings import (
     DatasetSettings,
     EncodingSettings,
     ManifestSettings,
     PlanSettings,
     Settings,
-    SettingsGroup,
     SplitSettings,
 )
 from video_assets.storage.addresses import is_remote

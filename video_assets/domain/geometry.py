@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Literal, Self
 
 from video_assets.domain.encoding import ENCODER_VERSION, Encoding
-from video_assets.settings import Hdr, Resize
+from video_assets.setting_types import Hdr, Resize
 
 Turn = Literal[0, 90, 180, 270]
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.encoding import Encoding
-from video_assets.settings import ShortClip
+from video_assets.setting_types import ShortClip
 
 
 @dataclass(frozen=True, slots=True)

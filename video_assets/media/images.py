@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video_assets.domain.near_duplicates import CELLS, NUM_BITS
-from video_assets.settings import ImageFormat
+from video_assets.setting_types import ImageFormat
 
 LONGEST_SIDE_PX: Final = 65_500
 """The longest side that libjpeg writes; the format itself ends at 65,535."""

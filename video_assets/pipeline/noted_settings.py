@@ -14,15 +14,8 @@ from video_assets.domain.errors import DAMAGE_REMEDY, BuildRefused, FileDamaged,
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.commit.changes import committed_settings
 from video_assets.run_config import checked
-from video_assets.settings import (
-    FOR_ONE_RUN,
-    DatasetSettings,
-    ManifestSettings,
-    PlanSettings,
-    Settings,
-    SettingsGroup,
-    SplitSettings,
-)
+from video_assets.setting_types import SettingsGroup
+from video_assets.settings import FOR_ONE_RUN, DatasetSettings, ManifestSettings, PlanSettings, Settings, SplitSettings
 from video_assets.sources.tree import is_table
 from video_assets.storage.addresses import open_address
 from video_assets.storage.files import NOT_THERE, json_text, write_text

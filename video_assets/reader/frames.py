@@ -8,7 +8,7 @@ import tensorflow as tf
 from video_assets.reader.augmentation import Augmentation, clip_seeds, cut
 from video_assets.reader.parsing import decode_images
 from video_assets.reader.windows import HASH_BASE, Views, draw_numbers
-from video_assets.settings import ImageFormat
+from video_assets.setting_types import ImageFormat
 
 _JPEG_MARGIN_PX = 2
 """Colour is stored at half the resolution, and a pixel's colour depends on its neighbours': columns decoded beyond a

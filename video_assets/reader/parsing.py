@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from video_assets.domain.encoding import Compression
 from video_assets.domain.errors import SettingsError
-from video_assets.settings import Layout
+from video_assets.setting_types import Layout
 
 
 @dataclass(frozen=True, slots=True)

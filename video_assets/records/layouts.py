@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from video_assets.domain.errors import SettingsError
 from video_assets.records import movinets_helper, sequence_example, tfds
 from video_assets.records.clip_record import ClipRecord
-from video_assets.settings import Layout
+from video_assets.setting_types import Layout
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from video_assets.domain.encoding import Encoding
-from video_assets.settings import Layout
+from video_assets.setting_types import Layout
 
 RECORDS: Mapping[Layout, str] = {
     "tfds": "Each record is a tf.train.Example of video (T images), label, id, source and timestamps_us.",

@@ -10,7 +10,7 @@ from typing import Final
 from video_assets.domain.clips import LeftOut, ListedFile, Loss, LostSource, VideoLost, WantedClip, group_from_path
 from video_assets.domain.labels import split_labels, stored_label
 from video_assets.domain.splits import SPLITS, Split, split_of_word
-from video_assets.settings import SourceFormat
+from video_assets.setting_types import SourceFormat
 from video_assets.sources.class_names import ClassNames
 from video_assets.sources.columns import parse_frame, parse_seconds
 from video_assets.sources.source_clips import AnnotatedClips

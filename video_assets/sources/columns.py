@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, cast, get_args
 
 from video_assets.domain.splits import split_of_word
-from video_assets.settings import ClipField
+from video_assets.setting_types import ClipField
 from video_assets.sources.file_names import VIDEO_SUFFIXES, suffix_of
 
 _CLOCK: Final = re.compile(r"(?:(\d{1,4}):)?(\d{1,4}):(\d{1,2}(?:[.,]\d+)?)")

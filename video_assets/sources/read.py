@@ -11,7 +11,8 @@ from typing import Final
 from video_assets.domain.clips import LeftOut, ListedFile, WantedClip
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.text import counted, sequence_of
-from video_assets.settings import ManifestSettings, SourceFormat
+from video_assets.setting_types import SourceFormat
+from video_assets.settings import ManifestSettings
 from video_assets.sources.annotations import ClipRules, Dialect, Match, clips_of_rows, official_splits
 from video_assets.sources.class_names import ClassNames
 from video_assets.sources.dialects.activitynet import ACTIVITYNET

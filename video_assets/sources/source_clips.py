@@ -5,7 +5,7 @@ from pathlib import Path
 
 from video_assets.domain.clips import LeftOut, LostSource, SourceWarning, WantedClip
 from video_assets.domain.text import sequence_of
-from video_assets.settings import SourceFormat
+from video_assets.setting_types import SourceFormat
 
 MISSING_REASON = "not_found"
 """The reason of rows without a file, which have a budget of their own."""

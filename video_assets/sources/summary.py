@@ -11,7 +11,8 @@ from video_assets.domain.clips import LostSource, SourceWarning, WantedClip, gro
 from video_assets.domain.labels import split_labels
 from video_assets.domain.splits import SPLITS
 from video_assets.domain.text import counted, sequence_of
-from video_assets.settings import UCF101_GROUP_PATTERN, ManifestSettings, SourceFormat
+from video_assets.setting_types import SourceFormat
+from video_assets.settings import UCF101_GROUP_PATTERN, ManifestSettings
 from video_assets.sources.file_names import ARCHIVE_SUFFIXES, suffix_of
 from video_assets.sources.listing import LINK_OUT, Listing
 from video_assets.sources.source_clips import MISSING_REASON, WITHOUT_ROW, AnnotatedClips, Doubt, SourceClips

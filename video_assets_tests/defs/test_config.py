@@ -18,14 +18,8 @@ from video_assets.defs.config import (
 )
 from video_assets.pipeline.noted_settings import dataset_settings
 from video_assets.run_config import STEPS
-from video_assets.settings import (
-    DatasetSettings,
-    ManifestSettings,
-    PlanSettings,
-    Settings,
-    SettingsGroup,
-    SplitSettings,
-)
+from video_assets.setting_types import SettingsGroup
+from video_assets.settings import DatasetSettings, ManifestSettings, PlanSettings, Settings, SplitSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import Built
 

@@ -23,7 +23,8 @@ from video_assets.pipeline.upkeep.verify import find_damage
 from video_assets.reader import load_dataset
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
-from video_assets.settings import Layout, PlanSettings, Resize, Sampling, ShortClip
+from video_assets.setting_types import Layout, Resize, Sampling, ShortClip
+from video_assets.settings import PlanSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import INDEX
 from video_assets.storage.tables import read_table

@@ -13,7 +13,7 @@ from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import frame_record
 from video_assets.records.layouts import layout_codec
 from video_assets.records.messages import parse_example, serialize_example
-from video_assets.settings import Layout
+from video_assets.setting_types import Layout
 
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 

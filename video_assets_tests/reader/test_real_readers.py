@@ -22,7 +22,7 @@ from video_assets.domain.model_windows import MODEL_WINDOWS
 from video_assets.pipeline.plan.model_fit import committed_fit
 from video_assets.reader import load_dataset
 from video_assets.report.model_garden import GardenDataset, ModelInput, recipes
-from video_assets.settings import Layout
+from video_assets.setting_types import Layout
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import Built
 from video_assets_tests.label_sets import NAMES, label_sets

@@ -30,7 +30,7 @@ from video_assets.report.charts import nice_histogram
 from video_assets.report.contact_sheet import SampledClip
 from video_assets.report.escape import markdown_text, visible
 from video_assets.report.recipes import reader_lines, record_features
-from video_assets.settings import Layout
+from video_assets.setting_types import Layout
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>",

@@ -24,7 +24,7 @@ from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.report.contact_sheet import SampledClip, evenly
-from video_assets.settings import Layout
+from video_assets.setting_types import Layout
 from video_assets.storage.files import read_part, read_parts
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.sidecars import Sidecar, StoredClip

@@ -15,7 +15,8 @@ from video_assets.domain.errors import SettingsError
 from video_assets.domain.labels import stored_label
 from video_assets.domain.splits import Split, split_of_word
 from video_assets.domain.text import counted, sequence_of
-from video_assets.settings import ManifestSettings, SourceFormat
+from video_assets.setting_types import SourceFormat
+from video_assets.settings import ManifestSettings
 from video_assets.sources.file_names import split_of_folder
 from video_assets.sources.listing import Listing
 from video_assets.sources.source_clips import AnnotatedClips, Doubt

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from video_assets.domain.clips import LeftOut, Loss, SourceWarning
-from video_assets.settings import SourceFormat
+from video_assets.setting_types import SourceFormat
 from video_assets.sources.annotations import LOSS, Dialect, Match, RowTable
 from video_assets.sources.class_names import ClassNames, parse_class_names
 from video_assets.sources.file_names import VIDEO_SUFFIXES, suffix_of
