@@ -117,7 +117,7 @@ def run_stages(build: Build, encoding: Encoded = lambda _: None) -> None:
     _note_clips(encoding)
     paths = build.paths
     make_pool: Any = partial(DecodingPool, build.num_workers, LIMITS) if build.num_workers else NotingHere(encoding)
-    steps = Steps(paths=paths, pools_for=lambda _: make_pool)
+    steps = Steps(paths=paths, pools_for=lambda *_: make_pool)
     steps.manifest(build.source, ManifestSettings(max_failed_fraction=0.5, max_removed_fraction=1.0))
     steps.splits(SplitSettings(test_fraction=0.3))
     chosen = EncodingSettings(resolution=build.resolution, num_frames=3)

@@ -3,7 +3,6 @@
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,8 +84,7 @@ def _build(options: argparse.Namespace) -> int:
         settings = read_settings(options.config, options.assignments)
         paths = _paths(options)
         source = _source(options)
-        beside = running.enter_context(ThreadPoolExecutor(1, "beside"))
-        listeners = [running.enter_context(_report_thread(paths, beside))] if options.dagster else []
+        listeners = [running.enter_context(_report_thread(paths))] if options.dagster else []
         result = run_build(
             source,
             paths,
@@ -95,16 +93,15 @@ def _build(options: argparse.Namespace) -> int:
             engine=_environment(options).shard_engine(),
             progress=progress,
             listeners=listeners,
-            beside=beside,
         )
     values = result.as_dict()
     return end(options, values, build_screen, values["refused"] or _failed_checks(values["checks"]))
 
 
-def _report_thread(paths: "DatasetPaths", beside: Executor) -> "ReportThread":
+def _report_thread(paths: "DatasetPaths") -> "ReportThread":
     from video_assets.defs.report_thread import ReportThread
 
-    return ReportThread(paths, beside)
+    return ReportThread(paths)
 
 
 def _plan(options: argparse.Namespace) -> int:

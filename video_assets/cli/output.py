@@ -56,13 +56,8 @@ def begin_progress(options: argparse.Namespace, sentence: str, running: ExitStac
     """Begin to say how far a command has come, before anything is imported or read."""
     from video_assets.report.terminal_progress import TerminalProgress
 
-    stream = running.enter_context(_quiet_stream() if options.quiet else _progress_stream())
+    stream = running.enter_context(_quiet_stream()) if options.quiet else sys.stderr
     return running.enter_context(TerminalProgress(stream)).begin(sentence)
-
-
-def _progress_stream() -> TextIO:
-    """Return standard error under a descriptor of its own: descriptor 2 is silent while TensorFlow starts."""
-    return os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
 
 
 def _quiet_stream() -> TextIO:

@@ -80,9 +80,9 @@ class Decoding(dg.ConfigurableResource):
         with SharedPools(self.num_workers) as self._pools:
             yield self
 
-    def pools_for(self, limits: Limits) -> PoolMaker:
+    def pools_for(self, limits: Limits, num_workers: int = 0, /) -> PoolMaker:
         """Return what lends the run's pool."""
-        return self._pools(limits)
+        return self._pools(limits, num_workers)
 
 
 class Engine(dg.ConfigurableResource):

@@ -109,11 +109,6 @@ class ShardSample:
         costs = [float(min(frames, MAX_FRAMES_COMPARED) * pixels) for frames, pixels in videos]
         return self.always | self._drawn(costs, max_cost=_COMPARED_SHARE * sum(costs))
 
-    @cached_property
-    def few(self) -> Set[int]:
-        """The records that several checks look at, which may stay in memory; none where that is every record."""
-        return frozenset() if self.max_records is None else self.decoded | self.compared
-
     def spots(self, index: int, num_stored: int) -> tuple[int, ...]:
         """Return the stored frames of a record that are compared, if its video is long: a tenth, at least one.
 

@@ -15,7 +15,6 @@ from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.errors import BuildRefused
 from video_assets.domain.progress import Progress, after_first, silent
 from video_assets.domain.text import counted
-from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit, one_of_each_codec
 from video_assets.pipeline.checks.recorded import (
     checked_keys,
@@ -23,7 +22,7 @@ from video_assets.pipeline.checks.recorded import (
     record_shard_checks,
     unchecked_shards,
 )
-from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
+from video_assets.pipeline.checks.shard import SHARD_CHECKS, PoolsFor, ShardAudit, reading_pool
 from video_assets.pipeline.commit.stage import CommitReport, commit_dataset
 from video_assets.pipeline.dataset_state import committed_lengths
 from video_assets.pipeline.manifest.manifest_table import NotedReading
@@ -35,6 +34,7 @@ from video_assets.pipeline.plan.stage import PlanReport, build_plan, refuse_anot
 from video_assets.pipeline.shards.pending import shards_to_build, why_not_current
 from video_assets.pipeline.shards.stage import ShardEngine, ShardReport, build_shards
 from video_assets.pipeline.splits.stage import SplitReport, build_splits
+from video_assets.reader.shard_reading import prepare_to_read
 from video_assets.settings import DatasetSettings, Limits, ManifestSettings, PlanSettings, Settings, SplitSettings
 from video_assets.sources.read import read_source
 from video_assets.sources.source_clips import SourceClips
@@ -42,8 +42,6 @@ from video_assets.storage.files import remove_temporaries
 from video_assets.storage.locks import writing_shards, writing_tables
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 
-PoolsFor = Callable[[Limits], PoolMaker]
-"""Gives, for the limits of one clip, what opens a pool of decoding processes."""
 MAX_ERRORS = 5
 """Failed shards that a refusal names."""
 
@@ -110,9 +108,13 @@ class Steps:
 
     def checker(self, plan: ReadPlan) -> "ShardChecker":
         """Return what checks the shards of this plan."""
-        limits = manifest_settings(self.paths).limits
         remove_temporaries(self.paths.check_record(plan.pinned.version, "").parent)
-        return ShardChecker(self.paths, plan, limits, self.pools_for(limits))
+        return ShardChecker(self.paths, plan, manifest_settings(self.paths).limits, self.pools_for)
+
+    def prepare_checks(self) -> None:
+        """Begin to load what reads shards, in the process that will read them."""
+        with reading_pool(self.pools_for)() as pool:
+            pool.prepare(prepare_to_read, None)
 
     def commit(self, settings: DatasetSettings, checker: "ShardChecker | None" = None) -> CommitReport:
         """Make the planned shards the dataset; see `commit_dataset`. A checker spares shards that it knows."""
@@ -136,12 +138,12 @@ class ShardChecker:
     paths: DatasetPaths
     plan: ReadPlan
     limits: Limits
-    make_pool: PoolMaker
+    pools_for: PoolsFor
     _known: dict[str, tuple[str, list[CheckOutcome]]] = field(default_factory=dict)
 
     def check(self, key: str) -> list[CheckOutcome]:
         """Return the outcomes of all checks of a shard, and write them down."""
-        audit = ShardAudit(self.paths, self.plan, key, self.limits, self.make_pool, always=self.always_compared)
+        audit = ShardAudit(self.paths, self.plan, key, self.limits, self.pools_for, always=self.always_compared)
         checked, outcomes = self._known.get(key, ("", []))
         if audit.stamp and checked == audit.stamp:
             return outcomes
@@ -203,21 +205,19 @@ def build(
     settings: Settings,
     report: BuildReport,
     listeners: Sequence[BuildListener] = (),
-    *,
-    meanwhile: Callable[[], object] = lambda: None,
 ) -> None:
     """Build or grow a dataset: every step once, under the build lock that the caller holds.
 
     `report` is filled step by step, so that it tells how far a build came that was refused. A shard that fails does not
-    stop the others; the commit then does not begin. `meanwhile` is called once, when decoding processes are at work or
-    there is nothing to decode: what takes long and is needed later may begin then.
+    stop the others; the commit then does not begin. Once decoding processes are at work, what takes long and is needed
+    later begins beside them: TensorFlow is loaded for the checks, and `begin` of the listeners is called.
 
     Raises:
         SettingsError: if a setting is wrong.
         BuildRefused: if a step refuses, a shard could not be written, or a check fails.
     """
-    begin = _once(meanwhile, *(listener.begin for listener in listeners))
-    steps = replace(steps, progress=after_first(begin, steps.progress))
+    begin = _once(*(listener.begin for listener in listeners))
+    steps = replace(steps, progress=after_first(_once(steps.prepare_checks, begin), steps.progress))
     settings = settings_in_force(steps.paths, settings)
     asked = read_source(source, settings.manifest)
     report.reading = NotedReading.of(asked)

@@ -3,9 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,6 @@ from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import ShardEngine
 from video_assets.pipeline.splits.stage import SplitReport, conflicts_and_look_alikes
-from video_assets.reader.parsing import load_tensorflow_quietly
 from video_assets.report.escape import shown
 from video_assets.settings import Settings
 from video_assets.storage.addresses import store_modules
@@ -118,12 +115,11 @@ def run_build(
     engine: ShardEngine | None = None,
     progress: Progress = silent,
     listeners: Sequence[BuildListener] = (),
-    beside: Executor | None = None,
 ) -> BuildResult:
     """Build or grow a dataset, and say what was done.
 
-    `num_workers` of 0 is one decoding process per core. `beside` imports TensorFlow while videos are decoded; without
-    it, checks do so when they need it. What a build was refused for is in the result, beside what it finished before.
+    `num_workers` of 0 is one decoding process per core. What a build was refused for is in the result, beside what it
+    finished before.
 
     Raises:
         KeyboardInterrupt: if it was interrupted. What is finished is kept.
@@ -139,7 +135,7 @@ def run_build(
             remove_expired(paths)
             steps = Steps(paths=paths, pools_for=pools, progress=progress, engine=engine, within_build=True)
             try:
-                build(steps, source, settings, result.report, listeners, meanwhile=partial(_load_tensorflow, beside))
+                build(steps, source, settings, result.report, listeners)
             except (VideoAssetsError, OSError) as error:
                 result.refuse(error)
             for listener in listeners:
@@ -151,11 +147,6 @@ def run_build(
         result.checks = check_statuses(paths, plan.pinned.version, plan.fingerprints())
     result.seconds = time.monotonic() - begun
     return result
-
-
-def _load_tensorflow(beside: Executor | None) -> None:
-    if beside is not None:
-        beside.submit(load_tensorflow_quietly)
 
 
 def _counts(paths: DatasetPaths, report: BuildReport) -> dict[str, int]:

@@ -15,16 +15,21 @@ JOB_MODULES: Final = tuple(
 """Modules whose functions run in decoding processes."""
 
 
-def open_pool(num_workers: int, limits: Limits, modules: Sequence[str] = ()) -> DecodingPool:
-    """Open a pool for the jobs of all stages; 0 workers: one per core. `modules` are loaded once for all processes."""
-    return DecodingPool(num_workers or num_cores(), limits, [*JOB_MODULES, *modules])
+def open_pool(
+    num_workers: int, limits: Limits, modules: Sequence[str] = (), beside: DecodingPool | None = None
+) -> DecodingPool:
+    """Open a pool for the jobs of all stages; 0 workers: one per core. `modules` are loaded once for all processes.
+
+    Beside another pool those of that one are there already.
+    """
+    return DecodingPool(num_workers or num_cores(), limits, [*JOB_MODULES, *modules], beside=beside)
 
 
 class SharedPools:
     """Lends the same pool to one stage after another: to start one takes half a second of a core.
 
-    Called with limits, it gives what a stage opens its pool with. Only one stage may decode at a time. `modules` are
-    those of `open_pool`.
+    Called with limits, it gives what a stage opens its pool with; pools of other limits stand beside the first, and may
+    have another number of workers. Only one stage may use a pool at a time. `modules` are those of `open_pool`.
     """
 
     def __init__(self, num_workers: int = 0, modules: Sequence[str] = ()) -> None:
@@ -33,13 +38,15 @@ class SharedPools:
         self._pools: dict[Limits, DecodingPool] = {}
         self._ending = ExitStack()
 
-    def __call__(self, limits: Limits) -> PoolMaker:
+    def __call__(self, limits: Limits, num_workers: int = 0, /) -> PoolMaker:
         """Return what lends the pool for these limits, and opens it the first time."""
-        return partial(self._lend, limits)
+        return partial(self._lend, limits, num_workers or self.num_workers)
 
-    def _lend(self, limits: Limits) -> AbstractContextManager[DecodingPool]:
+    def _lend(self, limits: Limits, num_workers: int) -> AbstractContextManager[DecodingPool]:
         if limits not in self._pools:
-            self._pools[limits] = self._ending.enter_context(open_pool(self.num_workers, limits, self._modules))
+            first = next(iter(self._pools.values()), None)
+            pool = open_pool(num_workers, limits, self._modules, first)
+            self._pools[limits] = self._ending.enter_context(pool)
         return nullcontext(self._pools[limits])
 
     def __enter__(self) -> Self:

@@ -3,9 +3,8 @@
 TensorFlow is imported by the first call, not with this module: orchestration imports the checks but never runs them.
 """
 
-import os
 import re
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -82,30 +81,9 @@ _CONTRACTS: Final[dict[str, RecordContract]] = {
 
 
 def load_tensorflow() -> ModuleType:
-    """Import TensorFlow and return it. The first call takes three to six seconds of one core.
-
-    A build may make that call in a thread while it waits for decoding processes.
-    """
+    """Import TensorFlow and return it. The first call takes three to six seconds of one core."""
     import tensorflow as tf
 
-    return tf
-
-
-def load_tensorflow_quietly() -> ModuleType:
-    """Import TensorFlow for a command, without the lines that it writes to standard error at its start.
-
-    They come from C++ before its log is set up, so no setting of TensorFlow holds them back. Meanwhile nothing else may
-    write to descriptor 2; a command that shows its progress keeps a duplicate of it.
-    """
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        tf = load_tensorflow()
-        tf.constant(0)  # looks for devices, and says so
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
     return tf
 
 
@@ -203,19 +181,17 @@ def read_records(
     compression: Compression = "",
     *,
     multi_label: bool = False,
-    chosen: Container[int] | None = None,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the index and the values of each record of a local TFRecord file, or only of the `chosen` ones.
+    """Yield the index and the values of each record of a local TFRecord file, and compare the checksums of all.
 
-    The values are those of `parse_record` as numpy arrays, texts as bytes. The whole file is read and the checksums of
-    all records are compared, whichever are chosen.
+    The values are those of `parse_record` as numpy arrays, texts as bytes.
 
     Raises:
         SettingsError: If the layout is not known.
         ReadingError: If a record is damaged or cut off, or is not a record of this layout.
     """
     contract = record_contract(layout, multi_label=multi_label)
-    for batch in _batches(file, compression, chosen, 1 if contract.shape else _BATCH_RECORDS):
+    for batch in _batches(file, compression, 1 if contract.shape else _BATCH_RECORDS):
         yield from _parsed(layout, contract, batch)
 
 
@@ -223,15 +199,13 @@ _Batch = list[tuple[int, Any]]
 """Serialized records as tensors, with their indices."""
 
 
-def _batches(file: Path, compression: Compression, chosen: Container[int] | None, size: int) -> Iterator[_Batch]:
+def _batches(file: Path, compression: Compression, size: int) -> Iterator[_Batch]:
     tf = load_tensorflow()
     waiting: _Batch = []
     index = 0
     try:
-        # Without a size TensorFlow writes a line about it to the terminal.
         for record in tf.data.TFRecordDataset(str(file), compression, buffer_size=READ_BYTES):
-            if chosen is None or index in chosen:
-                waiting.append((index, record))
+            waiting.append((index, record))
             if len(waiting) == size:
                 yield waiting
                 waiting = []

@@ -46,6 +46,9 @@ class InThisProcess:
     def __exit__(self, *_: object) -> None:
         pass
 
+    def prepare(self, function: Callable[[Any], Any], job: Any) -> None:
+        """What jobs need is loaded by them."""
+
     def map(
         self,
         function: Callable[[Any], Any],
@@ -122,7 +125,7 @@ class Stages:
 
 def steps_of(paths: DatasetPaths, pool: InThisProcess | None = None) -> Steps:
     """The conductor's steps, with clips decoded in this process."""
-    return Steps(paths=paths, pools_for=lambda _: pool or InThisProcess())
+    return Steps(paths=paths, pools_for=lambda *_: pool or InThisProcess())
 
 
 def copied_source(videos: Path, folder: Path) -> Path:

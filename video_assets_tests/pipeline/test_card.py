@@ -142,7 +142,7 @@ def test_motion_is_the_mean_change_of_brightness_between_neighbouring_frames(
 
 def test_a_check_that_fails_for_a_frame_shows_it_beside_its_source(built: Built) -> None:
     damage.rewrite_shard(built, "train-00001", damage.with_swapped_frames)
-    audit = ShardAudit(built.paths, read_plan(built.paths), "train-00001", LIMITS, InThisProcess())
+    audit = ShardAudit(built.paths, read_plan(built.paths), "train-00001", LIMITS, lambda *_: InThisProcess())
     outcome = audit.run("shard_matches_source")
     assert not outcome.passed
     [picture] = outcome.pictures
@@ -156,7 +156,7 @@ def test_a_check_that_fails_for_a_frame_shows_it_beside_its_source(built: Built)
 
 
 def test_a_check_that_passes_shows_its_worst_frame(built_once: Built) -> None:
-    audit = ShardAudit(built_once.paths, read_plan(built_once.paths), "train-00001", LIMITS, InThisProcess())
+    audit = ShardAudit(built_once.paths, read_plan(built_once.paths), "train-00001", LIMITS, lambda *_: InThisProcess())
     outcome = audit.run("shard_matches_source")
     [picture] = outcome.pictures
     rounded = float(outcome.facts["worst_psnr_db"])  # to hundredths; the words have tenths of the same number

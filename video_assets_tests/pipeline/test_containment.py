@@ -247,7 +247,7 @@ def test_decoding_processes_load_neither_tensorflow_nor_dagster() -> None:
 
 
 @pytest.mark.slow
-def test_a_build_imports_tensorflow_once_and_in_its_own_process_only(stages: Stages, tmp_path: Path) -> None:
+def test_a_build_imports_tensorflow_once_and_never_in_its_own_process(stages: Stages, tmp_path: Path) -> None:
     """Every Python process of the build notes down when it begins to load TensorFlow."""
     log = tmp_path / "imports.txt"
     (tmp_path / "site").mkdir()
@@ -278,6 +278,8 @@ def test_a_build_imports_tensorflow_once_and_in_its_own_process_only(stages: Sta
     ) as build:
         _, said = build.communicate()
     assert build.returncode == 0, said
-    assert log.read_text().splitlines() == [f"tensorflow {build.pid}"]
+    (imported,) = log.read_text().splitlines()
+    assert imported != f"tensorflow {build.pid}"
     assert "encoding: " in said, "what TensorFlow says at its start is not shown, and progress still is"
     assert "oneDNN" not in said
+    assert "tf_record_dataset_op" not in said

@@ -171,7 +171,7 @@ def test_a_record_with_other_labels_than_planned_is_found(
         return [replace(r, label_index=3, other_label_indices=others) if r.clip_id == clip_id else r for r in records]
 
     damage.rewrite_shard(built, key, relabelled)
-    audit = ShardAudit(built.paths, read_plan(built.paths), key, LIMITS, InThisProcess(), max_records=None)
+    audit = ShardAudit(built.paths, read_plan(built.paths), key, LIMITS, lambda *_: InThisProcess(), max_records=None)
     found = [audit.run(name) for name in ("shard_is_complete", "shard_decodes")]
     assert [outcome.passed for outcome in found] == [False, False]
     assert told in found[0].description

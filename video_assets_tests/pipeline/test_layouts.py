@@ -113,7 +113,7 @@ def test_the_index_leads_to_every_record_by_offset_and_length(
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_check_passes_on_every_record(every_layout: dict[Layout, Built], layout: Layout) -> None:
     built = every_layout[layout]
-    audit = ShardAudit(built.paths, read_plan(built.paths), KEY, LIMITS, InThisProcess(), None)
+    audit = ShardAudit(built.paths, read_plan(built.paths), KEY, LIMITS, lambda *_: InThisProcess(), None)
     outcomes = [audit.run(name) for name in SHARD_CHECKS]
     assert [outcome.passed for outcome in outcomes] == [True] * 3, outcomes
     assert outcomes[2].facts == {"records_compared": 4, "worst_psnr_db": 99.0}
@@ -184,7 +184,7 @@ def floats(every_layout: dict[Layout, Built], tmp_path: Path) -> Built:
 
 def faults(built: Built) -> dict[str, str]:
     """The sentences of the checks that fail, by name."""
-    audit = ShardAudit(built.paths, read_plan(built.paths), KEY, LIMITS, InThisProcess(), None)
+    audit = ShardAudit(built.paths, read_plan(built.paths), KEY, LIMITS, lambda *_: InThisProcess(), None)
     return {name: outcome.description for name in SHARD_CHECKS if not (outcome := audit.run(name)).passed}
 
 

@@ -1,6 +1,6 @@
 """Records as TensorFlow reads them: for the checks as numpy values, and what is wrong with those that it refuses."""
 
-from collections.abc import Container
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -9,6 +9,7 @@ import pytest
 
 from video_assets.domain.errors import SettingsError
 from video_assets.reader.parsing import ReadingError, decode_frames, read_records
+from video_assets.reader.shard_reading import DecodedFrames, ShardToRead, read_shard
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import frame_record
 from video_assets.records.layouts import layout_codec
@@ -24,10 +25,10 @@ def image(value: int, side_px: int = 8) -> bytes:
     return bytes(cv2.imencode(".png", np.full((side_px, side_px + 4, 3), value, np.uint8))[1])
 
 
-def record(layout: Layout, num_frames: int = 3, clip_id: str = "run/ä.mp4#t=1,2") -> bytes:
-    """A serialized clip of so many frames."""
+def clip_of(layout: Layout, num_frames: int = 3, clip_id: str = "run/ä.mp4#t=1,2") -> ClipRecord:
+    """A clip of so many frames."""
     frames = np.arange(num_frames * 8 * 12 * 3, dtype=np.uint8).reshape(num_frames, 8, 12, 3)
-    clip = ClipRecord(
+    return ClipRecord(
         clip_id=clip_id,
         source="run/ä.mp4",
         label="run",
@@ -38,16 +39,18 @@ def record(layout: Layout, num_frames: int = 3, clip_id: str = "run/ä.mp4#t=1,2
         height_px=8,
         width_px=12,
     )
-    return layout_codec(layout).encode_record(clip)
 
 
-def read(
-    folder: Path, layout: Layout, *records: bytes, chosen: Container[int] | None = None
-) -> list[tuple[int, dict[str, Any]]]:
+def record(layout: Layout, num_frames: int = 3, clip_id: str = "run/ä.mp4#t=1,2") -> bytes:
+    """A serialized clip of so many frames."""
+    return layout_codec(layout).encode_record(clip_of(layout, num_frames, clip_id))
+
+
+def read(folder: Path, layout: Layout, *records: bytes) -> list[tuple[int, dict[str, Any]]]:
     """What is read of a file of these records."""
     file = folder / "some.tfrecord"
     file.write_bytes(b"".join(frame_record(serialized) for serialized in records))
-    return list(read_records(file, layout, chosen=chosen))
+    return list(read_records(file, layout))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -71,12 +74,9 @@ def test_a_record_is_read_as_it_was_encoded(tmp_path: Path, layout: Layout, num_
 @pytest.mark.parametrize(
     "damaged", [b"\x0fno message", b"\xff\xff", b""], ids=["no message", "no text", "without its features"]
 )
-@pytest.mark.parametrize("chosen", [None, {1, 2}])
-def test_what_is_no_record_is_refused_by_its_index(
-    tmp_path: Path, layout: Layout, damaged: bytes, chosen: Container[int] | None
-) -> None:
+def test_what_is_no_record_is_refused_by_its_index(tmp_path: Path, layout: Layout, damaged: bytes) -> None:
     with pytest.raises(ReadingError) as found:
-        read(tmp_path, layout, record(layout), record(layout), damaged, chosen=chosen)
+        read(tmp_path, layout, record(layout), record(layout), damaged)
     assert found.value.record_index == 2
     assert not any(text in str(found.value) for text in ("[Op:", "{{", "Iterator::", "MapDataset", "\n"))
 
@@ -86,16 +86,41 @@ def test_an_error_is_in_tensorflows_words_alone(tmp_path: Path) -> None:
         read(tmp_path, "tfds", b"")
 
 
-def test_only_the_chosen_records_are_given_and_all_are_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_of_a_shard_all_facts_come_and_the_frames_of_some(tmp_path: Path, layout: Layout) -> None:
+    records = [record(layout, number, clip_id=f"run/{number}.mp4") for number in range(1, 6)]
+    reading = read_shard(shard_of(tmp_path, layout, *records, decoded={1, 3}, whole={2}))
+    assert [facts.clip_id for facts in reading.records] == [f"run/{number}.mp4" for number in range(1, 6)]
+    assert [(facts.num_images, facts.num_times) for facts in reading.records] == [(n, n) for n in range(1, 6)]
+    assert {tuple(facts.labels) for facts in reading.records} == {(1,)}
+    assert reading.decoded == {1: DecodedFrames("uint8", (2, 8, 12, 3)), 3: DecodedFrames("uint8", (4, 8, 12, 3))}
+    (whole,) = reading.whole.values()
+    assert whole.timestamps_us == (-7_000, 33_000, 73_000)
+    assert len(whole.images) == 3
+    assert (reading.error, reading.unreadable_index) == ("", None)
+
+
+def test_a_shard_is_read_until_the_record_that_is_damaged(tmp_path: Path) -> None:
     records = [record("tfds", clip_id=f"run/{number}.mp4") for number in range(5)]
-    chosen = read(tmp_path, "tfds", *records, chosen={3, 1})
-    assert [(index, found["id"].decode()) for index, found in chosen] == [(1, "run/1.mp4"), (3, "run/3.mp4")]
-    assert read(tmp_path, "tfds", *records, chosen=()) == []
-    file = tmp_path / "some.tfrecord"
-    file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(ReadingError) as found:
-        list(read_records(file, "tfds", chosen={1}))
-    assert found.value.record_index == 4
+    shard = shard_of(tmp_path, "tfds", *records, decoded={0, 4}, whole=set())
+    shard.file.write_bytes(shard.file.read_bytes()[:-1])
+    reading = read_shard(shard)
+    assert (len(reading.records), set(reading.decoded), reading.unreadable_index) == (4, {0}, 4)
+    assert reading.error
+
+
+def test_frames_that_do_not_decode_are_a_fact_of_their_record(tmp_path: Path) -> None:
+    clip = replace(clip_of("tfds", 2), images=[b"no image"] * 2)
+    reading = read_shard(shard_of(tmp_path, "tfds", layout_codec("tfds").encode_record(clip), decoded={0}, whole={0}))
+    assert reading.decoded[0].error
+    assert reading.whole[0].images == (b"no image", b"no image")
+
+
+def shard_of(folder: Path, layout: Layout, *records: bytes, decoded: set[int], whole: set[int]) -> ShardToRead:
+    """A shard of these records, to be read."""
+    file = folder / "shard.tfrecord"
+    file.write_bytes(b"".join(frame_record(serialized) for serialized in records))
+    return ShardToRead(file, layout, "", multi_label=False, decoded=decoded, whole=whole)
 
 
 def test_records_come_in_order_until_the_damaged_one(tmp_path: Path) -> None:

@@ -62,10 +62,18 @@ class DecodingPool:
     goes on: open a pool early. The processes are forked with the first jobs.
     """
 
-    def __init__(self, num_workers: int, limits: Limits = DEFAULT_LIMITS, modules: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        num_workers: int,
+        limits: Limits = DEFAULT_LIMITS,
+        modules: Sequence[str] = (),
+        *,
+        beside: "DecodingPool | None" = None,
+    ) -> None:
         """Prepare up to `num_workers` processes; each job gets `limits.clip_seconds` and `limits.memory_bytes`.
 
         `modules` are those of functions that will be mapped; they are loaded once, before the processes are forked.
+        Beside another pool the processes are forked from its server; the other pool is closed last.
 
         Raises:
             SettingsError: fewer than one worker.
@@ -74,8 +82,9 @@ class DecodingPool:
             raise SettingsError(f"workers is {num_workers}; at least 1 process is needed to decode videos")
         self._num_workers = num_workers
         self._closed = False
-        self._server = WorkerServer([*_PRELOADED, *modules])
-        self._slots = [WorkerSlot(self._server, limits) for _ in range(num_workers)]
+        self._owns_server = beside is None
+        self.server = WorkerServer([*_PRELOADED, *modules]) if beside is None else beside.server
+        self._slots = [WorkerSlot(self.server, limits) for _ in range(num_workers)]
         self._idle_slots: queue.SimpleQueue[WorkerSlot] = queue.SimpleQueue()
         for slot in self._slots:
             self._idle_slots.put(slot)
@@ -113,8 +122,15 @@ class DecodingPool:
         _check_importable(function)
         return self._results(function, iter(jobs), window)
 
+    def prepare(self, function: Callable[[J], object], job: J) -> None:
+        """Have a process run `function(job)` while the program goes on, to load what its later jobs need.
+
+        How it ends is not told: what cannot be loaded fails again in the jobs.
+        """
+        self._threads.submit(self._run, pickle.dumps((function, job)), threading.Event())
+
     def __enter__(self) -> Self:
-        self._server.start()
+        self.server.start()
         return self
 
     def __exit__(
@@ -133,7 +149,8 @@ class DecodingPool:
         self._threads.shutdown(wait=True, cancel_futures=True)
         for slot in self._slots:
             slot.end_worker()
-        self._server.stop()
+        if self._owns_server:
+            self.server.stop()
 
     def _results(
         self, function: Callable[[J], R], jobs: Iterator[J], window: int | None

@@ -3,13 +3,12 @@
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
-import numpy as np
 import pandas as pd
 
 from video_assets.domain.checks import (
@@ -25,8 +24,14 @@ from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.domain.text import counted
 from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.plan.plan_table import ReadPlan
-from video_assets.reader.parsing import ReadingError, decode_frames, read_records
-from video_assets.settings import Limits
+from video_assets.reader.shard_reading import (
+    DecodedFrames,
+    RecordFacts,
+    ShardReading,
+    ShardToRead,
+    read_shard,
+)
+from video_assets.settings import DEFAULT_LIMITS, Limits
 from video_assets.sources.tree import source_directory
 from video_assets.storage.addresses import is_remote, open_address
 from video_assets.storage.files import file_sha256, file_status, temporary_prefix
@@ -37,10 +42,26 @@ from video_assets.storage.sidecars import Sidecar, read_sidecar
 if TYPE_CHECKING:
     from video_assets.storage.objects import ObjectFacts
 
+
+class PoolsFor(Protocol):
+    """Gives, for the limits of one job, what opens a pool of processes; 0 workers: as many as the command has."""
+
+    def __call__(self, limits: Limits, num_workers: int = 0, /) -> PoolMaker:
+        """Return what opens the pool."""
+        ...
+
+
+_READING_LIMITS: Final = replace(DEFAULT_LIMITS, clip_seconds=3600.0, memory_bytes=1 << 40)
+"""Of the process that reads shards: files of our own, of any size, on a disk of any speed."""
 SHARD_CHECKS = ("shard_is_complete", "shard_decodes", "shard_matches_source")
 
 MISSING_VIDEO = "missing_video"
 """The fact of a failed check that names a video which is gone: nothing that is stored is damaged by that."""
+
+
+def reading_pool(pools_for: PoolsFor) -> PoolMaker:
+    """Return what opens the pool of the one process that reads shards: it imports TensorFlow, which takes seconds."""
+    return pools_for(_READING_LIMITS, 1)
 
 
 class _Failed(Exception):
@@ -67,13 +88,15 @@ class ShardAudit:
     `max_records` of None looks at every record. Otherwise so many are looked at, at most; for the comparison with the
     source only as many as cost little beside encoding, but always one, and those of the clips `always`. Of a file that
     is not the one that was written, every record is looked at.
+
+    A process of its own reads the shard by TensorFlow: a crash there is a failed check.
     """
 
     paths: DatasetPaths
     plan: ReadPlan
     key: str
     limits: Limits
-    make_pool: PoolMaker
+    pools_for: PoolsFor
     max_records: int | None = COMPARED_RECORDS
     always: Set[str] = frozenset()
 
@@ -129,27 +152,35 @@ class ShardAudit:
         return sidecar
 
     @cached_property
-    def _kept(self) -> dict[int, dict[str, Any]]:
-        """The records of the sample that were read already: the checks of a shard look at the same bytes."""
-        return {}
-
-    def _records(self, chosen: Set[int] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the index and the numpy values of every record, as TensorFlow reads it; or only of those chosen.
-
-        The whole file is read and its checksums compared.
-        """
-        if chosen and chosen <= self._kept.keys():
-            yield from ((index, self._kept[index]) for index in sorted(chosen))
-            return
+    def _outcome_of_reading(self) -> ShardReading | Loss:
+        """What TensorFlow read, once for all checks, or how its process ended."""
         shard, encoding = self._local_shard, self._encoding
         if shard is None:
             raise _Failed(f"{self._shard.name} is not there; materialize {self.key}")
-        try:
-            yield from read_records(
-                shard, encoding.layout, encoding.compression, multi_label=encoding.multi_label, chosen=chosen
-            )
-        except ReadingError as error:
-            raise _Failed(f"record {error.record_index} of {self._shard.name} cannot be read: {error}") from error
+        job = ShardToRead(
+            shard,
+            encoding.layout,
+            encoding.compression,
+            encoding.multi_label,
+            self._sample.decoded,
+            self._sample.compared,
+        )
+        with reading_pool(self.pools_for)() as pool:
+            (result,) = pool.map(read_shard, [job])
+        return result.outcome
+
+    @property
+    def _reading(self) -> ShardReading:
+        outcome = self._outcome_of_reading
+        if isinstance(outcome, Loss):
+            raise _Failed(f"{self._shard.name} cannot be read by TensorFlow: {outcome.detail}")
+        return outcome
+
+    def _refuse_unreadable(self) -> None:
+        """Refuse what follows the records that were read."""
+        reading = self._reading
+        if reading.error:
+            raise _Failed(f"record {reading.unreadable_index} of {self._shard.name} cannot be read: {reading.error}")
 
     @property
     def _encoding(self) -> Encoding:
@@ -160,14 +191,12 @@ class ShardAudit:
         stored = {clip.clip_id: clip for clip in sidecar.clips}
         lost = {clip.clip_id for clip in sidecar.losses}
         wanted = [clip for clip in planned.clips if clip.clip_id not in lost]
-        number = 0
-        for index, record in self._records():
-            number = index + 1
-            if index in self._sample.few:
-                self._kept[index] = record
-            if number > len(wanted):
+        number = len(self._reading.records)
+        for index, record in enumerate(self._reading.records):
+            if index >= len(wanted):
                 raise _Failed(f"{self._shard.name} holds more than the {len(wanted)} records that are planned")
             self._compare(index, record, wanted[index], stored)
+        self._refuse_unreadable()
         if number < len(wanted):
             missing = wanted[number].clip_id
             raise _Failed(f"{self._shard.name} holds {number} records, planned are {len(wanted)}; {missing} is missing")
@@ -178,20 +207,19 @@ class ShardAudit:
         description = f"{number} records are the planned clips, in order; {len(lost)} planned clips are lost"
         return description, {"records": number, "lost": len(lost), "bytes": self._sidecar.bytes}
 
-    def _compare(self, number: int, record: dict[str, Any], clip: PlannedClip, stored: dict[str, Any]) -> None:
+    def _compare(self, number: int, record: RecordFacts, clip: PlannedClip, stored: dict[str, Any]) -> None:
         place = f"record {number} of {self._shard.name}"
-        clip_id = record["id"].decode("utf-8", "replace")
-        if clip_id != clip.clip_id:
-            raise _Failed(f"{place} is the clip {clip_id}, planned is {clip.clip_id}")
-        if _indices_in(record) != sorted(clip.label_indices):
+        if record.clip_id != clip.clip_id:
+            raise _Failed(f"{place} is the clip {record.clip_id}, planned is {clip.clip_id}")
+        if record.labels != sorted(clip.label_indices):
             wanted = f"{_named(clip.label_indices)} ({clip.label})"
-            raise _Failed(f"{place}, clip {clip_id}, has {_labels_in(record)}, planned is {wanted}")
-        num_frames = len(record["images"])
-        known = stored.get(clip_id)
-        if known is None or num_frames != known.num_frames or num_frames != len(record["timestamps_us"]):
+            raise _Failed(f"{place}, clip {clip.clip_id}, has {_labels_in(record)}, planned is {wanted}")
+        num_frames = record.num_images
+        known = stored.get(clip.clip_id)
+        if known is None or num_frames != known.num_frames or num_frames != record.num_times:
             wanted = "another number" if known is None else str(known.num_frames)
-            times = len(record["timestamps_us"])
-            raise _Failed(f"{place}, clip {clip_id}, has {num_frames} frames and {times} times, written were {wanted}")
+            found = f"{num_frames} frames and {record.num_times} times"
+            raise _Failed(f"{place}, clip {clip.clip_id}, has {found}, written were {wanted}")
 
     @cached_property
     def sha256(self) -> str:
@@ -225,34 +253,33 @@ class ShardAudit:
         )
 
     def _decodes(self) -> tuple[str, dict[str, float]]:
-        for number, record in self._records(self._sample.decoded):
-            self._refuse_frames(number, record)
+        reading = self._reading
+        for number, frames in reading.decoded.items():
+            self._refuse_frames(number, reading.records[number], frames)
+        self._refuse_unreadable()
         num_records = counted(len(self._sidecar.clips), "record")
         description = f"tried {len(self._sample.decoded)} of {num_records}: decoded as planned"
         return description, {"records_decoded": len(self._sample.decoded)}
 
-    def _refuse_frames(self, number: int, record: dict[str, Any]) -> None:
-        clip_id = record["id"].decode("utf-8", "replace")
-        place = f"record {number} of {self._shard.name}, clip {clip_id},"
-        try:
-            frames = decode_frames(record["images"])
-        except ReadingError as error:
-            raise _Failed(f"{place} does not decode: {error}") from error
+    def _refuse_frames(self, number: int, record: RecordFacts, frames: DecodedFrames) -> None:
+        place = f"record {number} of {self._shard.name}, clip {record.clip_id},"
+        if frames.error:
+            raise _Failed(f"{place} does not decode: {frames.error}")
         encoding, labels = self._encoding, {clip.clip_id: clip.label_indices for clip in self._planned[0].clips}
         side = encoding.resolution
         is_sized = (
             min(frames.shape[1:3]) == side if encoding.resize == "short_side" else frames.shape[1:3] == (side, side)
         )
-        if frames.dtype != np.uint8 or frames.shape[3] != 3 or not is_sized:
+        if frames.dtype != "uint8" or frames.shape[3] != 3 or not is_sized:
             raise _Failed(
                 f"{place} decodes to {frames.dtype} {frames.shape}; planned are frames of {side} pixels, 3 channels"
             )
-        if encoding.sampling in ("uniform", "segments") and len(frames) != encoding.num_frames:
-            raise _Failed(f"{place} has {len(frames)} frames, planned are {encoding.num_frames}")
-        if not encoding.stores_images and not np.array_equal(record["images"], frames):
+        if encoding.sampling in ("uniform", "segments") and frames.shape[0] != encoding.num_frames:
+            raise _Failed(f"{place} has {frames.shape[0]} frames, planned are {encoding.num_frames}")
+        if not frames.are_as_stored:
             raise _Failed(f"{place} holds pixels that are not whole numbers from 0 to 255")
-        if sorted(labels.get(clip_id, ())) != _indices_in(record):
-            planned = _named(labels[clip_id]) if clip_id in labels else None
+        if sorted(labels.get(record.clip_id, ())) != record.labels:
+            planned = _named(labels[record.clip_id]) if record.clip_id in labels else None
             raise _Failed(f"{place} has {_labels_in(record)}, planned is {planned}")
 
     def _source_directory(self) -> Path:
@@ -274,24 +301,25 @@ class ShardAudit:
         whole = {clip.clip_id for clip in planned if not clip.is_span}
         from video_assets.pipeline.checks.comparison import SourceComparison, compare_with_source
 
-        records = list(self._records(self._sample.compared))
+        reading = self._reading
+        self._refuse_unreadable()
         jobs = [
             SourceComparison(
-                directory / paths.get(clip_id := str(record["id"], "utf-8", "replace"), clip_id),
-                tuple(record["images"]) if self._encoding.stores_images else decode_frames(record["images"]),
-                tuple(record["timestamps_us"].tolist()),
+                directory / paths.get(clip_id := reading.records[number].clip_id, clip_id),
+                record.images,
+                record.timestamps_us,
                 clip_id in whole,
                 self._encoding,
                 self.limits,
-                self._sample.spots(number, len(record["timestamps_us"])),
+                self._sample.spots(number, len(record.timestamps_us)),
             )
-            for number, record in records
+            for number, record in reading.whole.items()
         ]
-        with self.make_pool() as pool:
+        with self.pools_for(self.limits)() as pool:
             results = [result.outcome for result in pool.map(compare_with_source, jobs)]
         compared: list[tuple[float, list[CheckPicture]]] = []
-        for (number, record), job, result in zip(records, jobs, results, strict=True):
-            clip_id = record["id"].decode("utf-8", "replace")
+        for number, job, result in zip(reading.whole, jobs, results, strict=True):
+            clip_id = reading.records[number].clip_id
             place = f"record {number} of {self._shard.name}, clip {clip_id}"
             if isinstance(result, Loss) and result.reason == "missing_file":
                 video = str(paths.get(clip_id, clip_id))
@@ -315,13 +343,8 @@ class ShardAudit:
         return description, {"records_compared": len(compared), "worst_psnr_db": round(worst_db, 2)}, *pictures
 
 
-def _indices_in(record: dict[str, Any]) -> list[int]:
-    """Of the record's one label, or of all that it has."""
-    return sorted(np.atleast_1d(record["label"]).tolist())
-
-
-def _labels_in(record: dict[str, Any]) -> str:
-    found = _indices_in(record)
+def _labels_in(record: RecordFacts) -> str:
+    found = record.labels
     return f"the label {found[0]}" if len(found) == 1 else f"the labels {_named(found) or 'none'}"
 
 

@@ -22,7 +22,6 @@ from video_assets.pipeline.upkeep.verify import (
     stored_places,
     table_copies,
 )
-from video_assets.reader.parsing import load_tensorflow_quietly
 from video_assets.settings import DatasetSettings
 from video_assets.sources.tree import source_directory
 from video_assets.storage.addresses import open_address
@@ -231,7 +230,6 @@ def run_repair(paths: DatasetPaths, source: Path | None, *, num_workers: int = 0
 
     with building(paths, "video-assets repair"), SharedPools(num_workers) as pools:
         remove_expired(paths)
-        load_tensorflow_quietly()
         report = repair_dataset(Steps(paths=paths, pools_for=pools, within_build=True), source)
     return {
         "directory": str(paths.directory),

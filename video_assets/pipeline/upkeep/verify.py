@@ -23,7 +23,6 @@ from video_assets.pipeline.dataset_warnings import dataset_warnings, warnings_as
 from video_assets.pipeline.noted_settings import PINNED_NOTE, manifest_settings
 from video_assets.pipeline.plan.plan_table import ReadPlan, plan_digest
 from video_assets.pipeline.pool import SharedPools
-from video_assets.reader.parsing import load_tensorflow_quietly
 from video_assets.records.framing import is_whole_frame
 from video_assets.storage.files import sha256_if_there
 from video_assets.storage.locks import current_holder
@@ -259,7 +258,6 @@ def verify_dataset(paths: DatasetPaths, *, all_records: bool) -> dict[str, Any]:
     paths.refuse_missing()
     remove_expired(paths)
     begun = time.monotonic()
-    load_tensorflow_quietly()
     builder = current_holder(paths.build_lock)
     damage = find_damage(paths)
     if builder is not None and (version := committed_version(paths)):
@@ -293,7 +291,7 @@ def _all_checks(paths: DatasetPaths, *, all_records: bool) -> tuple[str, list[Ch
     outcomes: list[CheckOutcome] = []
     with SharedPools() as pools:
         for key in audit.plan.fingerprints():
-            shard = ShardAudit(paths, audit.plan, key, settings.limits, pools(settings.limits), max_records, always)
+            shard = ShardAudit(paths, audit.plan, key, settings.limits, pools, max_records, always)
             outcomes += [shard.run(name) for name in SHARD_CHECKS]
     outcomes += [audit.run(name) for name in DATASET_CHECKS]
     outcomes.append(_is_finished(paths, audit.plan))

@@ -389,6 +389,26 @@ def test_a_server_that_is_killed_costs_nothing(pool: DecodingPool) -> None:
     assert outcomes(pool, pool_jobs.double, [1, 2, 3, 4]) == [2, 4, 6, 8]
 
 
+def test_a_pool_beside_another_has_its_server_and_leaves_it_running(pool: DecodingPool) -> None:
+    (server,) = {result.outcome for result in pool.map(pool_jobs.parent_of_this_process, [1, 2])}
+    with DecodingPool(1, replace(DEFAULT_LIMITS, clip_seconds=0.5), beside=pool) as other:
+        assert outcomes(other, pool_jobs.parent_of_this_process, [1]) == [server]
+        (late,) = outcomes(other, pool_jobs.work, [30.0])
+        assert isinstance(late, Loss)
+        assert late.reason == "timeout"
+    assert outcomes(pool, pool_jobs.parent_of_this_process, [1, 2]) == [server, server]
+
+
+def test_what_jobs_need_is_loaded_in_their_process_while_the_program_goes_on(tmp_path: Path) -> None:
+    marker = tmp_path / "loaded"
+    with DecodingPool(1) as pool:
+        pool.prepare(pool_jobs.crash_once, str(marker))  # it has its second try, as a job has
+        wait_until(marker.exists)
+        (first,) = outcomes(pool, pool_jobs.process_id, [1])
+        pool.prepare(pool_jobs.double, 2)
+        assert outcomes(pool, pool_jobs.process_id, [1]) == [first]
+
+
 def test_processes_that_cannot_begin_are_an_error(tmp_path: Path) -> None:
     """The module ends the server as it is loaded; three servers are tried."""
     (tmp_path / "ends_its_process.py").write_text("import os; os._exit(3)")
