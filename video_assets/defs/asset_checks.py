@@ -7,7 +7,7 @@ import dagster as dg
 from video_assets.defs.graph import DatasetGraph
 from video_assets.defs.metadata import of_check
 from video_assets.defs.private_dagster import AssetCheckEvaluationTargetMaterializationData
-from video_assets.defs.step_failures import shown_as_failure
+from video_assets.defs.step_failures import errors_as_failures
 from video_assets.domain.checks import CheckOutcome
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS
 from video_assets.report.escape import shown
@@ -101,7 +101,7 @@ def dataset_checks(graph: DatasetGraph) -> dg.AssetChecksDefinition:
     )
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         chosen = {spec.name for spec in specs if spec.key in context.selected_asset_check_keys}
-        with shown_as_failure():
+        with errors_as_failures():
             for outcome in graph.dataset_of(context).steps(graph.decoding_of(context)).check_dataset():
                 if outcome.name in chosen:
                     yield _result(outcome, asset)

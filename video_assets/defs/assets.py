@@ -23,7 +23,7 @@ from video_assets.defs.graph import (
 from video_assets.defs.lineage import latest_input
 from video_assets.defs.report import RunReport, shard_materialization
 from video_assets.defs.run_requests import keys_in_flight
-from video_assets.defs.step_failures import shown_as_failure, tried_again
+from video_assets.defs.step_failures import errors_as_failures, tried_again
 from video_assets.domain.progress import LineProgress
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.domain.text import sequence_of
@@ -68,7 +68,7 @@ def manifest_asset(graph: DatasetGraph) -> dg.AssetsDefinition:
     )
     def manifest(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         """List, open, hash and label."""
-        with shown_as_failure():
+        with errors_as_failures():
             paths = graph.dataset_of(context).paths()
             settings = graph.settings_of(context.run.run_config, paths)
             refuse_another_encoding(paths, settings)
@@ -103,7 +103,7 @@ def split_assets(graph: DatasetGraph) -> dg.AssetsDefinition:
     )
     def splits(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         """Assign groups to splits."""
-        with shown_as_failure():
+        with errors_as_failures():
             steps = graph.dataset_of(context).steps(graph.decoding_of(context))
             report = steps.splits(graph.settings_of(context.run.run_config, steps.paths).splits)
         for split, key in zip(SPLITS, graph.split_keys, strict=True):
@@ -131,7 +131,7 @@ def plan_asset(graph: DatasetGraph) -> dg.AssetsDefinition:
     )
     def plan(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         """Assign clips to shards and pin the encoding."""
-        with shown_as_failure():
+        with errors_as_failures():
             paths = graph.dataset_of(context).paths()
             settings = graph.settings_of(context.run.run_config, paths).plan
             report = graph.dataset_of(context).steps(graph.decoding_of(context)).plan(settings)
@@ -200,7 +200,7 @@ def shards_asset(graph: DatasetGraph, split: Split) -> dg.AssetsDefinition:
 
 def _convert(context: dg.AssetExecutionContext, graph: DatasetGraph, split: Split) -> None:
     errors: list[str] = []
-    with shown_as_failure():
+    with errors_as_failures():
         steps = _steps(context, graph)
         plan = read_plan(steps.paths)
         event = partial(
@@ -225,7 +225,7 @@ def _checked(
     context: dg.AssetExecutionContext, graph: DatasetGraph, split: Split, chosen: Sequence[dg.AssetCheckSpec]
 ) -> Iterator[dg.AssetCheckEvaluation | dg.Output]:
     names = {check.name for check in chosen}
-    with shown_as_failure():
+    with errors_as_failures():
         steps = _steps(context, graph)
         plan = read_plan(steps.paths)
         checker = steps.checker(plan)
@@ -273,7 +273,7 @@ def dataset_asset(graph: DatasetGraph) -> dg.AssetsDefinition:
     )
     def dataset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         """Check every planned shard and commit."""
-        with shown_as_failure():
+        with errors_as_failures():
             place, decoding = graph.dataset_of(context), graph.decoding_of(context)
             steps = place.steps(decoding, LineProgress(context.log.info), graph.engine_of(context).shard_engine())
             settings = graph.settings_of(context.run.run_config, steps.paths).dataset

@@ -7,19 +7,11 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field
 
+from video_assets.defs import run_requests
 from video_assets.defs.graph import BUILD_JOB, PLAN_JOB, PRUNE_JOB, VERIFY_JOB, DatasetGraph, partition_order
 from video_assets.defs.jobs import VERIFY_OP
-from video_assets.defs.lineage import DATA_VERSION_TAG
-from video_assets.defs.run_requests import (
-    MAX_ATTEMPTS,
-    failed_plan,
-    is_under_way,
-    keys_in_flight,
-    request_commit,
-    request_plan,
-    request_shards,
-)
-from video_assets.defs.step_failures import shown_as_failure
+from video_assets.defs.private_dagster import DATA_VERSION_TAG
+from video_assets.defs.step_failures import errors_as_failures
 from video_assets.pipeline.commit.retired import remove_expired
 from video_assets.pipeline.manifest.new_files import Decision, LookCursor, look
 from video_assets.pipeline.shards.pending import chunk_shards, read_backlog
@@ -93,7 +85,7 @@ def new_videos_sensor(graph: DatasetGraph, automation: Automation) -> dg.SensorD
 
 def look_for_videos(graph: DatasetGraph, context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """List the source, compare digests, and ask for a plan."""
-    with shown_as_failure():
+    with errors_as_failures():
         paths, source = graph.dataset_of(context).paths(), graph.source_of(context).path()
         if (builder := current_holder(paths.build_lock)) is not None:
             return dg.SensorResult(skip_reason=f"{builder} is at work on the dataset")
@@ -106,7 +98,7 @@ def look_for_videos(graph: DatasetGraph, context: dg.SensorEvaluationContext) ->
             return dg.SensorResult(skip_reason=reason, cursor=cursor, asset_events=seen)
         # What is not given is the dataset's own.
         run_config = {"ops": {graph.name("manifest"): {"config": {"only_settled": True}}}}
-        request = request_plan(context.instance, paths, decision.cursor, run_config)
+        request = run_requests.request_plan(context.instance, paths, decision.cursor, run_config)
     return dg.SensorResult([request], cursor=cursor, asset_events=seen)
 
 
@@ -119,13 +111,13 @@ def _observation(graph: DatasetGraph, before: LookCursor, now: LookCursor) -> li
 
 def _why_to_wait(instance: dg.DagsterInstance, graph: DatasetGraph, paths: DatasetPaths, decision: Decision) -> str:
     """What the look said; nothing if the plan that was asked for failed, and is to be asked for again."""
-    failed = failed_plan(instance, graph, paths, decision.cursor) if decision.was_requested else None
+    failed = run_requests.failed_plan(instance, graph, paths, decision.cursor) if decision.was_requested else None
     if failed is None:
         return decision.reason
     if not failed.is_given_up:
         return ""
     return (
-        f"{decision.reason}, but their plan failed {MAX_ATTEMPTS} times; look at run {failed.run_id}, "
+        f"{decision.reason}, but their plan failed {run_requests.MAX_ATTEMPTS} times; look at run {failed.run_id}, "
         f"then launch {graph.name(PLAN_JOB)}"
     )
 
@@ -152,12 +144,12 @@ def missing_shards_sensor(graph: DatasetGraph, automation: Automation, jobs: Seq
 
 def look_for_shards(graph: DatasetGraph, context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Read the backlog, and ask for what nobody works on."""
-    with shown_as_failure():
+    with errors_as_failures():
         paths = graph.dataset_of(context).paths()
         if (builder := current_holder(paths.build_lock)) is not None:
             return dg.SensorResult(skip_reason=f"{builder} is at work on the dataset")
         for job, doing in ((PLAN_JOB, "a plan is being made"), (BUILD_JOB, "a build is under way")):
-            if is_under_way(context.instance, graph, job, paths):
+            if run_requests.is_under_way(context.instance, graph, job, paths):
                 return dg.SensorResult(skip_reason=doing)
         if not paths.plan.exists():
             return dg.SensorResult(skip_reason="there is no plan yet")
@@ -166,11 +158,11 @@ def look_for_shards(graph: DatasetGraph, context: dg.SensorEvaluationContext) ->
     if backlog.is_committed and not backlog.missing:
         return dg.SensorResult(skip_reason=f"all {backlog.num_shards} planned shards are committed")
     if not backlog.missing:
-        return request_commit(context.instance, graph, paths, backlog)
-    in_flight = keys_in_flight(context.instance, graph, paths)
+        return run_requests.request_commit(context.instance, graph, paths, backlog)
+    in_flight = run_requests.keys_in_flight(context.instance, graph, paths)
     order = partition_order(context.instance, graph.partitions)
     chunks = chunk_shards(backlog.missing, order, in_flight, shards_per_run=graph.dataset.shards_per_run)
-    return request_shards(
+    return run_requests.request_shards(
         context.instance,
         graph,
         paths,

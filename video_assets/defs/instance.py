@@ -10,7 +10,6 @@ import dagster as dg
 import yaml
 from sqlalchemy.exc import SQLAlchemyError  # what Dagster lets through when its storage fails
 
-import video_assets
 from video_assets.domain.errors import StorageFailed
 from video_assets.storage.failures import named_failures, open_files_remedy
 from video_assets.storage.files import write_text
@@ -38,7 +37,7 @@ def prepare_home(paths: DatasetPaths) -> Path:
 
 
 def _instance_config() -> dict[str, object]:
-    package = Path(video_assets.__file__).parent
+    package = Path(__file__).resolve().parents[1]
     # A wheel has the file inside; a clone has it where `dagster dev` looks for it.
     given = next(path for place in (package, package.parent) if (path := place / "dagster.yaml").exists())
     return {key: value for key, value in yaml.safe_load(given.read_text("utf-8")).items() if key not in _PLACES}

@@ -9,7 +9,7 @@ import dagster as dg
 from video_assets.defs.asset_checks import dataset_evaluation, shard_evaluation
 from video_assets.defs.graph import BUILD_JOB, COMMIT_JOB, PLAN_JOB, PRUNE_JOB, VERIFY_JOB, DatasetGraph
 from video_assets.defs.prune import prune
-from video_assets.defs.step_failures import shown_as_failure
+from video_assets.defs.step_failures import errors_as_failures
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.pipeline.dataset_state import committed_lengths, committed_plan_digest
@@ -46,7 +46,7 @@ def verify_job(graph: DatasetGraph) -> dg.JobDefinition:
     def verify_sampled_shards(
         context: dg.OpExecutionContext, config: VerifyConfig
     ) -> Iterator[dg.AssetCheckEvaluation | dg.Output]:
-        with shown_as_failure():
+        with errors_as_failures():
             steps = graph.dataset_of(context).steps(graph.decoding_of(context))
             plan = read_plan(steps.paths)
             lengths = committed_lengths(steps.paths.version(plan.pinned.version))
@@ -90,7 +90,7 @@ def prune_job(graph: DatasetGraph) -> dg.JobDefinition:
         required_resource_keys=graph.needs("dataset"),
     )
     def prune_old_runs(context: dg.OpExecutionContext) -> dg.Output[None]:
-        with shown_as_failure():
+        with errors_as_failures():
             paths = graph.dataset_of(context).paths()
             report = prune(context.instance, graph, paths, graph.settings_of({}, paths).dataset)
         return dg.Output(None, metadata=asdict(report))

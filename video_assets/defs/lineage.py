@@ -6,15 +6,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from video_assets.defs.private_dagster import (
-    CODE_VERSION_TAG,
-    DATA_VERSION_IS_OURS_TAG,
-    DATA_VERSION_TAG,
-    INPUT_DATA_VERSION_TAG,
-    INPUT_EVENT_POINTER_TAG,
-    NO_EVENT,
-    NO_VERSION,
-)
+from video_assets.defs import private_dagster
 
 CODE_VERSION = "1"
 """Of every asset; raised when a stage would write other things from the same inputs."""
@@ -24,8 +16,8 @@ CODE_VERSION = "1"
 class Input:
     """The version of an upstream asset, and the number of the event that says so."""
 
-    data_version: str = NO_VERSION
-    event_pointer: str = NO_EVENT
+    data_version: str = private_dagster.NO_VERSION
+    event_pointer: str = private_dagster.NO_EVENT
 
 
 def latest_input(instance: dg.DagsterInstance, asset: dg.AssetKey) -> Input:
@@ -33,7 +25,9 @@ def latest_input(instance: dg.DagsterInstance, asset: dg.AssetKey) -> Input:
     records = instance.fetch_materializations(asset, limit=1).records
     if not records or (event := records[0].asset_materialization) is None:
         return Input()
-    return Input((event.tags or {}).get(DATA_VERSION_TAG, NO_VERSION), str(records[0].storage_id))
+    return Input(
+        (event.tags or {}).get(private_dagster.DATA_VERSION_TAG, private_dagster.NO_VERSION), str(records[0].storage_id)
+    )
 
 
 def partitioned_input(instance: dg.DagsterInstance, asset: dg.AssetKey, fingerprints: Mapping[str, str]) -> Input:
@@ -53,18 +47,20 @@ def latest_observation(instance: dg.DagsterInstance, asset: dg.AssetKey) -> Inpu
     records = instance.fetch_observations(asset, limit=1).records
     if not records or (event := records[0].asset_observation) is None:
         return Input()
-    return Input((event.tags or {}).get(DATA_VERSION_TAG, NO_VERSION), str(records[0].storage_id))
+    return Input(
+        (event.tags or {}).get(private_dagster.DATA_VERSION_TAG, private_dagster.NO_VERSION), str(records[0].storage_id)
+    )
 
 
 def lineage_tags(data_version: str, inputs: Mapping[dg.AssetKey, Input]) -> dict[str, str]:
     """Return the tags of a materialization of this version from these inputs."""
     tags = {
-        CODE_VERSION_TAG: CODE_VERSION,
-        DATA_VERSION_TAG: data_version,
-        DATA_VERSION_IS_OURS_TAG: "true",
+        private_dagster.CODE_VERSION_TAG: CODE_VERSION,
+        private_dagster.DATA_VERSION_TAG: data_version,
+        private_dagster.DATA_VERSION_IS_OURS_TAG: "true",
     }
     for key, made_from in inputs.items():
         name = key.to_user_string()
-        tags[f"{INPUT_DATA_VERSION_TAG}/{name}"] = made_from.data_version
-        tags[f"{INPUT_EVENT_POINTER_TAG}/{name}"] = made_from.event_pointer
+        tags[f"{private_dagster.INPUT_DATA_VERSION_TAG}/{name}"] = made_from.data_version
+        tags[f"{private_dagster.INPUT_EVENT_POINTER_TAG}/{name}"] = made_from.event_pointer
     return tags

@@ -13,7 +13,7 @@ from video_assets.storage.failures import failure_sentence
 
 
 @contextmanager
-def shown_as_failure() -> Generator[None]:
+def errors_as_failures() -> Generator[None]:
     """Turns an error that is meant for people, or of the system, into a Failure with one sentence.
 
     A retry would not help; of shards, those that failed to be written are reported otherwise, and tried again.

@@ -58,52 +58,63 @@ class ClipRecord:
         return len(self.images) if self.frames is None else len(self.frames)
 
 
-def read_text(features: Mapping[str, object], name: str) -> str:
-    """Return a feature that is one UTF-8 text."""
-    match features[name]:
-        case [bytes() as text]:
-            return text.decode("utf-8")
-        case other:
-            raise TypeError(f"{name} is {type(other).__name__}, not one text")
+class Features:
+    """The parsed features of a record by name, each as the type that it must have."""
 
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self._values = values
 
-def read_images(features: Mapping[str, object], name: str) -> list[bytes]:
-    """Return a feature of encoded images."""
-    values = features[name]
-    if not isinstance(values, list):
-        raise TypeError(f"{name} holds no images")
-    return cast("list[bytes]", values)
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
 
+    def text(self, name: str) -> str:
+        """Return a feature that is one UTF-8 text."""
+        match self._values[name]:
+            case [bytes() as text]:
+                return text.decode("utf-8")
+            case other:
+                raise TypeError(f"{name} is {type(other).__name__}, not one text")
 
-def read_integer(features: Mapping[str, object], name: str) -> int:
-    """Return a feature that is one integer."""
-    values = read_integers(features, name)
-    if len(values) != 1:
-        raise TypeError(f"{name} holds {len(values)} integers, not one")
-    return int(values[0])
+    def text_if_any(self, name: str) -> str:
+        """Return a feature that is one UTF-8 text; empty if the record does not have it."""
+        return self.text(name) if name in self else ""
 
+    def images(self, name: str) -> list[bytes]:
+        """Return a feature of encoded images."""
+        values = self._values[name]
+        if not isinstance(values, list):
+            raise TypeError(f"{name} holds no images")
+        return cast("list[bytes]", values)
 
-def read_labels(features: Mapping[str, object], name: str, names: Sequence[str]) -> tuple[str, int, tuple[int, ...]]:
-    """Return a stored label, its first class's index and the others' indices; the label is empty if one has no name."""
-    indices = [int(index) for index in read_integers(features, name)]
-    if not indices:
-        raise TypeError(f"{name} holds 0 integers, not one or more")
-    is_named = all(0 <= index < len(names) for index in indices)
-    label = LABEL_SEPARATOR.join(names[index] for index in indices) if is_named else ""
-    return label, indices[0], tuple(indices[1:])
+    def integer(self, name: str) -> int:
+        """Return a feature that is one integer."""
+        values = self.integers(name)
+        if len(values) != 1:
+            raise TypeError(f"{name} holds {len(values)} integers, not one")
+        return int(values[0])
 
+    def labels(self, name: str, names: Sequence[str]) -> tuple[str, int, tuple[int, ...]]:
+        """Return a stored label, its first class's index and the others' indices.
 
-def read_integers(features: Mapping[str, object], name: str) -> NDArray[np.int64]:
-    """Return a feature of integers, (N,) int64."""
-    values = features[name]
-    if not isinstance(values, np.ndarray) or values.dtype != np.int64:
-        raise TypeError(f"{name} holds no integers")
-    return cast("NDArray[np.int64]", values)
+        The label is empty if one of them has no name.
+        """
+        indices = [int(index) for index in self.integers(name)]
+        if not indices:
+            raise TypeError(f"{name} holds 0 integers, not one or more")
+        is_named = all(0 <= index < len(names) for index in indices)
+        label = LABEL_SEPARATOR.join(names[index] for index in indices) if is_named else ""
+        return label, indices[0], tuple(indices[1:])
 
+    def integers(self, name: str) -> NDArray[np.int64]:
+        """Return a feature of integers, (N,) int64."""
+        values = self._values[name]
+        if not isinstance(values, np.ndarray) or values.dtype != np.int64:
+            raise TypeError(f"{name} holds no integers")
+        return cast("NDArray[np.int64]", values)
 
-def read_floats(features: Mapping[str, object], name: str) -> NDArray[np.float32]:
-    """Return a feature of floats, (N,) float32."""
-    values = features[name]
-    if not isinstance(values, np.ndarray) or values.dtype != np.float32:
-        raise TypeError(f"{name} holds no floats")
-    return cast("NDArray[np.float32]", values)
+    def floats(self, name: str) -> NDArray[np.float32]:
+        """Return a feature of floats, (N,) float32."""
+        values = self._values[name]
+        if not isinstance(values, np.ndarray) or values.dtype != np.float32:
+            raise TypeError(f"{name} holds no floats")
+        return cast("NDArray[np.float32]", values)

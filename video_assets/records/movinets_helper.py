@@ -10,16 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video_assets.domain.clips import Loss, VideoLost
-from video_assets.records.clip_record import (
-    ClipRecord,
-    FeatureValue,
-    read_images,
-    read_integer,
-    read_integers,
-    read_text,
-)
+from video_assets.records.clip_record import ClipRecord, Features, FeatureValue
 from video_assets.records.messages import (
-    ParsedFeatures,
     parse_example,
     parse_tensor,
     serialize_example,
@@ -84,29 +76,29 @@ def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
     Raises:
         ValueError: If a feature is missing or has another type, or a pixel is not a whole number from 0 to 255.
     """
-    features = parse_example(data)
+    features = Features(parse_example(data))
     try:
-        label_index = read_integer(features, "label")
+        label_index = features.integer("label")
         frames = _read_frames(features)
         return ClipRecord(
-            clip_id=read_text(features, "id"),
-            source=read_text(features, "source"),
+            clip_id=features.text("id"),
+            source=features.text("source"),
             label=labels[label_index] if 0 <= label_index < len(labels) else "",
             label_index=label_index,
             frames=frames,
-            timestamps_us=read_integers(features, "timestamps_us"),
+            timestamps_us=features.integers("timestamps_us"),
             height_px=frames.shape[1],
             width_px=frames.shape[2],
-            note=read_text(features, "note") if "note" in features else "",
+            note=features.text_if_any("note"),
         )
     except (KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a record of the movinets_helper layout: {error!r}") from error
 
 
-def _read_frames(features: ParsedFeatures) -> NDArray[np.uint8]:
-    video = read_images(features, "video")
+def _read_frames(features: Features) -> NDArray[np.uint8]:
+    video = features.images("video")
     values = parse_tensor(video[0] if len(video) == 1 else b"")
-    shape = tuple(read_integer(features, name) for name in ("n_frames", "width", "height", "n_channels"))
+    shape = tuple(features.integer(name) for name in ("n_frames", "width", "height", "n_channels"))
     if values.shape != shape:
         raise TypeError(f"video is {values.shape}; n_frames, width, height and n_channels say {shape}")
     with np.errstate(invalid="ignore"):  # NaN is refused below: it equals nothing

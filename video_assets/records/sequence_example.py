@@ -5,22 +5,13 @@ Source: TF Model Garden 2.20, `official/vision/dataloaders/video_input.py` (`ima
 MediaPipe, `media_sequence.h` (the names of the context, and of a feature's sample rate and time).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from video_assets.records.clip_record import (
-    ClipRecord,
-    FeatureValue,
-    read_floats,
-    read_images,
-    read_integer,
-    read_integers,
-    read_labels,
-    read_text,
-)
+from video_assets.records.clip_record import ClipRecord, Features, FeatureValue
 from video_assets.records.messages import parse_sequence_example, serialize_sequence_example
 
 _PNG_MAGIC = b"\x89PNG"
@@ -95,14 +86,14 @@ def frame_rate(times_us: NDArray[np.int64]) -> float:
     return float((len(times_us) - 1) * 1e6 / (times_us[-1] - times_us[0]))
 
 
-def _rate(context: Mapping[str, object]) -> int:
+def _rate(context: Features) -> int:
     key = "WAVEFORM/feature/sample_rate"
-    return int(read_floats(context, key)[0]) if key in context else 0
+    return int(context.floats(key)[0]) if key in context else 0
 
 
-def _audio_start(lists: Mapping[str, object]) -> int:
+def _audio_start(lists: Features) -> int:
     key = "WAVEFORM/feature/timestamp"
-    return read_integer(lists, key) if key in lists else 0  # records of earlier versions have none
+    return lists.integer(key) if key in lists else 0  # records of earlier versions have none
 
 
 def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
@@ -111,22 +102,22 @@ def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
     Raises:
         ValueError: If a feature is missing or has another type.
     """
-    context, lists = parse_sequence_example(data)
+    context, lists = map(Features, parse_sequence_example(data))
     try:
-        label, label_index, others = read_labels(context, "clip/label/index", labels)
+        label, label_index, others = context.labels("clip/label/index", labels)
         return ClipRecord(
-            clip_id=read_text(context, "example/id"),
-            source=read_text(context, "clip/data_path"),
+            clip_id=context.text("example/id"),
+            source=context.text("clip/data_path"),
             label=label,
             label_index=label_index,
             other_label_indices=others,
-            images=read_images(lists, "image/encoded"),
-            timestamps_us=read_integers(context, "timestamps_us"),
-            height_px=read_integer(context, "image/height"),
-            width_px=read_integer(context, "image/width"),
-            note=read_text(context, "note") if "note" in context else "",
-            caption=read_text(context, "caption/string") if "caption/string" in context else "",
-            audio=read_floats(lists, "WAVEFORM/feature/floats") if "WAVEFORM/feature/floats" in lists else None,
+            images=lists.images("image/encoded"),
+            timestamps_us=context.integers("timestamps_us"),
+            height_px=context.integer("image/height"),
+            width_px=context.integer("image/width"),
+            note=context.text_if_any("note"),
+            caption=context.text_if_any("caption/string"),
+            audio=lists.floats("WAVEFORM/feature/floats") if "WAVEFORM/feature/floats" in lists else None,
             audio_sample_rate=_rate(context),
             audio_start_us=_audio_start(lists),
         )

@@ -6,14 +6,7 @@ Source: tensorflow-datasets 4.9, `core/features/video_feature.py` (a `Video` is 
 import json
 from collections.abc import Mapping, Sequence
 
-from video_assets.records.clip_record import (
-    ClipRecord,
-    FeatureValue,
-    read_images,
-    read_integers,
-    read_labels,
-    read_text,
-)
+from video_assets.records.clip_record import ClipRecord, Features, FeatureValue
 from video_assets.records.messages import parse_example, serialize_example
 
 _FEATURES = "tensorflow_datasets.core.features"
@@ -45,19 +38,19 @@ def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
     Raises:
         ValueError: If a feature is missing or has another type.
     """
-    features = parse_example(data)
+    features = Features(parse_example(data))
     try:
-        label, label_index, others = read_labels(features, "label", labels)
+        label, label_index, others = features.labels("label", labels)
         return ClipRecord(
-            clip_id=read_text(features, "id"),
-            source=read_text(features, "source"),
+            clip_id=features.text("id"),
+            source=features.text("source"),
             label=label,
             label_index=label_index,
             other_label_indices=others,
-            images=read_images(features, "video"),
-            timestamps_us=read_integers(features, "timestamps_us"),
-            note=read_text(features, "note") if "note" in features else "",
-            caption=read_text(features, "caption") if "caption" in features else "",
+            images=features.images("video"),
+            timestamps_us=features.integers("timestamps_us"),
+            note=features.text_if_any("note"),
+            caption=features.text_if_any("caption"),
         )
     except (KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a record of the tfds layout: {error!r}") from error

@@ -10,33 +10,19 @@ from rich.text import Text
 
 from video_assets.domain.progress import format_duration
 from video_assets.domain.text import counted, format_size, sequence_of
-from video_assets.report.screen_sections import (
-    Result,
-    checks_summary,
-    classes,
-    gone,
-    grouping,
-    invalidating,
-    left_out,
-    losses,
-    name_option,
-    official_ignored,
-    read_as,
-    replaced,
-    splits_table,
-    warnings,
-)
+from video_assets.report import screen_sections as sections
+from video_assets.report.screen_sections import Result
 from video_assets.report.terminal import Screen, copyable, headline, section, table, wrapped
 from video_assets.settings import Settings
 
 
 def build_screen(result: Result) -> Screen:
     """Return the last screen of a build."""
-    parts: list[RenderableType] = read_as(result)
+    parts: list[RenderableType] = sections.read_as(result)
     if result.get("interrupted"):
         before = f"The previous build, by {result['interrupted']}, was interrupted"
         parts.append(wrapped(f"{before}; this one continued from what it had finished."))
-    failed = invalidating(result["checks"])
+    failed = sections.invalidating(result["checks"])
     if result["refused"] and not result.get("committed"):
         return [*parts, Text.assemble(("Not built: ", "bold red"), wrapped(f"{result['refused'].rstrip('.')}."))]
     if result["refused"]:
@@ -45,7 +31,7 @@ def build_screen(result: Result) -> Screen:
         parts.append(headline("Built, but not valid:", result["version_dir"], "red"))
     else:
         parts.append(headline("Built", result["version_dir"], "green"))
-    parts += splits_table(result["splits"])
+    parts += sections.splits_table(result["splits"])
     parts.append(
         wrapped(
             f"Encoded {counted(result['clips_encoded'], 'clip')} and reused {result['clips_reused']}; "
@@ -53,13 +39,13 @@ def build_screen(result: Result) -> Screen:
             f"took {format_duration(result['seconds'])}."
         )
     )
-    parts += classes(result) + gone(result) + replaced(result)
+    parts += sections.classes(result) + sections.gone(result) + sections.replaced(result)
     parts += (
-        losses(result)
-        + left_out(result)
-        + official_ignored(result)
-        + grouping(result)
-        + checks_summary(result["checks"])
+        sections.losses(result)
+        + sections.left_out(result)
+        + sections.official_ignored(result)
+        + sections.grouping(result)
+        + sections.checks_summary(result["checks"])
     )
     return [*parts, _after_build(result, has_failed=bool(failed))]
 
@@ -67,7 +53,7 @@ def build_screen(result: Result) -> Screen:
 def _after_build(result: Result, *, has_failed: bool) -> RenderableType:
     """Return what to do next."""
     root = shlex.quote(result["root"])
-    name = name_option(result)
+    name = sections.name_option(result)
     source = shlex.quote(result.get("source") or "DIR")
     look = f"video-assets ui --source {source} --root {root}{name}"
     if result["refused"] or has_failed:
@@ -89,8 +75,8 @@ def _after_build(result: Result, *, has_failed: bool) -> RenderableType:
 
 def plan_screen(result: Result) -> Screen:
     """Return what a build would do."""
-    parts: list[RenderableType] = [*read_as(result), headline("Would build", result["version_dir"], "green")]
-    parts += splits_table(result["splits"])
+    parts: list[RenderableType] = [*sections.read_as(result), headline("Would build", result["version_dir"], "green")]
+    parts += sections.splits_table(result["splits"])
     each = f"with at most {counted(result['clips_per_shard'], 'clip')} each"
     replaced = f"; {counted(result['shards_superseded'], 'shard')} replaced" if result["shards_superseded"] else ""
     parts.append(wrapped(f"{counted(result['shards_to_write'], 'shard')} to write, {each}{replaced}."))
@@ -106,11 +92,13 @@ def plan_screen(result: Result) -> Screen:
         parts.append(section("Size budget", wrapped(chosen), *command))
     if result.get("not_stored"):
         parts.append(wrapped(f"{result['not_stored']}.", "yellow"))
-    parts += classes(result) + gone(result) + official_ignored(result) + grouping(result)
-    parts += _model_fit(result.get("model_fit", ())) + losses(result, place="")
+    parts += (
+        sections.classes(result) + sections.gone(result) + sections.official_ignored(result) + sections.grouping(result)
+    )
+    parts += _model_fit(result.get("model_fit", ())) + sections.losses(result, place="")
     command = (
         f"video-assets build --source {shlex.quote(result['source'])} --root {shlex.quote(result['root'])}"
-        f"{name_option(result)}"
+        f"{sections.name_option(result)}"
     )
     settings = [f" --config {shlex.quote(result['config'])}"] if result.get("config") else []
     assignments = [*result.get("set", ()), *(result.get("budget") or {}).get("set", ())]
@@ -153,7 +141,7 @@ def _model_fit(rows: Sequence[Result]) -> list[RenderableType]:
 
 def status_screen(result: Result) -> Screen:
     """Return the state of a dataset."""
-    root, name = shlex.quote(result["root"]), name_option(result)
+    root, name = shlex.quote(result["root"]), sections.name_option(result)
     unchecked = result.get("shards_unchecked", ())
     if result["is_valid"] and unchecked:  # nothing is known to be wrong, but not all is known
         parts: list[RenderableType] = [headline("Committed, and not checked:", result["version_dir"], "yellow")]
@@ -167,7 +155,7 @@ def status_screen(result: Result) -> Screen:
         parts = [headline("Nothing is committed yet:", result["version_dir"], "yellow")]
     else:
         parts = [headline("Nothing is planned yet:", f"{result['root']}/{result['name']}", "yellow")]
-    parts += splits_table(result["splits"])
+    parts += sections.splits_table(result["splits"])
     missing = result["shards_missing"]
     if missing:
         planned = f"{len(missing)} of {counted(result['shards_planned'], 'planned shard')}"
@@ -180,7 +168,12 @@ def status_screen(result: Result) -> Screen:
         longest = max(item["minutes_left"] for item in retired)
         what = counted(len(retired), "file or folder", "files and folders")
         parts.append(wrapped(f"{what} of earlier commits stay for {longest:g} minutes, for readers that opened them"))
-    parts += warnings(result) + losses(result) + checks_summary(result["checks"]) + _own_settings(result)
+    parts += (
+        sections.warnings(result)
+        + sections.losses(result)
+        + sections.checks_summary(result["checks"])
+        + _own_settings(result)
+    )
     if result["is_valid"]:
         return [*parts, section("Next", wrapped("Read everything again:"), copyable([_verify(root, name)]))]
     if result["version_dir"]:
@@ -198,7 +191,7 @@ def _own_settings(result: Result) -> list[RenderableType]:
     if "settings" not in result:
         return []
     given = dict(_different(result["settings"], Settings().model_dump()))
-    command = f"video-assets config --root {shlex.quote(result['root'])}{name_option(result)}"
+    command = f"video-assets config --root {shlex.quote(result['root'])}{sections.name_option(result)}"
     rows = [(name, _as_text(value)) for name, value in given.items()]
     about = "These differ from the defaults. All of them:" if rows else "All are the defaults. All of them:"
     found = [table(("setting", "value"), rows)] if rows else []
@@ -223,16 +216,16 @@ def _verify(root: str, name: str) -> str:
 
 def verify_screen(result: Result) -> Screen:
     """Return what the checks found."""
-    root, name = shlex.quote(result["root"]), name_option(result)
+    root, name = shlex.quote(result["root"]), sections.name_option(result)
     checks = [{**check, "name": f"{check['name']} {check['target']}".strip()} for check in result["checks"]]
     verdict = ("Valid:", "green") if result["is_valid"] else ("INVALID:", "red")
-    parts: list[RenderableType] = [headline(verdict[0], result["version_dir"], verdict[1]), *warnings(result)]
+    parts: list[RenderableType] = [headline(verdict[0], result["version_dir"], verdict[1]), *sections.warnings(result)]
     if result.get("beside"):
         parts.append(wrapped(f"{result['beside']} is at work on the dataset: what is committed was judged.", "yellow"))
-    parts += [*checks_summary(checks), wrapped(f"Read in {format_duration(result['seconds'])}.")]
+    parts += [*sections.checks_summary(checks), wrapped(f"Read in {format_duration(result['seconds'])}.")]
     if result["is_valid"]:
         return parts
-    failed = invalidating(checks)
+    failed = sections.invalidating(checks)
     if any("missing_video" in check["facts"] for check in failed):
         again = "Put the missing videos back, or build again without them:"
         parts.append(
