@@ -25,7 +25,7 @@ from video_assets.storage.addresses import open_address, place_digest, place_nam
 from video_assets.storage.paths import DatasetPaths, keys_of_split, parse_partition_key
 
 
-class VideoSource(dg.ConfigurableResource):
+class Source(dg.ConfigurableResource):
     """The place of the labelled videos."""
 
     address: str = Field(
@@ -243,7 +243,7 @@ class DatasetGraph:
         """Return the dataset's resources by their names."""
         made = self.dataset
         return {
-            self.name("source"): VideoSource(address=made.source),
+            self.name("source"): Source(address=made.source),
             self.name("dataset"): Dataset(root=made.root, name=made.name),
             self.name("decoding"): Decoding(num_workers=made.workers),
             self.name("engine"): Engine(
@@ -263,7 +263,7 @@ class DatasetGraph:
         """Return the names of resources that an asset, a check or a sensor needs."""
         return {self.name(resource) for resource in resources}
 
-    def source_of(self, context: Any) -> VideoSource:
+    def source_of(self, context: Any) -> Source:
         """Return the place of the videos, of a run or a look."""
         return getattr(context.resources, self.name("source"))
 

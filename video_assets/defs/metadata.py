@@ -17,8 +17,9 @@ from video_assets.pipeline.classes import class_counts
 from video_assets.pipeline.commit.committed_records import read_stored, sampled_clip
 from video_assets.pipeline.commit.stage import CommitReport
 from video_assets.pipeline.dataset_warnings import cut_warnings, manifest_warnings, warnings_as_dicts
+from video_assets.pipeline.manifest.manifest_table import read_clip_lengths
 from video_assets.pipeline.manifest.stage import ManifestReport
-from video_assets.pipeline.plan.model_fit import plan_fit, read_clip_lengths
+from video_assets.pipeline.plan.model_fit import plan_fit
 from video_assets.pipeline.plan.stage import PlanReport
 from video_assets.pipeline.shards.stage import ShardReport
 from video_assets.pipeline.splits.stage import SplitReport

@@ -17,8 +17,7 @@ from video_assets.domain.near_duplicates import motions_of_signatures
 from video_assets.domain.splits import SPLITS
 from video_assets.domain.text import counted
 from video_assets.pipeline.dataset_state import committed_warnings
-from video_assets.pipeline.manifest.manifest_table import ReadManifest
-from video_assets.pipeline.plan.model_fit import clip_lengths, frames_left_out
+from video_assets.pipeline.manifest.manifest_table import ReadManifest, clip_lengths, frames_left_out
 from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import DAMAGE, INDEX, SPLIT

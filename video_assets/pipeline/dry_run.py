@@ -31,11 +31,11 @@ from video_assets.media.workers.pool import num_cores
 from video_assets.pipeline.build import Steps
 from video_assets.pipeline.dataset_state import refuse_lost
 from video_assets.pipeline.dataset_warnings import dataset_warnings, warnings_as_dicts
-from video_assets.pipeline.manifest.manifest_table import NotedReading
+from video_assets.pipeline.manifest.manifest_table import NotedReading, read_clip_lengths, stored_frames
 from video_assets.pipeline.manifest.stage import ManifestReport, TooManyLost
 from video_assets.pipeline.noted_settings import PinnedSettings, encoding_to_plan, settings_in_force
 from video_assets.pipeline.plan.forecast import Trial, trial_jobs, trial_limits, try_clips
-from video_assets.pipeline.plan.model_fit import plan_fit, read_clip_lengths, stored_frames
+from video_assets.pipeline.plan.model_fit import plan_fit
 from video_assets.pipeline.plan.stage import (
     PlanReport,
     needs_new_version,

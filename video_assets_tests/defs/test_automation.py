@@ -17,7 +17,7 @@ from video_assets.defs.graph import (
     RANGE_END_TAG,
     RANGE_START_TAG,
     Dataset,
-    VideoSource,
+    Source,
     register_shards,
     shard_partitions,
 )
@@ -53,7 +53,7 @@ def look_at_videos(instance: dg.DagsterInstance, built: Built, source: Path, cur
         instance=instance,
         cursor=cursor,
         resources={
-            "source": VideoSource(address=str(source)),
+            "source": Source(address=str(source)),
             "dataset": Dataset(root=str(built.paths.root), name=NAME),
         },
     )

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import yaml
 
-from video_assets.pipeline.plan.model_fit import plan_fit, read_clip_lengths
+from video_assets.pipeline.manifest.manifest_table import read_clip_lengths
+from video_assets.pipeline.plan.model_fit import plan_fit
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline.stages import ENCODING, Stages, copied_source
 from video_assets_tests.pipeline.videos import FPS, NUM_CLIPS, NUM_FRAMES, clip_path

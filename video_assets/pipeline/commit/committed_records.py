@@ -17,8 +17,7 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.splits import Split
 from video_assets.domain.statistics import channel_sums
 from video_assets.pipeline.commit.changes import CommitNotes
-from video_assets.pipeline.manifest.manifest_table import ReadManifest
-from video_assets.pipeline.plan.model_fit import clip_lengths
+from video_assets.pipeline.manifest.manifest_table import ReadManifest, clip_lengths
 from video_assets.pipeline.plan.plan_table import ReadPlan
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import read_records

@@ -28,8 +28,7 @@ from video_assets.pipeline.commit.publish import (
 from video_assets.pipeline.commit.retired import remove_expired, retire
 from video_assets.pipeline.dataset_state import committed_lengths
 from video_assets.pipeline.dataset_warnings import warnings_of
-from video_assets.pipeline.manifest.manifest_table import ReadManifest
-from video_assets.pipeline.plan.model_fit import clip_lengths, frames_left_out
+from video_assets.pipeline.manifest.manifest_table import ReadManifest, clip_lengths, frames_left_out
 from video_assets.pipeline.plan.plan_table import ReadPlan, plan_digest, read_plan
 from video_assets.pipeline.shards.pending import is_as_planned
 from video_assets.records.dataset_info import dataset_info_json

@@ -1,17 +1,21 @@
-"""The manifest on disk: its clips, and the note that says how the source was read."""
+"""The manifest on disk: its clips and how long they are, and the note that says how the source was read."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from video_assets.domain.clips import SourceWarning
+from video_assets.domain.encoding import Encoding
+from video_assets.domain.sampling import num_left_out, num_stored_frames
 from video_assets.sources.source_clips import SourceClips
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import MANIFEST
-from video_assets.storage.tables import read_noted_table
+from video_assets.storage.tables import read_noted_table, read_table
 
 _READING_NOTE: Final = "reading"
 _COLUMNS: Final = (
@@ -19,6 +23,7 @@ _COLUMNS: Final = (
     *("start_seconds", "end_seconds", "duration_us", "num_frames"),
     *("transfer", "field_order", "num_video_tracks", "readable_fraction", "gap_us"),
 )
+_LENGTH_COLUMNS = ("clip_id", "start_seconds", "end_seconds", "duration_us", "num_frames")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +78,36 @@ class ReadManifest:
         values = json.loads(text)
         warnings = tuple(SourceWarning(**warning) for warning in values.pop("warnings"))
         return NotedReading(**values, warnings=warnings)
+
+
+def read_clip_lengths(paths: DatasetPaths) -> pd.DataFrame:
+    """Return the `clip_lengths` of the manifest on disk."""
+    return clip_lengths(read_table(paths.manifest, MANIFEST, _LENGTH_COLUMNS))
+
+
+def clip_lengths(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return of every clip, by its id, `duration_us` and `num_frames`, of its span where it has one."""
+    clips = manifest.set_index("clip_id")
+    whole_us = clips["duration_us"].to_numpy(np.float64)
+    start_us = clips["start_seconds"].fillna(0.0).to_numpy(np.float64) * 1e6
+    end_us = np.minimum(clips["end_seconds"].to_numpy(np.float64) * 1e6, whole_us)
+    end_us = np.where(np.isnan(end_us), whole_us, end_us)
+    span_us = np.clip(end_us - start_us, 1, whole_us)
+    frames = np.maximum(1, np.rint(clips["num_frames"].to_numpy(np.float64) * span_us / np.maximum(1, whole_us)))
+    lengths = {"duration_us": span_us.astype(np.int64), "num_frames": frames.astype(np.int64)}
+    return pd.DataFrame(lengths, index=clips.index)
+
+
+def stored_frames(lengths: pd.DataFrame, encoding: Encoding) -> NDArray[np.int64]:
+    """Return how many frames are stored of clips of these `clip_lengths`, (N,) int64."""
+    return num_stored_frames(encoding, *length_arrays(lengths))
+
+
+def frames_left_out(lengths: pd.DataFrame, encoding: Encoding) -> NDArray[np.int64]:
+    """Return how many frames of clips of these `clip_lengths` are not stored because of max_frames, (N,) int64."""
+    return num_left_out(encoding, *length_arrays(lengths))
+
+
+def length_arrays(lengths: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return durations in microseconds and numbers of frames of these `clip_lengths`, each (N,) int64."""
+    return lengths["duration_us"].to_numpy(np.int64), lengths["num_frames"].to_numpy(np.int64)

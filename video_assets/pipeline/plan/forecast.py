@@ -21,8 +21,8 @@ from video_assets.domain.forecast import (
     spread_places,
 )
 from video_assets.media.workers.pool import PoolMaker
+from video_assets.pipeline.manifest.manifest_table import read_clip_lengths, stored_frames
 from video_assets.pipeline.noted_settings import PinnedSettings
-from video_assets.pipeline.plan.model_fit import read_clip_lengths, stored_frames
 from video_assets.pipeline.plan.plan_table import planned_clips
 from video_assets.pipeline.plan.stage import PlanReport
 from video_assets.pipeline.shards.stage import known_timelines

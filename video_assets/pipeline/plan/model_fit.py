@@ -7,19 +7,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.domain.model_windows import ModelMatch, ModelWindow, frames_to_read, match_models, nearest_model
-from video_assets.domain.sampling import num_left_out, num_stored_frames
+from video_assets.pipeline.manifest.manifest_table import length_arrays, read_clip_lengths, stored_frames
 from video_assets.pipeline.plan.plan_table import ReadPlan, plan_digest, read_plan
 from video_assets.pipeline.plan.stage import PlanReport
 from video_assets.report.model_garden import NO_MODEL_GARDEN, GardenDataset, ModelInput, recipe_name, recipes
 from video_assets.storage.addresses import is_store_address
 from video_assets.storage.paths import DatasetPaths, commit_name
-from video_assets.storage.schemas import INDEX, MANIFEST
+from video_assets.storage.schemas import INDEX
 from video_assets.storage.tables import read_table
-
-_COLUMNS = ("clip_id", "start_seconds", "end_seconds", "duration_us", "num_frames")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,34 +44,6 @@ class FitReport:
         return self.recipes[name]
 
 
-def read_clip_lengths(paths: DatasetPaths) -> pd.DataFrame:
-    """Return the `clip_lengths` of the manifest on disk."""
-    return clip_lengths(read_table(paths.manifest, MANIFEST, _COLUMNS))
-
-
-def clip_lengths(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Return of every clip, by its id, `duration_us` and `num_frames`, of its span where it has one."""
-    clips = manifest.set_index("clip_id")
-    whole_us = clips["duration_us"].to_numpy(np.float64)
-    start_us = clips["start_seconds"].fillna(0.0).to_numpy(np.float64) * 1e6
-    end_us = np.minimum(clips["end_seconds"].to_numpy(np.float64) * 1e6, whole_us)
-    end_us = np.where(np.isnan(end_us), whole_us, end_us)
-    span_us = np.clip(end_us - start_us, 1, whole_us)
-    frames = np.maximum(1, np.rint(clips["num_frames"].to_numpy(np.float64) * span_us / np.maximum(1, whole_us)))
-    lengths = {"duration_us": span_us.astype(np.int64), "num_frames": frames.astype(np.int64)}
-    return pd.DataFrame(lengths, index=clips.index)
-
-
-def stored_frames(lengths: pd.DataFrame, encoding: Encoding) -> NDArray[np.int64]:
-    """Return how many frames are stored of clips of these `clip_lengths`, (N,) int64."""
-    return num_stored_frames(encoding, *_arrays(lengths))
-
-
-def frames_left_out(lengths: pd.DataFrame, encoding: Encoding) -> NDArray[np.int64]:
-    """Return how many frames of clips of these `clip_lengths` are not stored because of max_frames, (N,) int64."""
-    return num_left_out(encoding, *_arrays(lengths))
-
-
 def plan_fit(paths: DatasetPaths, report: PlanReport, root: str = "") -> FitReport:
     """How the planned clips will fit; `root` is where the dataset will lie, if that is another place (a dry run)."""
     lengths = read_clip_lengths(paths).reindex(report.rows["clip_id"])
@@ -100,7 +69,7 @@ def _folder_to_be(report: PlanReport) -> str:
 
 def fit_report(dataset: GardenDataset, frames: NDArray[np.int64], lengths: pd.DataFrame) -> FitReport:
     """How clips of so many stored frames fit, (N,) int64, in the order of the rows of `clip_lengths`."""
-    fits = match_models(dataset.encoding, frames, *_arrays(lengths))
+    fits = match_models(dataset.encoding, frames, *length_arrays(lengths))
     inputs = [_model_input(fit, frames) for fit in fits]
     return FitReport(fits, recipes(dataset, inputs), nearest_model(dataset.encoding.resolution))
 
@@ -146,7 +115,3 @@ def fit_of_index(
         folder=folder,
     )
     return fit_report(dataset, index["num_frames"].to_numpy(np.int64)[is_known], lengths[is_known])
-
-
-def _arrays(lengths: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    return lengths["duration_us"].to_numpy(np.int64), lengths["num_frames"].to_numpy(np.int64)
