@@ -58,8 +58,8 @@ class ClipRecord:
         return len(self.images) if self.frames is None else len(self.frames)
 
 
-class Features:
-    """The parsed features of a record by name, each as the type that it must have."""
+class FeatureReader:
+    """Gives the parsed features of a record by name, each as the type that it must have."""
 
     def __init__(self, values: Mapping[str, object]) -> None:
         self._values = values

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video_assets.domain.clips import Loss, VideoLost
-from video_assets.records.clip_record import ClipRecord, Features, FeatureValue
+from video_assets.records.clip_record import ClipRecord, FeatureReader, FeatureValue
 from video_assets.records.messages import (
     parse_example,
     parse_tensor,
@@ -76,7 +76,7 @@ def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
     Raises:
         ValueError: If a feature is missing or has another type, or a pixel is not a whole number from 0 to 255.
     """
-    features = Features(parse_example(data))
+    features = FeatureReader(parse_example(data))
     try:
         label_index = features.integer("label")
         frames = _read_frames(features)
@@ -95,7 +95,7 @@ def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
         raise ValueError(f"not a record of the movinets_helper layout: {error!r}") from error
 
 
-def _read_frames(features: Features) -> NDArray[np.uint8]:
+def _read_frames(features: FeatureReader) -> NDArray[np.uint8]:
     video = features.images("video")
     values = parse_tensor(video[0] if len(video) == 1 else b"")
     shape = tuple(features.integer(name) for name in ("n_frames", "width", "height", "n_channels"))

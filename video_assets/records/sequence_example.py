@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from video_assets.records.clip_record import ClipRecord, Features, FeatureValue
+from video_assets.records.clip_record import ClipRecord, FeatureReader, FeatureValue
 from video_assets.records.messages import parse_sequence_example, serialize_sequence_example
 
 _PNG_MAGIC = b"\x89PNG"
@@ -86,12 +86,12 @@ def frame_rate(times_us: NDArray[np.int64]) -> float:
     return float((len(times_us) - 1) * 1e6 / (times_us[-1] - times_us[0]))
 
 
-def _rate(context: Features) -> int:
+def _rate(context: FeatureReader) -> int:
     key = "WAVEFORM/feature/sample_rate"
     return int(context.floats(key)[0]) if key in context else 0
 
 
-def _audio_start(lists: Features) -> int:
+def _audio_start(lists: FeatureReader) -> int:
     key = "WAVEFORM/feature/timestamp"
     return lists.integer(key) if key in lists else 0  # records of earlier versions have none
 
@@ -102,7 +102,7 @@ def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
     Raises:
         ValueError: If a feature is missing or has another type.
     """
-    context, lists = map(Features, parse_sequence_example(data))
+    context, lists = map(FeatureReader, parse_sequence_example(data))
     try:
         label, label_index, others = context.labels("clip/label/index", labels)
         return ClipRecord(

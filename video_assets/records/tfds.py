@@ -6,7 +6,7 @@ Source: tensorflow-datasets 4.9, `core/features/video_feature.py` (a `Video` is 
 import json
 from collections.abc import Mapping, Sequence
 
-from video_assets.records.clip_record import ClipRecord, Features, FeatureValue
+from video_assets.records.clip_record import ClipRecord, FeatureReader, FeatureValue
 from video_assets.records.messages import parse_example, serialize_example
 
 _FEATURES = "tensorflow_datasets.core.features"
@@ -38,7 +38,7 @@ def decode_record(data: bytes, labels: Sequence[str]) -> ClipRecord:
     Raises:
         ValueError: If a feature is missing or has another type.
     """
-    features = Features(parse_example(data))
+    features = FeatureReader(parse_example(data))
     try:
         label, label_index, others = features.labels("label", labels)
         return ClipRecord(

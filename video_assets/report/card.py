@@ -21,7 +21,7 @@ from video_assets.domain.text import counted
 from video_assets.report.charts import Bar, Histogram, bar_chart, histogram_chart
 from video_assets.report.contact_sheet import SampledClip, jpeg_uri, strip_jpeg
 from video_assets.report.escape import visible
-from video_assets.report.recipes import ReaderLines, record_features, record_sentences
+from video_assets.report.reader_code import ReaderLines, record_features, record_sentences
 
 MAX_ROWS = 200
 """Rows of a table; the files beside the card have all of them."""

@@ -18,7 +18,7 @@ from video_assets.report.card import (
     statistics_sentences,
 )
 from video_assets.report.escape import markdown_code, markdown_text, visible
-from video_assets.report.recipes import record_features, record_sentences
+from video_assets.report.reader_code import record_features, record_sentences
 
 
 def card_markdown(card: Card) -> str:

@@ -29,7 +29,7 @@ from video_assets.report.card_markdown import card_markdown
 from video_assets.report.charts import nice_histogram
 from video_assets.report.contact_sheet import SampledClip
 from video_assets.report.escape import markdown_text, visible
-from video_assets.report.recipes import reader_lines, record_features
+from video_assets.report.reader_code import reader_lines, record_features
 from video_assets.setting_types import Layout
 
 HOSTILE = [

@@ -48,7 +48,7 @@ from video_assets.report.card_markdown import card_markdown
 from video_assets.report.charts import nice_histogram
 from video_assets.report.contact_sheet import SampledClip
 from video_assets.report.model_garden import model_sentence
-from video_assets.report.recipes import reader_lines
+from video_assets.report.reader_code import reader_lines
 from video_assets.report.screen_sections import warning_sentences
 from video_assets.storage.addresses import is_store_address
 from video_assets.storage.paths import VersionPaths, parse_partition_key
