@@ -23,14 +23,7 @@ from video_assets.pipeline.plan.model_fit import plan_fit
 from video_assets.pipeline.plan.stage import PlanReport
 from video_assets.pipeline.shards.stage import ShardReport
 from video_assets.pipeline.splits.stage import SplitReport
-from video_assets.report.charts import (
-    as_picture,
-    bar_chart,
-    class_bars,
-    histogram_chart,
-    nice_histogram,
-    share_chart,
-)
+from video_assets.report import charts
 from video_assets.report.contact_sheet import Strip, evenly, sheet_svg, strip_of, svg_markdown
 from video_assets.report.escape import markdown_code, markdown_text, shown
 from video_assets.report.model_garden import NO_MODEL_GARDEN, model_rows
@@ -46,10 +39,10 @@ _CHECK_PX = 160
 
 def durations_picture(clips: pd.DataFrame) -> Mapping[str, Any]:
     """How long the videos of the manifest's clips are."""
-    found = nice_histogram((clips["duration_us"] / 1e6).tolist(), "seconds")
+    found = charts.nice_histogram((clips["duration_us"] / 1e6).tolist(), "seconds")
     if found is None:
         return {}
-    svg = as_picture(histogram_chart(found, "Durations"))
+    svg = charts.as_picture(charts.histogram_chart(found, "Durations"))
     return {"durations": dg.MetadataValue.md(svg_markdown(svg, found.sentence()))}
 
 
@@ -61,14 +54,14 @@ def balance_picture(report: SplitReport) -> Mapping[str, Any]:
     held_out = {"test": report.test_fraction, "val": report.val_fraction}
     targets = [held_out.get(split, 1 - report.test_fraction - report.val_fraction) for split in used]
     title = "Share of each class in the splits"
-    svg = as_picture(share_chart(class_bars(rows, used), used, targets, title))
+    svg = charts.as_picture(charts.share_chart(charts.class_bars(rows, used), used, targets, title))
     return {"balance_against_target": dg.MetadataValue.md(svg_markdown(svg, title))}
 
 
 def class_balance_picture(classes: Mapping[str, Mapping[str, int]], splits: Sequence[Split]) -> Mapping[str, Any]:
     """Clips of each class in the splits."""
     title = "Clips of each class in the splits"
-    svg = as_picture(bar_chart(class_bars(classes, splits), splits, title))
+    svg = charts.as_picture(charts.bar_chart(charts.class_bars(classes, splits), splits, title))
     return {"clips_by_class": dg.MetadataValue.md(svg_markdown(svg, title))}
 
 
