@@ -17,6 +17,7 @@ from video_assets.domain.encoding import ENCODER_VERSION
 from video_assets.domain.geometry import Size, display_size, usable_pixel_aspect
 from video_assets.domain.sampling import Timeline
 from video_assets.media.decode.convert import orientation_of
+from video_assets.media.decode.damage import BARE_STREAMS, PacketChecks
 from video_assets.media.decode.indexed import PacketReader
 from video_assets.media.decode.sequential import sequential_facts
 from video_assets.media.index.bitstream import coded_pictures
@@ -121,6 +122,11 @@ def _probe_by_index(video: VideoSource, limits: Limits, encoder_version: int, *,
             raise IndexNotTrusted(OTHER_FIRST_FRAME)
         fraction = readable_fraction(opened, said, index.timeline, index.num_packets)
         facts = _facts(opened, first, index.timeline, index.num_keyframes, fraction, note="")
+        if opened.container_name in BARE_STREAMS and index.packets is not None:
+            checks = PacketChecks(opened)
+            for packet in index.packets:
+                checks.is_damaged(packet)
+            facts = replace(facts, gap_us=max(facts.gap_us, _us_of_frames(checks.num_missing, index.timeline)))
         return facts if index.packets is None else replace(facts, picture_hash=_picture_hash(opened, index.packets))
 
 
@@ -134,7 +140,12 @@ def _probe_sequentially(video: VideoSource, limits: Limits, encoder_version: int
         if first is None:
             lose("no_frames", "Decoding it twice gave different numbers of frames.")
         note = " ".join(part for part in (note, found.note) if part)
-        return _facts(opened, first, found.timeline, found.num_keyframes, fraction, note=note)
+        facts = _facts(opened, first, found.timeline, found.num_keyframes, fraction, note=note)
+        return replace(facts, gap_us=max(facts.gap_us, _us_of_frames(found.num_missing, found.timeline)))
+
+
+def _us_of_frames(num_frames: int, timeline: Timeline) -> int:
+    return num_frames * timeline.duration_us // max(1, timeline.num_frames)
 
 
 def _first_indexed_frame(opened: OpenVideo, index: PacketIndex) -> VideoFrame | None:

@@ -31,10 +31,42 @@ def test_no_damaged_video_is_stored_wrongly_without_a_word(codec: str, kind: str
         Case("h264", "flv", "lost_packets", "all", 261),  # a picture that is lost as a whole
         Case("mpeg4_b", "mp4", "lost_picture", "all", 215),
         Case("wmv2", "asf", "random_keyframe", "fps", 8),  # pictures of which a part is lost
+        Case("h264", "mpegts", "random_picture", "all", 263),  # arithmetic coding that goes on after the last block
+        Case("h264", "flv", "random_picture", "all", 50064),
+        Case("h264", "flv", "doubled", "fps", 10044),  # tags that do not follow one another
+        Case("vp8", "webm", "doubled", "uniform", 10114),  # elements of a cluster that do not
+        Case("hevc", "mpegts", "flipped_bits", "fps", 47),  # rows that end elsewhere than their slice says
+        Case("hevc", "mp4", "random_picture", "all", 20265),
+        Case("hevc_slices", "hevc", "random_picture", "segments", 10261),  # blocks that the data do not reach
+        Case("hevc_slices", "hevc", "random_picture", "uniform", 85),  # references that are not there
+        Case("hevc_slices", "hevc", "doubled", "segments", 181),  # frames that are shown after those of a doubled piece
+        Case("hevc_slices", "hevc", "doubled", "span", 10069),  # a unit of a kind that nothing writes
+        Case("mpeg2", "mpeg", "lost_picture", "all", 73),  # one of the B pictures before a keyframe
+        Case("mpeg2", "matroska", "lost_picture", "uniform", 212),  # the frame that is shown in a lost one's place
+        Case("mpeg4_b", "avi", "lost_picture", "uniform", 246),
     ],
 )
 def test_what_was_stored_without_a_word_is_noticed(case: Case) -> None:
     assert try_case(case).outcome == "lost"
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case("hevc_slices", "hevc", "lost_picture", "uniform", 5),  # no one refers to it, but later ones come too early
+        Case("h264_slices", "h264", "lost_picture", "segments", 98),
+        Case("hevc_slices", "hevc", "cut", "all", 133),  # pictures before the last one would have followed
+        Case("vp9", "webm", "lost_picture", "segments", 40036),  # pictures without numbers
+        Case("mpeg4", "matroska", "lost_picture", "segments", 30),  # the second picture
+    ],
+)
+def test_a_lost_picture_that_nothing_refers_to_is_warned_of(case: Case) -> None:
+    assert try_case(case).outcome == "warned"
+
+
+@pytest.mark.parametrize("seed", [297, 40057])
+def test_the_end_of_a_program_stream_that_was_cut_is_left_out(seed: int) -> None:
+    assert try_case(Case("mpeg1", "mpeg", "cut", "all", seed)).outcome == "right"
 
 
 @pytest.mark.parametrize("kind", clocks.PLACES)

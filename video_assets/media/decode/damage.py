@@ -18,10 +18,13 @@ from video_assets.media.index.bitstream import (
     SEEKABLE,
     avc_length_size,
     hevc_length_size,
+    is_bidirectional,
     nal_units,
     starts_cleanly,
 )
+from video_assets.media.index.display_numbers import DisplayNumbers
 from video_assets.media.index.h264_order import H264Order
+from video_assets.media.index.hevc_order import HevcOrder
 from video_assets.media.index.lost_parts import places_of_losses
 from video_assets.media.index.picture_order import Av1Order, Mpeg4Order, MpegOrder
 from video_assets.media.open.crop import CLUSTER, NO_END, SEGMENT, matroska_elements
@@ -45,16 +48,22 @@ _HAS_NO_ZEROS: Final = frozenset({"vp8", "vp9", "av1"})
 """Codecs whose entropy coders never write so many zeros in a row; decoders take a block of zeros for data."""
 _HAS_START_CODES: Final = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"})
 """Codecs whose data have two zero bytes at most, except before a start code, or at the end of a NAL unit."""
-_ORDERS: Final[dict[str, Callable[[bytes | None], MpegOrder | Mpeg4Order | Av1Order | H264Order]]] = {
-    "mpeg1video": lambda _extradata: MpegOrder(),
-    "mpeg2video": lambda _extradata: MpegOrder(),
-    "mpeg4": Mpeg4Order,
-    "av1": lambda _extradata: Av1Order(),
+_Order = MpegOrder | Mpeg4Order | Av1Order | H264Order | HevcOrder
+_ORDERS: Final[dict[str, Callable[[bytes | None, DisplayNumbers | None], _Order]]] = {
+    "mpeg1video": lambda _extradata, _numbers: MpegOrder(),
+    "mpeg2video": lambda _extradata, _numbers: MpegOrder(),
+    "mpeg4": lambda extradata, _numbers: Mpeg4Order(extradata),
+    "av1": lambda _extradata, _numbers: Av1Order(),
     "h264": H264Order,
+    "hevc": HevcOrder,
 }
+BARE_STREAMS: Final = frozenset({"h261", "h263", "h264", "hevc", "m4v", "mpegvideo", "obu"})
+"""What FFmpeg calls streams without a container, which have no times."""
 _LENGTH_SIZES: Final = {"h264": avc_length_size, "hevc": hevc_length_size}
 _CRC32: Final = b"\xbf\x84"  # the id of the element, and its size
 _MAX_CLUSTER_BYTES: Final = 64 * 2**20
+_WITHOUT_TIMES: Final = BARE_STREAMS | {"mpeg"}
+"""A program stream has times, but not of each picture."""
 
 
 def notice_more_damage(opened: OpenVideo) -> None:
@@ -76,12 +85,23 @@ class PacketChecks:
         length_size = _LENGTH_SIZES.get(self._codec)
         self._length_size = length_size(self._extradata) if length_size is not None else 0
         self._checksums = ClusterChecksums(opened)
+        self._numbers = DisplayNumbers() if opened.container_name in BARE_STREAMS else None
         self.begin()
 
     def begin(self) -> None:
         """Begin with any keyframe."""
         order = _ORDERS.get(self._codec)
-        self._order = order(self._extradata) if order is not None else None
+        self._order = order(self._extradata, self._numbers) if order is not None else None
+
+    @property
+    def ends_early(self) -> bool:
+        """Whether pictures are missing before the last one, where these would have come after it in the stream."""
+        return isinstance(self._order, MpegOrder) and self._order.is_incomplete
+
+    @property
+    def num_missing(self) -> int:
+        """How many pictures are missing in a bare stream, where times do not show it."""
+        return self._numbers.num_missing() if self._numbers is not None else 0
 
     def is_damaged(self, packet: av.packet.Packet) -> bool:
         """Return whether a packet's bytes cannot be as they were written, or one before it is missing."""
@@ -172,6 +192,7 @@ class DamageLog:
     _checks: PacketChecks | None = None
     _losses: list[int] = field(default_factory=list)
     _latest_place: int | None = None
+    _latest_reference: int = 0
 
     def prepare(self, opened: OpenVideo) -> None:
         """Let frames carry the numbers of their packets."""
@@ -187,8 +208,13 @@ class DamageLog:
         packet.opaque = number
         self.times.append(packet.pts)
         codec = opened.codec.codec.canonical_name
+        is_between = codec in NEEDS_FIRST_PACKET and is_bidirectional(codec, packet, opened.codec.extradata)
         if packet.is_corrupt or (self._checks is not None and self._checks.is_damaged(packet)):
-            self.damaged.add(number)
+            # Where the next picture that a B picture refers to is lost, it is shown before the latest one, at its time.
+            # In a program stream the same happens where a B picture is lost.
+            moves_latest = is_between or opened.container_name == "mpeg"
+            self.damaged |= {number, self._latest_reference} if moves_latest else {number}
+        self._latest_reference = self._latest_reference if is_between else number
         if self._losses and packet.pos is not None:
             if number and self._has_loss_before(packet.pos):
                 self.damaged.add(number - 1)
@@ -213,6 +239,22 @@ class DamageLog:
     def has_losses(self) -> bool:
         """Whether the container has lost bytes."""
         return bool(self._losses)
+
+    def finish(self, opened: OpenVideo) -> None:
+        """Note that all packets were decoded. Without times, the last picture is shown at the time of a missing one."""
+        if opened.container_name in _WITHOUT_TIMES and self._checks is not None and self._checks.ends_early:
+            self.damaged.add(self._latest_reference)
+
+    @property
+    def ends_unfinished(self) -> int | None:
+        """The number of the packet without which the video would be whole; None if there is none."""
+        ends = ({len(self.times) - 1}, {self._latest_reference})
+        return next(iter(self.damaged)) if len(self.times) > 1 and self.damaged in ends else None
+
+    @property
+    def num_missing(self) -> int:
+        """How many pictures are missing in a bare stream."""
+        return self._checks.num_missing if self._checks is not None else 0
 
     def add_times(self, shown: Iterable[int]) -> None:
         """Give packets without a time one that fits; `shown` are the numbers of all as they are displayed."""

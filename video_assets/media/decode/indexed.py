@@ -224,7 +224,8 @@ class _IndexedDecoder:
 
     def decode(self, runs: Sequence[DecodeRun]) -> int:
         """Decode the runs in order, and return the number of frames that came out."""
-        if self._begin_anew(runs):
+        self._tails.is_strict = self._begin_anew(runs)
+        if self._tails.is_strict:
             notice_more_damage(self._opened)
         if self._tails.is_needed:
             DamageLog().prepare(self._opened)
@@ -263,7 +264,8 @@ class _IndexedDecoder:
                 raise FrameDamaged("The bytes of a packet are not those that were written.")
             packet.opaque = number
             frames = self._send(packet, may_skip=number not in exempt)
-            self._tails.add_packet(number, packet)
+            if packet.pts is None or packet.pts >= self._not_before:
+                self._tails.add_packet(number, packet)
             self._take(frames, wanted)
             self._refuse(self._tails.take_damaged())
             number += 1

@@ -155,7 +155,7 @@ def _vp9_tiles(bits: Bits) -> tuple[int, int]:
     rows_log2 = bits.number()
     rows_log2 += bits.number() if rows_log2 else 0
     header_bytes = bits.number(16)
-    return 1 << columns_log2 + rows_log2, bits.num_bytes_read + header_bytes
+    return 1 << columns_log2 + rows_log2, (bits.num_bits_read + 7) // 8 + header_bytes
 
 
 def _pass_flagged(bits: Bits, sizes: Sequence[int]) -> None:

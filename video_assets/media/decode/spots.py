@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from video_assets.domain.geometry import FrameSize
 from video_assets.media.decode.convert import FrameConverter
-from video_assets.media.decode.sequential import PACKET_ERRORS
+from video_assets.media.decode.sequential_pass import PACKET_ERRORS
 from video_assets.media.index.presentation_times import ticks_to_us
 from video_assets.media.open.losses import errors_as_losses
 from video_assets.media.open.video import OpenVideo, VideoSource, open_video

@@ -1,4 +1,4 @@
-"""Notice damage that FFmpeg's decoders of HEVC, VP8 and VP9 do not: they decode anything to some picture.
+"""Notice damage that FFmpeg's decoders of HEVC, VP8, VP9 and H.264 do not: they decode anything to some picture.
 
 Their data are read by an arithmetic decoder, which of sound data reads neither less than there is nor more. So what
 follows the data of a picture does not matter, and the last of its data does. Damaged data are read to another length.
@@ -8,10 +8,12 @@ follows the data of a picture does not matter, and the last of its data does. Da
 * VP8 and VP9 are decoded a second time, and have to give the same frames. Where FFmpeg has libvpx, that does it: it
   refuses VP9 data that end early or late, and makes other pictures than FFmpeg of damaged VP8. Otherwise FFmpeg's own
   decoder gets every packet with more bytes at its end.
+* H.264 of broadcasts and streams is decoded a second time with higher pictures (`tall_pictures.py`).
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import av.codec
@@ -32,6 +34,9 @@ from video_assets.media.decode.other_bytes import (
     with_more,
     with_other_end,
 )
+from video_assets.media.decode.tall_pictures import STREAMED_IN, TallDecode, can_be_tall
+from video_assets.media.index.hevc_order import begins_rows_anew
+from video_assets.media.index.parameter_sets import parameters_in_header
 from video_assets.media.open.video import OpenVideo
 
 TRIED_CODECS: Final = frozenset({"hevc", "vp8", "vp9"})
@@ -46,21 +51,32 @@ _NUM_TRIES: Final = 3
 _USUAL_SHARE: Final = 1 / 12
 """How much of a picture its last bytes may decide before it is tried whether its data go on. Of data that are read too
 far they decide more: all that is read after them is random."""
+_WITH_DAMAGED: Final = {"skip_loop_filter": "all", "flags": "+output_corrupt", "flags2": "+showall"}
 _MAX_ENDS: Final = 8
 """Of how many slices or tiles each one's end is tried, in a decode of the picture for each."""
 _MAX_WAITING: Final = 24
 """Frames that wait for the same one of the other decoder; more than any decoder keeps back."""
 
+_Planes = list[NDArray[Any]]
+"""Copies of a frame's planes."""
+
 
 class TailCheck:
-    """Tries the packets of a decode where its codec is one that hides damage."""
+    """Tries the packets of a decode where its codec is one that hides damage.
+
+    `is_strict`: whether decoding begins with pictures that need none before them, so that every error is damage.
+    """
+
+    is_strict: bool = True
 
     def __init__(self, opened: OpenVideo) -> None:
         self._opened = opened
-        self._second: _SecondDecode | None = None
-        self._alone: _PictureCheck | None = None
+        self._checks: list[_SecondDecode | _PictureCheck | TallDecode] = []
         self._is_begun = False
-        self.is_needed = opened.codec.codec.canonical_name in TRIED_CODECS
+        codec, is_streamed = opened.codec.codec.canonical_name, opened.container_name in STREAMED_IN
+        self.is_needed = codec in TRIED_CODECS or (
+            codec == "h264" and is_streamed and can_be_tall(opened.codec.extradata)
+        )
 
     def add_packet(self, number: int, packet: av.packet.Packet) -> None:
         """Note a packet that is decoded next."""
@@ -68,39 +84,43 @@ class TailCheck:
             return
         if not self._is_begun:
             self._begin()
-        if self._second is not None:
-            self._second.add_packet(number, packet)
-        if self._alone is not None:
-            self._alone.add_packet(number, packet)
+        for check in self._checks:
+            check.add_packet(number, packet)
 
     def add_frame(self, frame: VideoFrame) -> None:
         """Note a frame that came out; it carries the number of its packet."""
         number = frame.opaque
-        if self._second is not None and isinstance(number, int):
-            self._second.add_frame(number, frame)
+        for check in self._checks:
+            if isinstance(check, _SecondDecode) and isinstance(number, int):
+                check.add_frame(number, frame)
 
     def take_damaged(self) -> set[int]:
         """Return the numbers of the packets that were found damaged since the last call."""
-        if not self._is_begun:
-            return set()
-        found = [check.take_damaged() for check in (self._second, self._alone) if check is not None]
-        return set[int]().union(*found)
+        return set[int]().union(*(check.take_damaged() for check in self._checks))
 
     def finish(self) -> set[int]:
         """Return the numbers of the others that are found damaged, and forget all."""
-        if self._second is not None:
-            self._second.finish()
+        for check in self._checks:
+            check.finish()
         found = self.take_damaged()
-        self._second = self._alone = None
+        self._checks.clear()
         self._is_begun = False
         return found
 
     def _begin(self) -> None:
         self._is_begun = True
-        if self._opened.codec.codec.canonical_name != "hevc":
-            self._second = _SecondDecode(self._opened)
-        knows_end = self._second is not None and self._second.refuses_other_ends
-        self._alone = _PictureCheck(self._opened, min_ends=2 if knows_end else 1)
+        opened, codec = self._opened, self._opened.codec.codec
+        if codec.canonical_name == "h264":
+            options = {**_WITH_DAMAGED, "max_pixels": str(2 * opened.limits.max_pixels)}
+            options["err_detect"] = "explode" if self.is_strict else "0"
+            self._checks.append(TallDecode(opened, _decoder_of(opened, codec.name, 1, **options)))
+            return
+        knows_end = False
+        if codec.canonical_name != "hevc":
+            second = _SecondDecode(opened)
+            knows_end = second.refuses_other_ends
+            self._checks.append(second)
+        self._checks.append(_PictureCheck(opened, min_ends=2 if knows_end else 1))
 
 
 class _SecondDecode:
@@ -189,17 +209,36 @@ class _PictureCheck:
         self._decoder = _decoder_of(
             opened, opened.codec.codec.name, skip_loop_filter="all", flags="+output_corrupt", flags2="+showall"
         )
+        self._by_rows = _decoder_of(
+            opened,
+            opened.codec.codec.name,
+            threads=2,
+            skip_loop_filter="all",
+            flags="+output_corrupt",
+            flags2="+showall",
+        )
         self._chance = random.Random(0)  # noqa: S311
         self._damaged: set[int] = set()
+        self._follows_keyframe = self._has_rows = False
+        if self._codec == "hevc":
+            self._note_rows(parameters_in_header(self._codec, self._extradata).values())
 
     def add_packet(self, number: int, packet: av.packet.Packet) -> None:
         """Try a packet, if it can be read without those before it."""
         if self._codec != "hevc" and not packet.is_keyframe:
             return
         pieces = [as_trailing(self._codec, piece) for piece in pieces_of(self._codec, bytes(packet), self._extradata)]
+        if self._codec == "hevc" and packet.is_keyframe:
+            self._note_rows(pieces)
         ends = ends_of_data(self._codec, pieces)
         whole = self._frames(pieces) if len(ends) >= self._min_ends else []
+        if self._follows_keyframe and not packet.is_keyframe:
+            whole = self._frames(pieces)  # see `_frames`
+        self._follows_keyframe = packet.is_keyframe
         if not whole:
+            return
+        if self._has_rows and _differing_share(whole, self._frames(pieces, self._by_rows)):
+            self._damaged.add(number)
             return
         ends = ends if len(ends) <= _MAX_ENDS else ends[-1:]
         shares = [self._share_of_end(pieces, end, whole) for end in ends]
@@ -209,12 +248,20 @@ class _PictureCheck:
         ):
             self._damaged.add(number)
 
+    def finish(self) -> None:
+        """Do nothing: each packet is tried at once."""
+
     def take_damaged(self) -> set[int]:
         """Return the packets that are read to another length, each once."""
         found, self._damaged = self._damaged, set()
         return found
 
-    def _share_of_end(self, pieces: Sequence[bytes], end: tuple[int, int], whole: Sequence[VideoFrame]) -> float:
+    def _note_rows(self, units: Iterable[bytes]) -> None:
+        for unit in units:
+            said = begins_rows_anew(unit)
+            self._has_rows = self._has_rows if said is None else said
+
+    def _share_of_end(self, pieces: Sequence[bytes], end: tuple[int, int], whole: Sequence[_Planes]) -> float:
         """Return how much of the picture the bytes before an end decide; 1 if these are too few to be tried."""
         for num_bytes, least in _OTHER_ENDS:
             other = bytes(self._chance.randrange(least, 0xFF) for _ in range(num_bytes))
@@ -224,49 +271,52 @@ class _PictureCheck:
                 return share
         return 0
 
-    def _goes_on(self, pieces: Sequence[bytes], whole: Sequence[VideoFrame], num_tries: int) -> bool:
+    def _goes_on(self, pieces: Sequence[bytes], whole: Sequence[_Planes], num_tries: int) -> bool:
         more = with_more(self._codec, pieces)
         for _ in range(num_tries):
-            if _are_same(whole, self._frames(more)):
+            if not _differing_share(whole, self._frames(more)):
                 return False
             # What a decoder puts in the place of a missing picture may have been another thing the first time.
             whole = self._frames(pieces)
         return True
 
-    def _frames(self, pieces: Sequence[bytes]) -> list[VideoFrame]:
-        """Decode a picture; nothing comes where it is skipped, or gives an error, which the decode itself notices."""
-        self._decoder.flush_buffers()
-        if self._decoder.skip_frame != self._first.skip_frame:
-            self._decoder.skip_frame = self._first.skip_frame
-        frames: list[VideoFrame] = []
+    def _frames(self, pieces: Sequence[bytes], decoder: VideoCodecContext | None = None) -> list[_Planes]:
+        """Decode a picture; nothing comes where it is skipped, or gives an error, which the decode itself notices.
+
+        Blocks that the data do not reach stay as they were in memory. That has to be the same each time, or it would
+        look as if the data decided them. So no frame is kept: the decoder then takes the memory of the picture before,
+        or that of a picture that it made up for a missing one. After a keyframe this changes once.
+        """
+        decoder = decoder or self._decoder
+        decoder.flush_buffers()
+        if decoder.skip_frame != self._first.skip_frame:
+            decoder.skip_frame = self._first.skip_frame
+        found: list[_Planes] = []
         try:
             for data in packets_of(self._codec, pieces, self._extradata):
-                frames += self._decoder.decode(_packet_of(data, 0))
-            return frames + self._decoder.decode(None)
+                found += [_copy(frame) for frame in decoder.decode(_packet_of(data, 0))]
+            return found + [_copy(frame) for frame in decoder.decode(None)]
         except av.error.FFmpegError:
             return []
 
 
-def _differing_share(some: Sequence[VideoFrame], others: Sequence[VideoFrame]) -> float:
+def _copy(frame: VideoFrame) -> _Planes:
+    return [_plane(frame, number).copy() for number in range(len(frame.planes))]
+
+
+def _differing_share(some: Sequence[_Planes], others: Sequence[_Planes]) -> float:
     """Return which share of the picture lies between the first and the last row that differ; 0 if none does."""
-    if len(some) != len(others) or some[0].format.name != others[0].format.name:
+    planes, other_planes = list(chain.from_iterable(some)), list(chain.from_iterable(others))
+    if len(planes) != len(other_planes):
         return 1
-    shares = [
-        _share_between(pair, number) for pair in zip(some, others, strict=True) for number in range(len(pair[0].planes))
-    ]
-    return max(shares)
+    return max(_share_between(*pair) for pair in zip(planes, other_planes, strict=True))
 
 
-def _share_between(pair: tuple[VideoFrame, VideoFrame], number: int) -> float:
-    one, other = (_plane(frame, number) for frame in pair)
+def _share_between(one: NDArray[Any], other: NDArray[Any]) -> float:
     if one.shape != other.shape:
         return 1
     rows = (one != other).any(axis=1)
     return 1 - int(rows.argmax() + rows[::-1].argmax()) / len(rows) if rows.any() else 0
-
-
-def _are_same(some: Sequence[VideoFrame], others: Sequence[VideoFrame]) -> bool:
-    return len(some) == len(others) and all(_is_same(*pair) for pair in zip(some, others, strict=True))
 
 
 def _other_decoder(opened: OpenVideo) -> str | None:
@@ -281,11 +331,11 @@ def _other_decoder(opened: OpenVideo) -> str | None:
         return None
 
 
-def _decoder_of(opened: OpenVideo, name: str, **options: str) -> VideoCodecContext:
+def _decoder_of(opened: OpenVideo, name: str, threads: int = 1, **options: str) -> VideoCodecContext:
     """Return another decoder for the same packets."""
     decoder: VideoCodecContext = av.codec.context.CodecContext.create(name, "r")  # pyright: ignore[reportAssignmentType]
     decoder.extradata = opened.codec.extradata
-    decoder.thread_count, decoder.thread_type = 1, "NONE"
+    decoder.thread_count, decoder.thread_type = threads, "NONE" if threads == 1 else "SLICE"
     decoder.options = {"max_pixels": str(opened.limits.max_pixels), **options}
     return decoder
 

@@ -239,9 +239,9 @@ class Bits:
         self._left = self._size
 
     @property
-    def num_bytes_read(self) -> int:
-        """How many bytes were read, the last one perhaps in part."""
-        return (self._size - self._left + 7) // 8
+    def num_bits_read(self) -> int:
+        """How many bits were read."""
+        return self._size - self._left
 
     @classmethod
     def of_nal_unit(cls, unit: bytes) -> "Bits":

@@ -8,6 +8,7 @@ from typing import Final
 from av.packet import Packet
 
 from video_assets.media.index.bitstream import Bits, avc_length_size, nal_units, starts_cleanly
+from video_assets.media.index.display_numbers import DisplayNumbers, order_count
 from video_assets.media.index.parameter_sets import CHROMA_444, PROFILES_WITH_CHROMA, parameters_in_header
 
 _SLICE, _IDR, _SPS, _PPS = 1, 5, 7, 8
@@ -52,8 +53,11 @@ class H264Order:
     A keyframe at which decoding may begin may have any number, since editors cut and join videos there.
     """
 
-    def __init__(self, extradata: bytes | None) -> None:
+    def __init__(self, extradata: bytes | None, numbers: DisplayNumbers | None = None) -> None:
         self._extradata = extradata
+        self._numbers = numbers
+        self._base: int | None = None  # the picture order count of the latest reference picture
+        self._is_restart = True
         self._sequences: dict[int, _Sequence] = {}
         self._pictures: dict[int, _Picture] = {}
         self._latest: int | None = None  # the number of the latest reference picture
@@ -64,7 +68,8 @@ class H264Order:
 
     def is_wrong(self, packet: Packet) -> bool:
         """Return whether a reference picture before this packet is missing."""
-        if packet.is_keyframe and starts_cleanly("h264", packet, self._extradata):
+        self._is_restart = packet.is_keyframe and starts_cleanly("h264", packet, self._extradata)
+        if self._is_restart:
             self._latest = None
         head = bytes(memoryview(packet)[:_HEAD_BYTES])
         unit = self._first_slice(head) or (self._first_slice(bytes(packet)) if packet.size > len(head) else b"")
@@ -93,6 +98,8 @@ class H264Order:
         number, numbers = bits.number(2 * sequence.has_planes + sequence.number_bits), 1 << sequence.number_bits
         number %= numbers
         is_field = sequence.has_fields and bool(bits.number())
+        if self._numbers is not None:
+            self._note_order(bits, unit, sequence, number, is_field=is_field)
         latest = None if unit[0] & 31 == _IDR else self._latest
         is_missing = latest is not None and number not in (latest, (latest + 1) % numbers)
         # As many as there are numbers may be missing, so that the next one has the same; so has a second field.
@@ -106,6 +113,21 @@ class H264Order:
             self._latest = (number - 1) % numbers
         self._is_of_reference = is_reference or (self._is_of_reference and not is_missing and latest is not None)
         return is_missing and not sequence.may_have_gaps
+
+    def _note_order(self, bits: Bits, unit: bytes, sequence: _Sequence, number: int, *, is_field: bool) -> None:
+        """Note a picture's place in the order of display (8.2.1.1), which follows its number."""
+        if self._numbers is None:
+            return
+        if sequence.order_type or is_field:
+            self._numbers.give_up()
+            return
+        is_idr = unit[0] & 31 == _IDR
+        bits.unsigned(int(is_idr))
+        begins_anew = is_idr or self._base is None or (number <= 1 and self._begins_count_anew())
+        count = order_count(bits.number(sequence.order_bits), sequence.order_bits, 0 if begins_anew else self._base)
+        self._numbers.add(count, is_restart=self._is_restart, begins_anew=begins_anew)
+        if unit[0] >> 5 & 3 or begins_anew:
+            self._base = count
 
     def _begins_count_anew(self) -> bool:
         """Return whether the latest reference picture said that the next one's number is 1."""

@@ -1,7 +1,7 @@
 """Find where a file has lost parts of its video, or has others in their place: FFmpeg goes on after them, silently.
 
 What is followed are the packets of a transport stream, the chunks of an AVI, the media objects of an ASF (Advanced
-Systems Format, 5.2) and the pages of an Ogg (RFC 3533, 6).
+Systems Format, 5.2) and the pages of an Ogg (RFC 3533, 6). `lost_elements.py` follows those of a Matroska and an FLV.
 """
 
 import io
@@ -14,8 +14,10 @@ from typing import BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from video_assets.media.index.lost_elements import broken_clusters, broken_tags
 from video_assets.media.open.video import OpenVideo
 
+_FOLLOWED: Final = frozenset({"mpegts", "avi", "asf", "ogg", "matroska,webm", "flv"})
 _TS_SYNC: Final = 0x47
 _TS_SIZES: Final = (188, 192, 204)
 _TS_SYNCS: Final = 4
@@ -45,7 +47,7 @@ def places_of_losses(opened: OpenVideo) -> list[int]:
     picture: FFmpeg's parsers do not pass on that it does. Between pictures it may, where streams were joined.
     """
     file = opened.file
-    if opened.container_name not in ("mpegts", "avi", "asf", "ogg") or not isinstance(file, io.FileIO | io.BytesIO):
+    if opened.container_name not in _FOLLOWED or not isinstance(file, io.FileIO | io.BytesIO):
         return []
     position = file.tell()
     try:
@@ -55,6 +57,10 @@ def places_of_losses(opened: OpenVideo) -> list[int]:
             return _broken_objects(file, opened.stream.id)
         if opened.container_name == "ogg":
             return list(_broken_pages(file))
+        if opened.container_name == "matroska,webm":
+            return list(broken_clusters(file))
+        if opened.container_name == "flv":
+            return broken_tags(file)
         counters = _Counters(opened.stream.id)
         return sorted([*_losses(file, counters), *counters.places()])
     finally:

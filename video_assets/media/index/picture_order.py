@@ -29,7 +29,7 @@ _SELECT: Final = 2
 class MpegOrder:
     """Follows the `temporal_reference` of MPEG-1 and 2, which counts the pictures of a group as they are displayed.
 
-    Editors drop the B pictures before the first I picture of a group, since they refer to the group before.
+    Editors drop all B pictures before the first I picture of a group, since they refer to the group before.
     """
 
     def __init__(self) -> None:
@@ -61,6 +61,11 @@ class MpegOrder:
                     is_wrong |= self._misses_one(header >> 6, header >> 3 & 7)
         return is_wrong or (any(rows) and row not in rows)
 
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether pictures have not come yet that are shown before the latest I or P picture."""
+        return self._next <= self._reference and not self._may_begin_later
+
     def _rows(self, extension: bytes) -> tuple[int, ...]:
         """Return how many rows a picture of MPEG-2 may have, of which no row is left out; nothing if not known."""
         if len(extension) < 3 or extension[0] >> 4 != _CODING_EXTENSION or not 0 < self._height_px <= _MAX_HEIGHT_PX:
@@ -74,7 +79,8 @@ class MpegOrder:
         if number in (self._latest, self._reference):  # the second field of the same picture
             return False
         if kind == _MPEG_B:
-            is_missing = number >= self._reference or (number != self._next and not self._may_begin_later)
+            is_missing = number >= self._reference or number != self._next
+            self._may_begin_later = False
             self._next = number + 1
         else:
             is_missing = self._next <= self._reference and not self._may_begin_later

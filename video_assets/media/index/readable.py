@@ -26,7 +26,7 @@ _MISSING_FRAMES: Final = 2
 _MISSING_FRACTION: Final = 0.02
 _GAP_INTERVALS, _GAP_US = 8, 250_000
 _STEADY_SHARE: Final = 0.9
-_UNNUMBERED: Final = MS_MPEG4 | {"mpeg4", "vp8", "h263", "flv1", "svq1"}
+_UNNUMBERED: Final = MS_MPEG4 | {"mpeg4", "vp8", "vp9", "h263", "flv1", "svq1"}
 """Codecs whose pictures carry no number, by which a lost one would be noticed."""
 _HEADER_BYTES: Final = 4096
 _MISSING_BYTES: Final = 64
@@ -144,10 +144,13 @@ def longest_gap_us(timeline: Timeline) -> int:
 def lost_frame_us(opened: OpenVideo, timeline: Timeline) -> int:
     """Return for how long one frame is missing in the middle of a video whose pictures do not say that they follow it.
 
-    All other frames come at one rate, to within two ticks: encoders that drop frames hardly ever drop a single one. The
-    first and the last interval do not count, since writers of AVI and MPEG lengthen these.
+    All other frames come at one rate, to within two ticks: encoders that drop frames hardly ever drop a single one. In
+    an AVI the first interval does not count, since that is how a video is delayed, and the last one of MPEG-4 neither,
+    since writers lengthen it for B pictures.
     """
-    codec, intervals = opened.codec, np.diff(timeline.starts_us)[1:-1]
+    codec, intervals = opened.codec, np.diff(timeline.starts_us)
+    if opened.container_name == "avi":
+        intervals = intervals[1:-1] if codec.codec.canonical_name == "mpeg4" else intervals[1:]
     if codec.codec.canonical_name not in _UNNUMBERED or codec.reorder_depth or len(intervals) < 10:
         return 0
     usual = float(np.median(intervals))

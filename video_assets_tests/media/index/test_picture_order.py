@@ -31,9 +31,10 @@ def test_pictures_that_come_in_order_miss_none() -> None:
     assert wrong_ones((0, "I"), (0, "P"), (2, "P"), (2, "P"), (1, "B"), (1, "B"), (3, "P")) == []  # fields
 
 
-def test_b_pictures_before_the_first_keyframe_may_be_left_out() -> None:
+def test_b_pictures_before_the_first_keyframe_may_be_left_out_all_together() -> None:
     assert wrong_ones((2, "I"), (5, "P"), (3, "B"), (4, "B"), (8, "P"), (6, "B"), (7, "B")) == []
-    assert wrong_ones((2, "I"), (1, "B"), (5, "P"), (3, "B"), (4, "B")) == []
+    assert wrong_ones((2, "I"), (1, "B"), (5, "P"), (3, "B"), (4, "B")) == [1]
+    assert wrong_ones((2, "I"), (0, "B"), (5, "P"), (3, "B"), (4, "B")) == [2]
 
 
 def test_a_missing_picture_is_noticed_at_the_next_one_that_may_refer_to_it() -> None:
