@@ -229,8 +229,8 @@ def _checked(
         steps = _steps(context, graph)
         plan = read_plan(steps.paths)
         checker = steps.checker(plan)
-        for key in _selected_keys(context, plan, split):
-            for outcome in checker.check(key):
+        for outcomes in checker.check(_selected_keys(context, plan, split)):
+            for outcome in outcomes:
                 if outcome.name in names:
                     yield shard_evaluation(context.instance, graph.shards_key(split), outcome)
     for check in chosen:

@@ -53,7 +53,7 @@ def verify_job(graph: DatasetGraph) -> dg.JobDefinition:
             committed = [key for key in plan.fingerprints() if _is_committed(lengths, key)]
             chosen = rotating_sample(committed, day_number=config.day_number, num_days=DAYS_PER_ROUND)
             checker = steps.checker(plan)
-            outcomes = [outcome for key in chosen for outcome in checker.check(key)]
+            outcomes = [outcome for of_shard in checker.check(chosen) for outcome in of_shard]
             is_committed = read_backlog(steps.paths).plan_digest == committed_plan_digest(
                 steps.paths.version(plan.pinned.version)
             )

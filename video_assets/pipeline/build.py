@@ -22,7 +22,7 @@ from video_assets.pipeline.checks.recorded import (
     record_shard_checks,
     unchecked_shards,
 )
-from video_assets.pipeline.checks.shard import SHARD_CHECKS, PoolsFor, ShardAudit, reading_pool
+from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit, read_ahead
 from video_assets.pipeline.commit.stage import CommitReport, commit_dataset
 from video_assets.pipeline.dataset_state import committed_lengths
 from video_assets.pipeline.manifest.manifest_table import NotedReading
@@ -31,6 +31,7 @@ from video_assets.pipeline.noted_settings import manifest_settings, settings_in_
 from video_assets.pipeline.plan.forecast import expect_build, read_last_build
 from video_assets.pipeline.plan.plan_table import ReadPlan, read_plan
 from video_assets.pipeline.plan.stage import PlanReport, build_plan, refuse_another_encoding
+from video_assets.pipeline.pool import PoolsFor, reading_pool
 from video_assets.pipeline.shards.pending import shards_to_build, why_not_current
 from video_assets.pipeline.shards.stage import ShardEngine, ShardReport, build_shards
 from video_assets.pipeline.splits.stage import SplitReport, build_splits
@@ -141,16 +142,28 @@ class ShardChecker:
     pools_for: PoolsFor
     _known: dict[str, tuple[str, list[CheckOutcome]]] = field(default_factory=dict)
 
-    def check(self, key: str) -> list[CheckOutcome]:
-        """Return the outcomes of all checks of a shard, and write them down."""
-        audit = ShardAudit(self.paths, self.plan, key, self.limits, self.pools_for, always=self.always_compared)
-        checked, outcomes = self._known.get(key, ("", []))
-        if audit.stamp and checked == audit.stamp:
-            return outcomes
-        outcomes = [audit.run(name) for name in SHARD_CHECKS]
-        record_shard_checks(self.paths, self.plan.pinned.version, key, self.fingerprints[key], outcomes)
-        self._known[key] = audit.stamp, outcomes
-        return outcomes
+    def check(self, keys: Iterable[str]) -> Iterator[list[CheckOutcome]]:
+        """Yield the outcomes of all checks of each shard, in this order, and write them down."""
+        keys = list(keys)
+        known = {key for key in keys if self._is_known(key)}
+        checked = self._check([key for key in keys if key not in known])
+        for key in keys:
+            yield self._known[key][1] if key in known else next(checked)
+
+    def _check(self, keys: Iterable[str]) -> Iterator[list[CheckOutcome]]:
+        for audit in read_ahead(map(self._audit, keys), reading_pool(self.pools_for)):
+            outcomes = [audit.run(name) for name in SHARD_CHECKS]
+            fingerprint = self.fingerprints[audit.key]
+            record_shard_checks(self.paths, self.plan.pinned.version, audit.key, fingerprint, outcomes)
+            self._known[audit.key] = audit.stamp, outcomes
+            yield outcomes
+
+    def _is_known(self, key: str) -> bool:
+        stamp, _ = self._known.get(key, ("", []))
+        return bool(stamp) and stamp == self._audit(key).stamp
+
+    def _audit(self, key: str) -> ShardAudit:
+        return ShardAudit(self.paths, self.plan, key, self.limits, self.pools_for, always=self.always_compared)
 
     @cached_property
     def always_compared(self) -> frozenset[str]:
@@ -315,8 +328,7 @@ def _check_shards(
     todo = [key for key in checker.fingerprints if key in report.shards or key in unchecked]
     count = progress("checking", len(todo), 0)
     known = checked_keys(checker.paths, todo)
-    for key in todo:
-        outcomes = checker.check(key)
+    for key, outcomes in zip(todo, checker.check(todo), strict=True):
         count(1, 0)
         for listener in listeners:
             listener.shard_checked(key, outcomes, again=key in known)

@@ -2,17 +2,35 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from video_assets.media.workers.pool import DecodingPool, PoolMaker, num_cores
-from video_assets.settings import Limits
+from video_assets.settings import DEFAULT_LIMITS, Limits
 
 JOB_MODULES: Final = tuple(
     f"video_assets.pipeline.{name}" for name in ("manifest.probing", "shards.encode", "checks.comparison")
 )
 """Modules whose functions run in decoding processes."""
+
+
+_READING_LIMITS: Final = replace(DEFAULT_LIMITS, clip_seconds=3600.0, memory_bytes=1 << 40)
+"""Of the processes that read shards: files of our own, of any size, on a disk of any speed."""
+
+
+class PoolsFor(Protocol):
+    """Gives, for the limits of one job, what opens a pool of processes; 0 workers: as many as the command has."""
+
+    def __call__(self, limits: Limits, num_workers: int = 0, /) -> PoolMaker:
+        """Return what opens the pool."""
+        ...
+
+
+def reading_pool(pools_for: PoolsFor, num_processes: int = 1) -> PoolMaker:
+    """Return what opens the pool of processes that read shards: each imports TensorFlow, which takes seconds."""
+    return pools_for(_READING_LIMITS, num_processes)
 
 
 def open_pool(

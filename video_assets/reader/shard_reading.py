@@ -78,8 +78,10 @@ def prepare_to_read(_job: None) -> None:
         load_tensorflow().constant(0)  # looks for devices, and says so
 
 
-def read_shard(shard: ShardToRead) -> ShardReading:
-    """Read all of a shard, and compare the checksums of its records."""
+def read_shard(shard: ShardToRead | None) -> ShardReading | None:
+    """Read all of a shard, and compare the checksums of its records; nothing of one that is not there."""
+    if shard is None:
+        return None
     with _silent():
         return _read(shard)
 

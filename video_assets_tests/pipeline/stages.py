@@ -2,18 +2,20 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
 
+from video_assets.domain.checks import COMPARED_RECORDS
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.splits import SPLITS, Split
 from video_assets.media.workers.pool import PoolResult
 from video_assets.pipeline.build import Steps
+from video_assets.pipeline.checks.shard import ShardAudit, read_ahead
 from video_assets.pipeline.commit.stage import CommitReport, commit_dataset
 from video_assets.pipeline.manifest.stage import ManifestReport, build_manifest
 from video_assets.pipeline.plan.plan_table import read_plan
@@ -64,6 +66,18 @@ class InThisProcess:
             except VideoLost as lost:
                 outcome = lost.loss
             yield PoolResult(job, outcome, time.perf_counter() - begun, 0, 1)
+
+
+def audit_of(
+    paths: DatasetPaths,
+    key: str,
+    max_records: int | None = COMPARED_RECORDS,
+    always: Set[str] = frozenset(),
+    pool: InThisProcess | None = None,
+) -> ShardAudit:
+    """The checks of a shard, which was read. The pool, if any is given, compares its records with their source."""
+    audit = ShardAudit(paths, read_plan(paths), key, LIMITS, lambda *_: pool or InThisProcess(), max_records, always)
+    return next(read_ahead([audit], InThisProcess()))
 
 
 @dataclass

@@ -69,14 +69,14 @@ def test_a_shard_that_a_check_found_damaged_is_to_do_until_it_is_whole(built: Bu
     rot(built, "train-00001")
     assert read_backlog(built.paths).is_committed  # nobody has looked yet
     steps = steps_of(built.paths)
-    steps.checker(read_plan(built.paths)).check("train-00001")
+    list(steps.checker(read_plan(built.paths)).check(["train-00001"]))
     backlog = read_backlog(built.paths)
     assert list(backlog.missing) == ["train-00001"]
     assert {outcome.name for outcome in steps.check_dataset() if not outcome.passed} == {"nothing_lost"}
     assert not dataset_status(built.paths)["is_valid"]
 
     built.shard("train-00001").write_bytes(content)
-    steps.checker(read_plan(built.paths)).check("train-00001")
+    list(steps.checker(read_plan(built.paths)).check(["train-00001"]))
     backlog = read_backlog(built.paths)
     assert (backlog.missing, backlog.is_committed) == ({}, False)  # the dataset's own check still says so: a commit
     steps.check_dataset()

@@ -13,17 +13,15 @@ from video_assets.defs.metadata import of_check
 from video_assets.domain.near_duplicates import SIGNATURE_BYTES
 from video_assets.media.images import decode_image
 from video_assets.pipeline.checks.dataset import DatasetAudit
-from video_assets.pipeline.checks.shard import ShardAudit
 from video_assets.pipeline.commit import committed_records as module
 from video_assets.pipeline.commit.card_files import video_facts
 from video_assets.pipeline.commit.changes import committed_licence
 from video_assets.pipeline.commit.committed_records import motion_of, read_stored, sampled_clip
-from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.pipeline.upkeep.repair import repair_dataset
 from video_assets.records.clip_record import ClipRecord
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline import damage
-from video_assets_tests.pipeline.stages import LIMITS, InThisProcess, Stages, copied_source, steps_of
+from video_assets_tests.pipeline.stages import Stages, audit_of, copied_source, steps_of
 from video_assets_tests.pipeline.videos import write_class
 
 
@@ -142,7 +140,7 @@ def test_motion_is_the_mean_change_of_brightness_between_neighbouring_frames(
 
 def test_a_check_that_fails_for_a_frame_shows_it_beside_its_source(built: Built) -> None:
     damage.rewrite_shard(built, "train-00001", damage.with_swapped_frames)
-    audit = ShardAudit(built.paths, read_plan(built.paths), "train-00001", LIMITS, lambda *_: InThisProcess())
+    audit = audit_of(built.paths, "train-00001")
     outcome = audit.run("shard_matches_source")
     assert not outcome.passed
     [picture] = outcome.pictures
@@ -156,7 +154,7 @@ def test_a_check_that_fails_for_a_frame_shows_it_beside_its_source(built: Built)
 
 
 def test_a_check_that_passes_shows_its_worst_frame(built_once: Built) -> None:
-    audit = ShardAudit(built_once.paths, read_plan(built_once.paths), "train-00001", LIMITS, lambda *_: InThisProcess())
+    audit = audit_of(built_once.paths, "train-00001")
     outcome = audit.run("shard_matches_source")
     [picture] = outcome.pictures
     rounded = float(outcome.facts["worst_psnr_db"])  # to hundredths; the words have tenths of the same number

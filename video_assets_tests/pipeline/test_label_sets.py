@@ -15,7 +15,6 @@ import yaml
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import BuildRefused, SettingsError
 from video_assets.pipeline.checks.dataset import DatasetAudit
-from video_assets.pipeline.checks.shard import ShardAudit
 from video_assets.pipeline.commit.changes import diff_versions
 from video_assets.pipeline.plan.model_fit import plan_fit
 from video_assets.pipeline.plan.plan_table import read_plan
@@ -27,7 +26,13 @@ from video_assets.storage.paths import DatasetPaths, partition_key
 from video_assets_tests.datasets import Built
 from video_assets_tests.label_sets import GROUPS, NAMES, as_written, label_sets, write_labels
 from video_assets_tests.pipeline import damage
-from video_assets_tests.pipeline.stages import ENCODING, LIMITS, InThisProcess, Stages, copied_source, steps_of
+from video_assets_tests.pipeline.stages import (
+    ENCODING,
+    Stages,
+    audit_of,
+    copied_source,
+    steps_of,
+)
 from video_assets_tests.pipeline.videos import write_video
 
 SETS = label_sets()
@@ -171,7 +176,7 @@ def test_a_record_with_other_labels_than_planned_is_found(
         return [replace(r, label_index=3, other_label_indices=others) if r.clip_id == clip_id else r for r in records]
 
     damage.rewrite_shard(built, key, relabelled)
-    audit = ShardAudit(built.paths, read_plan(built.paths), key, LIMITS, lambda *_: InThisProcess(), max_records=None)
+    audit = audit_of(built.paths, key, None)
     found = [audit.run(name) for name in ("shard_is_complete", "shard_decodes")]
     assert [outcome.passed for outcome in found] == [False, False]
     assert told in found[0].description

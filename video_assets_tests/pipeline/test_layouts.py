@@ -16,7 +16,7 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.splits import Split
 from video_assets.media.images import decode_image
-from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
+from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.pipeline.shards.encode import encode_clip
 from video_assets.pipeline.upkeep.verify import find_damage
@@ -30,7 +30,7 @@ from video_assets.storage.schemas import INDEX
 from video_assets.storage.tables import read_table
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline import damage
-from video_assets_tests.pipeline.stages import ENCODING, LIMITS, InThisProcess, Stages
+from video_assets_tests.pipeline.stages import ENCODING, Stages, audit_of
 from video_assets_tests.pipeline.test_encode import job_of
 from video_assets_tests.pipeline.videos import write_video
 
@@ -113,7 +113,7 @@ def test_the_index_leads_to_every_record_by_offset_and_length(
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_check_passes_on_every_record(every_layout: dict[Layout, Built], layout: Layout) -> None:
     built = every_layout[layout]
-    audit = ShardAudit(built.paths, read_plan(built.paths), KEY, LIMITS, lambda *_: InThisProcess(), None)
+    audit = audit_of(built.paths, KEY, None)
     outcomes = [audit.run(name) for name in SHARD_CHECKS]
     assert [outcome.passed for outcome in outcomes] == [True] * 3, outcomes
     assert outcomes[2].facts == {"records_compared": 4, "worst_psnr_db": 99.0}
@@ -184,7 +184,7 @@ def floats(every_layout: dict[Layout, Built], tmp_path: Path) -> Built:
 
 def faults(built: Built) -> dict[str, str]:
     """The sentences of the checks that fail, by name."""
-    audit = ShardAudit(built.paths, read_plan(built.paths), KEY, LIMITS, lambda *_: InThisProcess(), None)
+    audit = audit_of(built.paths, KEY, None)
     return {name: outcome.description for name in SHARD_CHECKS if not (outcome := audit.run(name)).passed}
 
 

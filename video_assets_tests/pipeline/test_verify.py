@@ -13,23 +13,22 @@ from video_assets.domain import checks
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.clips import Loss, VideoLost
 from video_assets.pipeline.checks import comparison, shard
-from video_assets.pipeline.checks.comparison import SourceComparison
 from video_assets.pipeline.checks.dataset import one_of_each_codec
-from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
+from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.records.clip_record import ClipRecord
 from video_assets.storage.schemas import MANIFEST, PLAN
 from video_assets.storage.tables import read_noted_table, read_table, write_table
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline import damage
-from video_assets_tests.pipeline.stages import LIMITS, InThisProcess
+from video_assets_tests.pipeline.stages import InThisProcess, audit_of
 
 KEY = "train-00001"
 
 
 def audit(built: Built, key: str = KEY, max_records: int | None = None) -> dict[str, CheckOutcome]:
     """All checks of a shard by name."""
-    audited = ShardAudit(built.paths, read_plan(built.paths), key, LIMITS, lambda *_: InThisProcess(), max_records)
+    audited = audit_of(built.paths, key, max_records)
     return {name: audited.run(name) for name in SHARD_CHECKS}
 
 
@@ -60,11 +59,6 @@ def test_a_sample_looks_at_few_records_but_never_at_none(built_once: Built) -> N
     assert outcomes["shard_matches_source"].facts["records_compared"] == 1
 
 
-def comparisons(pool: InThisProcess) -> list[SourceComparison]:
-    """Return the comparisons with sources that a pool was asked for."""
-    return [job for job in pool.jobs if isinstance(job, SourceComparison)]
-
-
 def test_a_clip_of_each_codec_is_compared_whatever_is_drawn(built: Built) -> None:
     manifest = read_table(built.paths.manifest, MANIFEST)
     ids = planned_ids(built)
@@ -75,9 +69,9 @@ def test_a_clip_of_each_codec_is_compared_whatever_is_drawn(built: Built) -> Non
     assert len(always) == 2
     assert len(always & set(ids[1:3])) == 1
     pool = InThisProcess()
-    drawn = ShardAudit(built.paths, plan, KEY, LIMITS, lambda *_: pool, 1, always).run("shard_matches_source")
+    drawn = audit_of(built.paths, KEY, 1, always, pool).run("shard_matches_source")
     assert drawn.passed
-    compared = {str(job.path) for job in comparisons(pool)}
+    compared = {str(job.path) for job in pool.jobs}
     assert {str(built.source / name) for name in always & set(ids)} <= compared
 
 
@@ -85,18 +79,17 @@ def test_a_long_video_is_compared_in_part_and_one_that_takes_too_long_is_a_warni
     built_once: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checks, "MAX_FRAMES_COMPARED", 10)
-    plan = read_plan(built_once.paths)
     sampled, every = InThisProcess(), InThisProcess()
-    assert ShardAudit(built_once.paths, plan, KEY, LIMITS, lambda *_: sampled, 3).run("shard_matches_source").passed
-    assert [len(job.spots) for job in comparisons(sampled)] == [1]
-    assert ShardAudit(built_once.paths, plan, KEY, LIMITS, lambda *_: every, None).run("shard_matches_source").passed
-    assert [job.spots for job in comparisons(every)] == [tuple(range(len(j.timestamps_us))) for j in comparisons(every)]
+    assert audit_of(built_once.paths, KEY, 3, pool=sampled).run("shard_matches_source").passed
+    assert [len(job.spots) for job in sampled.jobs] == [1]
+    assert audit_of(built_once.paths, KEY, None, pool=every).run("shard_matches_source").passed
+    assert [job.spots for job in every.jobs] == [tuple(range(len(j.timestamps_us))) for j in every.jobs]
 
     def too_long(job: object) -> None:
         raise VideoLost(Loss("timeout", "decoding was stopped after 120 s, the limit for one clip"))
 
     monkeypatch.setattr(comparison, "compare_with_source", too_long)
-    outcome = ShardAudit(built_once.paths, plan, KEY, LIMITS, lambda *_: InThisProcess(), 3).run("shard_matches_source")
+    outcome = audit_of(built_once.paths, KEY, 3).run("shard_matches_source")
     assert (outcome.passed, outcome.severity) == (False, "WARN")
     assert "cannot be decoded again: decoding was stopped after 120 s" in outcome.description
 
@@ -336,9 +329,8 @@ def test_a_crash_of_the_process_that_reads_is_a_failed_check(
 
 
 def test_a_source_that_is_gone_is_a_warning_that_says_so(built: Built, tmp_path: Path) -> None:
-    plan = read_plan(built.paths)
-    plan.pinned.source = str(tmp_path / "nowhere")
-    shard = ShardAudit(built.paths, plan, KEY, LIMITS, lambda *_: InThisProcess(), None)
+    shard = audit_of(built.paths, KEY, None)
+    shard.plan.pinned.source = str(tmp_path / "nowhere")
     outcome = shard.run("shard_matches_source")
     assert (outcome.passed, outcome.makes_invalid) == (False, False)
     assert outcome.description.startswith(f"the source {tmp_path}/nowhere is not there, so nothing could be compared")

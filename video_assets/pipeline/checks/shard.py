@@ -3,35 +3,25 @@
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
-from video_assets.domain.checks import (
-    COMPARED_RECORDS,
-    CheckOutcome,
-    CheckPicture,
-    Severity,
-    ShardSample,
-)
+from video_assets.domain.checks import COMPARED_RECORDS, CheckOutcome, CheckPicture, Severity, ShardSample
 from video_assets.domain.clips import Loss
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.domain.text import counted
 from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.plan.plan_table import ReadPlan
-from video_assets.reader.shard_reading import (
-    DecodedFrames,
-    RecordFacts,
-    ShardReading,
-    ShardToRead,
-    read_shard,
-)
-from video_assets.settings import DEFAULT_LIMITS, Limits
+from video_assets.pipeline.pool import PoolsFor
+from video_assets.reader.shard_reading import DecodedFrames, RecordFacts, ShardReading, ShardToRead, read_shard
+from video_assets.settings import Limits
 from video_assets.sources.tree import source_directory
 from video_assets.storage.addresses import is_remote, open_address
 from video_assets.storage.files import file_sha256, file_status, temporary_prefix
@@ -43,25 +33,10 @@ if TYPE_CHECKING:
     from video_assets.storage.objects import ObjectFacts
 
 
-class PoolsFor(Protocol):
-    """Gives, for the limits of one job, what opens a pool of processes; 0 workers: as many as the command has."""
-
-    def __call__(self, limits: Limits, num_workers: int = 0, /) -> PoolMaker:
-        """Return what opens the pool."""
-        ...
-
-
-_READING_LIMITS: Final = replace(DEFAULT_LIMITS, clip_seconds=3600.0, memory_bytes=1 << 40)
-"""Of the process that reads shards: files of our own, of any size, on a disk of any speed."""
 SHARD_CHECKS = ("shard_is_complete", "shard_decodes", "shard_matches_source")
 
 MISSING_VIDEO = "missing_video"
 """The fact of a failed check that names a video which is gone: nothing that is stored is damaged by that."""
-
-
-def reading_pool(pools_for: PoolsFor) -> PoolMaker:
-    """Return what opens the pool of the one process that reads shards: it imports TensorFlow, which takes seconds."""
-    return pools_for(_READING_LIMITS, 1)
 
 
 class _Failed(Exception):
@@ -81,7 +56,7 @@ class _Failed(Exception):
         self.facts: Mapping[str, str] = facts or {}
 
 
-@dataclass(frozen=True)
+@dataclass
 class ShardAudit:
     """The checks of one shard as it is on disk.
 
@@ -89,7 +64,8 @@ class ShardAudit:
     source only as many as cost little beside encoding, but always one, and those of the clips `always`. Of a file that
     is not the one that was written, every record is looked at.
 
-    A process of its own reads the shard by TensorFlow: a crash there is a failed check.
+    A process of its own reads the shard by TensorFlow: a crash there is a failed check. `outcome_of_reading` is what it
+    said; `read_ahead` asks it.
     """
 
     paths: DatasetPaths
@@ -99,6 +75,7 @@ class ShardAudit:
     pools_for: PoolsFor
     max_records: int | None = COMPARED_RECORDS
     always: Set[str] = frozenset()
+    outcome_of_reading: ShardReading | Loss | None = None
 
     def run(self, name: str) -> CheckOutcome:
         """Runs one of `SHARD_CHECKS` by name."""
@@ -151,30 +128,28 @@ class ShardAudit:
             raise _Failed(f"{self.key} has no readable sidecar; materialize the shard again")
         return sidecar
 
-    @cached_property
-    def _outcome_of_reading(self) -> ShardReading | Loss:
-        """What TensorFlow read, once for all checks, or how its process ended."""
+    def to_read(self) -> ShardToRead | None:
+        """Return what is to be read of the shard, once for all checks; None if it is not there, or its sidecar."""
         shard, encoding = self._local_shard, self._encoding
+        try:
+            sample = self._sample
+        except _Failed:
+            return None
         if shard is None:
-            raise _Failed(f"{self._shard.name} is not there; materialize {self.key}")
-        job = ShardToRead(
-            shard,
-            encoding.layout,
-            encoding.compression,
-            encoding.multi_label,
-            self._sample.decoded,
-            self._sample.compared,
+            return None
+        return ShardToRead(
+            shard, encoding.layout, encoding.compression, encoding.multi_label, sample.decoded, sample.compared
         )
-        with reading_pool(self.pools_for)() as pool:
-            (result,) = pool.map(read_shard, [job])
-        return result.outcome
 
     @property
     def _reading(self) -> ShardReading:
-        outcome = self._outcome_of_reading
-        if isinstance(outcome, Loss):
-            raise _Failed(f"{self._shard.name} cannot be read by TensorFlow: {outcome.detail}")
-        return outcome
+        """What was read of the shard."""
+        _ = self._sidecar  # without it nothing can be said
+        if self.outcome_of_reading is None:
+            raise _Failed(f"{self._shard.name} is not there; materialize {self.key}")
+        if isinstance(self.outcome_of_reading, Loss):
+            raise _Failed(f"{self._shard.name} cannot be read by TensorFlow: {self.outcome_of_reading.detail}")
+        return self.outcome_of_reading
 
     def _refuse_unreadable(self) -> None:
         """Refuse what follows the records that were read."""
@@ -341,6 +316,22 @@ class ShardAudit:
         )
         worst_db, pictures = min(compared, key=lambda found: found[0], default=(99.0, []))
         return description, {"records_compared": len(compared), "worst_psnr_db": round(worst_db, 2)}, *pictures
+
+
+def read_ahead(audits: Iterable[ShardAudit], make_pool: PoolMaker) -> Iterator[ShardAudit]:
+    """Yield each audit in its turn, with its shard read. Meanwhile the next shards are being read."""
+    begun: deque[ShardAudit] = deque()
+
+    def jobs() -> Iterator[ShardToRead | None]:
+        for audit in audits:
+            begun.append(audit)
+            yield audit.to_read()
+
+    with make_pool() as pool:
+        for result in pool.map(read_shard, jobs()):
+            audit = begun.popleft()
+            audit.outcome_of_reading = result.outcome
+            yield audit
 
 
 def _labels_in(record: RecordFacts) -> str:

@@ -70,14 +70,14 @@ class CommitReport:
 def commit_dataset(
     paths: DatasetPaths,
     settings: DatasetSettings,
-    check: Callable[[str], Sequence[CheckOutcome]],
+    check: Callable[[Iterable[str]], Iterable[Sequence[CheckOutcome]]],
     *,
     max_failed_fraction: float,
     plan: ReadPlan | None = None,
 ) -> CommitReport:
     """Commit the plan: its shards become the dataset.
 
-    Shards that the committed dataset does not hold yet are checked first: `check` is called with each key.
+    Shards that the committed dataset does not hold yet are checked first: `check` is called with their keys.
     All that readers open changes in one step; until then they see the old dataset. Files of retired shards stay for a
     while after the commit that retired them, for readers that opened the dataset before it. `plan` is the plan on disk,
     if it was read already.
@@ -94,7 +94,7 @@ def commit_dataset(
     audit = DatasetAudit(paths, max_failed_fraction, settings.near_duplicates_are_errors, earlier, plan, manifest)
     sidecars = _sound_shards(audit, version_paths)
     indexes = text_indexes(version_paths, sidecars, is_asked_for=settings.text_index)
-    _refuse_unsound(outcome for key in _uncommitted(version_paths, sidecars) for outcome in check(key))
+    _refuse_unsound(outcome for of_shard in check(_uncommitted(version_paths, sidecars)) for outcome in of_shard)
     _record_losses(paths, sidecars)
     outcomes = [audit.run(name) for name in DATASET_CHECKS]
     _refuse_unsound(outcomes)

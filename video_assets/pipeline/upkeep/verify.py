@@ -14,15 +14,16 @@ from typing import Any
 from video_assets.domain.checks import COMPARED_RECORDS, CheckOutcome
 from video_assets.domain.errors import FileDamaged, SettingsError
 from video_assets.domain.hashing import is_seal_whole
+from video_assets.media.workers.pool import num_cores
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit, one_of_each_codec
-from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit
+from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit, read_ahead
 from video_assets.pipeline.classes import LABELS_NOTE, labels_data
 from video_assets.pipeline.commit.retired import remove_expired
 from video_assets.pipeline.dataset_state import committed_counts, committed_version, unfinished_commit
 from video_assets.pipeline.dataset_warnings import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.noted_settings import PINNED_NOTE, manifest_settings
 from video_assets.pipeline.plan.plan_table import ReadPlan, plan_digest
-from video_assets.pipeline.pool import SharedPools
+from video_assets.pipeline.pool import SharedPools, reading_pool
 from video_assets.records.framing import is_whole_frame
 from video_assets.storage.files import sha256_if_there
 from video_assets.storage.locks import current_holder
@@ -84,6 +85,8 @@ def _note(table: Path, name: str) -> str | None:
 
 
 CHECK = "bytes_are_as_written"
+_SHARDS_PER_PROCESS = 32
+"""For so many shards one more process reads: each takes three seconds of a core to load TensorFlow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,9 +292,11 @@ def _all_checks(paths: DatasetPaths, *, all_records: bool) -> tuple[str, list[Ch
     max_records = None if all_records else COMPARED_RECORDS
     always = one_of_each_codec(paths, audit.plan)
     outcomes: list[CheckOutcome] = []
+    keys = list(audit.plan.fingerprints())
     with SharedPools() as pools:
-        for key in audit.plan.fingerprints():
-            shard = ShardAudit(paths, audit.plan, key, settings.limits, pools, max_records, always)
+        audits = (ShardAudit(paths, audit.plan, key, settings.limits, pools, max_records, always) for key in keys)
+        num_processes = min(num_cores(), 1 + len(keys) // _SHARDS_PER_PROCESS)
+        for shard in read_ahead(audits, reading_pool(pools, num_processes)):
             outcomes += [shard.run(name) for name in SHARD_CHECKS]
     outcomes += [audit.run(name) for name in DATASET_CHECKS]
     outcomes.append(_is_finished(paths, audit.plan))
