@@ -56,7 +56,7 @@ class InventedPool:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def map(self, _function: object, jobs: Iterable[Any]) -> Iterator[PoolResult[Any, Any]]:
+    def map(self, _function: object, jobs: Iterable[Any], *, fetch: object = None) -> Iterator[PoolResult[Any, Any]]:
         """Answers at once."""
         from video_assets.pipeline.manifest.probing import FileFacts
 

@@ -95,8 +95,7 @@ def is_loading_codecs(pid: int) -> bool:
 
 
 def is_listing(paths: DatasetPaths) -> bool:
-    holder = current_holder(paths.tables_lock)
-    return holder is not None and holder.what == "manifest"
+    return current_holder(paths.build_lock) is not None
 
 
 def is_encoding(paths: DatasetPaths) -> bool:
@@ -104,8 +103,8 @@ def is_encoding(paths: DatasetPaths) -> bool:
 
 
 def is_committing(paths: DatasetPaths) -> bool:
-    holder = current_holder(paths.tables_lock)
-    return holder is not None and holder.what == "dataset"
+    checked = list((paths.directory / ".checks" / "1.0.0").glob("*.json"))
+    return bool(checked) and len(checked) == len(list(sidecars(paths).glob("*.json")))
 
 
 @pytest.mark.parametrize("condition", [is_listing, is_encoding, is_committing])

@@ -146,8 +146,8 @@ class NotingHere(InThisProcess):
         super().__init__()
         self._encoding = encoding
 
-    def map(self, function: Callable[[Any], Any], jobs: Iterable[Any], *, window: int | None = None) -> Iterator[Any]:
-        return super().map(function, _watched(function, jobs, self._encoding), window=window)
+    def map(self, function: Callable[[Any], Any], jobs: Iterable[Any], **options: Any) -> Iterator[Any]:
+        return super().map(function, _watched(function, jobs, self._encoding), **options)
 
 
 def _watched(function: Callable[[Any], Any], jobs: Iterable[Any], encoding: Encoded) -> Iterator[Any]:

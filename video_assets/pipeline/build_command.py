@@ -26,7 +26,7 @@ from video_assets.settings import Settings
 from video_assets.storage.addresses import store_modules
 from video_assets.storage.failures import failure_sentence
 from video_assets.storage.files import read_lines
-from video_assets.storage.locks import building
+from video_assets.storage.locks import building, known_to_writer
 from video_assets.storage.paths import DatasetPaths, partition_key
 from video_assets.storage.quarantine import quarantined, read_quarantine
 from video_assets.storage.schemas import LEFT_OUT
@@ -132,6 +132,8 @@ def run_build(
             SharedPools(num_workers, store_modules(source)) as pools,
         ):
             result.interrupted = str(killed or "")
+            if engine is None:  # else shards are written elsewhere
+                result.paths = paths = known_to_writer(paths)
             remove_expired(paths)
             steps = Steps(paths=paths, pools_for=pools, progress=progress, engine=engine, within_build=True)
             try:

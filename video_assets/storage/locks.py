@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from video_assets.domain.errors import BuildRefused
@@ -208,6 +208,18 @@ def building(paths: DatasetPaths, what: str) -> Generator[Holder | None]:
                 _leave_nothing(paths, new)
 
 
+def known_to_writer(paths: DatasetPaths) -> DatasetPaths:
+    """Return paths that know what lies in a dataset in a store, for whoever holds the build lock alone.
+
+    Only what this process writes by these paths may change it. Locks are asked for each time, and local files too.
+    """
+    if not is_remote(paths.root):
+        return paths
+    from video_assets.storage.object_requests import with_known
+
+    return replace(paths, root=with_known(paths.root, paths.directory, paths.build_lock.parent.name))
+
+
 def _leave_nothing(paths: DatasetPaths, new: Sequence[Path]) -> None:
     """Remove the lock of a first build that wrote nothing, and the folders that were made for it."""
     if any(place != paths.build_lock.parent for place in paths.directory.iterdir()):
@@ -223,7 +235,7 @@ def _leave_nothing(paths: DatasetPaths, new: Sequence[Path]) -> None:
 def writing_tables(paths: DatasetPaths, stage: str, *, within_build: bool = False) -> Generator[None]:
     """Hold what a stage that plans or commits needs; such stages wait for each other.
 
-    `within_build` says that the caller holds the build lock alone already.
+    `within_build` says that the caller holds the build lock alone already, and so keeps all others away.
 
     Raises:
         LockHeld: if a build is under way that this stage is not part of, or another stage takes very long.
@@ -231,7 +243,7 @@ def writing_tables(paths: DatasetPaths, stage: str, *, within_build: bool = Fals
     with ExitStack() as held:
         if not within_build:
             held.enter_context(writing_shards(paths, stage))
-        held.enter_context(hold_lock(paths.tables_lock, stage, wait_seconds=_STAGE_WAIT_SECONDS))
+            held.enter_context(hold_lock(paths.tables_lock, stage, wait_seconds=_STAGE_WAIT_SECONDS))
         yield
 
 

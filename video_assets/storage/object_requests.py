@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from video_assets.storage.clients import (
     store_failures,
 )
 from video_assets.storage.failures import failure_sentence
+from video_assets.storage.known_objects import KnownObjects
 from video_assets.storage.objects import ObjectFacts, ObjectPath, object_facts
 
 _CHUNK = 1000
@@ -47,6 +49,13 @@ def list_objects(place: Path) -> Iterator[ListedFile]:
         before = file
     if before is not None:
         yield before
+
+
+def with_known(path: Path, below: Path, unknown: str) -> Path:
+    """Return a path that knows what is `below`, listed now, but for its folder `unknown`; see `KnownObjects`."""
+    place = cast("ObjectPath", below)
+    known = KnownObjects(place, unknown, dict(_listed(place)))
+    return cast("Path", replace(cast("ObjectPath", path), known=known))
 
 
 def _listed(path: ObjectPath) -> Iterator[tuple[str, ObjectFacts]]:
@@ -114,10 +123,11 @@ def publish_object(content: Any, target: ObjectPath, before: ObjectFacts | None)
         for attempt in itertools.count():
             try:
                 put = obstore.put(client, target.key, content, mode=_mode(content, target, before))
-                return ObjectFacts(len(content), 0.0, put["e_tag"] or target.stat().e_tag, put["version"])
+                facts = ObjectFacts(len(content), 0.0, put["e_tag"] or target.anew.stat().e_tag, put["version"])
+                return target.noted(facts, content if isinstance(content, bytes) else None)
             except (AlreadyExistsError, PreconditionError) as error:
-                if (now := _holding(target, content)) is not None:
-                    return now
+                if (now := _holding(target.anew, content)) is not None:
+                    return target.noted(now)
                 raise WrittenMeanwhile(
                     f"{target} was written by somebody else meanwhile, and is left as it is; one writer at a time: see "
                     "who else works on this dataset, then start again; what is finished is kept"

@@ -1,4 +1,4 @@
-"""Paths in object stores. Nothing is cached between two calls."""
+"""Paths in object stores. Nothing is cached between two calls, unless a path has `known` objects."""
 
 import base64
 import errno
@@ -7,18 +7,22 @@ import hashlib
 import io
 import os
 import re
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
 from obstore.exceptions import BaseError, InvalidPathError
 
 from video_assets.domain.errors import StorageFailed
 from video_assets.storage.clients import ask, client_of, first_line
+from video_assets.storage.range_files import RangeFile
+
+if TYPE_CHECKING:
+    from video_assets.storage.known_objects import KnownObjects
 
 _BLOCK_BYTES = 8 << 20
 """Bytes per request for a file that is read from its beginning to its end."""
@@ -67,12 +71,17 @@ def object_facts(meta: Any) -> ObjectFacts:
 class ObjectPath:
     """A path in an object store, with those methods of `pathlib.Path` that this package calls.
 
-    The store is asked every time, and a failure never means "no".
+    The store is asked every time, and a failure never means "no". Only what is among the `known` objects, which paths
+    that are made from this one have too, is not asked for again. Other processes get paths without them.
     """
 
     scheme: str
     bucket: str
     key: str
+    known: "KnownObjects | None" = field(default=None, compare=False, repr=False)
+
+    def __reduce__(self) -> tuple[type["ObjectPath"], tuple[str, str, str]]:
+        return ObjectPath, (self.scheme, self.bucket, self.key)
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.bucket}/{self.key}".rstrip("/")
@@ -81,7 +90,23 @@ class ObjectPath:
         return self._at(f"{self.key}/{name}".strip("/"))
 
     def _at(self, key: str) -> "ObjectPath":
-        return ObjectPath(self.scheme, self.bucket, key)
+        return ObjectPath(self.scheme, self.bucket, key, self.known)
+
+    @property
+    def _known(self) -> "KnownObjects | None":
+        """What tells of this path without a request."""
+        return self.known if self.known is not None and self.known.knows(self.key) else None
+
+    @property
+    def anew(self) -> "ObjectPath":
+        """The same path, for which the store is asked in any case."""
+        return replace(self, known=None)
+
+    def noted(self, facts: ObjectFacts, content: bytes | None = None) -> ObjectFacts:
+        """Return the facts of what was just written here, and have them known."""
+        if (known := self._known) is not None:
+            known.note(self.key, facts, content, is_new=True)
+        return facts
 
     @property
     def client(self) -> Any:
@@ -136,10 +161,17 @@ class ObjectPath:
         """
         if not self.key:
             return None
+        if (known := self._known) is not None:
+            found = known.facts(self.key)
+            if found is None or found.version is not None or self.scheme != "gs":
+                return found  # a listing of Google's tells no generations
         try:
-            return object_facts(ask(self, "looked at", lambda: obstore.head(self.client, self.key)))
+            facts = object_facts(ask(self, "looked at", lambda: obstore.head(self.client, self.key)))
         except FileNotFoundError:
             return None
+        if known is not None:
+            known.note(self.key, facts)
+        return facts
 
     def exists(self) -> bool:
         """Return whether there is such an object, or any below it."""
@@ -151,6 +183,8 @@ class ObjectPath:
 
     def is_dir(self) -> bool:
         """Return whether there is any object below it."""
+        if (known := self._known) is not None:
+            return bool(known.below(self.key))
         try:
             return ask(self, "listed", lambda: any(obstore.list(self.client, self.key or None, chunk_size=1)))
         except InvalidPathError:  # there is an object whose name is no path
@@ -171,6 +205,8 @@ class ObjectPath:
 
     def iterdir(self) -> Iterator["ObjectPath"]:
         """Return what is directly below it; nothing if there is nothing."""
+        if (known := self._known) is not None:
+            return (self._at(key) for key in sorted(known.below(self.key)))
         try:
             found = ask(self, "listed", lambda: obstore.list_with_delimiter(self.client, self.key or None))
         except FileNotFoundError:  # there is no such bucket
@@ -188,6 +224,8 @@ class ObjectPath:
     def replace(self, target: "ObjectPath") -> "ObjectPath":
         """Move the object to another name in the same bucket, where it appears complete."""
         ask(target, "written", lambda: obstore.copy(self.client, self.key, target.key))
+        if target.known is not None:
+            target.noted(target.anew.stat())
         self.unlink(missing_ok=True)
         return target
 
@@ -201,7 +239,13 @@ class ObjectPath:
         Raises:
             FileNotFoundError: If there is no such object.
         """
-        return ask(self, "read", self._get)
+        if (known := self._known) is None:
+            return ask(self, "read", self._get)
+        facts, content = self.stat(), known.content(self.key)
+        if content is None:
+            content, facts = ask(self, "read", self._get)
+            known.note(self.key, facts, content)
+        return content, facts
 
     def _get(self, **options: Any) -> tuple[bytes, ObjectFacts]:
         answer = obstore.get(self.client, self.key, options=options or None)  # pyright: ignore[reportArgumentType]
@@ -252,79 +296,20 @@ class ObjectPath:
         """Open for reading from beginning to end; `storage.remote_files` has the other ways of reading."""
         if mode != "rb":
             raise ValueError(f"objects are opened to be read as bytes, not {mode!r}")
+        if self._known is not None:
+            self.stat()  # one that is not there is not asked for
         return io.BufferedReader(RangeFile(self, block_bytes=_BLOCK_BYTES, max_blocks=1), _BUFFER_BYTES)
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Remove the object."""
         if not missing_ok and not self.is_file():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
-        try:
-            ask(self, "removed", lambda: obstore.delete(self.client, self.key))
-        except FileNotFoundError:
+        if (known := self._known) is not None and known.facts(self.key) is None:
             return
-
-
-class RangeFile(io.RawIOBase):
-    """An object that is read block by block, of which the last used ones are kept. It fails if the object changes.
-
-    Raises:
-        FileNotFoundError: On construction without `facts`, if there is no such object.
-    """
-
-    def __init__(
-        self, path: ObjectPath, *, block_bytes: int, max_blocks: int, facts: ObjectFacts | None = None
-    ) -> None:
-        self.name = str(path)
-        self._path = path
-        self._block_bytes = block_bytes
-        self._max_blocks = max_blocks
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._place = 0
-        self._facts = facts
-        if facts is None:
-            data, self._facts = path.read_range(0, block_bytes)
-            self._blocks[0] = data
-
-    @property
-    def _size_bytes(self) -> int:
-        return self._facts.st_size if self._facts is not None else 0
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Fill the buffer from the file's position, as far as its block reaches."""
-        if self._place >= self._size_bytes:
-            return 0
-        number, offset = divmod(self._place, self._block_bytes)
-        data = self._block(number)[offset : offset + len(buffer)]
-        buffer[: len(data)] = data
-        self._place += len(data)
-        return len(data)
-
-    def _block(self, number: int) -> bytes:
-        if number not in self._blocks:
-            offset = number * self._block_bytes
-            self._blocks[number] = self._path.read_range(offset, self._block_bytes, self._facts)[0]
-            if len(self._blocks) > self._max_blocks:
-                self._blocks.popitem(last=False)
-        self._blocks.move_to_end(number)
-        return self._blocks[number]
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Move the file's position, without a request."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size_bytes}[whence]
-        self._place = max(0, base + offset)
-        return self._place
-
-    def tell(self) -> int:
-        """Return the file's position."""
-        return self._place
+        with suppress(FileNotFoundError):
+            ask(self, "removed", lambda: obstore.delete(self.client, self.key))
+        if known is not None:
+            known.forget(self.key)
 
 
 def object_path(address: str) -> ObjectPath:

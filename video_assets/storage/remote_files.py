@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, BinaryIO, Final, cast
 from video_assets.domain.clips import Loss, VideoLost
 from video_assets.storage.addresses import is_remote, open_address, place_digest
 from video_assets.storage.files import AtomicFile, file_sha256
+from video_assets.storage.range_files import RangeFile
 
 if TYPE_CHECKING:
     from video_assets.storage.objects import ObjectFacts, ObjectPath
 
 WHOLE_BYTES = 16 << 20
 """Smaller videos are fetched whole: to find out which parts are needed takes longer."""
+_AHEAD_BYTES = 4 << 20
+"""Larger ones are left to the processes that decode them: that takes longer than the answer of a store."""
 _BLOCK_BYTES = 1 << 20
 _NUM_BLOCKS = 32
 _SHA256_DIGITS = 64
@@ -51,8 +54,6 @@ class RemoteVideo:
         """Return a file of its bytes that fetches only what is read."""
         if self.content is not None:
             return io.BytesIO(self.content)
-        from video_assets.storage.objects import RangeFile
-
         return cast(
             "BinaryIO", RangeFile(self.path, block_bytes=_BLOCK_BYTES, max_blocks=_NUM_BLOCKS, facts=self.facts)
         )
@@ -154,6 +155,24 @@ def locate_video(path: Path, within: Path | None = None, *, size_bytes: int | No
         return RemoteVideo(remote, remote.stat(), None)
     content, facts = remote.read_whole()
     return RemoteVideo(remote, facts, content)
+
+
+def fetch_ahead(path: Path, size_bytes: int) -> RemoteVideo | None:
+    """Return what `locate_video` would give for a small object in a store, for a decoding process not to wait for it.
+
+    None for any other video, and for one that is gone: whoever needs it finds out.
+
+    Raises:
+        StorageFailed: If the store does not answer.
+    """
+    if not is_remote(path) or not 0 < size_bytes <= _AHEAD_BYTES:
+        return None
+    remote = cast("ObjectPath", path)
+    try:
+        content, facts = remote.read_range(0, _AHEAD_BYTES)  # it may have grown since it was listed
+    except FileNotFoundError:
+        return None
+    return RemoteVideo(remote, facts, content) if facts is not None and facts.st_size == len(content) else None
 
 
 def _locate_local(path: Path, within: Path | None) -> LocalVideo:

@@ -57,8 +57,9 @@ class InThisProcess:
         jobs: Iterable[Any],
         *,
         window: int | None = None,
+        fetch: Callable[[Any], Any] | None = None,
     ) -> Iterator[PoolResult[Any, Any]]:
-        for job in jobs:
+        for job in map(fetch, jobs) if fetch else jobs:
             self.jobs.append(job)
             begun = time.perf_counter()
             try:

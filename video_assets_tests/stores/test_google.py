@@ -15,8 +15,9 @@ from video_assets.domain.errors import SettingsError
 from video_assets.sources.listing import list_videos
 from video_assets.storage.addresses import open_address
 from video_assets.storage.files import AtomicFile, read_part, write_if_changed
-from video_assets.storage.locks import LockHeld, current_holder, hold_lock
+from video_assets.storage.locks import LockHeld, current_holder, hold_lock, known_to_writer
 from video_assets.storage.object_requests import WrittenMeanwhile
+from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.remote_files import WHOLE_BYTES, content_identity, locate_video
 from video_assets_tests.stores.conftest import Bucket
 
@@ -67,6 +68,17 @@ def test_a_file_appears_at_its_end_unless_somebody_else_wrote_it_meanwhile(root:
     with pytest.raises(WrittenMeanwhile):
         file.__exit__(None, None, None)
     assert (root / "b").read_bytes() == b"theirs"
+
+
+def test_what_google_lists_is_written_over_under_its_generation(root: Path, bucket: Bucket) -> None:
+    write_if_changed(root / "clips" / "labels.txt", b"0")
+    paths = known_to_writer(DatasetPaths(root, "clips"))
+    for content in (b"1", b"2"):
+        assert write_if_changed(paths.labels, content)
+    assert (root / "clips" / "labels.txt").read_bytes() == b"2"
+    bucket.client.put_object(Bucket=bucket.name, Key="root/clips/labels.txt", Body=b"of another")
+    with pytest.raises(WrittenMeanwhile):
+        write_if_changed(paths.labels, b"3")
 
 
 def test_one_writer_at_a_time_on_google_cloud_storage(root: Path, bucket: Bucket) -> None:

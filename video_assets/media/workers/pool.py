@@ -35,6 +35,8 @@ _PRELOADED = (
     "numpy",
     "video_assets.media.workers.jobs",
 )
+JOBS_AHEAD = 8
+"""How many jobs per worker may be fetched and not done. Answers of a store take longer than to probe a small clip."""
 _LEAST_WINDOW_PER_WORKER, _MOST_WINDOW_PER_WORKER = 4, 32
 _WAITING_BYTES = 64 * 2**20
 """How much memory the results that wait for a slow one may take together."""
@@ -89,6 +91,7 @@ class DecodingPool:
         for slot in self._slots:
             self._idle_slots.put(slot)
         self._threads = ThreadPoolExecutor(num_workers, thread_name_prefix="decoding")
+        self._fetching = ThreadPoolExecutor(JOBS_AHEAD * num_workers, thread_name_prefix="fetching")
 
     def map(
         self,
@@ -96,6 +99,7 @@ class DecodingPool:
         jobs: Iterable[J],
         *,
         window: int | None = None,
+        fetch: Callable[[J], J] | None = None,
     ) -> Generator[PoolResult[J, R], None, None]:
         """Yield the results of `function(job)` in the order of the jobs.
 
@@ -111,6 +115,8 @@ class DecodingPool:
             jobs: The jobs. They are consumed in the calling thread, at most `window` of them before their results are.
             window: How many jobs may be under way, at least 1. By default 4 per worker, or up to 32 where so many
                 results take no more than 64 MB.
+            fetch: Puts into a job what has to be waited for, in threads of this process while earlier jobs run. At most
+                `JOBS_AHEAD` jobs per worker are fetched and not done. What it raises is raised here.
 
         Raises:
             BrokenProcessPool: processes end before they begin to work, three times in a row.
@@ -120,14 +126,14 @@ class DecodingPool:
         if self._closed:
             raise RuntimeError("this pool of decoding processes is closed")
         _check_importable(function)
-        return self._results(function, iter(jobs), window)
+        return self._results(function, iter(jobs), window, fetch)
 
     def prepare(self, function: Callable[[J], object], job: J) -> None:
         """Have a process run `function(job)` while the program goes on, to load what its later jobs need.
 
         How it ends is not told: what cannot be loaded fails again in the jobs.
         """
-        self._threads.submit(self._run, pickle.dumps((function, job)), threading.Event())
+        self._submit(function, job, None, threading.Event())
 
     def __enter__(self) -> Self:
         self.server.start()
@@ -147,13 +153,14 @@ class DecodingPool:
         for slot in self._slots:
             slot.stop()
         self._threads.shutdown(wait=True, cancel_futures=True)
+        self._fetching.shutdown(wait=True, cancel_futures=True)
         for slot in self._slots:
             slot.end_worker()
         if self._owns_server:
             self.server.stop()
 
     def _results(
-        self, function: Callable[[J], R], jobs: Iterator[J], window: int | None
+        self, function: Callable[[J], R], jobs: Iterator[J], window: int | None, fetch: Callable[[J], J] | None
     ) -> Generator[PoolResult[J, R], None, None]:
         cancelled = threading.Event()
         pending: collections.deque[tuple[J, Future[JobReport]]] = collections.deque()
@@ -162,8 +169,7 @@ class DecodingPool:
             while True:
                 ahead = self._default_window(largest_bytes) if window is None else window
                 for job in itertools.islice(jobs, max(0, ahead - len(pending))):
-                    request = pickle.dumps((function, job), pickle.HIGHEST_PROTOCOL)
-                    pending.append((job, self._threads.submit(self._run, request, cancelled)))
+                    pending.append((job, self._submit(function, job, fetch, cancelled)))
                 if not pending:
                     return
                 job, future = pending.popleft()
@@ -182,8 +188,23 @@ class DecodingPool:
         least, most = _LEAST_WINDOW_PER_WORKER * self._num_workers, _MOST_WINDOW_PER_WORKER * self._num_workers
         return min(most, max(least, _WAITING_BYTES // largest_bytes)) if largest_bytes else least
 
-    def _run(self, request: bytes, cancelled: threading.Event) -> JobReport:
+    def _submit(
+        self, function: Callable[[J], R], job: J, fetch: Callable[[J], J] | None, cancelled: threading.Event
+    ) -> Future[JobReport]:
+        """Have a job run behind those that were submitted earlier, and fetched meanwhile."""
+        fetched: Future[J] = Future()
+        report = self._threads.submit(self._run, function, fetched, cancelled)
+        if fetch is None:
+            fetched.set_result(job)
+        else:
+            is_done = threading.Event()
+            report.add_done_callback(lambda _: is_done.set())
+            self._fetching.submit(_fetch, fetch, job, fetched, is_done)
+        return report
+
+    def _run(self, function: Callable[[J], R], fetched: Future[J], cancelled: threading.Event) -> JobReport:
         """Run a job in an idle slot. One of the threads calls this."""
+        request = pickle.dumps((function, fetched.result()), pickle.HIGHEST_PROTOCOL)
         slot = self._idle_slots.get()
         try:
             return slot.run(request, cancelled)
@@ -200,6 +221,17 @@ class DecodingPool:
             outcome.add_note(f"The job was {_name_of(function)}({job!r}).")
             raise outcome
         return PoolResult(job, outcome, answer.seconds, answer.peak_rss_bytes, report.attempts)
+
+
+def _fetch(fetch: Callable[[J], J], job: J, fetched: Future[J], is_done: threading.Event) -> None:
+    """Give a job to whoever runs it, and stay until that is done: there are as many threads as jobs may be fetched."""
+    if is_done.is_set():
+        return
+    try:
+        fetched.set_result(fetch(job))
+    except Exception as error:  # noqa: BLE001  (raised where the results are taken)
+        fetched.set_exception(error)
+    is_done.wait()
 
 
 PoolMaker = Callable[[], AbstractContextManager[DecodingPool]]

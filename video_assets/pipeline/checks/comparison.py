@@ -19,7 +19,7 @@ from video_assets.media.decode.spots import decode_spots
 from video_assets.media.images import decode_image, encode_image, encode_images, scaled_to_height
 from video_assets.media.open.video import VideoSource
 from video_assets.settings import Limits
-from video_assets.storage.remote_files import locate_video
+from video_assets.storage.remote_files import RemoteVideo, fetch_ahead, locate_video
 
 PSNR_MARGIN_DB = 1.5
 """How far below the loss of its own image format a stored frame may be."""
@@ -34,7 +34,8 @@ class SourceComparison:
     """One record to compare with a plain decode of its source; `is_whole` if the clip is the whole video.
 
     `images` are its encoded images, or the frames themselves, (T, H, W, 3) uint8 RGB. `spots` are the indices of frames
-    that stand for all of them, since the video is long; none: all are compared.
+    that stand for all of them, since the video is long; none: all are compared. `video` is what was fetched of the
+    source already.
     """
 
     path: Path
@@ -44,6 +45,13 @@ class SourceComparison:
     encoding: Encoding
     limits: Limits
     spots: tuple[int, ...] = ()
+    size_bytes: int | None = None
+    video: RemoteVideo | None = None
+
+
+def fetch_source(job: SourceComparison) -> SourceComparison:
+    """Return the job with its source, if that is a small video in a store. Runs while others are compared."""
+    return replace(job, video=fetch_ahead(job.path, job.size_bytes or 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +96,7 @@ def compare_with_source(job: SourceComparison) -> ComparisonResult:
         if not is_looped:
             return ComparisonResult(0.0, "its times go backwards")
     try:
-        video = locate_video(job.path)
+        video = job.video or locate_video(job.path, size_bytes=job.size_bytes)
     except FileNotFoundError:
         raise VideoLost(Loss("missing_file", "There is no such file.")) from None
     limits = replace(job.limits, store_damaged=True)  # whether damage may be stored, the build has decided

@@ -271,10 +271,11 @@ class ShardAudit:
 
     def _matches_source(self) -> tuple[Any, ...]:
         directory = self._source_directory()
-        planned = self._planned[0].clips
-        paths = {clip.clip_id: clip.path for clip in planned}
-        whole = {clip.clip_id for clip in planned if not clip.is_span}
-        from video_assets.pipeline.checks.comparison import SourceComparison, compare_with_source
+        shard, rows = self._planned
+        paths = {clip.clip_id: clip.path for clip in shard.clips}
+        sizes_bytes = dict(zip(paths, rows["size_bytes"].tolist(), strict=True))
+        whole = {clip.clip_id for clip in shard.clips if not clip.is_span}
+        from video_assets.pipeline.checks.comparison import SourceComparison, compare_with_source, fetch_source
 
         reading = self._reading
         self._refuse_unreadable()
@@ -287,11 +288,12 @@ class ShardAudit:
                 self._encoding,
                 self.limits,
                 self._sample.spots(number, len(record.timestamps_us)),
+                sizes_bytes.get(clip_id),
             )
             for number, record in reading.whole.items()
         ]
         with self.pools_for(self.limits)() as pool:
-            results = [result.outcome for result in pool.map(compare_with_source, jobs)]
+            results = [result.outcome for result in pool.map(compare_with_source, jobs, fetch=fetch_source)]
         compared: list[tuple[float, list[CheckPicture]]] = []
         for number, job, result in zip(reading.whole, jobs, results, strict=True):
             clip_id = reading.records[number].clip_id

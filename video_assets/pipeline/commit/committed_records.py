@@ -24,6 +24,7 @@ from video_assets.records.framing import read_records
 from video_assets.records.layouts import layout_codec
 from video_assets.report.contact_sheet import SampledClip, evenly
 from video_assets.setting_types import Layout
+from video_assets.storage.addresses import ask_each
 from video_assets.storage.files import read_part, read_parts
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.sidecars import Sidecar, StoredClip
@@ -165,9 +166,13 @@ def _stored_bytes(paths: VersionPaths, places: Iterable[Place]) -> Iterator[list
 
 
 def _read_batch(paths: VersionPaths, places: Sequence[Place]) -> list[bytes]:
-    found: dict[tuple[str, int], bytes] = {}
-    for key in {key for key, _ in places}:
-        clips = [clip for of_shard, clip in places if of_shard == key]
-        parts = read_parts(paths.shard(*parse_partition_key(key)), [(clip.offset, clip.length) for clip in clips])
-        found |= {(key, clip.offset): data for clip, data in zip(clips, parts, strict=True)}
-    return [found[key, clip.offset] for key, clip in places]
+    parts: dict[str, dict[tuple[int, int], bytes]] = {key: {} for key, _ in places}
+    for key, clip in places:
+        parts[key][clip.offset, clip.length] = b""
+
+    def read(key: str) -> None:
+        wanted = list(parts[key])
+        parts[key] = dict(zip(wanted, read_parts(paths.shard(*parse_partition_key(key)), wanted), strict=True))
+
+    ask_each(paths.directory, read, list(parts))
+    return [parts[key][clip.offset, clip.length] for key, clip in places]

@@ -174,8 +174,7 @@ def _behind_links(path: Path) -> Path:
 
 def write_text_indexes(paths: VersionPaths, indexes: Mapping[str, bytes]) -> None:
     """Write the text indexes of shards, which stay what they are as long as their shards do."""
-    for name, data in indexes.items():
-        write_if_changed(paths.directory / name, data)
+    ask_each(paths.directory, lambda name: write_if_changed(paths.directory / name, indexes[name]), indexes)
 
 
 def _shard_checksums(paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.manifest.excluded import without_bad_spans, without_truncated
 from video_assets.settings import Limits, ManifestSettings
 from video_assets.sources.source_clips import SourceClips
+from video_assets.storage.addresses import is_remote
 from video_assets.storage.schemas import FACTS_FIELDS, MANIFEST
 from video_assets.storage.tables import TEXT
 
@@ -102,7 +103,7 @@ def _probe(
 ) -> "dict[str, FileFacts | Loss]":
     if not files:
         return {}
-    from video_assets.pipeline.manifest.probing import ProbeJob, probe_file
+    from video_assets.pipeline.manifest.probing import ProbeJob, fetch_file, probe_file
 
     results: dict[str, FileFacts | Loss] = {}
     counted = progress("probing", len(files), sum(file.size_bytes for file in files))
@@ -111,7 +112,7 @@ def _probe(
         for file in files
     )
     with make_pool() as pool:
-        for result in pool.map(probe_file, jobs):
+        for result in pool.map(probe_file, jobs, fetch=fetch_file if is_remote(opening.directory) else None):
             results[result.job.file.path] = result.outcome
             counted(1, result.job.file.size_bytes)
     return results

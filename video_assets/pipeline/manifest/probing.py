@@ -9,7 +9,7 @@ from video_assets.domain.errors import StorageFailed
 from video_assets.media.probe import VideoFacts, hash_pictures, probe_video
 from video_assets.settings import Limits
 from video_assets.storage.addresses import stat_file
-from video_assets.storage.remote_files import LocalVideo, content_identity, locate_video
+from video_assets.storage.remote_files import LocalVideo, RemoteVideo, content_identity, fetch_ahead, locate_video
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +22,19 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True)
 class ProbeJob:
-    """One file to open."""
+    """One file to open; `video` is what was fetched of it already."""
 
     directory: Path
     file: ListedFile
     limits: Limits
     encoder_version: int = ENCODER_VERSION
     follow_links: bool = False
+    video: RemoteVideo | None = None
+
+
+def fetch_file(job: ProbeJob) -> ProbeJob:
+    """Return the job with its video, if that is a small one in a store. Runs while others are probed."""
+    return replace(job, video=fetch_ahead(job.directory / job.file.path, job.file.size_bytes))
 
 
 def probe_file(job: ProbeJob) -> FileFacts:
@@ -46,7 +52,8 @@ def probe_file(job: ProbeJob) -> FileFacts:
         detail = f"the file has {file.size_bytes} bytes, {allowed}"
         raise VideoLost(Loss("too_large", detail))
     try:
-        video = locate_video(path, None if job.follow_links else job.directory, size_bytes=file.size_bytes)
+        within = None if job.follow_links else job.directory
+        video = job.video or locate_video(path, within, size_bytes=file.size_bytes)
         content_hash = content_identity(video)
         facts = probe_video(video, limits, job.encoder_version)
         is_same = (video.size_bytes, video.mtime_ns) == (file.size_bytes, file.mtime_ns)

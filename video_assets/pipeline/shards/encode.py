@@ -25,7 +25,7 @@ from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import frame_record
 from video_assets.records.layouts import layout_codec
 from video_assets.settings import Limits
-from video_assets.storage.remote_files import LocalVideo, RemoteVideo, locate_video, refuse_other_content
+from video_assets.storage.remote_files import LocalVideo, RemoteVideo, fetch_ahead, locate_video, refuse_other_content
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class ClipJob:
     """One clip to encode. Size and time are those that the file had when it was hashed, and `known` is of that time.
 
     `hashed_ns` is when the manifest was written. The file lies below `within`, also behind links; None: anywhere.
-    `stored` is a record that has its frames already.
+    `stored` is a record that has its frames already, and `video` what was fetched of its file.
     """
 
     path: Path
@@ -46,6 +46,7 @@ class ClipJob:
     stored: StoredRecord | None = None
     hashed_ns: int = 0
     within: Path | None = None
+    video: RemoteVideo | None = None
 
     @property
     def time_range(self) -> TimeRange | None:
@@ -69,6 +70,11 @@ class EncodedClip:
     num_frames_total: int
     damage: str = ""
     copied: StoredRecord | None = None
+
+
+def fetch_clip(job: ClipJob) -> ClipJob:
+    """Return the job with its video, if that is a small one in a store and needed. Runs while others are encoded."""
+    return job if job.stored is not None else replace(job, video=fetch_ahead(job.path, job.size_bytes))
 
 
 def encode_clip(job: ClipJob) -> EncodedClip:
@@ -239,7 +245,7 @@ def unchanged_video(job: ClipJob) -> LocalVideo | RemoteVideo:
         StorageFailed: if its store does not answer.
     """
     try:
-        video = locate_video(job.path, job.within, size_bytes=job.size_bytes)
+        video = job.video or locate_video(job.path, job.within, size_bytes=job.size_bytes)
         if (video.size_bytes, video.mtime_ns) != (job.size_bytes, job.mtime_ns):
             raise VideoLost(Loss("changed", "the file changed after the manifest was made; materialize manifest again"))
         refuse_other_content(video, job.clip.content_hash, job.hashed_ns)

@@ -216,14 +216,15 @@ def _encoded(
     pool: DecodingPool, tasks: Sequence[ShardTask], place: ShardPlace
 ) -> "Generator[EncodedClip | Loss, None, None]":
     """The record of each clip of these shards, or its loss, in their order."""
-    from video_assets.pipeline.shards.encode import encode_clip
+    from video_assets.pipeline.shards.encode import encode_clip, fetch_clip
     from video_assets.pipeline.shards.spans import encode_in_order
 
     jobs = _jobs(tasks, place)
     if any(clip.is_span for task in tasks for clip in task.plan.clips):
         yield from encode_in_order(pool, jobs)
     else:
-        for result in pool.map(encode_clip, jobs):
+        fetch = fetch_clip if is_remote(place.source_directory) else None
+        for result in pool.map(encode_clip, jobs, fetch=fetch):
             yield result.outcome
 
 

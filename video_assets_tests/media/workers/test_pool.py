@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ import pytest
 
 from video_assets.domain.clips import Loss
 from video_assets.domain.errors import SettingsError
-from video_assets.media.workers.pool import DecodingPool
+from video_assets.media.workers.pool import JOBS_AHEAD, DecodingPool
 from video_assets.settings import DEFAULT_LIMITS
 from video_assets_tests import waiting
 from video_assets_tests.media import pool_jobs
@@ -111,6 +112,40 @@ def test_workers_go_on_while_the_consumer_is_busy(pool: DecodingPool, tmp_path: 
     next(results)
     wait_until(lambda: all(Path(marker).exists() for marker in markers))
     results.close()
+
+
+def test_later_jobs_are_fetched_while_one_runs_and_no_more_than_eight_per_process(tmp_path: Path) -> None:
+    markers = [str(tmp_path / str(number)) for number in range(20)]
+    wait_for_first = functools.partial(pool_jobs.touch_or_wait_for, [markers[0]])
+    fetched: list[str] = []
+    ahead: list[int] = []
+
+    def fetch(marker: str) -> str:
+        fetched.append(marker)
+        ahead.append(len(fetched) - sum(Path(other).exists() for other in markers))
+        return marker
+
+    with DecodingPool(1) as pool:
+        results = pool.map(wait_for_first, ["", *markers], window=20, fetch=fetch)
+        first = threading.Thread(target=next, args=(results,))
+        first.start()
+        wait_until(lambda: len(fetched) >= JOBS_AHEAD)
+        assert set(fetched) == {"", *markers[: JOBS_AHEAD - 1]}
+        Path(markers[0]).touch()
+        first.join()
+        assert [result.job for result in results] == markers
+    assert len(fetched) == 21
+    assert max(ahead) <= JOBS_AHEAD + 1  # the first one leaves no file
+
+
+def test_what_was_fetched_is_what_runs_and_an_error_of_it_is_raised(pool: DecodingPool) -> None:
+    results = pool.map(pool_jobs.double, [1, 2], fetch=lambda number: number + 10)
+    assert [(result.job, result.outcome) for result in results] == [(1, 22), (2, 24)]
+    results = pool.map(pool_jobs.double, [1, 0, 1], fetch=lambda number: 1 // number)
+    assert next(results).outcome == 2
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    assert outcomes(pool, pool_jobs.double, [1]) == [2]
 
 
 def test_a_lost_video_is_a_loss(pool: DecodingPool) -> None:
