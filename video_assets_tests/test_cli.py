@@ -6,6 +6,8 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
+import weakref
 from collections.abc import Sequence
 from importlib.metadata import entry_points, version
 from pathlib import Path
@@ -303,6 +305,31 @@ def test_an_interruption_says_that_nothing_finished_is_lost(
     finally:
         signal.signal(signal.SIGINT, before)
     assert "interrupted; finished work is kept, and the same command continues from there" in stderr_of(capsys)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_in_a_callback_which_drops_it_comes_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
+    def work(options: object) -> int:
+        held = threading.Event()
+        callback = weakref.ref(held, lambda _: signal.raise_signal(number))
+        del held
+        assert callback() is None
+        threading.Event().wait(20)
+        return 0
+
+    monkeypatch.setitem(RUNS, "sample", work)
+    before, hook = signal.getsignal(signal.SIGINT), sys.unraisablehook
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert main(["sample", "x"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert sys.unraisablehook is hook
+    words = capsys.readouterr().err
+    assert "Traceback" not in words
+    assert words.startswith("error: interrupted")
 
 
 def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType, MappingProxyType
@@ -22,6 +23,8 @@ from video_assets.domain.errors import (
 )
 
 _INTERRUPTED = "interrupted; finished work is kept, and the same command continues from there"
+_AGAIN_SECONDS = 0.05
+"""After which an interruption that was lost is tried again: by then the callback that dropped it has ended."""
 _NOTHING_BUILT: Mapping[str, Any] = {
     "source": "",
     "read_as": "",
@@ -99,10 +102,21 @@ def _ended_by_signals() -> Generator[None]:
     def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    def ask_again(lost: "sys.UnraisableHookArgs") -> None:
+        """Signal again where the interruption came in a weak reference's callback or a `__del__`: these drop it."""
+        if not issubclass(lost.exc_type, KeyboardInterrupt):
+            hook_before(lost)
+            return
+        timer = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), signal.SIGTERM))
+        timer.daemon = True
+        timer.start()
+
+    before, hook_before = signal.signal(signal.SIGTERM, interrupt), sys.unraisablehook
+    sys.unraisablehook = ask_again
     try:
         yield
     finally:
+        sys.unraisablehook = hook_before
         signal.signal(signal.SIGTERM, before)
 
 

@@ -1,7 +1,7 @@
 """Each check of a shard passes on a right one, and fails on one that is damaged in just that way."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,16 +12,17 @@ import pytest
 from video_assets.domain import checks
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.clips import Loss, VideoLost
+from video_assets.media.workers.pool import DecodingPool
 from video_assets.pipeline.checks import comparison, shard
 from video_assets.pipeline.checks.dataset import one_of_each_codec
-from video_assets.pipeline.checks.shard import SHARD_CHECKS
+from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit, read_ahead
 from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.records.clip_record import ClipRecord
 from video_assets.storage.schemas import MANIFEST, PLAN
 from video_assets.storage.tables import read_noted_table, read_table, write_table
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline import damage
-from video_assets_tests.pipeline.stages import InThisProcess, audit_of
+from video_assets_tests.pipeline.stages import LIMITS, InThisProcess, audit_of
 
 KEY = "train-00001"
 
@@ -326,6 +327,22 @@ def test_a_crash_of_the_process_that_reads_is_a_failed_check(
     assert failed(outcomes) == set(SHARD_CHECKS)
     sentence = "cannot be read by TensorFlow: the decoding process ended twice: killed by SIGSEGV"
     assert outcomes["shard_decodes"].description == f"{built_once.shard(KEY).name} {sentence}"
+
+
+def test_no_more_shards_are_read_ahead_than_there_are_processes(
+    built_once: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard, "read_shard", repr)
+    plan, begun = read_plan(built_once.paths), 0
+
+    def audits() -> Iterator[ShardAudit]:
+        nonlocal begun
+        while begun < 19:
+            begun += 1
+            yield ShardAudit(built_once.paths, plan, KEY, LIMITS, lambda *_: InThisProcess())
+
+    ahead = [begun - number for number, _ in enumerate(read_ahead(audits(), lambda: DecodingPool(1)), start=1)]
+    assert ahead == [1] * 18 + [0]
 
 
 def test_a_source_that_is_gone_is_a_warning_that_says_so(built: Built, tmp_path: Path) -> None:

@@ -176,7 +176,9 @@ class DecodingPool:
                 report = future.result()
                 if report.answer is not None:
                     largest_bytes = max(largest_bytes, len(report.answer.payload))
-                yield self._result(function, job, report)
+                result = self._result(function, job, report)
+                del future, report  # an answer of many megabytes is not held beside what it says
+                yield result
         finally:
             cancelled.set()
             for _, future in pending:

@@ -320,8 +320,12 @@ class ShardAudit:
         return description, {"records_compared": len(compared), "worst_psnr_db": round(worst_db, 2)}, *pictures
 
 
-def read_ahead(audits: Iterable[ShardAudit], make_pool: PoolMaker) -> Iterator[ShardAudit]:
-    """Yield each audit in its turn, with its shard read. Meanwhile the next shards are being read."""
+def read_ahead(audits: Iterable[ShardAudit], make_pool: PoolMaker, num_processes: int = 1) -> Iterator[ShardAudit]:
+    """Yield each audit in its turn, with its shard read. Meanwhile each process reads one of the next shards.
+
+    No more than these wait: a shard of a store is copied to this machine before it is read, and what a check of all
+    records compares is as large as the shard.
+    """
     begun: deque[ShardAudit] = deque()
 
     def jobs() -> Iterator[ShardToRead | None]:
@@ -330,7 +334,7 @@ def read_ahead(audits: Iterable[ShardAudit], make_pool: PoolMaker) -> Iterator[S
             yield audit.to_read()
 
     with make_pool() as pool:
-        for result in pool.map(read_shard, jobs()):
+        for result in pool.map(read_shard, jobs(), window=1 + num_processes):
             audit = begun.popleft()
             audit.outcome_of_reading = result.outcome
             yield audit

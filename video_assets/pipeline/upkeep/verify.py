@@ -296,7 +296,7 @@ def _all_checks(paths: DatasetPaths, *, all_records: bool) -> tuple[str, list[Ch
     with SharedPools() as pools:
         audits = (ShardAudit(paths, audit.plan, key, settings.limits, pools, max_records, always) for key in keys)
         num_processes = min(num_cores(), 1 + len(keys) // _SHARDS_PER_PROCESS)
-        for shard in read_ahead(audits, reading_pool(pools, num_processes)):
+        for shard in read_ahead(audits, reading_pool(pools, num_processes), num_processes):
             outcomes += [shard.run(name) for name in SHARD_CHECKS]
     outcomes += [audit.run(name) for name in DATASET_CHECKS]
     outcomes.append(_is_finished(paths, audit.plan))
