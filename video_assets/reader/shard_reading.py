@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video_assets.domain.encoding import Compression
+from video_assets.domain.errors import BuildRefused
 from video_assets.reader.parsing import ReadingError, decode_frames, load_tensorflow, read_records
 from video_assets.settings import Layout
 
@@ -79,10 +80,21 @@ def prepare_to_read(_job: None) -> None:
 
 
 def read_shard(shard: ShardToRead | None) -> ShardReading | None:
-    """Read all of a shard, and compare the checksums of its records; nothing of one that is not there."""
+    """Read all of a shard, and compare the checksums of its records; nothing of one that is not there.
+
+    Raises:
+        BuildRefused: If TensorFlow cannot be imported.
+    """
     if shard is None:
         return None
     with _silent():
+        try:
+            load_tensorflow()
+        except ImportError as error:
+            raise BuildRefused(
+                f"no shard can be checked, for TensorFlow cannot be imported: {error}. Shards that are written stay. "
+                "Install it again: pip install --force-reinstall tensorflow"
+            ) from error
         return _read(shard)
 
 

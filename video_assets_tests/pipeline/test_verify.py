@@ -1,6 +1,7 @@
 """Each check of a shard passes on a right one, and fails on one that is damaged in just that way."""
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from video_assets.domain import checks
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.clips import Loss, VideoLost
+from video_assets.domain.errors import BuildRefused
 from video_assets.media.workers.pool import DecodingPool
 from video_assets.pipeline.checks import comparison, shard
 from video_assets.pipeline.checks.dataset import one_of_each_codec
@@ -327,6 +329,15 @@ def test_a_crash_of_the_process_that_reads_is_a_failed_check(
     assert failed(outcomes) == set(SHARD_CHECKS)
     sentence = "cannot be read by TensorFlow: the decoding process ended twice: killed by SIGSEGV"
     assert outcomes["shard_decodes"].description == f"{built_once.shard(KEY).name} {sentence}"
+
+
+def test_without_tensorflow_nothing_is_checked_and_no_shard_is_blamed(
+    built_once: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    words = "no shard can be checked, for TensorFlow cannot be imported: .*Install it again: pip install"
+    with pytest.raises(BuildRefused, match=words):
+        audit(built_once)
 
 
 def test_no_more_shards_are_read_ahead_than_there_are_processes(
