@@ -22,6 +22,7 @@ def test_no_damaged_video_is_stored_wrongly_without_a_word(codec: str, kind: str
         assert tried.outcome in ("lost", "warned", "right"), (case, tried)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case",
     [
@@ -44,12 +45,17 @@ def test_no_damaged_video_is_stored_wrongly_without_a_word(codec: str, kind: str
         Case("mpeg2", "mpeg", "lost_picture", "all", 73),  # one of the B pictures before a keyframe
         Case("mpeg2", "matroska", "lost_picture", "uniform", 212),  # the frame that is shown in a lost one's place
         Case("mpeg4_b", "avi", "lost_picture", "uniform", 246),
+        Case("vp8", "webm", "random_picture", "fps", 20154),  # data between keyframes that are not read to their end
+        Case("vp8", "avi", "flipped_bits", "fps", 55),
+        Case("h264_slices", "h264", "random_keyframe", "span", 226),  # its rest looks like another kind of keyframe
+        Case("h264_slices", "mpegts", "random_keyframe", "uniform", 70081),  # a parameter set that goes on and on
     ],
 )
 def test_what_was_stored_without_a_word_is_noticed(case: Case) -> None:
     assert try_case(case).outcome == "lost"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case",
     [

@@ -1,13 +1,17 @@
 """Change the bytes of a packet after the data of its pictures, or at their end."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from video_assets.media.index.bitstream import Bits, hevc_length_size, nal_units
 
 _MIN_BYTES: Final = 30
 """Less is too little to say that its end has to matter."""
+_OTHER_ENDS: Final = ((16, 0x80), (8, 1), (12, 0xC0), (8, 0x80), (16, 1), (6, 1), (12, 1), (6, 0x80))
+"""How many last bytes are replaced, and the least value of the others. An encoder may end with up to 4 bytes that are
+never read. High bytes are read as what is unlikely: not as blocks that are the same as before. Any one of these may by
+chance be read to the same picture, where little of it changes."""
 _MORE: Final = b"\xff" * 8 + random.Random(0).randbytes(512).translate(bytes(1 + value % 0xBF for value in range(256)))  # noqa: S311
 """High bytes first: a decoder that reads a bit too far notices these soonest. No zeros: they could be a start code."""
 _ZEROS: Final = 8
@@ -84,6 +88,12 @@ def ends_of_data(codec: str, pieces: Sequence[bytes]) -> list[tuple[int, int]]:
     if codec == "hevc":
         return [(place, _end_of_slice(piece)) for place, piece in enumerate(pieces) if _is_slice(piece)]
     return [(place, end) for place, piece in enumerate(pieces) for end in _ends_of_tiles(codec, piece)]
+
+
+def other_ends(chance: random.Random) -> Iterator[bytes]:
+    """Yield bytes to put where data end. Of sound data, some of these have to change what is decoded."""
+    for num_bytes, least in _OTHER_ENDS:
+        yield bytes(chance.randrange(least, 0xFF) for _ in range(num_bytes))
 
 
 def with_other_end(codec: str, pieces: Sequence[bytes], place_and_end: tuple[int, int], other: bytes) -> list[bytes]:

@@ -12,7 +12,7 @@ from video_assets.domain.geometry import FrameSize, round_half_up
 from video_assets.domain.sampling import Timeline
 from video_assets.domain.text import counted
 from video_assets.media.decode.convert import FrameConverter
-from video_assets.media.decode.damage import BARE_STREAMS, DamageLog, notice_more_damage
+from video_assets.media.decode.damage import BARE_STREAMS, DamageLog
 from video_assets.media.decode.frame_stack import DecodedFrames, FrameStack
 from video_assets.media.decode.sequential_pass import SequentialPass, all_frames
 from video_assets.media.decode.tails import TailCheck
@@ -68,8 +68,6 @@ def decode_opened_sequentially(
     """
     with errors_as_losses("all of it was decoded"):
         seen = SequentialPass(unfinished)
-        if looks_for_damage:
-            notice_more_damage(opened)
         frames = _buffered_frames(all_frames(opened, seen, TailCheck(opened) if looks_for_damage else None))
         if seen.damage.damaged:  # a decoder that raises errors for damage may show fewer frames
             with open_video(video, opened.limits, opened.encoder_version) as again:

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import av.error
+import av.packet
 from av.video.frame import VideoFrame
 
-from video_assets.media.decode.damage import DamageLog
+from video_assets.media.decode.damage import DamageLog, notice_more_damage
 from video_assets.media.decode.tails import TailCheck
-from video_assets.media.index.bitstream import min_raw_bytes
+from video_assets.media.index.bitstream import may_keep_others, min_raw_bytes
 from video_assets.media.open.losses import check_length, check_pixels
 from video_assets.media.open.video import OpenVideo
 
@@ -57,7 +58,10 @@ def leaves_room(ticks: Sequence[int | None]) -> bool:
 
 
 def all_frames(opened: OpenVideo, seen: SequentialPass, tails: TailCheck | None = None) -> Iterator[VideoFrame]:
-    """Yield every frame in display order; packets that do not decode are counted and left out, as ffmpeg does."""
+    """Yield every frame in display order; packets that do not decode are counted and left out, as ffmpeg does.
+
+    With `tails` damage is looked for.
+    """
     min_bytes = min_raw_bytes(opened.codec)
     seen.damage.prepare(opened)
     number, is_past_end = 0, False
@@ -67,7 +71,7 @@ def all_frames(opened: OpenVideo, seen: SequentialPass, tails: TailCheck | None 
             seen.note_dts(packet.dts)
             seen.packet_ticks.append(packet.dts if packet.pts is None else packet.pts)
             if tails is not None:
-                tails.add_packet(number, packet)
+                _look_for_damage(opened, tails, number, packet)
         elif packet.pts is not None or packet.dts is not None:
             continue  # the picture before is shown on, as Theora says; a decoder would take the packet for the end
         if 0 < packet.size < min_bytes:
@@ -101,3 +105,16 @@ def all_frames(opened: OpenVideo, seen: SequentialPass, tails: TailCheck | None 
         seen.damage.finish(opened)
     if tails is not None:
         seen.damage.damaged |= tails.finish()
+
+
+def _look_for_damage(opened: OpenVideo, tails: TailCheck, number: int, packet: av.packet.Packet) -> None:
+    """Try a packet that is decoded next. The first one says whether every error is damage.
+
+    A stream may be cut at an H.264 keyframe that keeps pictures before it: references to these are no damage.
+    """
+    if number == 0:
+        codec, extradata = opened.codec.codec.canonical_name, opened.codec.extradata
+        tails.is_strict = not may_keep_others(codec, packet, extradata)
+        if tails.is_strict:
+            notice_more_damage(opened)
+    tails.add_packet(number, packet)

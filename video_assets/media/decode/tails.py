@@ -8,33 +8,34 @@ follows the data of a picture does not matter, and the last of its data does. Da
 * VP8 and VP9 are decoded a second time, and have to give the same frames. Where FFmpeg has libvpx, that does it: it
   refuses VP9 data that end early or late, and makes other pictures than FFmpeg of damaged VP8. Otherwise FFmpeg's own
   decoder gets every packet with more bytes at its end.
+* VP8 pictures between keyframes are decoded with other last bytes, too (`vp8_pictures.py`).
 * H.264 of broadcasts and streams is decoded a second time with higher pictures (`tall_pictures.py`).
 """
 
 import random
 from collections.abc import Iterable, Sequence
-from itertools import chain
-from typing import Any, Final
+from typing import Final
 
 import av.codec
 import av.codec.codec
 import av.codec.context
 import av.error
 import av.packet
-import numpy as np
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from numpy.typing import NDArray
 
 from video_assets.media.decode.other_bytes import (
     as_trailing,
     ends_of_data,
+    other_ends,
     packets_of,
     pieces_of,
     with_more,
     with_other_end,
 )
+from video_assets.media.decode.planes import Planes, are_same, copy_planes, differing_share
 from video_assets.media.decode.tall_pictures import STREAMED_IN, TallDecode, can_be_tall
+from video_assets.media.decode.vp8_pictures import Vp8PictureCheck
 from video_assets.media.index.hevc_order import begins_rows_anew
 from video_assets.media.index.parameter_sets import parameters_in_header
 from video_assets.media.open.video import OpenVideo
@@ -43,10 +44,6 @@ TRIED_CODECS: Final = frozenset({"hevc", "vp8", "vp9"})
 _OTHER_DECODERS: Final = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Of sound data they make the same frames as FFmpeg's own decoders."""
 
-_OTHER_ENDS: Final = ((16, 0x80), (8, 1), (12, 0xC0), (8, 0x80), (16, 1), (6, 1), (12, 1), (6, 0x80))
-"""How many last bytes are replaced, and the least value of the others. An encoder may end with up to 4 bytes that are
-never read. High bytes are read as what is unlikely: not as blocks that are the same as before. Any one of these may by
-chance be read to the same picture, where little of it changes."""
 _NUM_TRIES: Final = 3
 _USUAL_SHARE: Final = 1 / 12
 """How much of a picture its last bytes may decide before it is tried whether its data go on. Of data that are read too
@@ -56,9 +53,6 @@ _MAX_ENDS: Final = 8
 """Of how many slices or tiles each one's end is tried, in a decode of the picture for each."""
 _MAX_WAITING: Final = 24
 """Frames that wait for the same one of the other decoder; more than any decoder keeps back."""
-
-_Planes = list[NDArray[Any]]
-"""Copies of a frame's planes."""
 
 
 class TailCheck:
@@ -71,7 +65,7 @@ class TailCheck:
 
     def __init__(self, opened: OpenVideo) -> None:
         self._opened = opened
-        self._checks: list[_SecondDecode | _PictureCheck | TallDecode] = []
+        self._checks: list[_SecondDecode | _PictureCheck | TallDecode | Vp8PictureCheck] = []
         self._is_begun = False
         codec, is_streamed = opened.codec.codec.canonical_name, opened.container_name in STREAMED_IN
         self.is_needed = codec in TRIED_CODECS or (
@@ -96,7 +90,7 @@ class TailCheck:
 
     def take_damaged(self) -> set[int]:
         """Return the numbers of the packets that were found damaged since the last call."""
-        return set[int]().union(*(check.take_damaged() for check in self._checks))
+        return set[int]().union(*(check.take_damaged() for check in self._checks)) if self._checks else set()
 
     def finish(self) -> set[int]:
         """Return the numbers of the others that are found damaged, and forget all."""
@@ -121,6 +115,8 @@ class TailCheck:
             knows_end = second.refuses_other_ends
             self._checks.append(second)
         self._checks.append(_PictureCheck(opened, min_ends=2 if knows_end else 1))
+        if codec.canonical_name == "vp8":
+            self._checks.append(Vp8PictureCheck(_decoder_of(opened, codec.name, 1, **_WITH_DAMAGED)))
 
 
 class _SecondDecode:
@@ -180,20 +176,8 @@ class _SecondDecode:
             same[number] = frame
             if len(same) > _MAX_WAITING:  # the other decoder gave an error for the oldest
                 del same[next(iter(same))]
-        elif not _is_same(frame, other):
+        elif not are_same(frame, other):
             self._differing.add(number)
-
-
-def _is_same(one: VideoFrame, other: VideoFrame) -> bool:
-    return one.format.name == other.format.name and all(
-        np.array_equal(_plane(one, number), _plane(other, number)) for number in range(len(one.planes))
-    )
-
-
-def _plane(frame: VideoFrame, number: int) -> NDArray[Any]:
-    plane: Any = frame.planes[number]
-    values = np.frombuffer(plane, np.uint8 if frame.format.components[0].bits <= 8 else np.dtype("<u2"))
-    return values.reshape(plane.height, -1)[:, : plane.width]  # rows end with anything
 
 
 class _PictureCheck:
@@ -237,7 +221,7 @@ class _PictureCheck:
         self._follows_keyframe = packet.is_keyframe
         if not whole:
             return
-        if self._has_rows and _differing_share(whole, self._frames(pieces, self._by_rows)):
+        if self._has_rows and differing_share(whole, self._frames(pieces, self._by_rows)):
             self._damaged.add(number)
             return
         ends = ends if len(ends) <= _MAX_ENDS else ends[-1:]
@@ -261,26 +245,25 @@ class _PictureCheck:
             said = begins_rows_anew(unit)
             self._has_rows = self._has_rows if said is None else said
 
-    def _share_of_end(self, pieces: Sequence[bytes], end: tuple[int, int], whole: Sequence[_Planes]) -> float:
+    def _share_of_end(self, pieces: Sequence[bytes], end: tuple[int, int], whole: Sequence[Planes]) -> float:
         """Return how much of the picture the bytes before an end decide; 1 if these are too few to be tried."""
-        for num_bytes, least in _OTHER_ENDS:
-            other = bytes(self._chance.randrange(least, 0xFF) for _ in range(num_bytes))
+        for other in other_ends(self._chance):
             changed = with_other_end(self._codec, pieces, end, other)
-            share = _differing_share(whole, self._frames(changed)) if changed else 1
+            share = differing_share(whole, self._frames(changed)) if changed else 1
             if share:
                 return share
         return 0
 
-    def _goes_on(self, pieces: Sequence[bytes], whole: Sequence[_Planes], num_tries: int) -> bool:
+    def _goes_on(self, pieces: Sequence[bytes], whole: Sequence[Planes], num_tries: int) -> bool:
         more = with_more(self._codec, pieces)
         for _ in range(num_tries):
-            if not _differing_share(whole, self._frames(more)):
+            if not differing_share(whole, self._frames(more)):
                 return False
             # What a decoder puts in the place of a missing picture may have been another thing the first time.
             whole = self._frames(pieces)
         return True
 
-    def _frames(self, pieces: Sequence[bytes], decoder: VideoCodecContext | None = None) -> list[_Planes]:
+    def _frames(self, pieces: Sequence[bytes], decoder: VideoCodecContext | None = None) -> list[Planes]:
         """Decode a picture; nothing comes where it is skipped, or gives an error, which the decode itself notices.
 
         Blocks that the data do not reach stay as they were in memory. That has to be the same each time, or it would
@@ -291,32 +274,13 @@ class _PictureCheck:
         decoder.flush_buffers()
         if decoder.skip_frame != self._first.skip_frame:
             decoder.skip_frame = self._first.skip_frame
-        found: list[_Planes] = []
+        found: list[Planes] = []
         try:
             for data in packets_of(self._codec, pieces, self._extradata):
-                found += [_copy(frame) for frame in decoder.decode(_packet_of(data, 0))]
-            return found + [_copy(frame) for frame in decoder.decode(None)]
+                found += [copy_planes(frame) for frame in decoder.decode(_packet_of(data, 0))]
+            return found + [copy_planes(frame) for frame in decoder.decode(None)]
         except av.error.FFmpegError:
             return []
-
-
-def _copy(frame: VideoFrame) -> _Planes:
-    return [_plane(frame, number).copy() for number in range(len(frame.planes))]
-
-
-def _differing_share(some: Sequence[_Planes], others: Sequence[_Planes]) -> float:
-    """Return which share of the picture lies between the first and the last row that differ; 0 if none does."""
-    planes, other_planes = list(chain.from_iterable(some)), list(chain.from_iterable(others))
-    if len(planes) != len(other_planes):
-        return 1
-    return max(_share_between(*pair) for pair in zip(planes, other_planes, strict=True))
-
-
-def _share_between(one: NDArray[Any], other: NDArray[Any]) -> float:
-    if one.shape != other.shape:
-        return 1
-    rows = (one != other).any(axis=1)
-    return 1 - int(rows.argmax() + rows[::-1].argmax()) / len(rows) if rows.any() else 0
 
 
 def _other_decoder(opened: OpenVideo) -> str | None:

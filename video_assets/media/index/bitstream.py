@@ -37,6 +37,8 @@ _PACKED_DIVX: Final = re.compile(rb"DivX\d+(?:b|Build)\d+p")
 
 _H264_SLICE, _H264_IDR, _H264_SEI = 1, 5, 6
 _H264_SLICES: Final = range(1, 6)
+_H264_INTRA: Final = (2, 7)
+_HEADER_BYTES: Final = 16
 _MPEG4_I, _MPEG4_B = 0, 2
 _MPEG2_I, _MPEG2_B = 1, 3
 _HEVC_FIRST_IRAP, _HEVC_LAST_IRAP = 16, 21
@@ -70,6 +72,27 @@ def begins_anew(codec: str, packet: Packet, extradata: bytes | None) -> bool:
     if codec != "h264":
         return True
     return any(unit and unit[0] & 31 == _H264_IDR for unit in nal_units(bytes(packet), avc_length_size(extradata)))
+
+
+def may_keep_others(codec: str, packet: Packet, extradata: bytes | None) -> bool:
+    """Return whether an H.264 keyframe is a sound recovery point, all of whose slices are intra, and no IDR picture.
+
+    Of a damaged IDR picture anything may be left, such as what looks like a recovery point before slices of others.
+    """
+    if codec != "h264" or not starts_cleanly(codec, packet, extradata) or begins_anew(codec, packet, extradata):
+        return False
+    units = nal_units(bytes(packet), avc_length_size(extradata))
+    slices = [unit for unit in units if len(unit) > _HEADER_BYTES and unit[0] & 31 == _H264_SLICE]
+    try:
+        return bool(slices) and all(_slice_kind(unit) in _H264_INTRA for unit in slices)
+    except ValueError:
+        return False
+
+
+def _slice_kind(unit: bytes) -> int:
+    bits = Bits.of_nal_unit(unit[:_HEADER_BYTES])
+    bits.number(8)
+    return bits.unsigned(2)  # first_mb_in_slice, slice_type
 
 
 def may_skip_unreferenced(codec: str, extradata: bytes | None) -> bool:

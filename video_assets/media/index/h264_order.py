@@ -63,18 +63,20 @@ class H264Order:
         self._latest: int | None = None  # the number of the latest reference picture
         self._is_of_reference = False  # whether one had it, and it is not taken from that of another picture
         self._latest_packet: Packet | None = None
+        self._has_swallowed = False
         for unit in parameters_in_header("h264", extradata).values():
             self._keep_set(unit)
 
     def is_wrong(self, packet: Packet) -> bool:
-        """Return whether a reference picture before this packet is missing."""
+        """Return whether a reference picture before this packet is missing, or a parameter set goes on and on."""
         self._is_restart = packet.is_keyframe and starts_cleanly("h264", packet, self._extradata)
         if self._is_restart:
             self._latest = None
         head = bytes(memoryview(packet)[:_HEAD_BYTES])
         unit = self._first_slice(head) or (self._first_slice(bytes(packet)) if packet.size > len(head) else b"")
+        has_swallowed, self._has_swallowed = self._has_swallowed, False
         try:
-            return bool(unit) and self._misses_one(unit, packet)
+            return has_swallowed or (bool(unit) and self._misses_one(unit, packet))
         except (KeyError, ValueError):  # a decoder says what is wrong with it
             self._latest = None
             return False
@@ -87,6 +89,8 @@ class H264Order:
                 return unit[:_HEADER_BYTES]
             if kind in (_SPS, _PPS):
                 self._keep_set(unit)
+                # Where the start of the next unit is lost, a picture becomes a part of the set.
+                self._has_swallowed |= len(unit.rstrip(b"\0")) > _WHOLE_HEADER_BYTES
         return b""
 
     def _misses_one(self, unit: bytes, packet: Packet) -> bool:

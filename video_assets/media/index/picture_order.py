@@ -45,6 +45,7 @@ class MpegOrder:
         for match in _MPEG.finditer(data):
             kind, start = data[match.end() - 1], match.end()
             if kind == _GROUP:
+                is_wrong |= self.is_incomplete
                 self._next, self._reference, self._latest, self._may_begin_later = 0, -1, -1, True
             elif kind == _SEQUENCE:
                 self._height_px = int.from_bytes(data[start : start + 3]) & 0xFFF

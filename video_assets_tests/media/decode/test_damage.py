@@ -280,3 +280,20 @@ def test_pictures_before_the_first_keyframe_are_decoded_from_nothing(container: 
     assert number_of(wanted(without, [-1]).frames[0]) == NUM_FRAMES - 1
     with pytest.raises(VideoLost, match=r"^damaged"):
         wanted(without, [0])
+
+
+@pytest.mark.parametrize("container", ["mpegts", "h264", "matroska"])
+def test_a_stream_that_was_cut_at_a_keyframe_of_an_open_group_is_not_damaged(container: str) -> None:
+    options = {"x264-params": "keyint=20:min-keyint=20:scenecut=0:open-gop=1:bframes=3:b-adapt=0"}
+    whole, file = numbered_video(60, container=container, options=options), io.BytesIO()
+    with av.open(io.BytesIO(whole), "r") as source, av.open(file, "w", format=container) as output:
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        keyframe = next(number for number, packet in enumerate(packets) if number and packet.is_keyframe)
+        written = output.add_stream_from_template(source.streams.video[0])
+        for packet in packets[keyframe:]:
+            packet.stream = written
+            output.mux(packet)
+    clip = wanted(file.getvalue(), list(range(4, 36)))
+    numbers = [number_of(picture) for picture in clip.frames]
+    assert numbers == list(range(numbers[0], numbers[0] + 32))
+    assert clip.damage == ""

@@ -34,6 +34,7 @@ def wrong_ones(video: bytes, damaged: bytes = b"") -> set[int]:
         return tall.take_damaged()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

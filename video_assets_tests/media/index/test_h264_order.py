@@ -86,6 +86,13 @@ def test_a_picture_may_say_that_the_next_one_is_counted_anew() -> None:
     assert wrong_ones([*before, picture(3, "P", "1" + ue(1) + ue(0) + ue(0)), picture(1, "P")]) == [4]
 
 
+def test_a_parameter_set_that_has_swallowed_a_picture_is_damage() -> None:
+    swallowed = picture(0, "K") + parameters() + bytes(range(1, 200)) * 6
+    assert wrong_ones([picture(0, "K"), parameters() + bytes(range(1, 200)) * 6, picture(1, "P")])[0] == 1
+    assert wrong_ones([swallowed, picture(1, "P")]) == []  # what follows a picture is another one's
+    assert wrong_ones([parameters() + bytes(2000) + picture(0, "K"), picture(1, "P")]) == []
+
+
 def test_what_cannot_be_read_is_left_to_the_decoder() -> None:
     assert wrong_ones([picture(0, "K"), START + b"\x61\x01", picture(9, "P"), b"", START, b"\0"]) == []
     assert wrong_ones([picture(0, "K"), picture(9, "P")], b"") == []

@@ -40,6 +40,7 @@ def kind_of(packet: Packet) -> int:
     return units[0][0] >> 1 & 63
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

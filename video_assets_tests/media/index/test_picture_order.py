@@ -42,6 +42,14 @@ def test_a_missing_picture_is_noticed_at_the_next_one_that_may_refer_to_it() -> 
     assert wrong_ones((0, "I"), (3, "P"), (1, "B"), (2, "B"), (9, "P"), (7, "B"), (8, "B")) == [5]  # 4, 5 and 6
 
 
+def test_a_missing_picture_at_the_end_of_a_group_is_noticed_at_the_next_group() -> None:
+    order, group = MpegOrder(), [(0, "I"), (3, "P"), (1, "B"), (2, "B")]
+    pictures = [Packet(GROUP * (pair[0] == 0) + picture(*pair)) for pair in group * 2]
+    assert [order.is_wrong(packet) for packet in pictures] == [False] * 8
+    order = MpegOrder()
+    assert [order.is_wrong(packet) for packet in pictures[:3] + pictures[4:]] == [False] * 3 + [True] + [False] * 3
+
+
 def test_a_group_whose_header_is_lost_is_noticed() -> None:
     assert wrong_ones((0, "I"), (1, "P"), (2, "P"), (1, "P"), (2, "P")) == [3, 4]
 
