@@ -3,18 +3,22 @@
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.errors import BuildRefused, FileDamaged
 from video_assets.domain.near_duplicates import SIGNATURE_BYTES
 from video_assets.domain.splits import split_named
 from video_assets.pipeline.commit import publish as module
+from video_assets.pipeline.commit.stage import commit_dataset
 from video_assets.pipeline.dataset_state import committed_counts, committed_lengths
 from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.pipeline.upkeep.verify import find_damage
+from video_assets.settings import DatasetSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.sidecars import read_checksums
 from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS, Built
@@ -148,6 +152,18 @@ def test_a_flipped_byte_in_a_shard_that_was_never_committed_is_refused_by_name(f
 def test_a_flipped_byte_in_a_committed_shard_is_refused_if_the_file_was_written_after_the_commit(built: Built) -> None:
     damage.flip_byte(built.shard("train-00003"), 900)
     assert "stale or damaged: train-00003. " in refusal(built)
+
+
+def test_a_shard_that_a_repair_wrote_again_is_not_checked_by_every_later_commit(built: Built) -> None:
+    built.sidecar("train-00003").touch()
+    checked: list[str] = []
+
+    def check(keys: Iterable[str]) -> list[list[CheckOutcome]]:
+        checked.extend(keys)
+        return []
+
+    commit_dataset(built.paths, DatasetSettings(), check, max_failed_fraction=0.1)
+    assert checked == []
 
 
 @pytest.mark.parametrize(

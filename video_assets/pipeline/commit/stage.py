@@ -35,7 +35,7 @@ from video_assets.records.dataset_info import dataset_info_json
 from video_assets.records.tfds import features_json
 from video_assets.settings import DatasetSettings
 from video_assets.storage.addresses import ask_each
-from video_assets.storage.files import file_status, remove_temporaries, was_written_after
+from video_assets.storage.files import file_sha256, file_status, remove_temporaries, was_written_after
 from video_assets.storage.paths import (
     FILEPATH_TEMPLATE,
     DatasetPaths,
@@ -45,7 +45,7 @@ from video_assets.storage.paths import (
 )
 from video_assets.storage.quarantine import replace_stage
 from video_assets.storage.schemas import DAMAGE, INDEX, IS_CUT, LABEL_INDICES, QUARANTINE
-from video_assets.storage.sidecars import Sidecar
+from video_assets.storage.sidecars import Sidecar, read_checksums
 from video_assets.storage.tables import table_bytes
 
 
@@ -176,17 +176,24 @@ def _sound_shards(audit: DatasetAudit, version_paths: VersionPaths) -> dict[str,
 
 
 def _uncommitted(version_paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -> list[str]:
-    """Shards that the committed dataset does not hold, or that were written after it."""
+    """Shards that the committed dataset does not hold, or holds with other bytes.
+
+    One that a repair wrote again is the committed one, bit by bit, however new its file.
+    """
     committed = file_status(version_paths.dataset_info)
     if committed is None:
         return list(sidecars)
-    lengths = committed_lengths(version_paths)
+    lengths, checksums = committed_lengths(version_paths), read_checksums(version_paths.checksums)
+    digests = checksums.files if checksums is not None else {}
 
     def is_fresh(item: tuple[str, Sidecar]) -> bool:
         split, index = parse_partition_key(item[0])
         known = lengths.get(split, [])
         is_known = index < len(known) and known[index] == item[1].records
-        return not is_known or was_written_after(version_paths.sidecar(split, index).stat(), committed)
+        sidecar = version_paths.sidecar(split, index)
+        if is_known and was_written_after(sidecar.stat(), committed):
+            return digests.get(str(sidecar.relative_to(version_paths.directory))) != file_sha256(sidecar)
+        return not is_known
 
     are_fresh = ask_each(version_paths.directory, is_fresh, sidecars.items())
     return [key for key, fresh in zip(sidecars, are_fresh, strict=True) if fresh]
