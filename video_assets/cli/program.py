@@ -107,15 +107,18 @@ def _ended_by_signals() -> Generator[None]:
         if not issubclass(lost.exc_type, KeyboardInterrupt):
             hook_before(lost)
             return
-        timer = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), signal.SIGTERM))
-        timer.daemon = True
-        timer.start()
+        timers.append(threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), signal.SIGTERM)))
+        timers[-1].daemon = True
+        timers[-1].start()
 
+    timers: list[threading.Timer] = []
     before, hook_before = signal.signal(signal.SIGTERM, interrupt), sys.unraisablehook
     sys.unraisablehook = ask_again
     try:
         yield
     finally:
+        for timer in timers:  # another interruption may have come through before
+            timer.cancel()
         sys.unraisablehook = hook_before
         signal.signal(signal.SIGTERM, before)
 
