@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import cast
 
 from video_assets.domain.errors import StorageFailed
-from video_assets.storage.locks import Holder, LockHeld, refusal
+from video_assets.storage.file_locks import Holder, LockHeld, refusal
 from video_assets.storage.object_requests import WrittenMeanwhile, publish_object
 from video_assets.storage.objects import ObjectFacts, ObjectPath
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from video_assets.domain.errors import StorageFailed
-from video_assets.storage.locks import Holder, LockHeld, current_holder, hold_lock
+from video_assets.storage.file_locks import Holder, LockHeld
+from video_assets.storage.locks import current_holder, hold_lock
 
 HOLDER = """
 import sys

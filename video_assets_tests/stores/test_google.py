@@ -14,8 +14,9 @@ import pytest
 from video_assets.domain.errors import SettingsError
 from video_assets.sources.listing import list_videos
 from video_assets.storage.addresses import open_address
+from video_assets.storage.file_locks import LockHeld
 from video_assets.storage.files import AtomicFile, read_part, write_if_changed
-from video_assets.storage.locks import LockHeld, current_holder, hold_lock, known_to_writer
+from video_assets.storage.locks import current_holder, hold_lock, known_to_writer
 from video_assets.storage.object_requests import WrittenMeanwhile
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.remote_files import WHOLE_BYTES, content_identity, locate_video

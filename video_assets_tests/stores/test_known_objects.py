@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from video_assets.storage import known_objects
+from video_assets.storage.file_locks import LockHeld
 from video_assets.storage.files import AtomicFile, file_sha256, read_if_there, write_bytes, write_if_changed
-from video_assets.storage.locks import LockHeld, building, current_holder, hold_lock, known_to_writer
+from video_assets.storage.locks import building, current_holder, hold_lock, known_to_writer
 from video_assets.storage.object_requests import WrittenMeanwhile
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.stores.conftest import Bucket

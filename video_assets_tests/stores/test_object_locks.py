@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from video_assets.storage import object_locks
-from video_assets.storage.locks import LockHeld, current_holder, hold_lock
+from video_assets.storage.file_locks import LockHeld
+from video_assets.storage.locks import current_holder, hold_lock
 from video_assets_tests.stores.conftest import Bucket
 
 
