@@ -6,21 +6,21 @@ import time
 from collections import OrderedDict
 from dataclasses import replace
 
-from video_assets.storage.objects import ObjectFacts, ObjectPath
+from video_assets.storage.object_facts import ObjectFacts
 
 _MOST_BYTES = 64 << 20
 """How many bytes of contents are kept; those that were not used for the longest time go first."""
 
 
 class KnownObjects:
-    """The objects below `place`: those that were listed, and what this process wrote since. Any thread may use it.
+    """What lies below the key `place`: objects that were listed, and what this process wrote since. For any thread.
 
     Contents that are read or written whole are kept, as far as `_MOST_BYTES` reach. Parts are always asked for.
     """
 
-    def __init__(self, place: ObjectPath, unknown: str, listed: dict[str, ObjectFacts]) -> None:
+    def __init__(self, place: str, unknown: str, listed: dict[str, ObjectFacts]) -> None:
         """Begin with the facts of all objects by their keys. What is in the folder `unknown` is asked for each time."""
-        self._begin, self._unknown = f"{place.key}/", f"{place.key}/{unknown}/"
+        self._begin, self._unknown = f"{place}/", f"{place}/{unknown}/"
         self._facts = listed
         self._keys = sorted(listed)
         self._contents: OrderedDict[str, bytes] = OrderedDict()

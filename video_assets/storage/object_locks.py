@@ -21,8 +21,9 @@ from typing import cast
 
 from video_assets.domain.errors import StorageFailed
 from video_assets.storage.file_locks import Holder, LockHeld, refusal
+from video_assets.storage.object_facts import ObjectFacts
 from video_assets.storage.object_requests import WrittenMeanwhile, publish_object
-from video_assets.storage.objects import ObjectFacts, ObjectPath
+from video_assets.storage.objects import ObjectPath
 
 BEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0

@@ -24,7 +24,8 @@ from video_assets.storage.clients import (
 )
 from video_assets.storage.failures import failure_sentence
 from video_assets.storage.known_objects import KnownObjects
-from video_assets.storage.objects import ObjectFacts, ObjectPath, object_facts
+from video_assets.storage.object_facts import ObjectFacts, object_facts
+from video_assets.storage.objects import ObjectPath
 
 _CHUNK = 1000
 
@@ -54,7 +55,7 @@ def list_objects(place: Path) -> Iterator[ListedFile]:
 def with_known(path: Path, below: Path, unknown: str) -> Path:
     """Return a path that knows what is `below`, listed now, but for its folder `unknown`; see `KnownObjects`."""
     place = cast("ObjectPath", below)
-    known = KnownObjects(place, unknown, dict(_listed(place)))
+    known = KnownObjects(place.key, unknown, dict(_listed(place)))
     return cast("Path", replace(cast("ObjectPath", path), known=known))
 
 

@@ -1,70 +1,28 @@
 """Paths in object stores. Nothing is cached between two calls, unless a path has `known` objects."""
 
-import base64
 import errno
 import fnmatch
-import hashlib
 import io
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import obstore
 from obstore.exceptions import BaseError, InvalidPathError
 
 from video_assets.domain.errors import StorageFailed
 from video_assets.storage.clients import ask, client_of, first_line
+from video_assets.storage.known_objects import KnownObjects
+from video_assets.storage.object_facts import ObjectFacts, object_facts
 from video_assets.storage.range_files import RangeFile
-
-if TYPE_CHECKING:
-    from video_assets.storage.known_objects import KnownObjects
 
 _BLOCK_BYTES = 8 << 20
 """Bytes per request for a file that is read from its beginning to its end."""
 _BUFFER_BYTES = 1 << 18
-_MD5_DIGITS = re.compile(r"[0-9a-f]{32}")
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectFacts:
-    """What a store says of an object, under the names of `os.stat_result`.
-
-    `e_tag` is as the store wrote it and changes with the content; `version` is Google's generation. `st_mtime_ns` is a
-    number derived from the etag, because a store's times are whole seconds; `st_mtime` is such a time, in seconds since
-    1970.
-    """
-
-    st_size: int
-    st_mtime: float
-    e_tag: str
-    version: str | None = None
-
-    @property
-    def etag(self) -> str:
-        """Return the etag without its quotes."""
-        return self.e_tag.strip('"')
-
-    @property
-    def st_mtime_ns(self) -> int:
-        """Return a number that differs for each written content: 63 bits of the etag's SHA-256."""
-        return int.from_bytes(hashlib.sha256(self.etag.encode()).digest()[:8], "big") >> 1
-
-    @property
-    def content_tag(self) -> str:
-        """Return what is the same for contents that were uploaded in the same way: the etag; of Google the MD5."""
-        is_md5 = self.version is not None and _MD5_DIGITS.fullmatch(self.etag)
-        return base64.b64encode(bytes.fromhex(self.etag)).decode() if is_md5 else self.etag
-
-
-def object_facts(meta: Any) -> ObjectFacts:
-    """Return the facts in obstore's `ObjectMeta`."""
-    moment = meta["last_modified"].timestamp()
-    return ObjectFacts(meta["size"], moment, meta["e_tag"] or str(moment), meta["version"])
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -78,7 +36,7 @@ class ObjectPath:
     scheme: str
     bucket: str
     key: str
-    known: "KnownObjects | None" = field(default=None, compare=False, repr=False)
+    known: KnownObjects | None = field(default=None, compare=False, repr=False)
 
     def __reduce__(self) -> tuple[type["ObjectPath"], tuple[str, str, str]]:
         return ObjectPath, (self.scheme, self.bucket, self.key)
@@ -93,7 +51,7 @@ class ObjectPath:
         return ObjectPath(self.scheme, self.bucket, key, self.known)
 
     @property
-    def _known(self) -> "KnownObjects | None":
+    def _known(self) -> KnownObjects | None:
         """What tells of this path without a request."""
         return self.known if self.known is not None and self.known.knows(self.key) else None
 
@@ -298,7 +256,9 @@ class ObjectPath:
             raise ValueError(f"objects are opened to be read as bytes, not {mode!r}")
         if self._known is not None:
             self.stat()  # one that is not there is not asked for
-        return io.BufferedReader(RangeFile(self, block_bytes=_BLOCK_BYTES, max_blocks=1), _BUFFER_BYTES)
+        return io.BufferedReader(
+            RangeFile(str(self), self.read_range, block_bytes=_BLOCK_BYTES, max_blocks=1), _BUFFER_BYTES
+        )
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Remove the object."""

@@ -3,10 +3,13 @@
 import io
 import os
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
-if TYPE_CHECKING:
-    from video_assets.storage.objects import ObjectFacts, ObjectPath
+from video_assets.storage.object_facts import ObjectFacts
+
+ReadRange = Callable[[int, int, ObjectFacts | None], tuple[bytes, ObjectFacts | None]]
+"""Returns so many bytes from an offset, of an object that is still what its facts say, and its facts."""
 
 
 class RangeFile(io.RawIOBase):
@@ -17,17 +20,17 @@ class RangeFile(io.RawIOBase):
     """
 
     def __init__(
-        self, path: "ObjectPath", *, block_bytes: int, max_blocks: int, facts: "ObjectFacts | None" = None
+        self, name: str, read: ReadRange, *, block_bytes: int, max_blocks: int, facts: ObjectFacts | None = None
     ) -> None:
-        self.name = str(path)
-        self._path = path
+        self.name = name
+        self._read = read
         self._block_bytes = block_bytes
         self._max_blocks = max_blocks
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._place = 0
         self._facts = facts
         if facts is None:
-            data, self._facts = path.read_range(0, block_bytes)
+            data, self._facts = read(0, block_bytes, None)
             self._blocks[0] = data
 
     @property
@@ -55,7 +58,7 @@ class RangeFile(io.RawIOBase):
     def _block(self, number: int) -> bytes:
         if number not in self._blocks:
             offset = number * self._block_bytes
-            self._blocks[number] = self._path.read_range(offset, self._block_bytes, self._facts)[0]
+            self._blocks[number] = self._read(offset, self._block_bytes, self._facts)[0]
             if len(self._blocks) > self._max_blocks:
                 self._blocks.popitem(last=False)
         self._blocks.move_to_end(number)

@@ -16,7 +16,8 @@ from video_assets.storage.files import AtomicFile, file_sha256
 from video_assets.storage.range_files import RangeFile
 
 if TYPE_CHECKING:
-    from video_assets.storage.objects import ObjectFacts, ObjectPath
+    from video_assets.storage.object_facts import ObjectFacts
+    from video_assets.storage.objects import ObjectPath
 
 WHOLE_BYTES = 16 << 20
 """Smaller videos are fetched whole: to find out which parts are needed takes longer."""
@@ -55,7 +56,10 @@ class RemoteVideo:
         if self.content is not None:
             return io.BytesIO(self.content)
         return cast(
-            "BinaryIO", RangeFile(self.path, block_bytes=_BLOCK_BYTES, max_blocks=_NUM_BLOCKS, facts=self.facts)
+            "BinaryIO",
+            RangeFile(
+                str(self.path), self.path.read_range, block_bytes=_BLOCK_BYTES, max_blocks=_NUM_BLOCKS, facts=self.facts
+            ),
         )
 
 

@@ -30,7 +30,7 @@ from video_assets.storage.remote_files import local_copy
 from video_assets.storage.sidecars import Sidecar, read_sidecar
 
 if TYPE_CHECKING:
-    from video_assets.storage.objects import ObjectFacts
+    from video_assets.storage.object_facts import ObjectFacts
 
 
 SHARD_CHECKS = ("shard_is_complete", "shard_decodes", "shard_matches_source")
