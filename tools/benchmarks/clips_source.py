@@ -37,10 +37,10 @@ def copy_clips(originals: Sequence[Path], folder: Path, min_clips: int) -> list[
 
 
 def sample_clips(folder: Path) -> list[Path]:
-    """Writes the project's sample, if it is not there; gives its clips, in order."""
-    if not folder.exists():
-        write_sample(folder)
-    return sorted(path for path in folder.rglob("*") if path.suffix in (".mp4", ".mkv", ".webm", ".avi", ".mov"))
+    """Writes the project's sample, as far as it is not there; gives the clips that decode, in order."""
+    broken = {folder / path for path in write_sample(folder).broken}
+    videos = sorted(path for path in folder.rglob("*") if path.suffix in (".mp4", ".mkv", ".webm", ".avi", ".mov"))
+    return [path for path in videos if path not in broken]
 
 
 def _copy(path: Path, folder: Path, number: int) -> Path:
