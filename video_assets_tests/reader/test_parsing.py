@@ -9,7 +9,7 @@ import pytest
 
 from video_assets.domain.errors import SettingsError
 from video_assets.reader.parsing import ReadingError, decode_frames, read_records
-from video_assets.reader.shard_reading import DecodedFrames, ShardToRead, read_shard
+from video_assets.reader.shard_reading import DecodedFrames, ShardReading, ShardToRead, read_shard
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import frame_record
 from video_assets.records.layouts import layout_codec
@@ -89,7 +89,7 @@ def test_an_error_is_in_tensorflows_words_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_of_a_shard_all_facts_come_and_the_frames_of_some(tmp_path: Path, layout: Layout) -> None:
     records = [record(layout, number, clip_id=f"run/{number}.mp4") for number in range(1, 6)]
-    reading = read_shard(shard_of(tmp_path, layout, *records, decoded={1, 3}, whole={2}))
+    reading = reading_of(shard_of(tmp_path, layout, *records, decoded={1, 3}, whole={2}))
     assert [facts.clip_id for facts in reading.records] == [f"run/{number}.mp4" for number in range(1, 6)]
     assert [(facts.num_images, facts.num_times) for facts in reading.records] == [(n, n) for n in range(1, 6)]
     assert {tuple(facts.labels) for facts in reading.records} == {(1,)}
@@ -104,16 +104,23 @@ def test_a_shard_is_read_until_the_record_that_is_damaged(tmp_path: Path) -> Non
     records = [record("tfds", clip_id=f"run/{number}.mp4") for number in range(5)]
     shard = shard_of(tmp_path, "tfds", *records, decoded={0, 4}, whole=set())
     shard.file.write_bytes(shard.file.read_bytes()[:-1])
-    reading = read_shard(shard)
+    reading = reading_of(shard)
     assert (len(reading.records), set(reading.decoded), reading.unreadable_index) == (4, {0}, 4)
     assert reading.error
 
 
 def test_frames_that_do_not_decode_are_a_fact_of_their_record(tmp_path: Path) -> None:
     clip = replace(clip_of("tfds", 2), images=[b"no image"] * 2)
-    reading = read_shard(shard_of(tmp_path, "tfds", layout_codec("tfds").encode_record(clip), decoded={0}, whole={0}))
+    reading = reading_of(shard_of(tmp_path, "tfds", layout_codec("tfds").encode_record(clip), decoded={0}, whole={0}))
     assert reading.decoded[0].error
     assert reading.whole[0].images == (b"no image", b"no image")
+
+
+def reading_of(shard: ShardToRead) -> ShardReading:
+    """What is read of a shard that is there."""
+    reading = read_shard(shard)
+    assert reading is not None
+    return reading
 
 
 def shard_of(folder: Path, layout: Layout, *records: bytes, decoded: set[int], whole: set[int]) -> ShardToRead:
