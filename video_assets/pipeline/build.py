@@ -151,7 +151,7 @@ class ShardChecker:
             yield self._known[key][1] if key in known else next(checked)
 
     def _check(self, keys: Iterable[str]) -> Iterator[list[CheckOutcome]]:
-        for audit in read_ahead(map(self._audit, keys), reading_pool(self.pools_for)):
+        for audit in read_ahead(map(self._audit, keys), self.pools_for):
             outcomes = [audit.run(name) for name in SHARD_CHECKS]
             fingerprint = self.fingerprints[audit.key]
             record_shard_checks(self.paths, self.plan.pinned.version, audit.key, fingerprint, outcomes)

@@ -63,7 +63,7 @@ def building(paths: DatasetPaths, what: str) -> Generator[Holder | None]:
 
 
 def known_to_writer(paths: DatasetPaths) -> DatasetPaths:
-    """Return paths that know what lies in a dataset in a store, for whoever holds the build lock alone.
+    """Return paths that know what lies in a dataset in a store. The caller holds the build lock alone.
 
     Only what this process writes by these paths may change it. Locks are asked for each time, and local files too.
     """

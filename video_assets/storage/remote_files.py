@@ -164,7 +164,7 @@ def locate_video(path: Path, within: Path | None = None, *, size_bytes: int | No
 def fetch_ahead(path: Path, size_bytes: int) -> RemoteVideo | None:
     """Return what `locate_video` would give for a small object in a store, for a decoding process not to wait for it.
 
-    None for any other video, and for one that is gone: whoever needs it finds out.
+    None for any other video, and for one that is gone: the decoding process finds that out.
 
     Raises:
         StorageFailed: If the store does not answer.

@@ -78,7 +78,7 @@ def audit_of(
 ) -> ShardAudit:
     """The checks of a shard, which was read. The pool, if any is given, compares its records with their source."""
     audit = ShardAudit(paths, read_plan(paths), key, LIMITS, lambda *_: pool or InThisProcess(), max_records, always)
-    return next(read_ahead([audit], InThisProcess()))
+    return next(read_ahead([audit], lambda *_: InThisProcess()))
 
 
 @dataclass

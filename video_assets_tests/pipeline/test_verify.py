@@ -352,7 +352,9 @@ def test_no_more_shards_are_read_ahead_than_there_are_processes(
             begun += 1
             yield ShardAudit(built_once.paths, plan, KEY, LIMITS, lambda *_: InThisProcess())
 
-    ahead = [begun - number for number, _ in enumerate(read_ahead(audits(), lambda: DecodingPool(1)), start=1)]
+    ahead = [
+        begun - number for number, _ in enumerate(read_ahead(audits(), lambda *_: lambda: DecodingPool(1)), start=1)
+    ]
     assert ahead == [1] * 18 + [0]
 
 

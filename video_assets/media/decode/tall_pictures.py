@@ -13,7 +13,7 @@ import av.packet
 from av.video.codeccontext import VideoCodecContext
 
 from video_assets.media.index.bitstream import Bits, avc_length_size, nal_units
-from video_assets.media.index.parameter_sets import CHROMA_444, PROFILES_WITH_CHROMA, parameters_in_header
+from video_assets.media.index.parameter_sets import parameters_in_header, pass_to_size
 from video_assets.media.open.video import OpenVideo
 
 STREAMED_IN: Final = frozenset({"mpegts", "flv", "mpeg", "h264"})
@@ -119,20 +119,7 @@ def _height_of(unit: bytes) -> tuple[int, int, bool]:
         ValueError: it is cut short, or of a kind that is not read.
     """
     bits = Bits.of_nal_unit(unit)
-    bits.number(8)
-    profile, _, _ = bits.number(8), bits.number(16), bits.unsigned()
-    if profile in PROFILES_WITH_CHROMA:
-        if bits.unsigned() == CHROMA_444:
-            bits.number()
-        bits.unsigned(2)
-        if bits.number(2) & 1:
-            raise ValueError("scaling matrices are not read")
-    bits.unsigned()
-    order_type = bits.unsigned()
-    if order_type == 1:
-        raise ValueError("this order of pictures is not read")
-    bits.unsigned(2 if order_type == 0 else 1)
-    bits.number()
+    pass_to_size(bits)
     bits.unsigned()
     start = bits.num_bits_read
     bits.unsigned()

@@ -96,14 +96,34 @@ def is_told_by_header(codec: VideoCodecContext) -> bool:
     sets = [unit for (kind, _), unit in parameters_in_header("h264", codec.extradata).items() if kind == _H264_SPS]
     try:
         return len(sets) == 1 and _tells_order(Bits.of_nal_unit(sets[0]), codec.width, codec.height)
-    except ValueError:  # cut short
+    except ValueError:
         return False
 
 
 def _tells_order(bits: Bits, width_px: int, height_px: int) -> bool:
     """Return whether an H.264 SPS (7.3.2.1.1) tells the order of frames, and of whole frames of square pixels.
 
-    Others, such as those with scaling matrices, may tell it too, and are not read. The size is what the container says.
+    The size is what the container says.
+
+    Raises:
+        ValueError: it is cut short, or of a kind that is not read; it may tell the order all the same.
+    """
+    chroma = pass_to_size(bits)
+    sides = [16 * (bits.unsigned() + 1) for _ in range(2)]
+    if not bits.number():
+        return False
+    bits.number()
+    if bits.number():
+        units = (2 if chroma in (1, 2) else 1, 2 if chroma == 1 else 1)
+        sides = [side - unit * (bits.unsigned() + bits.unsigned()) for side, unit in zip(sides, units, strict=True)]
+    return sides == [width_px, height_px] and bool(bits.number()) and _usage_tells_order(bits)
+
+
+def pass_to_size(bits: Bits) -> int:
+    """Read an H.264 SPS up to the size of its pictures, and return its chroma format.
+
+    Raises:
+        ValueError: it is cut short, or of a kind that is not read.
     """
     bits.number(8)
     profile, _, _ = bits.number(8), bits.number(16), bits.unsigned()
@@ -113,21 +133,14 @@ def _tells_order(bits: Bits, width_px: int, height_px: int) -> bool:
         bits.number(1 if chroma == CHROMA_444 else 0)
         bits.unsigned(2)
         if bits.number(2) & 1:
-            return False
+            raise ValueError("scaling matrices are not read")
     bits.unsigned()
     order_type = bits.unsigned()
     if order_type == 1:
-        return False
+        raise ValueError("this order of pictures is not read")
     bits.unsigned(2 if order_type == 0 else 1)
     bits.number()
-    sides = [16 * (bits.unsigned() + 1) for _ in range(2)]
-    if not bits.number():
-        return False
-    bits.number()
-    if bits.number():
-        units = (2 if chroma in (1, 2) else 1, 2 if chroma == 1 else 1)
-        sides = [side - unit * (bits.unsigned() + bits.unsigned()) for side, unit in zip(sides, units, strict=True)]
-    return sides == [width_px, height_px] and bool(bits.number()) and _usage_tells_order(bits)
+    return chroma
 
 
 def _usage_tells_order(bits: Bits) -> bool:

@@ -226,7 +226,7 @@ class DecodingPool:
 
 
 def _fetch(fetch: Callable[[J], J], job: J, fetched: Future[J], is_done: threading.Event) -> None:
-    """Give a job to whoever runs it, and stay until that is done: there are as many threads as jobs may be fetched."""
+    """Fetch a job, hand it on, and stay until it is done: there are as many threads as jobs may be fetched."""
     if is_done.is_set():
         return
     try:

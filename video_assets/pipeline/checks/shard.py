@@ -17,9 +17,8 @@ from video_assets.domain.clips import Loss
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.domain.text import counted
-from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.plan.plan_table import ReadPlan
-from video_assets.pipeline.pool import PoolsFor
+from video_assets.pipeline.pool import PoolsFor, reading_pool
 from video_assets.reader.shard_reading import DecodedFrames, RecordFacts, ShardReading, ShardToRead, read_shard
 from video_assets.settings import Limits
 from video_assets.sources.tree import source_directory
@@ -293,7 +292,8 @@ class ShardAudit:
             for number, record in reading.whole.items()
         ]
         with self.pools_for(self.limits)() as pool:
-            results = [result.outcome for result in pool.map(compare_with_source, jobs, fetch=fetch_source)]
+            fetch = fetch_source if is_remote(directory) else None
+            results = [result.outcome for result in pool.map(compare_with_source, jobs, fetch=fetch)]
         compared: list[tuple[float, list[CheckPicture]]] = []
         for number, job, result in zip(reading.whole, jobs, results, strict=True):
             clip_id = reading.records[number].clip_id
@@ -320,7 +320,7 @@ class ShardAudit:
         return description, {"records_compared": len(compared), "worst_psnr_db": round(worst_db, 2)}, *pictures
 
 
-def read_ahead(audits: Iterable[ShardAudit], make_pool: PoolMaker, num_processes: int = 1) -> Iterator[ShardAudit]:
+def read_ahead(audits: Iterable[ShardAudit], pools_for: PoolsFor, num_processes: int = 1) -> Iterator[ShardAudit]:
     """Yield each audit in its turn, with its shard read. Meanwhile each process reads one of the next shards.
 
     No more than these wait: a shard of a store is copied to this machine before it is read, and what a check of all
@@ -333,7 +333,7 @@ def read_ahead(audits: Iterable[ShardAudit], make_pool: PoolMaker, num_processes
             begun.append(audit)
             yield audit.to_read()
 
-    with make_pool() as pool:
+    with reading_pool(pools_for, num_processes)() as pool:
         for result in pool.map(read_shard, jobs(), window=1 + num_processes):
             audit = begun.popleft()
             audit.outcome_of_reading = result.outcome

@@ -23,7 +23,7 @@ from video_assets.pipeline.dataset_state import committed_counts, committed_vers
 from video_assets.pipeline.dataset_warnings import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.noted_settings import PINNED_NOTE, manifest_settings
 from video_assets.pipeline.plan.plan_table import ReadPlan, plan_digest
-from video_assets.pipeline.pool import SharedPools, reading_pool
+from video_assets.pipeline.pool import SharedPools
 from video_assets.records.framing import is_whole_frame
 from video_assets.storage.files import sha256_if_there
 from video_assets.storage.locks import current_holder
@@ -296,7 +296,7 @@ def _all_checks(paths: DatasetPaths, *, all_records: bool) -> tuple[str, list[Ch
     with SharedPools() as pools:
         audits = (ShardAudit(paths, audit.plan, key, settings.limits, pools, max_records, always) for key in keys)
         num_processes = min(num_cores(), 1 + len(keys) // _SHARDS_PER_PROCESS)
-        for shard in read_ahead(audits, reading_pool(pools, num_processes), num_processes):
+        for shard in read_ahead(audits, pools, num_processes):
             outcomes += [shard.run(name) for name in SHARD_CHECKS]
     outcomes += [audit.run(name) for name in DATASET_CHECKS]
     outcomes.append(_is_finished(paths, audit.plan))
