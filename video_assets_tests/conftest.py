@@ -1,5 +1,6 @@
 """What all tests share: their order, what they need, hypothesis profiles, and TensorFlow where a test asks for it."""
 
+import gc
 import os
 import signal
 from collections.abc import Generator
@@ -22,6 +23,7 @@ __all__ = [  # fixtures
     "label_sets_built",
     "labelled",
     "tensorflow",
+    "tfds",
     "videos",
 ]
 
@@ -63,3 +65,19 @@ def tensorflow() -> ModuleType:
     import tensorflow as tf
 
     return tf
+
+
+@pytest.fixture(scope="session")
+def tfds(tensorflow: ModuleType) -> ModuleType:
+    """The real tensorflow-datasets, of the extra `readers`.
+
+    While it is imported, it replaces Python's own import for moments. Were other tests' objects collected in such a
+    moment, what they import as they end would fail, and with it the test at hand.
+    """
+    gc.disable()
+    try:
+        return pytest.importorskip(
+            "tensorflow_datasets", reason="needs the extra readers: pip install 'video_assets[readers]'"
+        )
+    finally:
+        gc.enable()

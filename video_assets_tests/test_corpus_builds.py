@@ -93,9 +93,8 @@ def read_by_tfds(dataset: Any) -> list[tuple[str, int, tuple[int, ...]]]:
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_tensorflow_datasets_and_our_reader_give_the_same_clips_in_the_same_order(
-    twice: Twice, tensorflow: ModuleType, split: Split
+    twice: Twice, tfds: ModuleType, split: Split
 ) -> None:
-    tfds = pytest.importorskip("tensorflow_datasets")
     from video_assets.reader import load_dataset
 
     version = twice.paths.version("1.0.0")
@@ -113,8 +112,7 @@ def test_tensorflow_datasets_and_our_reader_give_the_same_clips_in_the_same_orde
     assert [names[label] for _, label, _ in by_us] == rows["label"].tolist()
 
 
-def test_pixels_read_by_tensorflow_datasets_are_those_of_our_reader(twice: Twice, tensorflow: ModuleType) -> None:
-    tfds = pytest.importorskip("tensorflow_datasets")
+def test_pixels_read_by_tensorflow_datasets_are_those_of_our_reader(twice: Twice, tfds: ModuleType) -> None:
     from video_assets.reader import load_dataset
 
     version = twice.paths.version("1.0.0")

@@ -30,9 +30,7 @@ def grow_in_another_process(dataset: Built, source: Path, tmp_path: Path) -> "su
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def test_readers_see_the_old_clips_or_the_new_ones(built: Built, tmp_path: Path, tensorflow: Any) -> None:
-    import tensorflow_datasets as tfds
-
+def test_readers_see_the_old_clips_or_the_new_ones(built: Built, tmp_path: Path, tfds: Any) -> None:
     from video_assets.reader import load_dataset
 
     source = tmp_path / "videos"

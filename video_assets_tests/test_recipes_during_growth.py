@@ -162,6 +162,7 @@ def recipes_of(growth: Growth, tf: ModuleType) -> list[Recipe]:
 
 
 @pytest.mark.parametrize("layout", ["tfds", "sequence_example", "movinets_helper"])
+@pytest.mark.usefixtures("tfds")
 def test_each_read_by_a_recipe_gives_a_committed_state(layout: Layout, tmp_path: Path, tensorflow: ModuleType) -> None:
     growth = Growth(tmp_path, layout)
     recipes = [*recipes_of(growth, tensorflow), *training_recipes(growth, tensorflow)]

@@ -56,8 +56,7 @@ def test_captions_are_stored_and_read(tensorflow: ModuleType, captioned: Stages,
     assert {clip_id: clip["caption"].decode() for clip_id, clip in found.items()} == CAPTIONS
 
 
-def test_tensorflow_datasets_gives_captions_of_clips_that_have_one(tensorflow: ModuleType, captioned: Stages) -> None:
-    tfds = pytest.importorskip("tensorflow_datasets")
+def test_tensorflow_datasets_gives_captions_of_clips_that_have_one(tfds: ModuleType, captioned: Stages) -> None:
     builder = tfds.builder_from_directory(build(captioned, ENCODING))
     clips = [clip for split in ("train", "test") for clip in tfds.as_numpy(builder.as_dataset(split=split))]
     found = {clip["id"].decode(): [text.decode() for text in clip["caption"]] for clip in clips}

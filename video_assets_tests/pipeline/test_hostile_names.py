@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 import pytest
@@ -120,9 +121,7 @@ def test_sidecars_and_records_hold_the_texts_unchanged(stages: Stages) -> None:
     assert found == {f"{clip}/{file_name(text)}" for text in HOSTILE for clip in range(2)}
 
 
-def test_tensorflow_datasets_reads_them_with_as_many_classes(stages: Stages) -> None:
-    tfds = pytest.importorskip("tensorflow_datasets")
-
+def test_tensorflow_datasets_reads_them_with_as_many_classes(stages: Stages, tfds: ModuleType) -> None:
     builder = tfds.builder_from_directory(stages.paths.version("1.0.0").directory)
     assert builder.info.features["label"].num_classes == len(HOSTILE)
     ids = {str(clip["id"], "utf-8") for clip in tfds.as_numpy(builder.as_dataset(split="train"))}

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -72,8 +73,7 @@ def test_a_third_split_is_built_checked_and_read_like_the_others(stages: Stages)
 
 
 @pytest.mark.slow
-def test_tensorflow_datasets_opens_the_third_split(stages: Stages) -> None:
-    tfds = pytest.importorskip("tensorflow_datasets")
+def test_tensorflow_datasets_opens_the_third_split(stages: Stages, tfds: ModuleType) -> None:
     build(stages, THREE_WAY)
     builder = tfds.builder_from_directory(stages.paths.version("1.0.0").directory)
     assert {name: split.num_examples for name, split in builder.info.splits.items()} == {

@@ -69,14 +69,6 @@ def records(built: Built, split: str, compression: Compression = "") -> Any:
 # --- tensorflow-datasets --------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def tfds(tensorflow: ModuleType) -> ModuleType:
-    """The real tensorflow-datasets, of the extra `readers`."""
-    return pytest.importorskip(
-        "tensorflow_datasets", reason="needs the extra readers: pip install 'video_assets[readers]'"
-    )
-
-
 @pytest.mark.slow
 def test_tensorflow_datasets_loads_every_clip_as_stored(tfds: ModuleType, built_once: Built) -> None:
     root = str(built_once.paths.root)

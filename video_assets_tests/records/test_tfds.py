@@ -26,14 +26,6 @@ from video_assets.storage.paths import FILEPATH_TEMPLATE, DatasetPaths, VersionP
 LABELS = ["run", "walk, slowly"]
 
 
-@pytest.fixture(scope="session")
-def tfds(tensorflow: ModuleType) -> ModuleType:
-    """The real tensorflow-datasets."""
-    import tensorflow_datasets
-
-    return tensorflow_datasets
-
-
 def frame_image(value: int) -> bytes:
     """A PNG, 6 by 4, that is red in the left half and `value` bright in the right one."""
     import cv2
