@@ -1,6 +1,7 @@
 """Files that are either complete or absent: write a temporary, flush, fsync, rename; in a store one conditional PUT."""
 
 import contextlib
+import errno
 import functools
 import hashlib
 import json
@@ -17,8 +18,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-
-import psutil
 
 from video_assets.storage.addresses import is_remote
 from video_assets.storage.failures import named_failures
@@ -193,9 +192,10 @@ def read_if_there(path: Path) -> bytes | None:
         StorageFailed: If it cannot be read.
     """
     try:
-        with named_failures(path, "read", but=(*NOT_THERE, IsADirectoryError)):
+        with named_failures(path, "read", but=NOT_THERE):
+            _refuse_no_file(path)
             return path.read_bytes()
-    except (*NOT_THERE, IsADirectoryError):
+    except NOT_THERE:
         return None
 
 
@@ -208,14 +208,22 @@ def read_lines(path: Path) -> list[str]:
     return [line for line in text.split("\n") if line]
 
 
+def _refuse_no_file(path: Path) -> None:
+    """Take a device or a pipe, or a link to one, for no file, as a folder is: reading it may never end, or never begin.
+
+    Raises:
+        FileNotFoundError: If it is not a regular file.
+    """
+    if not is_remote(path) and file_status(path) is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+
+
 def read_part(path: Path, offset: int, num_bytes: int) -> bytes:
     """Return some bytes of a file; fewer where it ends earlier."""
     if is_remote(path):
         remote: Any = path
         return remote.read_part(offset, num_bytes)
-    with path.open("rb") as file:
-        file.seek(offset)
-        return file.read(num_bytes)
+    return read_parts(path, [(offset, num_bytes)])[0]
 
 
 def read_parts(path: Path, parts: Sequence[tuple[int, int]]) -> list[bytes]:
@@ -223,6 +231,7 @@ def read_parts(path: Path, parts: Sequence[tuple[int, int]]) -> list[bytes]:
     if is_remote(path):
         remote: Any = path
         return remote.read_parts(parts)
+    _refuse_no_file(path)
     found: list[bytes] = []
     with path.open("rb") as file:
         for offset, num_bytes in parts:
@@ -233,6 +242,7 @@ def read_parts(path: Path, parts: Sequence[tuple[int, int]]) -> list[bytes]:
 
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hex."""
+    _refuse_no_file(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -241,21 +251,13 @@ def sha256_if_there(path: Path) -> str | None:
     """Return the SHA-256 of a file's content, or None if there is no such file."""
     try:
         return file_sha256(path)
-    except (*NOT_THERE, IsADirectoryError):
+    except NOT_THERE:
         return None
 
 
 def temporary_prefix(kind: str) -> str:
     """Return how the name of a temporary folder of this process begins, for `tempfile`."""
     return f"video-assets-{kind}-{this_host()}-{os.getpid()}-"
-
-
-def remove_abandoned_folders() -> None:
-    """Remove temporary folders of processes of this machine that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"video-assets-*-{this_host()}-*"):
-        number = folder.name.split(f"-{this_host()}-")[1].partition("-")[0]
-        if number.isdecimal() and not psutil.pid_exists(int(number)):
-            remove_tree(folder)
 
 
 def remove_tree(directory: Path) -> None:

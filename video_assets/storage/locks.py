@@ -1,13 +1,16 @@
 """One writer at a time: the locks of a dataset, in files or in a store."""
 
+import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
+
 from video_assets.storage.addresses import is_remote
 from video_assets.storage.file_locks import Holder, file_lock_holder, hold_file_lock
-from video_assets.storage.files import remove_abandoned_folders
+from video_assets.storage.files import remove_tree, this_host
 from video_assets.storage.paths import DatasetPaths
 
 _BUILD_WAIT_SECONDS = 2.0
@@ -60,6 +63,14 @@ def building(paths: DatasetPaths, what: str) -> Generator[Holder | None]:
         finally:
             if new:
                 _leave_nothing(paths, new)
+
+
+def remove_abandoned_folders() -> None:
+    """Remove temporary folders of processes of this machine that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"video-assets-*-{this_host()}-*"):
+        number = folder.name.split(f"-{this_host()}-")[1].partition("-")[0]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            remove_tree(folder)
 
 
 def known_to_writer(paths: DatasetPaths) -> DatasetPaths:

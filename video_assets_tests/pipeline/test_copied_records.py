@@ -1,6 +1,7 @@
 """Growth copies records: what is stored of a clip is decoded once, and its record is what encoding it would give."""
 
 import csv
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -161,6 +162,19 @@ def test_only_what_arrives_is_encoded(clips: Path, tmp_path: Path) -> None:
     del table.rows[0]
     grown = table.build()
     assert (grown.num_encoded, grown.num_new) == (1, 1)
+    assert grown.records() == table.build("fresh").records()
+
+
+def test_a_pipe_in_the_place_of_a_superseded_shard_is_not_waited_for(clips: Path, tmp_path: Path) -> None:
+    table = table_of(clips, tmp_path, SMALL)
+    first = table.build()
+    shard = first.stages.paths.version("1.0.0").shard(*parse_partition_key(first.shards[0]))
+    shard.unlink()
+    os.mkfifo(shard)
+    del table.rows[0]
+    grown = table.build()
+    assert first.shards[0] in grown.superseded
+    assert grown.num_encoded == 3
     assert grown.records() == table.build("fresh").records()
 
 

@@ -1,15 +1,18 @@
 """Every file that is not as it was written is found by its checksum, and named with its records and clips."""
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 from tools.reliability.flips import choose_flips, files_at_risk, flip_campaign
+from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.pipeline.upkeep.verify import CHECK, find_damage, integrity_outcomes
 from video_assets.storage.sidecars import Checksums, read_checksums
 from video_assets_tests.datasets import TRAIN_SHARDS, Built
 from video_assets_tests.pipeline import damage
-from video_assets_tests.pipeline.stages import Stages
+from video_assets_tests.pipeline.stages import Stages, audit_of
 from video_assets_tests.pipeline.videos import write_class
 
 
@@ -51,6 +54,20 @@ def test_a_file_that_is_gone_is_named(built: Built, name: str) -> None:
     (built.version.directory / name).unlink()
     (found,) = find_damage(built.paths)
     assert found.sentence == f"{name} is missing"
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "folder"])
+def test_what_is_no_file_in_a_shards_place_is_named_and_never_read(built: Built, kind: str) -> None:
+    """To read one would never end, or never begin."""
+    for path in (built.shard(TRAIN_SHARDS[0]), built.sidecar(TRAIN_SHARDS[1])):
+        path.unlink()
+        make = {"device": lambda p: p.symlink_to("/dev/zero"), "pipe": os.mkfifo, "folder": Path.mkdir}[kind]
+        make(path)
+    assert [item.sentence for item in find_damage(built.paths)] == [
+        "clips-train-00000.tfrecord is not a regular file, nor a link to one",
+        "train-00001.json is not a regular file, nor a link to one",
+    ]
+    assert not any(audit_of(built.paths, TRAIN_SHARDS[0]).run(name).passed for name in SHARD_CHECKS)
 
 
 def test_a_table_that_is_gone_is_named(built: Built) -> None:

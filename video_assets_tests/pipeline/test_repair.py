@@ -60,6 +60,20 @@ def test_only_the_damaged_shards_are_encoded_again(built: Built) -> None:
     assert not built.paths.scratch.root.exists()
 
 
+def test_links_to_devices_and_pipes_in_the_place_of_shards_are_replaced(built: Built) -> None:
+    before = bytes_of(built)
+    for path in (built.shard(TRAIN_SHARDS[1]), built.sidecar(TRAIN_SHARDS[2])):
+        path.unlink()
+        path.symlink_to("/dev/zero")
+    built.shard(TRAIN_SHARDS[0]).unlink()
+    os.mkfifo(built.shard(TRAIN_SHARDS[0]))
+    report = repair(built)
+    assert report.failed == {}
+    assert report.shards_rebuilt == TRAIN_SHARDS[:3]
+    assert not any(path.is_symlink() for path in report.repaired)
+    assert bytes_of(built) == before
+
+
 def test_a_source_whose_store_does_not_answer_is_not_taken_for_gone(
     built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,8 +12,8 @@ from video_assets.pipeline import pool as jobs
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS
 from video_assets.pipeline.checks.shard import MISSING_VIDEO, SHARD_CHECKS
 from video_assets.pipeline.upkeep.verify import CHECK, verify_dataset
-from video_assets.storage.files import remove_abandoned_folders, temporary_prefix
-from video_assets.storage.locks import building
+from video_assets.storage.files import temporary_prefix
+from video_assets.storage.locks import building, remove_abandoned_folders
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS, Built
 from video_assets_tests.pipeline import damage

@@ -94,6 +94,7 @@ def test_a_file_that_cannot_be_read_now_is_named_and_not_taken_for_missing(
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     path = tmp_path / "some.json"
+    path.touch()
     assert callable(read)
     with pytest.raises(StorageFailed, match=rf"^{path} cannot be read: {os.strerror(number)}; "):
         read(path)

@@ -199,7 +199,7 @@ def _damaged_committed(paths: VersionPaths, checksums: Checksums | None) -> Iter
         digest = sha256_if_there(path)
         if digest is None:
             if not checksums.allows(name, ABSENT):
-                yield Damage(path, "is missing", paths.version)
+                yield Damage(path, _why_absent(path), paths.version)
         elif not checksums.allows(name, digest):
             yield Damage(path, "is not as it was committed", paths.version, damaged_places(paths, path))
 
@@ -216,9 +216,13 @@ def _damaged_shards(paths: VersionPaths, known: Iterable[str]) -> Iterator[Damag
             continue
         digest = sha256_if_there(shard)
         if digest is None:
-            yield Damage(shard, "is missing", paths.version)
+            yield Damage(shard, _why_absent(shard), paths.version)
         elif digest != sidecar.sha256:
             yield Damage(shard, "is not as it was written", paths.version, damaged_places(paths, shard))
+
+
+def _why_absent(path: Path) -> str:
+    return "is not a regular file, nor a link to one" if path.exists() else "is missing"
 
 
 def damaged_places(paths: VersionPaths, shard: Path) -> list[StoredPlace]:
