@@ -231,7 +231,11 @@ def verify_screen(result: Result) -> Screen:
         parts.append(
             section("Next", wrapped(again), copyable([f"video-assets build --source DIR --root {root}{name}"]))
         )
-    if not all("missing_video" in check["facts"] for check in failed):
+    if any("not_read" in check["facts"] for check in failed):
+        why = "The process that reads shards by TensorFlow gave up. Try TensorFlow by itself, and install it again:"
+        commands = ['python -c "import tensorflow"', "pip install --force-reinstall tensorflow"]
+        parts.append(section("Next", wrapped(why), copyable(commands)))
+    if not all({"missing_video", "not_read"} & check["facts"].keys() for check in failed):
         advice = "Rebuild only what is damaged:"
         parts.append(section("Next", wrapped(advice), copyable([f"video-assets repair --root {root}{name}"])))
     return parts

@@ -327,8 +327,12 @@ def test_a_crash_of_the_process_that_reads_is_a_failed_check(
     monkeypatch.setattr(shard, "read_shard", crash)
     outcomes = audit(built_once)
     assert failed(outcomes) == set(SHARD_CHECKS)
-    sentence = "cannot be read by TensorFlow: the decoding process ended twice: killed by SIGSEGV"
-    assert outcomes["shard_decodes"].description == f"{built_once.shard(KEY).name} {sentence}"
+    assert outcomes["shard_decodes"].description == (
+        "nobody could read it, for the process that reads by TensorFlow gave up: the decoding process ended twice: "
+        'killed by SIGSEGV. If python -c "import tensorflow" fails too, install it again: pip install '
+        "--force-reinstall tensorflow"
+    )
+    assert all(outcome.facts == {shard.NOT_READ: "crashed"} for outcome in outcomes.values())
 
 
 def test_without_tensorflow_nothing_is_checked_and_no_shard_is_blamed(

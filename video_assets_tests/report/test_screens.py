@@ -311,6 +311,26 @@ def test_a_verification_recommends_a_repair_only_for_what_it_would_mend() -> Non
     assert "video-assets repair --root /r" in flat(verify_screen({**result, "checks": [gone, damaged]}))
 
 
+def test_a_verification_recommends_no_repair_of_shards_that_nobody_could_read() -> None:
+    unread = {
+        "name": "shard_decodes",
+        "target": "train-00001",
+        "passed": False,
+        "severity": "ERROR",
+        "description": "…",
+        "facts": {"not_read": "crashed"},
+    }
+    damaged = {**unread, "name": "bytes_are_as_written", "facts": {}}
+    result = {**STATUS, "is_valid": False, "seconds": 2.0}
+    text = flat(verify_screen({**result, "checks": [unread]}))
+    assert "repair" not in text
+    assert text.endswith(
+        "Try TensorFlow by itself, and install it again: "
+        'python -c "import tensorflow" pip install --force-reinstall tensorflow'
+    )
+    assert "video-assets repair --root /r" in flat(verify_screen({**result, "checks": [unread, damaged]}))
+
+
 def test_checks_that_say_the_same_take_one_line() -> None:
     check = {"name": "c", "passed": False, "severity": "WARN", "description": "the source is not there", "facts": {}}
     checks = [{**check, "target": f"train-{index:05d}"} for index in range(40)]

@@ -37,9 +37,14 @@ SHARD_CHECKS = ("shard_is_complete", "shard_decodes", "shard_matches_source")
 MISSING_VIDEO = "missing_video"
 """The fact of a failed check that names a video which is gone: nothing that is stored is damaged by that."""
 
+NOT_READ = "not_read"
+"""The fact of a failed check that says why nobody could read a shard: nothing that is stored is damaged by that."""
+_GAVE_UP = "nobody could read it, for the process that reads by TensorFlow gave up"
+_TRY_AGAIN = 'If python -c "import tensorflow" fails too, install it again: pip install --force-reinstall tensorflow'
+
 
 class _Failed(Exception):
-    """Carries the sentence of a failed check, and what it is about."""
+    """Carries the outcome of a failed check: its sentence, and what it is about."""
 
     def __init__(
         self,
@@ -50,9 +55,8 @@ class _Failed(Exception):
         facts: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(sentence)
-        self.pictures = pictures
-        self.severity: Severity = severity
-        self.facts: Mapping[str, str] = facts or {}
+        failed = partial(CheckOutcome, passed=False, description=sentence)
+        self.outcome = partial(failed, pictures=pictures, severity=severity, facts=facts or {})
 
 
 @dataclass
@@ -80,18 +84,12 @@ class ShardAudit:
         """Runs one of `SHARD_CHECKS` by name."""
         methods: Sequence[Callable[[], tuple[Any, ...]]] = (self._is_complete, self._decodes, self._matches_source)
         checks: dict[str, Callable[[], tuple[Any, ...]]] = dict(zip(SHARD_CHECKS, methods, strict=True))
-        outcome = partial(CheckOutcome, name=name, target=self.key)
         try:
             description, facts, *pictures = checks[name]()
         except _Failed as failed:
-            return outcome(
-                passed=False,
-                description=str(failed),
-                pictures=failed.pictures,
-                severity=failed.severity,
-                facts=failed.facts,
-            )
-        return outcome(passed=True, description=description, facts=facts, pictures=pictures)
+            return failed.outcome(name=name, target=self.key)
+        passed = partial(CheckOutcome, passed=True, description=description)
+        return passed(name=name, target=self.key, facts=facts, pictures=pictures)
 
     @cached_property
     def _shard(self) -> Path:
@@ -147,7 +145,8 @@ class ShardAudit:
         if self.outcome_of_reading is None:
             raise _Failed(f"{self._shard.name} is not there; materialize {self.key}")
         if isinstance(self.outcome_of_reading, Loss):
-            raise _Failed(f"{self._shard.name} cannot be read by TensorFlow: {self.outcome_of_reading.detail}")
+            loss = self.outcome_of_reading
+            raise _Failed(f"{_GAVE_UP}: {loss.detail}. {_TRY_AGAIN}", facts={NOT_READ: loss.reason})
         return self.outcome_of_reading
 
     def _refuse_unreadable(self) -> None:
