@@ -20,12 +20,12 @@ def silent(_phase: str, _num_clips: int, _num_bytes: int) -> Counter:
     return lambda _clips, _bytes: None
 
 
-def after_first(begin: Callable[[], object], progress: Progress) -> Progress:
-    """Return the same progress, which also calls `begin` when the first clip of a phase is finished."""
+def after_first(begin: Callable[[], object], progress: Progress, *, min_clips: int = 1) -> Progress:
+    """Return the same progress, which also calls `begin` when the first clip of a phase of so many is finished."""
 
     def begin_phase(phase: str, num_clips: int, num_bytes: int) -> Counter:
         counter = progress(phase, num_clips, num_bytes)
-        has_begun = False
+        has_begun = num_clips < min_clips
 
         def count(clips: int, num_bytes_done: int) -> None:
             nonlocal has_begun

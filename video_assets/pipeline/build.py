@@ -230,7 +230,10 @@ def build(
         BuildRefused: if a step refuses, a shard could not be written, or a check fails.
     """
     begin = _once(*(listener.begin for listener in listeners))
-    steps = replace(steps, progress=after_first(_once(steps.prepare_checks, begin), steps.progress))
+    progress = after_first(begin, steps.progress)
+    # A video that comes alone may be unreadable: then no shard is written, and there is nothing to check.
+    progress = after_first(_once(steps.prepare_checks), progress, min_clips=2)
+    steps = replace(steps, progress=progress)
     settings = settings_in_force(steps.paths, settings)
     asked = read_source(source, settings.manifest)
     report.reading = NotedReading.of(asked)

@@ -61,3 +61,12 @@ def test_the_first_clip_of_a_phase_is_the_moment_to_begin_something() -> None:
     progress("encoding", 100, 0)(3, 0)
     assert begun == [0, 2]
     assert counted == [10, 20, 300]
+
+
+def test_a_phase_of_too_few_clips_begins_nothing() -> None:
+    begun: list[str] = []
+    progress = after_first(lambda: begun.append("checks"), silent, min_clips=2)
+    progress("probing", 1, 0)(1, 0)
+    assert begun == []
+    progress("encoding", 2, 0)(1, 0)
+    assert begun == ["checks"]
