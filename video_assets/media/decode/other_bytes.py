@@ -18,6 +18,7 @@ _ZEROS: Final = 8
 """An encoder may leave out zeros at the end, which are read as if they were there."""
 _HEVC_FIRST_NON_VCL: Final = 32
 _HEVC_LEADING: Final = range(6, 10)
+_HEVC_PARAMETER_SETS: Final = range(32, 35)
 _CABAC_ZERO_WORD: Final = b"\0\0\3"
 _SUPERFRAME_BIT: Final = 0x40
 _VP9_HEADER_BYTES: Final = 256
@@ -184,6 +185,11 @@ def as_trailing(codec: str, piece: bytes) -> bytes:
     if codec != "hevc" or not piece or piece[0] >> 1 & 63 not in _HEVC_LEADING:
         return piece
     return bytes([piece[0] & 0x83]) + piece[1:]
+
+
+def parameter_sets(pieces: Sequence[bytes]) -> list[bytes]:
+    """Return the parameter sets among the NAL units of an HEVC packet."""
+    return [piece for piece in pieces if piece and piece[0] >> 1 & 63 in _HEVC_PARAMETER_SETS]
 
 
 def _is_slice(unit: bytes) -> bool:

@@ -29,6 +29,7 @@ from video_assets.media.decode.other_bytes import (
     ends_of_data,
     other_ends,
     packets_of,
+    parameter_sets,
     pieces_of,
     with_more,
     with_other_end,
@@ -49,8 +50,13 @@ _USUAL_SHARE: Final = 1 / 12
 """How much of a picture its last bytes may decide before it is tried whether its data go on. Of data that are read too
 far they decide more: all that is read after them is random."""
 _WITH_DAMAGED: Final = {"skip_loop_filter": "all", "flags": "+output_corrupt", "flags2": "+showall"}
+_MORE_ROUNDS: Final = 6
+"""How often as many other ends are tried before a picture is called damaged. Of a sound one at a low bit rate, three of
+four may show nothing: what changes are motion vectors, and the pictures that these point to are grey."""
 _MAX_ENDS: Final = 8
 """Of how many slices or tiles each one's end is tried, in a decode of the picture for each."""
+_ONE, _BY_ROWS = 1, 2
+"""How many threads decode a picture. With two, FFmpeg decodes the rows of HEVC that begin anew beside one another."""
 _MAX_WAITING: Final = 24
 """Frames that wait for the same one of the other decoder; more than any decoder keeps back."""
 
@@ -183,24 +189,18 @@ class _SecondDecode:
 class _PictureCheck:
     """Decodes single pictures without those that they refer to: as they are, with other last bytes, with more bytes.
 
-    Pictures with fewer ends than `min_ends` are left to the second decode, which knows about the last end alone.
+    Pictures with fewer ends than `min_ends` are left to the second decode, which knows about the last end alone. What
+    looks damaged is tried again, each time in a new decoder: for a missing picture FFmpeg takes motion vectors that it
+    finds in memory, so that one decoder makes two pictures of the same data in turn where these have weights.
     """
 
     def __init__(self, opened: OpenVideo, min_ends: int) -> None:
         self._min_ends = min_ends
         self._codec, self._extradata = opened.codec.codec.canonical_name, opened.codec.extradata
-        self._first = opened.codec
-        self._decoder = _decoder_of(
-            opened, opened.codec.codec.name, skip_loop_filter="all", flags="+output_corrupt", flags2="+showall"
-        )
-        self._by_rows = _decoder_of(
-            opened,
-            opened.codec.codec.name,
-            threads=2,
-            skip_loop_filter="all",
-            flags="+output_corrupt",
-            flags2="+showall",
-        )
+        self._opened, self._first = opened, opened.codec
+        self._decoders = {threads: self._new_decoder(threads) for threads in (_ONE, _BY_ROWS)}
+        self._is_careful = False
+        self._parameter_sets: list[bytes] = []
         self._chance = random.Random(0)  # noqa: S311
         self._damaged: set[int] = set()
         self._follows_keyframe = self._has_rows = False
@@ -214,23 +214,15 @@ class _PictureCheck:
         pieces = [as_trailing(self._codec, piece) for piece in pieces_of(self._codec, bytes(packet), self._extradata)]
         if self._codec == "hevc" and packet.is_keyframe:
             self._note_rows(pieces)
-        ends = ends_of_data(self._codec, pieces)
-        whole = self._frames(pieces) if len(ends) >= self._min_ends else []
-        if self._follows_keyframe and not packet.is_keyframe:
-            whole = self._frames(pieces)  # see `_frames`
+            self._parameter_sets = parameter_sets(pieces) or self._parameter_sets
+        is_first = self._follows_keyframe and not packet.is_keyframe
         self._follows_keyframe = packet.is_keyframe
-        if not whole:
-            return
-        if self._has_rows and differing_share(whole, self._frames(pieces, self._by_rows)):
-            self._damaged.add(number)
-            return
-        ends = ends if len(ends) <= _MAX_ENDS else ends[-1:]
-        shares = [self._share_of_end(pieces, end, whole) for end in ends]
-        if 0 in shares or (
-            max(shares, default=1) > _USUAL_SHARE
-            and self._goes_on(pieces, whole, 1 if packet.is_keyframe else _NUM_TRIES)
-        ):
-            self._damaged.add(number)
+        num_tries = 1 if packet.is_keyframe else _NUM_TRIES
+        if self._looks_damaged(pieces, num_tries, is_first=is_first):
+            self._is_careful = True
+            if self._looks_damaged([*self._parameter_sets, *pieces], num_tries, is_first=False):
+                self._damaged.add(number)
+            self._is_careful = False
 
     def finish(self) -> None:
         """Do nothing: each packet is tried at once."""
@@ -245,13 +237,27 @@ class _PictureCheck:
             said = begins_rows_anew(unit)
             self._has_rows = self._has_rows if said is None else said
 
+    def _looks_damaged(self, pieces: Sequence[bytes], num_tries: int, *, is_first: bool) -> bool:
+        ends = ends_of_data(self._codec, pieces)
+        whole = self._frames(pieces) if len(ends) >= self._min_ends else []
+        if is_first:
+            whole = self._frames(pieces)  # see `_frames`
+        if not whole:
+            return False
+        if self._has_rows and differing_share(whole, self._frames(pieces, _BY_ROWS)):
+            return True
+        ends = ends if len(ends) <= _MAX_ENDS else ends[-1:]
+        shares = [self._share_of_end(pieces, end, whole) for end in ends]
+        return 0 in shares or (max(shares, default=1) > _USUAL_SHARE and self._goes_on(pieces, whole, num_tries))
+
     def _share_of_end(self, pieces: Sequence[bytes], end: tuple[int, int], whole: Sequence[Planes]) -> float:
         """Return how much of the picture the bytes before an end decide; 1 if these are too few to be tried."""
-        for other in other_ends(self._chance):
-            changed = with_other_end(self._codec, pieces, end, other)
-            share = differing_share(whole, self._frames(changed)) if changed else 1
-            if share:
-                return share
+        for _ in range(_MORE_ROUNDS if self._is_careful else 1):
+            for other in other_ends(self._chance):
+                changed = with_other_end(self._codec, pieces, end, other)
+                share = differing_share(whole, self._frames(changed)) if changed else 1
+                if share:
+                    return share
         return 0
 
     def _goes_on(self, pieces: Sequence[bytes], whole: Sequence[Planes], num_tries: int) -> bool:
@@ -263,14 +269,14 @@ class _PictureCheck:
             whole = self._frames(pieces)
         return True
 
-    def _frames(self, pieces: Sequence[bytes], decoder: VideoCodecContext | None = None) -> list[Planes]:
+    def _frames(self, pieces: Sequence[bytes], threads: int = _ONE) -> list[Planes]:
         """Decode a picture; nothing comes where it is skipped, or gives an error, which the decode itself notices.
 
         Blocks that the data do not reach stay as they were in memory. That has to be the same each time, or it would
         look as if the data decided them. So no frame is kept: the decoder then takes the memory of the picture before,
         or that of a picture that it made up for a missing one. After a keyframe this changes once.
         """
-        decoder = decoder or self._decoder
+        decoder = self._new_decoder(threads) if self._is_careful else self._decoders[threads]
         decoder.flush_buffers()
         if decoder.skip_frame != self._first.skip_frame:
             decoder.skip_frame = self._first.skip_frame
@@ -281,6 +287,9 @@ class _PictureCheck:
             return found + [copy_planes(frame) for frame in decoder.decode(None)]
         except av.error.FFmpegError:
             return []
+
+    def _new_decoder(self, threads: int) -> VideoCodecContext:
+        return _decoder_of(self._opened, self._first.codec.name, threads, **_WITH_DAMAGED)
 
 
 def _other_decoder(opened: OpenVideo) -> str | None:

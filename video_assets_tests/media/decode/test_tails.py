@@ -2,11 +2,15 @@
 
 import io
 import random
+from fractions import Fraction
 
 import av
+import cv2
+import numpy as np
 import pytest
 
 from video_assets.domain.clips import VideoLost
+from video_assets.media.codec_check import usual_scheduling
 from video_assets.media.decode.other_bytes import ends_of_data, packet_frames
 from video_assets_tests.media.decode.test_damage import wanted
 from video_assets_tests.media.joining import joined_video
@@ -38,6 +42,34 @@ def test_a_sound_video_is_not_called_damaged(kind: str) -> None:
     clip = wanted(made(kind), [3, 17, 25, 39])
     assert [number_of(picture) for picture in clip.frames] == [3, 17, 25, 39]
     assert (clip.note, clip.damage) == ("", "")
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_sound_hevc_of_few_bytes_that_fades_is_not_called_damaged(seed: int) -> None:
+    """Its pictures have weights, and few of their last bytes show when they are decoded alone."""
+    assert wanted(fading_video(seed), [*range(NUM_FRAMES)]).damage == ""
+
+
+def fading_video(seed: int) -> bytes:
+    """Return a scene that a camera pans over, now darker and now brighter, by x265 at a low bit rate."""
+    chance = np.random.default_rng(seed)
+    scene = cv2.resize(
+        chance.integers(20, 220, (12, 16, 3), dtype=np.uint8), (320, 224), interpolation=cv2.INTER_CUBIC
+    ).astype(np.float64)
+    file = io.BytesIO()
+    options = {"x265-params": "keyint=250:crf=38:log-level=none:pools=1:frame-threads=1"}
+    with usual_scheduling(), av.open(file, "w", format="mp4") as output:
+        stream = output.add_stream("libx265", rate=25, options={"preset": "medium", **options})
+        stream.width, stream.height, stream.pix_fmt = 160, 112, "yuv420p"
+        for number in range(NUM_FRAMES):
+            left, top = int(80 + 70 * np.sin(number / 11)), int(50 + 45 * np.cos(number / 9))
+            view = scene[top : top + 112, left : left + 160] * (0.4 + 0.6 * abs(np.sin(number / 8)))
+            view += chance.normal(0, 3, view.shape)
+            frame = av.VideoFrame.from_ndarray(np.clip(view, 0, 255).astype(np.uint8), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return file.getvalue()
 
 
 @pytest.mark.parametrize("kind", KINDS)
