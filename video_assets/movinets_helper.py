@@ -26,7 +26,7 @@ from video_assets.media.decode.clips import decode_clip
 from video_assets.media.workers.pool import DecodingPool, num_cores
 from video_assets.records import messages
 from video_assets.records.framing import compress, frame_record
-from video_assets.records.movinets_helper import video_features
+from video_assets.records.video_tensor import video_features
 from video_assets.report.terminal_progress import TerminalProgress
 from video_assets.storage.files import AtomicFile, remove_temporaries
 

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from video_assets.cli import main
-from video_assets.pipeline import pool
+from video_assets.pipeline import shared_pools
 from video_assets_tests.datasets import Built
 from video_assets_tests.defs.location import Location, failures, open_location
 from video_assets_tests.pipeline.removals import REMOVALS, Removal, empty_a_class
@@ -29,7 +29,7 @@ def source(built: Built, tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def decode_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "open_pool", lambda *_: InThisProcess())
+    monkeypatch.setattr(shared_pools, "open_pool", lambda *_: InThisProcess())
 
 
 def tables_of(built: Built) -> dict[Path, bytes]:

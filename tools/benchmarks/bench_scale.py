@@ -27,7 +27,7 @@ import numpy as np
 
 from tools.benchmarks.bench_build import build_command, print_report, verdict
 from tools.benchmarks.watching import Watched, run_watched
-from video_assets.media.sample_dataset import ClipFormat, encode_clip, frame_times
+from video_assets.media.sample_dataset import ClipFormat, draw_times, encode_video
 from video_assets.media.sample_scenes import MOTIONS, draw_frames, random_path, random_scene
 
 PART = ClipFormat("mp4", (64, 48), Fraction(10), duration_seconds=1.0, keyframe_interval=12)
@@ -56,10 +56,10 @@ def write_part(folder: Path, number: int) -> None:
         return
     motion = MOTIONS[number % len(MOTIONS)]
     random = np.random.default_rng((11, number))
-    times = frame_times(PART, random)
+    times = draw_times(PART, random)
     progress = [float(time / PART.duration_seconds) for time in times]
     frames = draw_frames(random_scene(random), random_path(motion, random), progress, PART.size_px, random)
-    _write(file, encode_clip(frames, times, PART))
+    _write(file, encode_video(frames, times, PART))
 
 
 def write_clip(folder: Path, parts: Path, number: int) -> None:

@@ -20,7 +20,7 @@ from tools.reliability.promises import Promises
 from tools.reliability.soak_source import ChangingSource
 from video_assets.cli import main
 from video_assets.domain.splits import SPLITS
-from video_assets.pipeline import pool
+from video_assets.pipeline import shared_pools
 from video_assets.reader import load_dataset
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.stages import InThisProcess
@@ -59,7 +59,7 @@ class GrowthByCommand(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory(prefix="growth-")
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(pool, "open_pool", lambda *_: InThisProcess())
+        self.patch.setattr(shared_pools, "open_pool", lambda *_: InThisProcess())
         place = Path(self.folder.name)
         self.source = ChangingSource(place / "videos", random.Random(0))
         self.source.folder.mkdir()

@@ -18,8 +18,8 @@ from video_assets.domain.splits import SPLITS, Split
 from video_assets.environment import DEFAULT_NAME, EngineKind, Environment, VideoDataset, variable_name
 from video_assets.media.workers.pool import PoolMaker
 from video_assets.pipeline.build import Steps
-from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.shards.stage import ShardEngine
+from video_assets.pipeline.shared_pools import SharedPools
 from video_assets.settings import Limits, Settings
 from video_assets.storage.addresses import open_address, place_digest, place_name
 from video_assets.storage.paths import DatasetPaths, keys_of_split, parse_partition_key

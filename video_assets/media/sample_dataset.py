@@ -40,7 +40,7 @@ class ClipFormat:
     has_fixed_rate: bool = True
 
 
-def frame_times(clip: ClipFormat, random: np.random.Generator) -> list[Fraction]:
+def draw_times(clip: ClipFormat, random: np.random.Generator) -> list[Fraction]:
     """Choose when each frame is shown, in seconds from 0 on; the last frame lasts one beat."""
     num_beats = max(2, round(clip.duration_seconds * clip.rate))
     if clip.has_fixed_rate:
@@ -49,7 +49,7 @@ def frame_times(clip: ClipFormat, random: np.random.Generator) -> list[Fraction]
     return [int(beat) / clip.rate for beat in beats[beats < num_beats]]
 
 
-def encode_clip(frames: Iterable[NDArray[np.uint8]], times: Iterable[Fraction], clip: ClipFormat) -> bytes:
+def encode_video(frames: Iterable[NDArray[np.uint8]], times: Iterable[Fraction], clip: ClipFormat) -> bytes:
     """Encode a clip; the same frames and settings give the same bytes.
 
     Args:
@@ -204,9 +204,9 @@ def _clip_bytes(clip: _PlannedClip) -> bytes:
     scene = random_scene(np.random.default_rng((0, *clip.scene_seed)))
     random = np.random.default_rng((1, *clip.clip_seed))
     path = random_path(clip.motion, random)
-    times = frame_times(clip.format, random)
+    times = draw_times(clip.format, random)
     progress = [float(time / clip.format.duration_seconds) for time in times]
-    encoded = encode_clip(draw_frames(scene, path, progress, clip.format.size_px, random), times, clip.format)
+    encoded = encode_video(draw_frames(scene, path, progress, clip.format.size_px, random), times, clip.format)
     return without_index(encoded) if clip.is_broken else encoded
 
 

@@ -28,12 +28,12 @@ from video_assets.pipeline.dataset_state import committed_lengths
 from video_assets.pipeline.manifest.manifest_table import NotedReading
 from video_assets.pipeline.manifest.stage import ManifestReport, build_manifest
 from video_assets.pipeline.noted_settings import manifest_settings, settings_in_force
-from video_assets.pipeline.plan.forecast import expect_build, read_last_build
+from video_assets.pipeline.plan.expected_build import expect_build, read_last_build
 from video_assets.pipeline.plan.plan_table import ReadPlan, read_plan
 from video_assets.pipeline.plan.stage import PlanReport, build_plan, refuse_another_encoding
-from video_assets.pipeline.pool import PoolsFor, reading_pool
 from video_assets.pipeline.shards.pending import shards_to_build, why_not_current
 from video_assets.pipeline.shards.stage import ShardEngine, ShardReport, build_shards
+from video_assets.pipeline.shared_pools import PoolsFor, reading_pool
 from video_assets.pipeline.splits.stage import SplitReport, build_splits
 from video_assets.reader.shard_reading import prepare_to_read
 from video_assets.settings import DatasetSettings, Limits, ManifestSettings, PlanSettings, Settings, SplitSettings

@@ -17,9 +17,9 @@ from video_assets.pipeline.commit.retired import remove_expired
 from video_assets.pipeline.dataset_state import committed_counts, committed_version, committed_warnings
 from video_assets.pipeline.dataset_warnings import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.plan.plan_table import FINGERPRINT_COLUMNS, read_plan
-from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import ShardEngine
+from video_assets.pipeline.shared_pools import SharedPools
 from video_assets.pipeline.splits.stage import SplitReport, conflicts_and_look_alikes
 from video_assets.report.escape import shown
 from video_assets.settings import Settings

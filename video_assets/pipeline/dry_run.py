@@ -34,7 +34,7 @@ from video_assets.pipeline.dataset_warnings import dataset_warnings, warnings_as
 from video_assets.pipeline.manifest.manifest_table import NotedReading, read_clip_lengths, stored_frames
 from video_assets.pipeline.manifest.stage import ManifestReport, TooManyLost
 from video_assets.pipeline.noted_settings import PinnedSettings, encoding_to_plan, settings_in_force
-from video_assets.pipeline.plan.forecast import Trial, trial_jobs, trial_limits, try_clips
+from video_assets.pipeline.plan.expected_build import Trial, trial_jobs, trial_limits, try_clips
 from video_assets.pipeline.plan.model_fit import plan_fit
 from video_assets.pipeline.plan.stage import (
     PlanReport,
@@ -42,7 +42,7 @@ from video_assets.pipeline.plan.stage import (
     planned_clips_per_shard,
     refuse_another_encoding,
 )
-from video_assets.pipeline.pool import SharedPools, open_pool
+from video_assets.pipeline.shared_pools import SharedPools, open_pool
 from video_assets.pipeline.splits.stage import SplitReport, TooManyConflicts, conflicts_and_look_alikes
 from video_assets.report.model_garden import model_rows
 from video_assets.settings import PlanSettings, Settings

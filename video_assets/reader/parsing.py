@@ -175,7 +175,7 @@ class ReadingError(Exception):
         self.record_index = record_index
 
 
-def read_records(
+def parsed_records(
     file: Path,
     layout: Layout,
     compression: Compression = "",

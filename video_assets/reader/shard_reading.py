@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from video_assets.domain.encoding import Compression
 from video_assets.domain.errors import BuildRefused
-from video_assets.reader.parsing import ReadingError, decode_frames, load_tensorflow, read_records
+from video_assets.reader.parsing import ReadingError, decode_frames, load_tensorflow, parsed_records
 from video_assets.settings import Layout
 
 
@@ -117,7 +117,7 @@ def _silent() -> Generator[None]:
 
 def _read(shard: ShardToRead) -> ShardReading:
     reading = ShardReading()
-    records = read_records(shard.file, shard.layout, shard.compression, multi_label=shard.multi_label)
+    records = parsed_records(shard.file, shard.layout, shard.compression, multi_label=shard.multi_label)
     try:
         for index, record in records:
             reading.records.append(_facts_of(record))

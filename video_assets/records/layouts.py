@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from video_assets.domain.errors import SettingsError
-from video_assets.records import movinets_helper, sequence_example, tfds
+from video_assets.records import sequence_example, tfds, video_tensor
 from video_assets.records.clip_record import ClipRecord
 from video_assets.setting_types import Layout
 
@@ -20,7 +20,7 @@ class LayoutCodec:
 _CODECS: dict[Layout, LayoutCodec] = {
     "tfds": LayoutCodec(tfds.encode_record, tfds.decode_record),
     "sequence_example": LayoutCodec(sequence_example.encode_record, sequence_example.decode_record),
-    "movinets_helper": LayoutCodec(movinets_helper.encode_record, movinets_helper.decode_record),
+    "movinets_helper": LayoutCodec(video_tensor.encode_record, video_tensor.decode_record),
 }
 
 

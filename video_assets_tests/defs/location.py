@@ -12,7 +12,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckPartiti
 from video_assets.definitions import build_definitions
 from video_assets.defs.graph import DatasetGraph
 from video_assets.environment import VideoDataset
-from video_assets.pipeline import pool
+from video_assets.pipeline import shared_pools
 from video_assets.pipeline.checks.recorded import CheckStatus, check_statuses
 from video_assets.pipeline.checks.shard import SHARD_CHECKS
 from video_assets.pipeline.plan.plan_table import read_plan
@@ -90,7 +90,7 @@ def open_location(
     """The code location as the environment makes it. Decoding goes on in this process, to save its start."""
     for name, value in (("SOURCE", str(source)), ("ROOT", str(paths.root)), ("NAME", paths.name), ("WORKERS", "1")):
         monkeypatch.setenv(f"VIDEO_ASSETS_{name}", value)
-    monkeypatch.setattr(pool, "open_pool", lambda *_: InThisProcess())
+    monkeypatch.setattr(shared_pools, "open_pool", lambda *_: InThisProcess())
     return Location(source, paths, build_definitions(), instance)
 
 

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from video_assets import Automation, VideoDataset, VideoDatasetComponent, build_video_dataset_defs
-from video_assets.pipeline import pool
+from video_assets.pipeline import shared_pools
 from video_assets.pipeline.noted_settings import PinnedSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS
@@ -196,7 +196,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 def test_one_job_builds_a_dataset_with_a_prefix_beside_another_one(
     instance: dg.DagsterInstance, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "open_pool", lambda *_: InThisProcess())
+    monkeypatch.setattr(shared_pools, "open_pool", lambda *_: InThisProcess())
     ucf, other = (a_dataset(n, source=str(videos), root=str(tmp_path), **SETTINGS) for n in ("ucf", "other"))
     merged = dg.Definitions.merge(
         build_video_dataset_defs(ucf, key_prefix="ucf"), build_video_dataset_defs(other, key_prefix="other")

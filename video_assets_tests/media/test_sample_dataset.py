@@ -22,8 +22,8 @@ from video_assets.media.images import clip_signature
 from video_assets.media.sample_dataset import (
     ClipFormat,
     SampleReport,
-    encode_clip,
-    frame_times,
+    draw_times,
+    encode_video,
     without_index,
     write_sample,
 )
@@ -323,16 +323,16 @@ def test_a_file_in_the_place_of_the_directory_is_refused(tmp_path: Path) -> None
 
 def test_times_begin_at_zero_and_keep_to_the_beat() -> None:
     plain = ClipFormat("mp4", (64, 48), Fraction(30_000, 1001), 1.0, 30)
-    times = frame_times(plain, np.random.default_rng(0))
+    times = draw_times(plain, np.random.default_rng(0))
     assert len(times) == 30 and times[0] == 0 and times[1] == Fraction(1001, 30_000)
-    irregular = frame_times(replace(plain, has_fixed_rate=False), np.random.default_rng(0))
+    irregular = draw_times(replace(plain, has_fixed_rate=False), np.random.default_rng(0))
     assert set(irregular) < set(times) and irregular[0] == 0
 
 
 def test_only_an_index_that_comes_last_can_be_cut_off() -> None:
     clip = ClipFormat("mp4", (64, 48), Fraction(10), 1.0, 30)
     frames = [np.zeros((48, 64, 3), np.uint8)] * 3
-    encoded = encode_clip(frames, [Fraction(index, 10) for index in range(3)], clip)
+    encoded = encode_video(frames, [Fraction(index, 10) for index in range(3)], clip)
     assert b"moov" not in without_index(encoded) and b"mdat" in without_index(encoded)
     with pytest.raises(ValueError, match="the index of this MP4 does not come last"):
         without_index(b"\0\0\0\x08moov\0\0\0\x08mdat")

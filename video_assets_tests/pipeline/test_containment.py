@@ -15,10 +15,10 @@ import pytest
 from video_assets.domain.clips import LOSS_REASONS
 from video_assets.media.workers.pool import DecodingPool
 from video_assets.pipeline.manifest.stage import build_manifest
-from video_assets.pipeline.pool import open_pool
 from video_assets.pipeline.shards import encode
 from video_assets.pipeline.shards.pending import shards_to_build
 from video_assets.pipeline.shards.stage import ShardReport, build_shards
+from video_assets.pipeline.shared_pools import open_pool
 from video_assets.settings import DEFAULT_LIMITS, ManifestSettings
 from video_assets.storage.paths import parse_partition_key
 from video_assets_tests.corpus import corpus_rows, require_corpus

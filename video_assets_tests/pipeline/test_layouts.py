@@ -210,10 +210,10 @@ def test_frames_that_are_three_shades_lighter_are_found(floats: Built) -> None:
 
 
 def test_pixels_that_are_no_whole_numbers_are_found(floats: Built, monkeypatch: pytest.MonkeyPatch) -> None:
-    from video_assets.records import movinets_helper
+    from video_assets.records import video_tensor
     from video_assets.records.messages import serialize_tensor
 
-    monkeypatch.setattr(movinets_helper, "serialize_tensor", lambda values: serialize_tensor(values * 0.999))
+    monkeypatch.setattr(video_tensor, "serialize_tensor", lambda values: serialize_tensor(values * 0.999))
     damage.rewrite_shard(floats, KEY, lambda rs: rs)
     assert "holds pixels that are not whole numbers from 0 to 255" in faults(floats)["shard_decodes"]
 

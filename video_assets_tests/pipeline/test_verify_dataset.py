@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from video_assets.domain.errors import BuildRefused, SettingsError
-from video_assets.pipeline import pool as jobs
+from video_assets.pipeline import shared_pools
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS
 from video_assets.pipeline.checks.shard import MISSING_VIDEO, SHARD_CHECKS
 from video_assets.pipeline.upkeep.verify import CHECK, verify_dataset
@@ -29,7 +29,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[InThisProcess]:
         pools.append(InThisProcess())
         return pools[-1]
 
-    monkeypatch.setattr(jobs, "DecodingPool", open_here)
+    monkeypatch.setattr(shared_pools, "DecodingPool", open_here)
     return pools
 
 

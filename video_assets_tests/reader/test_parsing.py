@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from video_assets.domain.errors import SettingsError
-from video_assets.reader.parsing import ReadingError, decode_frames, read_records
+from video_assets.reader.parsing import ReadingError, decode_frames, parsed_records
 from video_assets.reader.shard_reading import DecodedFrames, ShardReading, ShardToRead, read_shard
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import frame_record
@@ -50,7 +50,7 @@ def read(folder: Path, layout: Layout, *records: bytes) -> list[tuple[int, dict[
     """What is read of a file of these records."""
     file = folder / "some.tfrecord"
     file.write_bytes(b"".join(frame_record(serialized) for serialized in records))
-    return list(read_records(file, layout))
+    return list(parsed_records(file, layout))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -135,7 +135,7 @@ def test_records_come_in_order_until_the_damaged_one(tmp_path: Path) -> None:
     file = tmp_path / "some.tfrecord"
     for damaged in (framed[0] + framed[1][:12] + b"x" * (len(framed[1]) - 12) + framed[2], framed[0] + framed[1][:-1]):
         file.write_bytes(damaged)
-        records = read_records(file, "tfds")
+        records = parsed_records(file, "tfds")
         assert next(records)[0] == 0
         with pytest.raises(ReadingError) as found:
             next(records)
@@ -146,12 +146,12 @@ def test_compressed_records_come_in_order_until_the_damaged_one(tmp_path: Path) 
     framed = [frame_record(record("movinets_helper"), "GZIP") for _ in range(3)]
     file = tmp_path / "some.tfrecord"
     file.write_bytes(b"".join(framed))
-    assert [index for index, _ in read_records(file, "movinets_helper", "GZIP")] == [0, 1, 2]
+    assert [index for index, _ in parsed_records(file, "movinets_helper", "GZIP")] == [0, 1, 2]
     file.write_bytes(framed[0] + framed[1][:12] + b"x" * (len(framed[1]) - 12))
     with pytest.raises(ReadingError):
-        list(read_records(file, "movinets_helper", "GZIP"))
+        list(parsed_records(file, "movinets_helper", "GZIP"))
     file.write_bytes(b"")
-    assert list(read_records(file, "movinets_helper", "GZIP")) == []
+    assert list(parsed_records(file, "movinets_helper", "GZIP")) == []
 
 
 @pytest.mark.parametrize(("key", "size"), [("n_frames", 4), ("height", 8), ("n_channels", 1)])

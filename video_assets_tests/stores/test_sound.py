@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from video_assets.pipeline.plan.forecast import trial_jobs, try_clips
+from video_assets.pipeline.plan.expected_build import trial_jobs, try_clips
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.pipeline.stages import LIMITS, InThisProcess, Stages
 from video_assets_tests.pipeline.test_captions_and_sound import SEQUENCES, sounding_source

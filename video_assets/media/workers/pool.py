@@ -33,7 +33,7 @@ _PRELOADED = (
     "av.logging",
     "cv2",
     "numpy",
-    "video_assets.media.workers.jobs",
+    "video_assets.media.workers.worker",
 )
 JOBS_AHEAD = 8
 """How many jobs per worker may be fetched and not done. Answers of a store take longer than to probe a small clip."""

@@ -25,7 +25,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
 from typing import Any, Final
 
-from video_assets.media.workers.jobs import run_jobs
+from video_assets.media.workers.worker import run_jobs
 
 _EXIT_CODE: Final = struct.Struct("i")
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h

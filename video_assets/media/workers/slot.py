@@ -7,8 +7,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 from video_assets.domain.clips import Loss
-from video_assets.media.workers.jobs import Answer
 from video_assets.media.workers.server import WorkerProcess, WorkerServer
+from video_assets.media.workers.worker import Answer
 from video_assets.settings import Limits
 
 _MAX_CRASHES = 2

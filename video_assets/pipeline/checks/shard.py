@@ -18,7 +18,7 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.domain.text import counted
 from video_assets.pipeline.plan.plan_table import ReadPlan
-from video_assets.pipeline.pool import PoolsFor, reading_pool
+from video_assets.pipeline.shared_pools import PoolsFor, reading_pool
 from video_assets.reader.shard_reading import DecodedFrames, RecordFacts, ShardReading, ShardToRead, read_shard
 from video_assets.settings import Limits
 from video_assets.sources.tree import source_directory

@@ -17,7 +17,6 @@ from typing import Any
 from video_assets.domain.errors import SettingsError, VideoAssetsError
 from video_assets.domain.progress import Progress, silent
 from video_assets.media.workers.pool import DecodingPool
-from video_assets.pipeline.pool import JOB_MODULES
 from video_assets.pipeline.shards.contents import encoder_versions
 from video_assets.pipeline.shards.stage import (
     ShardPlace,
@@ -26,6 +25,7 @@ from video_assets.pipeline.shards.stage import (
     begin_encoding,
     build_here,
 )
+from video_assets.pipeline.shared_pools import JOB_MODULES
 from video_assets.settings import Limits
 
 MAX_RETRIES = 3

@@ -12,8 +12,8 @@ from video_assets.pipeline.commit.retired import remove_expired
 from video_assets.pipeline.dataset_state import committed_plan_digest
 from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.plan.plan_table import ReadPlan, plan_digest, read_plan
-from video_assets.pipeline.pool import SharedPools
 from video_assets.pipeline.shards.stage import ShardReport, build_shards
+from video_assets.pipeline.shared_pools import SharedPools
 from video_assets.pipeline.upkeep.verify import (
     Damage,
     encoding_by_plan,

@@ -23,7 +23,7 @@ from video_assets.pipeline.dataset_state import committed_counts, committed_vers
 from video_assets.pipeline.dataset_warnings import dataset_warnings, warnings_as_dicts
 from video_assets.pipeline.noted_settings import PINNED_NOTE, manifest_settings
 from video_assets.pipeline.plan.plan_table import ReadPlan, plan_digest
-from video_assets.pipeline.pool import SharedPools
+from video_assets.pipeline.shared_pools import SharedPools
 from video_assets.records.framing import is_whole_frame
 from video_assets.storage.files import sha256_if_there
 from video_assets.storage.locks import current_holder

@@ -10,7 +10,7 @@ import pytest
 from video_assets.domain.clips import VideoLost
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.messages import serialize_example, serialize_tensor
-from video_assets.records.movinets_helper import decode_record, encode_record, video_features
+from video_assets.records.video_tensor import decode_record, encode_record, video_features
 
 LABELS = ["jump", "run"]
 FRAMES = np.arange(3 * 4 * 6 * 3, dtype=np.uint8).reshape(3, 4, 6, 3)

@@ -10,7 +10,7 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.forecast import Work, forecast_build, usual_record_bytes
 from video_assets.domain.splits import split_named
 from video_assets.pipeline.dataset_state import committed_lengths
-from video_assets.pipeline.plan.forecast import (
+from video_assets.pipeline.plan.expected_build import (
     ExpectedBuild,
     LastBuild,
     Trial,
