@@ -332,6 +332,16 @@ def test_an_interruption_in_a_callback_which_drops_it_comes_again(
     assert words.startswith("error: interrupted")
 
 
+def test_too_little_memory_is_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fill_memory(options: object) -> int:
+        raise MemoryError
+
+    monkeypatch.setitem(RUNS, "sample", fill_memory)
+    assert main(["sample", "x"]) == 1
+    words = " ".join(capsys.readouterr().err.split())
+    assert words.startswith("error: memory ran out; end what else takes it, or raise the limit on it (ulimit -v)")
+
+
 def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def break_down(options: object) -> int:
         raise ZeroDivisionError

@@ -23,6 +23,10 @@ from video_assets.domain.errors import (
 )
 
 _INTERRUPTED = "interrupted; finished work is kept, and the same command continues from there"
+_OUT_OF_MEMORY = (
+    "memory ran out; end what else takes it, or raise the limit on it (ulimit -v); finished work is kept, and the same "
+    "command continues from there"
+)
 _AGAIN_SECONDS = 0.05
 """After which an interruption that was lost is tried again: by then the callback that dropped it has ended."""
 _NOTHING_BUILT: Mapping[str, Any] = {
@@ -90,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from video_assets.storage.failures import failure_sentence
 
         return _fail(options, failure_sentence(error, doing="opened"), EXIT_FAILED)
+    except MemoryError:
+        return _fail(options, _OUT_OF_MEMORY, EXIT_FAILED)
     except Exception as error:
         _tell_scripts(options, f"a bug: {type(error).__name__}: {error}", EXIT_FAILED)
         raise

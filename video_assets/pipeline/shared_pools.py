@@ -1,14 +1,16 @@
 """Pools of decoding processes for the jobs of all stages, as the stages of one build share them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Final, Protocol, Self
 
+from video_assets.domain.clips import Loss
 from video_assets.media.workers.pool import DecodingPool, PoolMaker, num_cores
 from video_assets.settings import DEFAULT_LIMITS, Limits
+from video_assets.storage.failures import refuse_few_addresses
 
 JOB_MODULES: Final = tuple(
     f"video_assets.pipeline.{name}" for name in ("manifest.probing", "shards.encode", "checks.comparison")
@@ -18,6 +20,13 @@ JOB_MODULES: Final = tuple(
 
 _READING_LIMITS: Final = replace(DEFAULT_LIMITS, clip_seconds=3600.0, memory_bytes=1 << 40)
 """Of the processes that read shards: files of our own, of any size, on a disk of any speed."""
+_GAVE_UP: Final[Mapping[str, str]] = {
+    "timeout": "it took over an hour. See whether the disk answers",
+    "out_of_memory": "memory ran out. Give it more, or end what else takes it",
+    "crashed": '{}. If python -c "import tensorflow" fails too, install it again: '
+    "pip install --force-reinstall tensorflow",
+}
+"""How such a process may end a job, and what to do."""
 
 
 class PoolsFor(Protocol):
@@ -31,6 +40,12 @@ class PoolsFor(Protocol):
 def reading_pool(pools_for: PoolsFor, num_processes: int = 1) -> PoolMaker:
     """Return what opens the pool of processes that read shards: each imports TensorFlow, which takes seconds."""
     return pools_for(_READING_LIMITS, num_processes)
+
+
+def why_not_read(loss: Loss) -> str:
+    """Return what became of a shard that such a process did not read, and what to do. Its bytes may be right."""
+    why = _GAVE_UP[loss.reason].format(loss.detail)
+    return f"nobody could read it, for the process that reads by TensorFlow gave up: {why}"
 
 
 def open_pool(
@@ -68,6 +83,7 @@ class SharedPools:
         return nullcontext(self._pools[limits])
 
     def __enter__(self) -> Self:
+        refuse_few_addresses()
         return self
 
     def __exit__(

@@ -231,7 +231,7 @@ def verify_screen(result: Result) -> Screen:
         parts.append(
             section("Next", wrapped(again), copyable([f"video-assets build --source DIR --root {root}{name}"]))
         )
-    if any("not_read" in check["facts"] for check in failed):
+    if any(check["facts"].get("not_read") == "crashed" for check in failed):
         why = "The process that reads shards by TensorFlow gave up. Try TensorFlow by itself, and install it again:"
         commands = ['python -c "import tensorflow"', "pip install --force-reinstall tensorflow"]
         parts.append(section("Next", wrapped(why), copyable(commands)))

@@ -8,12 +8,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from video_assets.domain.errors import StorageFailed
+from video_assets.domain.errors import BuildRefused, StorageFailed
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
 TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 """Errors that are about this process, not about the file that it wanted to open."""
+_LEAST_ADDRESSES = 5 * 2**29
+"""In bytes. Most are never filled with memory. A process without them does not fail: it dies in some library."""
 _GOES_ON = "then run the build again: it continues from what is finished"
 
 
@@ -84,6 +86,20 @@ def open_files_remedy() -> str:
     """Return how many files this process may open, and how to raise that."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return f"this process may open {limit} files: raise that (ulimit -n 4096)"
+
+
+def refuse_few_addresses() -> None:
+    """Refuse to open videos and shards where this process and its children may not have what that takes.
+
+    Raises:
+        BuildRefused: If the limit on addresses is too low.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if resource.RLIM_INFINITY != limit < _LEAST_ADDRESSES:
+        raise BuildRefused(
+            f"a process may have {limit / 2**30:.1f} GiB of addresses here; FFmpeg, OpenCV and TensorFlow need "
+            f"{_LEAST_ADDRESSES / 2**30:.1f} GiB: raise that (ulimit -v unlimited)"
+        )
 
 
 def _existing(path: Path | None) -> Path | None:

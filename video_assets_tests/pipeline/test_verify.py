@@ -318,21 +318,34 @@ def test_a_shard_of_an_older_plan_is_not_complete(built: Built) -> None:
     assert failed(audit(built)) == {"shard_is_complete"}
 
 
-def test_a_crash_of_the_process_that_reads_is_a_failed_check(
-    built_once: Built, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("loss", "told"),
+    [
+        (
+            Loss("crashed", "the decoding process ended twice: killed by SIGSEGV"),
+            (
+                'the decoding process ended twice: killed by SIGSEGV. If python -c "import tensorflow" fails too, '
+                "install it again: pip install --force-reinstall tensorflow"
+            ),
+        ),
+        (Loss("out_of_memory", "…"), "memory ran out. Give it more, or end what else takes it"),
+        (Loss("timeout", "…"), "it took over an hour. See whether the disk answers"),
+    ],
+    ids=["crashed", "out_of_memory", "timeout"],
+)
+def test_a_process_that_does_not_read_fails_the_checks_and_blames_no_shard(
+    built_once: Built, monkeypatch: pytest.MonkeyPatch, loss: Loss, told: str
 ) -> None:
-    def crash(_: object) -> None:
-        raise VideoLost(Loss("crashed", "the decoding process ended twice: killed by SIGSEGV"))
+    def give_up(_: object) -> None:
+        raise VideoLost(loss)
 
-    monkeypatch.setattr(shard, "read_shard", crash)
+    monkeypatch.setattr(shard, "read_shard", give_up)
     outcomes = audit(built_once)
     assert failed(outcomes) == set(SHARD_CHECKS)
-    assert outcomes["shard_decodes"].description == (
-        "nobody could read it, for the process that reads by TensorFlow gave up: the decoding process ended twice: "
-        'killed by SIGSEGV. If python -c "import tensorflow" fails too, install it again: pip install '
-        "--force-reinstall tensorflow"
-    )
-    assert all(outcome.facts == {shard.NOT_READ: "crashed"} for outcome in outcomes.values())
+    assert {outcome.description for outcome in outcomes.values()} == {
+        f"nobody could read it, for the process that reads by TensorFlow gave up: {told}"
+    }
+    assert all(outcome.facts == {shard.NOT_READ: loss.reason} for outcome in outcomes.values())
 
 
 def test_without_tensorflow_nothing_is_checked_and_no_shard_is_blamed(

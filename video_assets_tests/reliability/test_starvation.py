@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -210,6 +211,19 @@ def test_too_few_open_files_are_named_with_the_limit(place: Place, limit: int) -
     assert f"this process may open {limit} files" in done.words
     assert "(ulimit -n 4096)" in done.words
     assert files_of(place.version).items() >= before.items()  # and perhaps shards that wait for their commit
+
+
+def test_too_few_addresses_are_named_with_the_limit_before_a_library_crashes(place: Place) -> None:
+    """In a new process: the server of the others has filled more than that."""
+    before = files_of(place.root)
+    arguments = ["build", "--source", str(place.source), "--root", str(place.root), *SETTINGS]
+    limited = ["sh", "-c", 'ulimit -v 2000000; exec "$0" "$@"', sys.executable, "-m", "video_assets.cli", *arguments]
+    done = subprocess.run(limited, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    words = " ".join(done.stdout.split())
+    assert "a process may have 1.9 GiB of addresses here; FFmpeg, OpenCV and TensorFlow need 2.5 GiB" in words
+    assert "raise that (ulimit -v unlimited)" in words
+    assert files_of(place.root) == before
 
 
 def test_a_video_that_vanishes_and_one_that_changes_amid_a_build_cost_no_other_clip(place: Place) -> None:

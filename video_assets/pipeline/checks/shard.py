@@ -18,7 +18,7 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.domain.text import counted
 from video_assets.pipeline.plan.plan_table import ReadPlan
-from video_assets.pipeline.shared_pools import PoolsFor, reading_pool
+from video_assets.pipeline.shared_pools import PoolsFor, reading_pool, why_not_read
 from video_assets.reader.shard_reading import DecodedFrames, RecordFacts, ShardReading, ShardToRead, read_shard
 from video_assets.settings import Limits
 from video_assets.sources.tree import source_directory
@@ -39,8 +39,6 @@ MISSING_VIDEO = "missing_video"
 
 NOT_READ = "not_read"
 """The fact of a failed check that says why nobody could read a shard: nothing that is stored is damaged by that."""
-_GAVE_UP = "nobody could read it, for the process that reads by TensorFlow gave up"
-_TRY_AGAIN = 'If python -c "import tensorflow" fails too, install it again: pip install --force-reinstall tensorflow'
 
 
 class _Failed(Exception):
@@ -146,7 +144,7 @@ class ShardAudit:
             raise _Failed(f"{self._shard.name} is not there; materialize {self.key}")
         if isinstance(self.outcome_of_reading, Loss):
             loss = self.outcome_of_reading
-            raise _Failed(f"{_GAVE_UP}: {loss.detail}. {_TRY_AGAIN}", facts={NOT_READ: loss.reason})
+            raise _Failed(why_not_read(loss), facts={NOT_READ: loss.reason})
         return self.outcome_of_reading
 
     def _refuse_unreadable(self) -> None:
