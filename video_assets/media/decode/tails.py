@@ -35,7 +35,7 @@ from video_assets.media.decode.other_bytes import (
     with_other_end,
 )
 from video_assets.media.decode.planes import Planes, are_same, copy_planes, differing_share
-from video_assets.media.decode.tall_pictures import STREAMED_IN, TallDecode, can_be_tall
+from video_assets.media.decode.tall_pictures import CONCEALMENT, STREAMED_IN, TallDecode, can_be_tall
 from video_assets.media.decode.vp8_pictures import Vp8PictureCheck
 from video_assets.media.index.hevc_order import begins_rows_anew
 from video_assets.media.index.parameter_sets import parameters_in_header
@@ -111,7 +111,7 @@ class TailCheck:
         self._is_begun = True
         opened, codec = self._opened, self._opened.codec.codec
         if codec.canonical_name == "h264":
-            options = {**_WITH_DAMAGED, "max_pixels": str(2 * opened.limits.max_pixels)}
+            options = {**_WITH_DAMAGED, **CONCEALMENT, "max_pixels": str(2 * opened.limits.max_pixels)}
             options["err_detect"] = "explode" if self.is_strict else "0"
             self._checks.append(TallDecode(opened, _decoder_of(opened, codec.name, 1, **options)))
             return

@@ -6,7 +6,7 @@ import av
 import pytest
 from av.codec.context import CodecContext
 
-from video_assets.media.decode.tall_pictures import TallDecode, can_be_tall
+from video_assets.media.decode.tall_pictures import CONCEALMENT, TallDecode, can_be_tall
 from video_assets.media.open.video import open_video
 from video_assets.settings import DEFAULT_LIMITS
 from video_assets_tests.media.decode.test_damage import wanted
@@ -26,7 +26,8 @@ def wrong_ones(video: bytes, damaged: bytes = b"") -> set[int]:
     with open_video(video, DEFAULT_LIMITS) as opened:
         decoder = CodecContext.create("h264", "r")
         decoder.thread_count = 1
-        decoder.options = {"flags": "+output_corrupt", "flags2": "+showall", "err_detect": "explode"}
+        usual = {"flags": "+output_corrupt", "flags2": "+showall", "err_detect": "explode"}
+        decoder.options = {**usual, **CONCEALMENT}
         tall = TallDecode(opened, decoder)
         for number, packet in enumerate(packet for packet in opened.demux() if packet.size):
             tall.add_packet(number, av.Packet(damaged) if damaged and number == 7 else packet)
