@@ -17,7 +17,7 @@ from video_assets.domain.near_duplicates import motions_of_signatures
 from video_assets.domain.splits import SPLITS
 from video_assets.domain.text import counted
 from video_assets.pipeline.dataset_state import committed_warnings
-from video_assets.pipeline.manifest.manifest_table import ReadManifest, clip_lengths, frames_left_out
+from video_assets.pipeline.manifest.manifest_table import ReadManifest, frames_left_out
 from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.schemas import DAMAGE, INDEX, SPLIT
@@ -143,7 +143,7 @@ def warnings_of(
     found = [*manifest.reading.warnings, *_official_warnings(paths, manifest.clips)]
     found += manifest_warnings(manifest.clips, encoding)
     if encoding is not None:
-        found += cut_warnings(clips["clip_id"].tolist(), clip_lengths(manifest.clips), encoding)
+        found += cut_warnings(clips["clip_id"].tolist(), manifest.lengths, encoding)
     return [*found, *stored_warnings(clips)]
 
 

@@ -14,7 +14,8 @@ from video_assets.sources.file_names import VIDEO_SUFFIXES, suffix_of
 
 _CLOCK: Final = re.compile(r"(?:(\d{1,4}):)?(\d{1,4}):(\d{1,2}(?:[.,]\d+)?)")
 _LONGEST: Final = 400
-_HASH: Final = re.compile(r"[0-9a-fA-F]{32,128}")
+CHECKSUM: Final = re.compile(r"[0-9a-fA-F]{32,128}")
+"""Hexadecimal digits from MD5 to SHA-512."""
 
 
 def parse_seconds(value: object) -> float:
@@ -238,7 +239,7 @@ class Columns:
 
 def _say_nothing(values: Sequence[str]) -> bool:
     """Whether values are empty or checksums, as md5sum and its kin list them: no class is called so."""
-    return all(not value.strip() or _HASH.fullmatch(value.strip()) for value in values)
+    return all(not value.strip() or CHECKSUM.fullmatch(value.strip()) for value in values)
 
 
 def _without_span(left: list[int], columns: Sequence[Sequence[str]], places: dict[str, int]) -> list[int]:

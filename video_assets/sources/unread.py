@@ -9,7 +9,7 @@ from typing import Final
 
 from video_assets.domain.clips import LeftOut, SourceWarning
 from video_assets.domain.errors import SettingsError
-from video_assets.sources.columns import Columns, plain_name
+from video_assets.sources.columns import CHECKSUM, Columns, plain_name
 from video_assets.sources.file_names import VIDEO_SUFFIXES, split_in_name, suffix_of, without_suffix
 from video_assets.sources.source_clips import Doubt, Unread
 from video_assets.sources.tree import SourceTree
@@ -41,7 +41,6 @@ _FACTS: Final = re.compile(
     r"hash|checksum|crc\w*|url|link|codec|resolution|date|created.*|modified.*|mtime"
 )
 """Names of columns and keys that hold facts of files and no labels."""
-_HASH: Final = re.compile(r"[0-9a-f]{32,}", re.IGNORECASE)
 
 
 def say_unread(tree: SourceTree, *, is_one_read: bool) -> None:
@@ -150,7 +149,7 @@ def _video_in_lines(name: str, lines: Sequence[str], names: frozenset[str]) -> s
     is_path_alone = found[0] and not re.search(r"[\s,;]", lines[0].strip())
     if is_path_alone and split_in_name(name) is None:
         return ""
-    return "" if any(_HASH.fullmatch(part) for part in parts_of_lines[-1]) else first
+    return "" if any(CHECKSUM.fullmatch(part) for part in parts_of_lines[-1]) else first
 
 
 def _lists_of_videos(tree: SourceTree, names: frozenset[str]) -> dict[str, str]:
@@ -221,7 +220,7 @@ def _is_of_clips(name: str, values: Sequence[str], columns: Columns) -> bool:
     if columns.has("path", values) and columns.has("label", values):
         return True
     is_list = any(suffix_of(value.strip()) in VIDEO_SUFFIXES for value in values)
-    others = [value for part in values for value in part.split() if not _HASH.fullmatch(value)]
+    others = [value for part in values for value in part.split() if not CHECKSUM.fullmatch(value)]
     return (is_list and len(values) > 1 and len(others) > 1) or (not values and _has_usual_name(name))
 
 

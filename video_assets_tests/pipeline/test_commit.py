@@ -16,6 +16,8 @@ from video_assets.domain.splits import split_named
 from video_assets.pipeline.commit import publish as module
 from video_assets.pipeline.commit.stage import commit_dataset
 from video_assets.pipeline.dataset_state import committed_counts, committed_lengths
+from video_assets.pipeline.manifest import manifest_table
+from video_assets.pipeline.manifest.manifest_table import clip_lengths
 from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.pipeline.upkeep.verify import find_damage
 from video_assets.settings import DatasetSettings
@@ -43,6 +45,19 @@ def fresh(built: Built) -> Built:
     for path in (built.version.dataset_info, built.version.features, built.version.label_names, built.version.index):
         path.unlink()
     return built
+
+
+def test_a_commit_works_out_once_how_long_its_clips_are(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Card, warnings and the index of what is cut all tell of it."""
+    asked: list[int] = []
+
+    def counted(clips: pd.DataFrame) -> pd.DataFrame:
+        asked.append(len(clips))
+        return clip_lengths(clips)
+
+    monkeypatch.setattr(manifest_table, "clip_lengths", counted)
+    stages_of(built).commit()
+    assert asked == [NUM_CLIPS]
 
 
 def stages_of(built: Built) -> Stages:

@@ -17,7 +17,7 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.splits import Split
 from video_assets.domain.statistics import channel_sums
 from video_assets.pipeline.commit.changes import CommitNotes
-from video_assets.pipeline.manifest.manifest_table import ReadManifest, clip_lengths
+from video_assets.pipeline.manifest.manifest_table import ReadManifest
 from video_assets.pipeline.plan.plan_table import ReadPlan
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import read_records
@@ -64,7 +64,7 @@ class Committed:
     @cached_property
     def lengths(self) -> pd.DataFrame:
         """The `clip_lengths` of its records, in the order of the index; NaN for a clip that the manifest lacks."""
-        return clip_lengths(self.manifest.clips).reindex(self.index["clip_id"])
+        return self.manifest.lengths.reindex(self.index["clip_id"])
 
     def places(self) -> Iterator[Place]:
         """Yield all stored clips by the hash of their content: an order that looks random and stays the same."""

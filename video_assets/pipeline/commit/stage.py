@@ -28,7 +28,7 @@ from video_assets.pipeline.commit.publish import (
 from video_assets.pipeline.commit.retired import remove_expired, retire
 from video_assets.pipeline.dataset_state import committed_lengths
 from video_assets.pipeline.dataset_warnings import warnings_of
-from video_assets.pipeline.manifest.manifest_table import ReadManifest, clip_lengths, frames_left_out
+from video_assets.pipeline.manifest.manifest_table import ReadManifest, frames_left_out
 from video_assets.pipeline.plan.plan_table import ReadPlan, plan_digest, read_plan
 from video_assets.pipeline.shards.pending import is_as_planned
 from video_assets.records.dataset_info import dataset_info_json
@@ -106,7 +106,7 @@ def commit_dataset(
     encoding = plan.pinned.encoding
     if encoding.encoder_version > 1 and encoding.sampling in ("fps", "all"):  # older indices stay as they are
         schema = schema.append(IS_CUT)
-        lengths = clip_lengths(manifest.clips).reindex(index["clip_id"]).fillna(0)
+        lengths = manifest.lengths.reindex(index["clip_id"]).fillna(0)
         index[IS_CUT.name] = frames_left_out(lengths, encoding) > 0
     damage = [clip.damage for sidecar in sidecars.values() for clip in sidecar.clips]
     if any(damage):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -57,7 +58,7 @@ def reading_note(reading: NotedReading) -> Mapping[str, str]:
     return {_READING_NOTE: json.dumps(asdict(reading))}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ReadManifest:
     """The manifest on disk, read once: what a commit, its card and its warnings tell of the clips, and the notes."""
 
@@ -78,6 +79,11 @@ class ReadManifest:
         values = json.loads(text)
         warnings = tuple(SourceWarning(**warning) for warning in values.pop("warnings"))
         return NotedReading(**values, warnings=warnings)
+
+    @cached_property
+    def lengths(self) -> pd.DataFrame:
+        """Its `clip_lengths`."""
+        return clip_lengths(self.clips)
 
 
 def read_clip_lengths(paths: DatasetPaths) -> pd.DataFrame:
