@@ -42,8 +42,11 @@ class ReportThread:
     def __exit__(
         self, kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
-        self.beside.shutdown(wait=True, cancel_futures=kind is not None)
-        self._instance.close()
+        # An interrupted command ends its process. Nothing is reported while Dagster is imported, which takes seconds.
+        is_let_go = kind is not None and issubclass(kind, KeyboardInterrupt) and self._report is None
+        self.beside.shutdown(wait=not is_let_go, cancel_futures=kind is not None)
+        for opened in self._reported[:1]:
+            opened.add_done_callback(lambda _: self._instance.close())
 
     def begin(self) -> None:
         """Import Dagster and open the instance, beside what the caller goes on with."""
