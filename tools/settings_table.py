@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from video_assets.settings import Settings
-from video_assets.storage.schemas import COLUMN_WORDS, TABLES
+from video_assets.storage.tables import COLUMN_WORDS, TABLES
 
 _DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE, TABLES_PAGE = _DOCS / "SETTINGS.md", _DOCS / "TABLES.md"

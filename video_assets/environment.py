@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal, Self, get_args
+from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -19,7 +19,6 @@ from video_assets.settings import (
 from video_assets.storage.paths import refuse_name
 
 EngineKind = Literal["local", "ray"]
-ENGINES: Final = get_args(EngineKind)
 DEFAULT_NAME: Final = "clips"
 _PREFIX = "VIDEO_ASSETS_"
 

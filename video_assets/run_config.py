@@ -1,7 +1,7 @@
 """Read settings from a run config (`--config`, the launchpad) and from `--set`; write them as a run config again."""
 
 import types
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeGuard, Union, get_args, get_origin
@@ -66,16 +66,6 @@ def checked(values: Mapping[str, Any]) -> Settings:
         return Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError("; ".join(map(_sentence_of, error.errors(include_url=False)))) from error
-
-
-def as_run_config(settings: Settings, steps: Iterable[str] = STEPS) -> dict[str, Any]:
-    """Return the run config that gives some steps what was given for them, and nothing else.
-
-    Dagster takes no config for steps that do not run.
-    """
-    given = settings.model_dump(exclude_unset=True)
-    ops = {step: {"config": given[step]} for step in steps if given.get(step)}
-    return {"ops": ops} if ops else {}
 
 
 def as_run_config_yaml(settings: Settings) -> str:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from video_assets.domain.clips import LOSS_REASONS
+from video_assets.domain.clips import LossReason
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.splits import Split
 from video_assets.media.workers.pool import DecodingPool
@@ -147,7 +147,7 @@ def test_each_hostile_file_is_stored_or_quarantined_with_a_reason(nasty: Stages)
     lost = nasty.quarantined()
     assert not set(stored) & set(lost)
     assert set(stored) | set(lost) == set(corpus_files("nasty/"))
-    assert all(reason in LOSS_REASONS and detail for reason, detail in lost.values())
+    assert all(reason in get_args(LossReason) and detail for reason, detail in lost.values())
     assert len(stored) > 10
     assert len(lost) > 10
 

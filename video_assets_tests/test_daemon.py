@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from video_assets.storage.schemas import INDEX, LEFT_OUT
-from video_assets.storage.tables import read_table
+from video_assets.storage.tables import INDEX, LEFT_OUT, read_table
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline.videos import write_video
 from video_assets_tests.waiting import end_process_group, wait_until

@@ -4,7 +4,7 @@ import doctest
 
 from tools import settings_table
 from video_assets.settings import DatasetSettings, EncodingSettings, ManifestSettings, PlanSettings, SplitSettings
-from video_assets.storage.schemas import COLUMN_WORDS, TABLES
+from video_assets.storage.tables import COLUMN_WORDS, TABLES
 
 RUN = "run `python -m tools.settings_table`"
 

@@ -15,9 +15,8 @@ from video_assets.records.dataset_info import dataset_info_json
 from video_assets.settings import ManifestSettings
 from video_assets.storage.files import write_text
 from video_assets.storage.paths import FILEPATH_TEMPLATE, DatasetPaths, parse_partition_key
-from video_assets.storage.schemas import MANIFEST
 from video_assets.storage.sidecars import Sidecar, StoredClip
-from video_assets.storage.tables import write_table
+from video_assets.storage.tables import MANIFEST, write_table
 from video_assets_tests.invented import invented_facts
 
 NUM_CLASSES = 400

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, get_args
 
-from video_assets.domain.clips import LOSS_REASONS, Loss, VideoLost
+from video_assets.domain.clips import Loss, LossReason, VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import choose_timestamps
@@ -117,7 +117,7 @@ class Decoding:
         if isinstance(outcome, Tried):
             self._walk(outcome.branches)
         if loss is not None:
-            assert loss.reason in LOSS_REASONS
+            assert loss.reason in get_args(LossReason)
             assert loss.detail
             assert not FAULT_OF_OURS.search(loss.detail), loss.detail
         elif isinstance(outcome, Tried):

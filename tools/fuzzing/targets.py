@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_args
 
 import av
 import numpy as np
 
-from video_assets.domain.clips import LOSS_REASONS, VideoLost
+from video_assets.domain.clips import LossReason, VideoLost
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.labels import append_labels, clean_label, stored_label
 from video_assets.media.index import bitstream
@@ -84,7 +84,7 @@ def _read_annotations(table: Path, *, multi_label: bool) -> None:
         assert clip.start_seconds is None or clip.start_seconds >= 0
         clip.clip_id.encode("utf-8")
     for lost in found.lost:
-        assert lost.loss.reason in LOSS_REASONS
+        assert lost.loss.reason in get_args(LossReason)
         (lost.source + lost.label + lost.loss.detail).encode("utf-8")
 
 

@@ -29,7 +29,7 @@ from video_assets.report.escape import markdown_code, markdown_text, shown
 from video_assets.report.model_garden import NO_MODEL_GARDEN, model_rows
 from video_assets.storage.addresses import is_store_address
 from video_assets.storage.paths import DatasetPaths, VersionPaths, partition_key
-from video_assets.storage.schemas import COLUMN_WORDS, INDEX, MANIFEST, PLAN, SPLIT
+from video_assets.storage.tables import COLUMN_WORDS, INDEX, MANIFEST, PLAN, SPLIT
 
 _MAX_BYTES = 30_000
 """Of a picture before it becomes an address, which adds about a fifth."""

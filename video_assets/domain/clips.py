@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Literal, get_args
+from typing import Literal
 
 from video_assets.domain.splits import Split
 
@@ -37,7 +37,6 @@ LossReason = Literal[
     "out_of_memory",  # decoding needed more memory than the limit
     "changed",  # the file changed between two steps of one build
 ]
-LOSS_REASONS: tuple[LossReason, ...] = get_args(LossReason)
 
 
 REMEMBERED_REASONS: frozenset[LossReason] = frozenset(

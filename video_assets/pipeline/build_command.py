@@ -29,8 +29,7 @@ from video_assets.storage.files import read_lines
 from video_assets.storage.locks import building, known_to_writer
 from video_assets.storage.paths import DatasetPaths, partition_key
 from video_assets.storage.quarantine import quarantined, read_quarantine
-from video_assets.storage.schemas import LEFT_OUT
-from video_assets.storage.tables import are_among, read_table
+from video_assets.storage.tables import LEFT_OUT, are_among, read_table
 
 
 @dataclass(slots=True, kw_only=True)

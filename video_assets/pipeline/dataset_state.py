@@ -11,9 +11,8 @@ from video_assets.domain.errors import DAMAGE_REMEDY, FileDamaged
 from video_assets.records.dataset_info import DatasetInfo, parse_dataset_info
 from video_assets.storage.files import read_if_there
 from video_assets.storage.paths import DatasetPaths, VersionPaths
-from video_assets.storage.schemas import INDEX
 from video_assets.storage.sidecars import read_checksums
-from video_assets.storage.tables import read_notes, read_table
+from video_assets.storage.tables import INDEX, read_notes, read_table
 
 
 def read_commit(version_paths: VersionPaths) -> DatasetInfo | None:

@@ -20,8 +20,7 @@ from video_assets.pipeline.dataset_state import committed_warnings
 from video_assets.pipeline.manifest.manifest_table import ReadManifest, frames_left_out
 from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.schemas import DAMAGE, INDEX, SPLIT
-from video_assets.storage.tables import read_table
+from video_assets.storage.tables import DAMAGE, INDEX, SPLIT, read_table
 
 MAX_OF_A_CODE: Final = 1000
 """How many clips `--json` names for one code; all others are counted in one more entry."""

@@ -15,8 +15,7 @@ from video_assets.records.dataset_info import DatasetInfo, parse_dataset_info
 from video_assets.storage.addresses import open_address
 from video_assets.storage.files import read_if_there
 from video_assets.storage.paths import VersionPaths, parse_version
-from video_assets.storage.schemas import INDEX
-from video_assets.storage.tables import read_table
+from video_assets.storage.tables import INDEX, read_table
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -23,8 +23,7 @@ from video_assets.storage.clients import (
     store_failures,
 )
 from video_assets.storage.failures import failure_sentence
-from video_assets.storage.known_objects import KnownObjects
-from video_assets.storage.object_facts import ObjectFacts, object_facts
+from video_assets.storage.object_facts import KnownObjects, ObjectFacts, object_facts
 from video_assets.storage.objects import ObjectPath
 
 _CHUNK = 1000

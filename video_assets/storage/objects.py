@@ -16,8 +16,7 @@ from obstore.exceptions import BaseError, InvalidPathError
 
 from video_assets.domain.errors import StorageFailed
 from video_assets.storage.clients import ask, client_of, first_line
-from video_assets.storage.known_objects import KnownObjects
-from video_assets.storage.object_facts import ObjectFacts, object_facts
+from video_assets.storage.object_facts import KnownObjects, ObjectFacts, object_facts
 from video_assets.storage.range_files import RangeFile
 
 _BLOCK_BYTES = 8 << 20

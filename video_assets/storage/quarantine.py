@@ -7,8 +7,7 @@ from typing import Literal
 import pandas as pd
 
 from video_assets.domain.clips import ListedFile, LostSource
-from video_assets.storage.schemas import QUARANTINE
-from video_assets.storage.tables import read_noted_table, read_table, write_table
+from video_assets.storage.tables import QUARANTINE, read_noted_table, read_table, write_table
 
 Stage = Literal["manifest", "refused", "splits", "shards"]
 """`refused`: losses of a manifest that was refused. They are shown to people, but the dataset does not count them."""

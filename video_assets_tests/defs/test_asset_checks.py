@@ -162,7 +162,7 @@ def dataset_checks_alone(location: Location) -> dict[str, dg.AssetCheckEvaluatio
 def test_a_group_in_both_splits_fails_no_leakage_as_an_error(known: Location) -> None:
     import pandas as pd
 
-    from video_assets.storage.schemas import SPLIT
+    from video_assets.storage.tables import SPLIT
 
     torn = pd.read_parquet(known.paths.split("train")).iloc[[0]]
     damage.edit_table(known.paths.split("test"), SPLIT, lambda test: pd.concat([test, torn], ignore_index=True))

@@ -11,8 +11,7 @@ from video_assets.domain.near_duplicates import SIGNATURE_BYTES
 from video_assets.pipeline.checks.dataset import DATASET_CHECKS, DatasetAudit
 from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
-from video_assets.storage.schemas import MANIFEST, PLAN, SPLIT
-from video_assets.storage.tables import write_table
+from video_assets.storage.tables import MANIFEST, PLAN, SPLIT, write_table
 from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS, Built
 from video_assets_tests.pipeline import damage
 from video_assets_tests.pipeline.stages import ENCODING

@@ -235,7 +235,7 @@ def test_look_alikes_are_refused_only_where_the_setting_says_so(built: Built) ->
 
 
 def test_a_group_in_both_splits_is_refused(fresh: Built) -> None:
-    from video_assets.storage.schemas import SPLIT
+    from video_assets.storage.tables import SPLIT
 
     torn = pd.read_parquet(fresh.paths.split("train")).iloc[[0]]
     damage.edit_table(fresh.paths.split("test"), SPLIT, lambda test: pd.concat([test, torn], ignore_index=True))

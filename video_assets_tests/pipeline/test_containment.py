@@ -8,11 +8,12 @@ import textwrap
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import psutil
 import pytest
 
-from video_assets.domain.clips import LOSS_REASONS
+from video_assets.domain.clips import LossReason
 from video_assets.media.workers.pool import DecodingPool
 from video_assets.pipeline.manifest.stage import build_manifest
 from video_assets.pipeline.shards import encode
@@ -139,7 +140,7 @@ def test_hundreds_of_broken_files_change_no_good_clip(
     assert len(names) == NUM_MUTANTS
     assert stored.keys() | lost.keys() == alone.keys() | names
     assert not stored.keys() & lost.keys()
-    assert all(reason in LOSS_REASONS and sentence for reason, sentence in lost.values())
+    assert all(reason in get_args(LossReason) and sentence for reason, sentence in lost.values())
     assert not [sentence for _, sentence in lost.values() if FAULT_OF_OURS.search(sentence)]
     assert {clip: stored.get(clip) for clip in alone} == alone
     # Of both enough that the test means something.
@@ -160,7 +161,7 @@ def test_hostile_files_of_other_people_change_no_good_clip(stages: Stages) -> No
     reports = build_with_pool(together)
     stored, lost = stored_records(together, reports), lost_reasons(together, reports)
     assert stored.keys() | lost.keys() == alone.keys() | names
-    assert all(reason in LOSS_REASONS and sentence for reason, sentence in lost.values())
+    assert all(reason in get_args(LossReason) and sentence for reason, sentence in lost.values())
     assert not [sentence for _, sentence in lost.values() if FAULT_OF_OURS.search(sentence)]
     assert {clip: stored.get(clip) for clip in alone} == alone
 

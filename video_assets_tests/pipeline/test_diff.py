@@ -13,8 +13,7 @@ from video_assets.records.dataset_info import dataset_info_json
 from video_assets.report.screens import diff_screen
 from video_assets.report.terminal import as_text
 from video_assets.storage.paths import FILEPATH_TEMPLATE
-from video_assets.storage.schemas import INDEX
-from video_assets.storage.tables import write_table
+from video_assets.storage.tables import INDEX, write_table
 
 
 def write_version(root: Path, version: str, clips: list[tuple[str, str, str, str]], **encoding: Any) -> Path:

@@ -26,8 +26,7 @@ from video_assets.records.layouts import layout_codec
 from video_assets.setting_types import Layout, Resize, Sampling, ShortClip
 from video_assets.settings import PlanSettings
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.schemas import INDEX
-from video_assets.storage.tables import read_table
+from video_assets.storage.tables import INDEX, read_table
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline import damage
 from video_assets_tests.pipeline.stages import ENCODING, Stages, audit_of

@@ -16,8 +16,7 @@ from video_assets.pipeline.checks import dataset
 from video_assets.pipeline.checks.dataset import DatasetAudit
 from video_assets.pipeline.commit import look_alikes as module
 from video_assets.pipeline.dataset_state import committed_warnings
-from video_assets.storage.schemas import INDEX
-from video_assets.storage.tables import read_noted_table, read_notes, write_table
+from video_assets.storage.tables import INDEX, read_noted_table, read_notes, write_table
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline.stages import Stages, copied_source
 from video_assets_tests.pipeline.videos import FPS, HEIGHT_PX, WIDTH_PX, clip_path, clip_seed, make_frames

@@ -25,8 +25,7 @@ from video_assets.settings import Limits, ManifestSettings
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import accepted_losses, quarantined, read_quarantine
-from video_assets.storage.schemas import MANIFEST, QUARANTINE
-from video_assets.storage.tables import read_noted_table, read_notes, write_table
+from video_assets.storage.tables import MANIFEST, QUARANTINE, read_noted_table, read_notes, write_table
 from video_assets_tests.pipeline.stages import InThisProcess, Stages, copied_source, steps_of
 from video_assets_tests.pipeline.videos import CLASSES, NUM_CLIPS, clip_path, write_video
 

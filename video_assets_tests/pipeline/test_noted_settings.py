@@ -23,8 +23,7 @@ from video_assets.pipeline.noted_settings import (
 from video_assets.pipeline.plan.stage import refuse_another_encoding
 from video_assets.settings import ManifestSettings, PlanSettings, Settings, SplitSettings
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.schemas import MANIFEST, SPLIT_HISTORY
-from video_assets.storage.tables import read_table, write_table
+from video_assets.storage.tables import MANIFEST, SPLIT_HISTORY, read_table, write_table
 from video_assets_tests.pipeline.stages import ENCODING, InThisProcess, Stages
 from video_assets_tests.pipeline.videos import write_video
 

@@ -14,8 +14,7 @@ from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.pipeline.plan.stage import PlanReport, needs_new_version
 from video_assets.settings import PlanSettings
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
-from video_assets.storage.schemas import PLAN
-from video_assets.storage.tables import write_table
+from video_assets.storage.tables import PLAN, write_table
 from video_assets_tests.datasets import TEST_SHARDS, TRAIN_SHARDS
 from video_assets_tests.pipeline.stages import ENCODING, Stages, copied_source
 from video_assets_tests.pipeline.videos import NUM_CLIPS, clip_path, write_class, write_video

@@ -11,8 +11,7 @@ from video_assets.media.probe import hash_pictures, probe_video
 from video_assets.pipeline.splits.components import same_contents
 from video_assets.settings import DEFAULT_LIMITS, SplitSettings
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.schemas import MANIFEST, SPLIT_HISTORY
-from video_assets.storage.tables import read_noted_table, write_table
+from video_assets.storage.tables import MANIFEST, SPLIT_HISTORY, read_noted_table, write_table
 from video_assets_tests.media.making import numbered_video, remuxed
 from video_assets_tests.pipeline.stages import Stages
 from video_assets_tests.pipeline.test_manifest import write_csv

@@ -18,8 +18,7 @@ from video_assets.pipeline.splits import components
 from video_assets.pipeline.splits.stage import OfficialIgnored, SplitReport, build_splits
 from video_assets.settings import ManifestSettings, SplitSettings
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.schemas import MANIFEST, SPLIT_HISTORY
-from video_assets.storage.tables import write_table
+from video_assets.storage.tables import MANIFEST, SPLIT_HISTORY, write_table
 from video_assets_tests.pipeline.stages import Stages, copied_source
 from video_assets_tests.pipeline.test_manifest import write_csv
 from video_assets_tests.pipeline.videos import CLASSES, NUM_CLIPS, clip_path, write_class, write_video

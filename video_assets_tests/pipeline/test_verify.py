@@ -20,8 +20,7 @@ from video_assets.pipeline.checks.dataset import one_of_each_codec
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit, read_ahead
 from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.records.clip_record import ClipRecord
-from video_assets.storage.schemas import MANIFEST, PLAN
-from video_assets.storage.tables import read_noted_table, read_table, write_table
+from video_assets.storage.tables import MANIFEST, PLAN, read_noted_table, read_table, write_table
 from video_assets_tests.datasets import Built
 from video_assets_tests.pipeline import damage
 from video_assets_tests.pipeline.stages import LIMITS, InThisProcess, audit_of

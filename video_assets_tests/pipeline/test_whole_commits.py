@@ -191,8 +191,7 @@ def test_what_a_commit_replaced_is_named_and_goes_when_its_time_is_over(last_ste
 
 def test_a_shard_count_that_disagrees_with_its_table_is_named(last_steps: LastSteps, tmp_path: Path) -> None:
     from video_assets.pipeline.noted_settings import PINNED_NOTE
-    from video_assets.storage.schemas import PLAN
-    from video_assets.storage.tables import read_notes, read_table, write_table
+    from video_assets.storage.tables import PLAN, read_notes, read_table, write_table
 
     paths = DatasetPaths(last_steps.copy(tmp_path / "root"), "clips")
     notes = read_notes(paths.plan) or {}

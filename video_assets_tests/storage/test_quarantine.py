@@ -4,7 +4,7 @@ from pathlib import Path
 
 from video_assets.domain.clips import ListedFile, Loss, LostSource
 from video_assets.storage.quarantine import quarantine_rows, read_quarantine, replace_stage
-from video_assets.storage.schemas import QUARANTINE
+from video_assets.storage.tables import QUARANTINE
 
 EMPTY = LostSource("b.mp4", Loss("empty_file", "the file has no bytes"), "run")
 DEAD = LostSource("a.mp4", Loss("unreadable", "no known container"))

@@ -13,9 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video_assets.domain.errors import FileDamaged
-from video_assets.storage.schemas import CLIP_FIELDS, INDEX, MANIFEST, PLAN, QUARANTINE, SPLIT, SPLIT_HISTORY
 from video_assets.storage.tables import (
+    CLIP_FIELDS,
+    INDEX,
+    MANIFEST,
     OPEN_SEAL,
+    PLAN,
+    QUARANTINE,
+    SPLIT,
+    SPLIT_HISTORY,
     is_seal_whole,
     read_noted_table,
     read_notes,

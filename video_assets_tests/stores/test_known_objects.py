@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from video_assets.storage import known_objects
+from video_assets.storage import object_facts
 from video_assets.storage.file_locks import LockHeld
 from video_assets.storage.files import AtomicFile, file_sha256, read_if_there, write_bytes, write_if_changed
 from video_assets.storage.locks import building, current_holder, hold_lock, known_to_writer
@@ -100,7 +100,7 @@ def test_other_processes_ask_for_themselves(bucket: Bucket) -> None:
 def test_contents_that_take_too_much_memory_are_asked_for_again(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(known_objects, "_MOST_BYTES", 10)
+    monkeypatch.setattr(object_facts, "_MOST_BYTES", 10)
     paths = known(bucket)
     write_bytes(paths.labels, b"12345678")
     assert requests(bucket, paths.labels.read_bytes) == []

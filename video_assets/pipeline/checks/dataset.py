@@ -22,9 +22,8 @@ from video_assets.sources.source_clips import MISSING_REASON
 from video_assets.storage.addresses import ask_each
 from video_assets.storage.paths import DatasetPaths, parse_partition_key
 from video_assets.storage.quarantine import accepted_losses
-from video_assets.storage.schemas import MANIFEST, SPLIT
 from video_assets.storage.sidecars import Sidecar, read_sidecar
-from video_assets.storage.tables import read_table
+from video_assets.storage.tables import MANIFEST, SPLIT, read_table
 
 DATASET_CHECKS = ("no_leakage", "classes_covered", "one_encoding", "nothing_lost")
 _MAX_PICTURES = 4

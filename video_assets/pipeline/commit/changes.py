@@ -22,9 +22,8 @@ from video_assets.report.card import Change
 from video_assets.settings import DatasetSettings
 from video_assets.storage.files import read_if_there
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_version
-from video_assets.storage.schemas import INDEX
 from video_assets.storage.sidecars import read_checksums
-from video_assets.storage.tables import read_notes, read_table
+from video_assets.storage.tables import INDEX, read_notes, read_table
 
 COMPARED_COLUMNS = ("clip_id", "split", "label", "content_hash")
 

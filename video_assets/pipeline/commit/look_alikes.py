@@ -32,8 +32,7 @@ from video_assets.pipeline.commit.committed_records import Committed, of_each, r
 from video_assets.pipeline.dataset_state import whole_commit
 from video_assets.records.clip_record import ClipRecord
 from video_assets.storage.paths import VersionPaths
-from video_assets.storage.schemas import INDEX
-from video_assets.storage.tables import are_among, read_noted_table
+from video_assets.storage.tables import INDEX, are_among, read_noted_table
 
 _MAX_COMPARED, _MAX_ORIGINALS, _MAX_COPIES = 5_000, 100, 1_000
 _MAX_TOLD = 10

@@ -44,9 +44,8 @@ from video_assets.storage.paths import (
     partition_key,
 )
 from video_assets.storage.quarantine import replace_stage
-from video_assets.storage.schemas import DAMAGE, INDEX, IS_CUT, LABEL_INDICES, QUARANTINE
 from video_assets.storage.sidecars import Sidecar, read_checksums
-from video_assets.storage.tables import table_bytes
+from video_assets.storage.tables import DAMAGE, INDEX, IS_CUT, LABEL_INDICES, QUARANTINE, table_bytes
 
 
 @dataclass(slots=True, kw_only=True)

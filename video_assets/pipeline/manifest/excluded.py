@@ -16,8 +16,7 @@ from video_assets.pipeline.classes import class_counts
 from video_assets.pipeline.splits.components import same_contents
 from video_assets.sources.source_clips import MISSING_REASON, SourceClips
 from video_assets.sources.tree import is_table, place_of_setting
-from video_assets.storage.schemas import QUARANTINE
-from video_assets.storage.tables import are_among, read_noted_table
+from video_assets.storage.tables import QUARANTINE, are_among, read_noted_table
 
 STILL_WRITTEN = "new or still being written; the next look takes it"
 """Why a file that did not stand still is left out."""

@@ -15,8 +15,7 @@ from video_assets.pipeline.manifest.excluded import without_bad_spans, without_t
 from video_assets.settings import Limits, ManifestSettings
 from video_assets.sources.source_clips import SourceClips
 from video_assets.storage.addresses import is_remote
-from video_assets.storage.schemas import FACTS_FIELDS, MANIFEST
-from video_assets.storage.tables import TEXT
+from video_assets.storage.tables import FACTS_FIELDS, MANIFEST, TEXT
 
 if TYPE_CHECKING:
     from video_assets.pipeline.manifest.probing import FileFacts

@@ -15,8 +15,7 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.sampling import num_left_out, num_stored_frames
 from video_assets.sources.source_clips import SourceClips
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.schemas import MANIFEST
-from video_assets.storage.tables import read_noted_table, read_table
+from video_assets.storage.tables import MANIFEST, read_noted_table, read_table
 
 _READING_NOTE: Final = "reading"
 _COLUMNS: Final = (

@@ -12,8 +12,7 @@ from video_assets.domain.clips import ListedFile
 from video_assets.domain.errors import FileDamaged
 from video_assets.domain.text import counted
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.schemas import ARRIVALS
-from video_assets.storage.tables import TEXT, empty_table, read_table, write_table
+from video_assets.storage.tables import ARRIVALS, TEXT, empty_table, read_table, write_table
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,8 +48,7 @@ from video_assets.sources.source_clips import MISSING_REASON, SourceClips
 from video_assets.storage.files import remove_temporaries, write_if_changed
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
-from video_assets.storage.schemas import LEFT_OUT, MANIFEST
-from video_assets.storage.tables import empty_table, read_noted_table, rows_digest, write_table
+from video_assets.storage.tables import LEFT_OUT, MANIFEST, empty_table, read_noted_table, rows_digest, write_table
 
 _ENCODER_NOTE = "encoder_version"
 

@@ -31,8 +31,7 @@ from video_assets.sources.tree import source_directory
 from video_assets.storage.addresses import ask_each, open_address
 from video_assets.storage.files import file_status, was_written_after
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
-from video_assets.storage.schemas import INDEX, MANIFEST
-from video_assets.storage.tables import read_table
+from video_assets.storage.tables import INDEX, MANIFEST, read_table
 
 if TYPE_CHECKING:
     from video_assets.pipeline.shards.encode import TrialJob

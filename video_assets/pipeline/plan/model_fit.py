@@ -15,8 +15,7 @@ from video_assets.pipeline.plan.stage import PlanReport
 from video_assets.report.model_garden import NO_MODEL_GARDEN, GardenDataset, ModelInput, recipe_name, recipes
 from video_assets.storage.addresses import is_store_address
 from video_assets.storage.paths import DatasetPaths, commit_name
-from video_assets.storage.schemas import INDEX
-from video_assets.storage.tables import read_table
+from video_assets.storage.tables import INDEX, read_table
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,7 @@ from video_assets.pipeline.classes import class_indices, known_labels
 from video_assets.pipeline.noted_settings import PinnedSettings
 from video_assets.storage.files import read_lines
 from video_assets.storage.paths import DatasetPaths, parse_partition_key, partition_key
-from video_assets.storage.schemas import MANIFEST, PLAN, SPLIT
-from video_assets.storage.tables import TEXT, read_noted_table, read_table
+from video_assets.storage.tables import MANIFEST, PLAN, SPLIT, TEXT, read_noted_table, read_table
 
 _CLIP_FIELDS = [f.name for f in fields(PlannedClip) if f.name != "other_label_indices"]
 _MANIFEST_COLUMNS = [name for name in _CLIP_FIELDS if name != "label_index"] + [

@@ -28,9 +28,8 @@ from video_assets.storage.paths import (
     partition_key,
 )
 from video_assets.storage.quarantine import read_quarantine
-from video_assets.storage.schemas import PLAN
 from video_assets.storage.sidecars import read_sidecar
-from video_assets.storage.tables import are_among, empty_table, read_notes, read_table, write_table
+from video_assets.storage.tables import PLAN, are_among, empty_table, read_notes, read_table, write_table
 
 
 @dataclass(slots=True, kw_only=True)

@@ -27,9 +27,8 @@ from video_assets.sources.tree import source_directory
 from video_assets.storage.addresses import is_remote, open_address
 from video_assets.storage.files import AtomicFile, remove_temporaries
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
-from video_assets.storage.schemas import MANIFEST
 from video_assets.storage.sidecars import Sidecar, read_sidecar
-from video_assets.storage.tables import read_table
+from video_assets.storage.tables import MANIFEST, read_table
 
 if TYPE_CHECKING:
     from video_assets.pipeline.shards.encode import ClipJob, EncodedClip

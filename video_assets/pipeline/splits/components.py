@@ -21,8 +21,7 @@ from video_assets.pipeline.noted_settings import SOURCE_NOTE, PinnedSettings, ma
 from video_assets.sources.tree import source_directory
 from video_assets.storage.addresses import open_address
 from video_assets.storage.paths import DatasetPaths
-from video_assets.storage.schemas import INDEX, MANIFEST, SPLIT_HISTORY
-from video_assets.storage.tables import TEXT, are_among, read_notes, read_table
+from video_assets.storage.tables import INDEX, MANIFEST, SPLIT_HISTORY, TEXT, are_among, read_notes, read_table
 
 _SIGNED_RESOLUTION = 96
 """Frames for a signature need no more: it averages them to 12 x 12 cells."""

@@ -27,8 +27,16 @@ from video_assets.pipeline.splits.components import (
 from video_assets.settings import SplitSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets.storage.quarantine import quarantine_rows, replace_stage
-from video_assets.storage.schemas import MANIFEST, SPLIT, SPLIT_HISTORY
-from video_assets.storage.tables import TEXT, empty_table, read_table, rows_digest, write_table
+from video_assets.storage.tables import (
+    MANIFEST,
+    SPLIT,
+    SPLIT_HISTORY,
+    TEXT,
+    empty_table,
+    read_table,
+    rows_digest,
+    write_table,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,8 @@ from video_assets.records.clip_record import ClipRecord
 from video_assets.storage.files import read_lines, write_bytes
 from video_assets.storage.paths import DatasetPaths, VersionPaths, parse_partition_key
 from video_assets.storage.quarantine import read_quarantine
-from video_assets.storage.schemas import MANIFEST
 from video_assets.storage.sidecars import StoredClip, read_sidecar
-from video_assets.storage.tables import read_table
+from video_assets.storage.tables import MANIFEST, read_table
 
 _FRAMES_PER_ROW = 5
 _MAX_FRAMES = 50

@@ -35,9 +35,8 @@ from video_assets.storage.paths import (
     partition_key,
 )
 from video_assets.storage.quarantine import quarantined
-from video_assets.storage.schemas import INDEX
 from video_assets.storage.sidecars import ABSENT, Checksums, read_checksums, read_sidecar
-from video_assets.storage.tables import read_notes, read_table
+from video_assets.storage.tables import INDEX, read_notes, read_table
 
 
 @dataclass(frozen=True, slots=True)
