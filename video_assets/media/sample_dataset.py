@@ -115,21 +115,10 @@ _QUIRKS: dict[tuple[Motion, int], Callable[[ClipFormat], ClipFormat]] = {
 
 @dataclass(frozen=True, slots=True)
 class SampleReport:
-    """What the sample holds. `num_clips` counts the clips that decode; paths are relative to `directory`.
+    """What the sample holds. `num_clips` counts the clips that decode."""
 
-    `turned` clips are stored lying on their side, `variable_rate` clips have frames at irregular times, and `broken`
-    clips do not decode, on purpose. `num_written` counts the files that were not there already.
-    """
-
-    directory: Path
     num_clips: int
     num_classes: int
-    num_groups: int
-    total_bytes: int
-    turned: tuple[str, ...]
-    variable_rate: tuple[str, ...]
-    broken: tuple[str, ...]
-    num_written: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +152,7 @@ def write_sample(directory: Path, *, seed: int = 7) -> SampleReport:
     with ThreadPoolExecutor(min(num_cores(), 8)) as threads:  # encoding releases Python's lock
         written = dict(threads.map(lambda clip: (clip.path, _write_clip(directory, clip)), missing))
     _write_marker(directory, seed, {clip.path: written.get(clip.path) or digests[clip.path] for clip in clips})
-    return _report(directory, clips, len(missing))
+    return SampleReport(sum(not clip.is_broken for clip in clips), len(MOTIONS))
 
 
 def _planned_clips(seed: int) -> list[_PlannedClip]:
@@ -251,18 +240,3 @@ def _write_marker(directory: Path, seed: int, files: dict[str, str]) -> None:
     """Mark the directory as a sample. This comes before the first clip, so that a killed run can be completed."""
     marker = {"version": _VERSION, "seed": seed, "files": files}
     _write_whole(directory / _MARKER, json.dumps(marker, indent=1).encode())
-
-
-def _report(directory: Path, clips: list[_PlannedClip], num_written: int) -> SampleReport:
-    whole = [clip for clip in clips if not clip.is_broken]
-    return SampleReport(
-        directory=directory,
-        num_clips=len(whole),
-        num_classes=len(MOTIONS),
-        num_groups=len({clip.scene_seed for clip in whole}),
-        total_bytes=sum((directory / clip.path).stat().st_size for clip in clips),
-        turned=tuple(clip.path for clip in whole if clip.format.turned),
-        variable_rate=tuple(clip.path for clip in whole if not clip.format.has_fixed_rate),
-        broken=tuple(clip.path for clip in clips if clip.is_broken),
-        num_written=num_written,
-    )

@@ -47,7 +47,6 @@ class PlanReport:
     superseded: list[str]
     unwritten: list[str] = field(default_factory=list[str])
     copied: frozenset[str] = frozenset()
-    encoding_changed: bool = False
     expected: ExpectedBuild = field(default=ExpectedBuild(0.0, "not known", None))
 
     @property
@@ -149,7 +148,6 @@ def build_plan(
         superseded=superseded,
         unwritten=unwritten,
         copied=copied,
-        encoding_changed=not is_same and before is not None,
     )
     write_table(paths.plan, plan, PLAN, {**pinned.as_notes(), **settings_note(settings)})
     pinned.write(paths.encoding)
