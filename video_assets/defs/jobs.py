@@ -1,6 +1,6 @@
 """Jobs: the whole build, the plan, a chunk of shards, the commit, the nightly verification, and the pruning."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +12,7 @@ from video_assets.defs.prune import prune
 from video_assets.defs.step_failures import errors_as_failures
 from video_assets.domain.checks import CheckOutcome
 from video_assets.domain.splits import SPLITS, Split
-from video_assets.pipeline.dataset_state import committed_lengths, committed_plan_digest
+from video_assets.pipeline.dataset_state import committed_plan_digest, committed_records
 from video_assets.pipeline.plan.plan_table import read_plan
 from video_assets.pipeline.shards.pending import read_backlog, rotating_sample
 from video_assets.storage.paths import parse_partition_key
@@ -49,8 +49,8 @@ def verify_job(graph: DatasetGraph) -> dg.JobDefinition:
         with errors_as_failures():
             steps = graph.dataset_of(context).steps(graph.decoding_of(context))
             plan = read_plan(steps.paths)
-            lengths = committed_lengths(steps.paths.version(plan.pinned.version))
-            committed = [key for key in plan.fingerprints() if _is_committed(lengths, key)]
+            records = committed_records(steps.paths.version(plan.pinned.version))
+            committed = [key for key in plan.fingerprints() if records.get(key)]
             chosen = rotating_sample(committed, day_number=config.day_number, num_days=DAYS_PER_ROUND)
             checker = steps.checker(plan)
             outcomes = [outcome for of_shard in checker.check(chosen) for outcome in of_shard]
@@ -105,12 +105,6 @@ def prune_job(graph: DatasetGraph) -> dg.JobDefinition:
         prune_old_runs()
 
     return prune_history
-
-
-def _is_committed(lengths: Mapping[str, Sequence[int]], key: str) -> bool:
-    split, index = parse_partition_key(key)
-    known = lengths.get(split, [])
-    return index < len(known) and known[index] > 0
 
 
 def _damage(failed: Sequence[CheckOutcome]) -> str:

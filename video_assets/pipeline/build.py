@@ -24,7 +24,7 @@ from video_assets.pipeline.checks.recorded import (
 )
 from video_assets.pipeline.checks.shard import SHARD_CHECKS, ShardAudit, read_ahead
 from video_assets.pipeline.commit.stage import CommitReport, commit_dataset
-from video_assets.pipeline.dataset_state import committed_lengths
+from video_assets.pipeline.dataset_state import committed_records
 from video_assets.pipeline.manifest.manifest_table import NotedReading
 from video_assets.pipeline.manifest.stage import ManifestReport, build_manifest
 from video_assets.pipeline.noted_settings import manifest_settings, settings_in_force
@@ -41,7 +41,7 @@ from video_assets.sources.read import read_source
 from video_assets.sources.source_clips import SourceClips
 from video_assets.storage.files import remove_temporaries
 from video_assets.storage.locks import writing_shards, writing_tables
-from video_assets.storage.paths import DatasetPaths, parse_partition_key
+from video_assets.storage.paths import DatasetPaths
 
 MAX_ERRORS = 5
 """Failed shards that a refusal names."""
@@ -294,14 +294,8 @@ def _write_shards(steps: Steps, plan: ReadPlan, report: BuildReport, listeners: 
 def _why_replaced(paths: DatasetPaths, plan: ReadPlan, keys: Iterable[str]) -> dict[str, str]:
     """Return why these shards are written again, of those that the committed dataset holds."""
     version = paths.version(plan.pinned.version)
-    lengths, fingerprints = committed_lengths(version), plan.fingerprints()
-    reasons: dict[str, str] = {}
-    for key in keys:
-        split, index = parse_partition_key(key)
-        known = lengths.get(split, [])
-        if index < len(known) and known[index]:
-            reasons[key] = why_not_current(version, key, fingerprints[key])
-    return reasons
+    records, fingerprints = committed_records(version), plan.fingerprints()
+    return {key: why_not_current(version, key, fingerprints[key]) for key in keys if records.get(key)}
 
 
 def shard_failures(errors: Sequence[str], num_shards: int) -> str:

@@ -8,9 +8,10 @@ import pandas as pd
 
 from video_assets.domain.clips import SourceWarning
 from video_assets.domain.errors import DAMAGE_REMEDY, FileDamaged
+from video_assets.domain.splits import SPLITS
 from video_assets.records.dataset_info import DatasetInfo, parse_dataset_info
 from video_assets.storage.files import read_if_there
-from video_assets.storage.paths import DatasetPaths, VersionPaths
+from video_assets.storage.paths import DatasetPaths, VersionPaths, partition_key
 from video_assets.storage.sidecars import read_checksums
 from video_assets.storage.tables import INDEX, read_notes, read_table
 
@@ -41,6 +42,12 @@ def committed_lengths(version_paths: VersionPaths) -> dict[str, list[int]]:
     """
     info = whole_commit(version_paths)
     return {} if info is None else {split: list(lengths) for split, lengths in info.lengths.items()}
+
+
+def committed_records(version_paths: VersionPaths) -> dict[str, int]:
+    """The same by the partition keys of the shards."""
+    lengths = committed_lengths(version_paths)
+    return {partition_key(split, i): num for split in SPLITS for i, num in enumerate(lengths.get(split, ()))}
 
 
 def committed_plan_digest(version_paths: VersionPaths) -> str:

@@ -15,7 +15,7 @@ from video_assets.domain.near_duplicates import SIGNATURE_BYTES
 from video_assets.domain.splits import split_named
 from video_assets.pipeline.commit import publish as module
 from video_assets.pipeline.commit.stage import commit_dataset
-from video_assets.pipeline.dataset_state import committed_counts, committed_lengths
+from video_assets.pipeline.dataset_state import committed_counts, committed_lengths, committed_records
 from video_assets.pipeline.manifest import manifest_table
 from video_assets.pipeline.manifest.manifest_table import clip_lengths
 from video_assets.pipeline.plan.plan_table import read_plan
@@ -307,6 +307,8 @@ def test_a_retired_shard_counts_zero_and_its_file_stays_for_the_grace_time(stage
     report = stages.commit()
     assert report.removed == []
     assert committed_lengths(version) == {"train": [4, 4, 4, 4, 0, 4], "test": [4, 2]}
+    assert committed_records(version)["train-00004"] == 0
+    assert committed_records(version)["test-00001"] == 2
     assert report.shards == {"train": 5, "test": 2}
     assert version.shard("train", 4).exists()
     assert version.retired_marker("train", 4).exists()

@@ -4,7 +4,7 @@ What is read is bounded: the records of 100 clips for motion, and of 96 for pict
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -33,7 +33,7 @@ from video_assets.pipeline.dataset_state import whole_commit
 from video_assets.pipeline.dataset_warnings import warnings_as_dicts
 from video_assets.pipeline.plan.model_fit import fit_of_index
 from video_assets.pipeline.plan.plan_table import ReadPlan, not_stored_words
-from video_assets.pipeline.shards.stored import joined_versions
+from video_assets.pipeline.shards.contents import joined_versions
 from video_assets.report.card import (
     MAX_ROWS,
     STRIPS_OF_CLASS,
@@ -53,7 +53,7 @@ from video_assets.report.screen_sections import warning_sentences
 from video_assets.storage.addresses import is_store_address
 from video_assets.storage.paths import VersionPaths, parse_partition_key
 from video_assets.storage.quarantine import accepted_losses
-from video_assets.storage.sidecars import Sidecar, read_checksums
+from video_assets.storage.sidecars import read_checksums
 from video_assets.storage.tables import are_among
 
 _CARD_VERSION = 3
@@ -124,7 +124,7 @@ def make_card(committed: Committed, statistics: DatasetStatistics | None, warnin
         has_captions=bool(plan.rows["caption"].notna().any()),
         source=Path(plan.pinned.source).name,
         digest=committed.notes.plan,
-        versions=_software(committed.sidecars),
+        versions=joined_versions(sidecar.versions for sidecar in committed.sidecars.values()),
         readers=reader_lines(committed.paths.name, plan.pinned.version, plan.pinned.encoding),
         lost_by_reason={str(r): int(n) for r, n in sorted(lost["reason"].value_counts().items())},
         quarantine=[
@@ -185,11 +185,6 @@ def class_rows(index: pd.DataFrame, plan: ReadPlan) -> list[ClassRow]:
     for (label, split), count in counts.items():
         found.setdefault(str(label), {})[str(split)] = int(count)
     return [ClassRow(number, label, clips) for number, (label, clips) in enumerate(found.items())]
-
-
-def _software(sidecars: Mapping[str, Sidecar]) -> dict[str, str]:
-    """What wrote the shards; all versions of each, for shards are never written again."""
-    return joined_versions(sidecar.versions for sidecar in sidecars.values())
 
 
 def _sampled(committed: Committed) -> list[SampledClip]:

@@ -26,7 +26,7 @@ from video_assets.pipeline.commit.publish import (
     write_text_indexes,
 )
 from video_assets.pipeline.commit.retired import remove_expired, retire
-from video_assets.pipeline.dataset_state import committed_lengths
+from video_assets.pipeline.dataset_state import committed_records
 from video_assets.pipeline.dataset_warnings import warnings_of
 from video_assets.pipeline.manifest.manifest_table import ReadManifest, frames_left_out
 from video_assets.pipeline.plan.plan_table import ReadPlan, plan_digest, read_plan
@@ -182,14 +182,12 @@ def _uncommitted(version_paths: VersionPaths, sidecars: Mapping[str, Sidecar]) -
     committed = file_status(version_paths.dataset_info)
     if committed is None:
         return list(sidecars)
-    lengths, checksums = committed_lengths(version_paths), read_checksums(version_paths.checksums)
+    records, checksums = committed_records(version_paths), read_checksums(version_paths.checksums)
     digests = checksums.files if checksums is not None else {}
 
     def is_fresh(item: tuple[str, Sidecar]) -> bool:
-        split, index = parse_partition_key(item[0])
-        known = lengths.get(split, [])
-        is_known = index < len(known) and known[index] == item[1].records
-        sidecar = version_paths.sidecar(split, index)
+        is_known = records.get(item[0]) == item[1].records
+        sidecar = version_paths.sidecar(*parse_partition_key(item[0]))
         if is_known and was_written_after(sidecar.stat(), committed):
             return digests.get(str(sidecar.relative_to(version_paths.directory))) != file_sha256(sidecar)
         return not is_known

@@ -18,10 +18,9 @@ from video_assets.domain.sampling import KnownTimeline
 from video_assets.media.workers.pool import DecodingPool, PoolMaker
 from video_assets.pipeline.noted_settings import manifest_settings
 from video_assets.pipeline.plan.plan_table import ReadPlan, read_plan
-from video_assets.pipeline.shards.contents import ShardContents, ShardFailed
+from video_assets.pipeline.shards.contents import ShardContents, ShardFailed, stored_records
 from video_assets.pipeline.shards.copying import StoredRecord
 from video_assets.pipeline.shards.pending import is_current
-from video_assets.pipeline.shards.stored import stored_records
 from video_assets.settings import Limits
 from video_assets.sources.tree import source_directory
 from video_assets.storage.addresses import is_remote, open_address

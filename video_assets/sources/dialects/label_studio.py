@@ -208,14 +208,10 @@ def _video_of(data: Mapping[str, object]) -> str:
 
 
 def _rows_of_csv(tree: SourceTree, name: str) -> Iterator[Row]:
-    names = [column for column in _columns_in_order(tree, name) if column]
+    names = [column for column in sorted(tree.columns(name)) if column]
     columns = Columns({column: column for column in names}, (), only_chosen=True)
     for row in tree.rows(name, columns):
         yield from _rows_of_values(tree, name, row)
-
-
-def _columns_in_order(tree: SourceTree, name: str) -> list[str]:
-    return sorted(tree.columns(name))
 
 
 LABEL_STUDIO: Final = Dialect("label_studio", "Label Studio export", recognise, tables)
