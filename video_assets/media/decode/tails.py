@@ -9,7 +9,7 @@ follows the data of a picture does not matter, and the last of its data does. Da
   refuses VP9 data that end early or late, and makes other pictures than FFmpeg of damaged VP8. Otherwise FFmpeg's own
   decoder gets every packet with more bytes at its end.
 * VP8 pictures between keyframes are decoded with other last bytes, too (`vp8_pictures.py`).
-* H.264 of broadcasts and streams is decoded a second time with higher pictures (`tall_pictures.py`).
+* H.264 of streams, and of small pictures, is decoded a second time with higher pictures (`tall_pictures.py`).
 """
 
 import random
@@ -35,7 +35,7 @@ from video_assets.media.decode.other_bytes import (
     with_other_end,
 )
 from video_assets.media.decode.planes import Planes, are_same, copy_planes, differing_share
-from video_assets.media.decode.tall_pictures import CONCEALMENT, STREAMED_IN, TallDecode, can_be_tall
+from video_assets.media.decode.tall_pictures import CONCEALMENT, TallDecode, is_worth_its_time
 from video_assets.media.decode.vp8_pictures import Vp8PictureCheck
 from video_assets.media.index.hevc_order import begins_rows_anew
 from video_assets.media.index.parameter_sets import parameters_in_header
@@ -73,10 +73,8 @@ class TailCheck:
         self._opened = opened
         self._checks: list[_SecondDecode | _PictureCheck | TallDecode | Vp8PictureCheck] = []
         self._is_begun = False
-        codec, is_streamed = opened.codec.codec.canonical_name, opened.container_name in STREAMED_IN
-        self.is_needed = codec in TRIED_CODECS or (
-            codec == "h264" and is_streamed and can_be_tall(opened.codec.extradata)
-        )
+        codec = opened.codec.codec.canonical_name
+        self.is_needed = codec in TRIED_CODECS or (codec == "h264" and is_worth_its_time(opened))
 
     def add_packet(self, number: int, packet: av.packet.Packet) -> None:
         """Note a packet that is decoded next."""

@@ -16,8 +16,11 @@ from video_assets.media.index.bitstream import Bits, avc_length_size, nal_units
 from video_assets.media.index.parameter_sets import parameters_in_header, pass_to_size
 from video_assets.media.open.video import OpenVideo
 
-STREAMED_IN: Final = frozenset({"mpegts", "flv", "mpeg", "h264"})
-"""Containers of broadcasts and streams. In others H.264 is decoded once: this nearly doubles the time."""
+_STREAMED_IN: Final = frozenset({"mpegts", "flv", "mpeg", "h264"})
+"""Containers of broadcasts and streams, which lose packets."""
+_SMALL_BLOCKS: Final = 200
+"""Blocks of 16 by 16 pixels in a small picture. At each block, damaged data may say that the picture ends, which FFmpeg
+notices: of videos with one damaged picture, it misses 5 % of 112x80, 1.5 % of 320x240 and 0.07 % of 1280x720."""
 CONCEALMENT: Final = {"ec": "favor_inter"}
 """The least that FFmpeg can do for a missing row and still say that it did. With `err_detect=explode` it also conceals
 what lies above that row. Guessing motion vectors for all of it took longer than the decode itself."""
@@ -61,6 +64,14 @@ class TallDecode:
             self._damaged |= {number} if packet is not None else set()
             return
         self._damaged |= {frame.pts for frame in frames if frame.pts is not None and not frame.is_corrupt}
+
+
+def is_worth_its_time(opened: OpenVideo) -> bool:
+    """Return whether H.264 is decoded a second time: in streams, and of small pictures. It nearly doubles the time."""
+    codec = opened.codec
+    num_blocks = -(-codec.width // 16) * -(-codec.height // 16)
+    is_at_risk = opened.container_name in _STREAMED_IN or num_blocks <= _SMALL_BLOCKS
+    return is_at_risk and can_be_tall(codec.extradata)
 
 
 def can_be_tall(extradata: bytes | None) -> bool:

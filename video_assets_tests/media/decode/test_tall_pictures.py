@@ -3,10 +3,12 @@
 import io
 
 import av
+import numpy as np
 import pytest
 from av.codec.context import CodecContext
 
-from video_assets.media.decode.tall_pictures import CONCEALMENT, TallDecode, can_be_tall
+from video_assets.domain.clips import VideoLost
+from video_assets.media.decode.tall_pictures import CONCEALMENT, TallDecode, can_be_tall, is_worth_its_time
 from video_assets.media.open.video import open_video
 from video_assets.settings import DEFAULT_LIMITS
 from video_assets_tests.media.decode.test_damage import wanted
@@ -64,6 +66,41 @@ def test_a_slice_that_is_read_to_another_length_is_found() -> None:
         data[-len(data) // 3 + flipped // 8] ^= 1 << flipped % 8
         num_found += bool(wrong_ones(video, bytes(data)))
     assert num_found >= 20
+
+
+def test_hidden_damage_of_small_pictures_is_found() -> None:
+    video = encoded("bframes=2:b-adapt=0:scenecut=0", "mp4")
+    numbers = list(range(15))
+    clean = wanted(video, numbers).frames.astype(np.int16)
+    with av.open(io.BytesIO(video), "r") as opened:
+        packet = [packet for packet in opened.demux(video=0) if packet.size][7]
+    assert packet.pos is not None
+    num_hidden = 0
+    for flipped in range(24):
+        data = bytearray(video)
+        data[packet.pos + packet.size * 2 // 3 + flipped // 8] ^= 1 << flipped % 8
+        try:
+            stored = wanted(bytes(data), numbers).frames
+        except VideoLost:
+            continue
+        num_hidden += bool((((stored - clean) ** 2).mean(axis=(1, 2, 3)) > 65).any())  # below 30 dB
+    assert num_hidden == 0
+
+
+@pytest.mark.parametrize(
+    ("container", "size", "twice"),
+    [("mp4", "128x64", True), ("mp4", "320x240", False), ("matroska", "224x224", True), ("mpegts", "320x240", True)],
+)
+def test_streams_and_small_pictures_are_worth_a_second_decode(container: str, size: str, twice: bool) -> None:
+    width, height = map(int, size.split("x"))
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as output:
+        stream = output.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        output.mux(stream.encode(av.VideoFrame(width, height, "yuv420p")))
+        output.mux(stream.encode(None))
+    with open_video(file.getvalue(), DEFAULT_LIMITS) as opened:
+        assert is_worth_its_time(opened) == twice
 
 
 def test_only_whole_frames_with_arithmetic_coding_can_be_made_taller() -> None:
