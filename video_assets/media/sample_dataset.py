@@ -115,10 +115,11 @@ _QUIRKS: dict[tuple[Motion, int], Callable[[ClipFormat], ClipFormat]] = {
 
 @dataclass(frozen=True, slots=True)
 class SampleReport:
-    """What the sample holds. `num_clips` counts the clips that decode."""
+    """What the sample holds. `num_clips` counts the clips that decode; `broken` has the paths of the others."""
 
     num_clips: int
     num_classes: int
+    broken: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,8 @@ def write_sample(directory: Path, *, seed: int = 7) -> SampleReport:
     with ThreadPoolExecutor(min(num_cores(), 8)) as threads:  # encoding releases Python's lock
         written = dict(threads.map(lambda clip: (clip.path, _write_clip(directory, clip)), missing))
     _write_marker(directory, seed, {clip.path: written.get(clip.path) or digests[clip.path] for clip in clips})
-    return SampleReport(sum(not clip.is_broken for clip in clips), len(MOTIONS))
+    broken = tuple(clip.path for clip in clips if clip.is_broken)
+    return SampleReport(len(clips) - len(broken), len(MOTIONS), broken)
 
 
 def _planned_clips(seed: int) -> list[_PlannedClip]:

@@ -101,7 +101,7 @@ def load_dataset(
 
     from video_assets.reader.frames import ViewDecoder
     from video_assets.reader.parsing import multi_hot, parse_record
-    from video_assets.reader.stream import Shuffle, Span, StoredRecords, Worker, stream_records
+    from video_assets.reader.stream import Epochs, Shuffle, StoredRecords, Worker, stream_records
 
     if augmentation is not None and seed is None:
         raise SettingsError("augmentation draws at random, so it needs a seed; give one, such as seed=1")
@@ -144,7 +144,7 @@ def load_dataset(
         ),
         None if seed is None else Shuffle(seed=seed, buffer_size=shuffle_buffer),
         Worker(index=worker_index, num_workers=num_workers),
-        Span(first_epoch=first_epoch, num_epochs=num_epochs, start=start),
+        Epochs(first_epoch=first_epoch, num_epochs=num_epochs, start=start),
     )
     return pairs.map(to_clip, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 

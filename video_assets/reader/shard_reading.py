@@ -42,7 +42,7 @@ class RecordFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class DecodedFrames:
+class FrameFacts:
     """The frames of a record: their type and shape (T, H, W, C), or why they cannot be decoded.
 
     `are_as_stored` is false if stored pixels are not the whole numbers from 0 to 255 that they are read as.
@@ -67,7 +67,7 @@ class ShardReading:
     """What was read: the records in their order, up to one that cannot be read, if there is one (`error`)."""
 
     records: list[RecordFacts] = field(default_factory=list[RecordFacts])
-    decoded: dict[int, DecodedFrames] = field(default_factory=dict[int, DecodedFrames])
+    decoded: dict[int, FrameFacts] = field(default_factory=dict[int, FrameFacts])
     whole: dict[int, WholeRecord] = field(default_factory=dict[int, WholeRecord])
     error: str = ""
     unreadable_index: int | None = None
@@ -139,13 +139,13 @@ def _facts_of(record: Mapping[str, Any]) -> RecordFacts:
     )
 
 
-def _decoded(images: Any) -> DecodedFrames:
+def _decoded(images: Any) -> FrameFacts:
     try:
         frames = decode_frames(images)
     except ReadingError as error:
-        return DecodedFrames(error=str(error))
+        return FrameFacts(error=str(error))
     are_as_stored = isinstance(images[0], bytes) or np.array_equal(images, frames)
-    return DecodedFrames(str(frames.dtype), frames.shape, are_as_stored)
+    return FrameFacts(str(frames.dtype), frames.shape, are_as_stored)
 
 
 def _whole(record: Mapping[str, Any]) -> WholeRecord:

@@ -52,7 +52,7 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Epochs:
     """Which part of the endless sequence of epochs is read: `num_epochs` of them, or all (None), from `start` on."""
 
     first_epoch: int
@@ -76,16 +76,16 @@ class StoredRecords:
     compression: Compression = ""
 
 
-def stream_records(stored: StoredRecords, shuffle: Shuffle | None, worker: Worker, span: Span) -> Any:
+def stream_records(stored: StoredRecords, shuffle: Shuffle | None, worker: Worker, epochs: Epochs) -> Any:
     """Return a `tf.data.Dataset` of pairs: the epoch, int64 [], and a serialized record, string [].
 
-    Epochs before `span.start` are not read. In its own epoch, the records before it are read, so that they can be
+    Epochs before `epochs.start` are not read. In its own epoch, the records before it are read, so that they can be
     shuffled, but not decoded: skipping costs only the reading of files.
     """
     share = worker.share(stored.num_records)
-    stop = tf.int64.max if span.num_epochs is None else span.first_epoch + span.num_epochs
-    epochs_before, num_skipped = divmod(span.start, max(1, share))
-    first = span.first_epoch + epochs_before
+    stop = tf.int64.max if epochs.num_epochs is None else epochs.first_epoch + epochs.num_epochs
+    epochs_before, num_skipped = divmod(epochs.start, max(1, share))
+    first = epochs.first_epoch + epochs_before
     if not share or first >= stop:
         return _with_epoch(tf.data.Dataset.from_tensor_slices(tf.zeros([0], tf.string)), first)
 
@@ -94,7 +94,7 @@ def stream_records(stored: StoredRecords, shuffle: Shuffle | None, worker: Worke
         return _with_epoch(records.shard(worker.num_workers, worker.index), epoch)
 
     pairs = tf.data.Dataset.range(first, stop).flat_map(of_epoch).skip(num_skipped)
-    num_left = tf.data.INFINITE_CARDINALITY if span.num_epochs is None else (stop - first) * share - num_skipped
+    num_left = tf.data.INFINITE_CARDINALITY if epochs.num_epochs is None else (stop - first) * share - num_skipped
     return pairs.apply(tf.data.experimental.assert_cardinality(num_left)).with_options(_division(worker))
 
 

@@ -39,7 +39,8 @@ NAME = re.compile(r"(?P<label>\w+)/v_(?P=label)_g(?P<group>\d\d)_c\d\d\.(mp4|mkv
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample dataset, written once for all tests."""
     directory = tmp_path_factory.mktemp("sample")
-    assert write_sample(directory) == SampleReport(num_clips=96, num_classes=8)
+    (broken,) = planned(lambda clip: clip.is_broken)
+    assert write_sample(directory) == SampleReport(num_clips=96, num_classes=8, broken=(broken.path,))
     return directory
 
 

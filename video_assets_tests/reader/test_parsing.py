@@ -9,7 +9,7 @@ import pytest
 
 from video_assets.domain.errors import SettingsError
 from video_assets.reader.parsing import ReadingError, decode_frames, parsed_records
-from video_assets.reader.shard_reading import DecodedFrames, ShardReading, ShardToRead, read_shard
+from video_assets.reader.shard_reading import FrameFacts, ShardReading, ShardToRead, read_shard
 from video_assets.records.clip_record import ClipRecord
 from video_assets.records.framing import frame_record
 from video_assets.records.layouts import layout_codec
@@ -93,7 +93,7 @@ def test_of_a_shard_all_facts_come_and_the_frames_of_some(tmp_path: Path, layout
     assert [facts.clip_id for facts in reading.records] == [f"run/{number}.mp4" for number in range(1, 6)]
     assert [(facts.num_images, facts.num_times) for facts in reading.records] == [(n, n) for n in range(1, 6)]
     assert {tuple(facts.labels) for facts in reading.records} == {(1,)}
-    assert reading.decoded == {1: DecodedFrames("uint8", (2, 8, 12, 3)), 3: DecodedFrames("uint8", (4, 8, 12, 3))}
+    assert reading.decoded == {1: FrameFacts("uint8", (2, 8, 12, 3)), 3: FrameFacts("uint8", (4, 8, 12, 3))}
     (whole,) = reading.whole.values()
     assert whole.timestamps_us == (-7_000, 33_000, 73_000)
     assert len(whole.images) == 3

@@ -81,13 +81,13 @@ def test_training_reads_from_the_store_what_it_reads_from_a_disk(bucket: Bucket,
 def test_a_shard_is_fetched_when_its_turn_comes(bucket: Bucket, built_once: Built, seed: int | None) -> None:
     """All that is asked for is the first record: in the stored order it needs one shard of five."""
     from video_assets.reader.load import committed_shards
-    from video_assets.reader.stream import Shuffle, Span, StoredRecords, Worker, stream_records
+    from video_assets.reader.stream import Epochs, Shuffle, StoredRecords, Worker, stream_records
 
     bucket.put_tree(built_once.version.directory, "root/clips/1.0.0")
     split = committed_shards(bucket.at("root/clips/1.0.0"), "train")
     stored = StoredRecords(files=[str(path) for path in split.files], num_records=split.num_clips)
     shuffle = None if seed is None else Shuffle(seed=seed)
-    records = stream_records(stored, shuffle, Worker(), Span(first_epoch=0, num_epochs=1, start=0))
+    records = stream_records(stored, shuffle, Worker(), Epochs(first_epoch=0, num_epochs=1, start=0))
 
     def fetched() -> list[str]:
         paths = [request.path for request in bucket.proxy.log if request.method == "GET"]

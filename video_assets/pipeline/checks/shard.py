@@ -19,7 +19,7 @@ from video_assets.domain.plan import PlannedClip, ShardPlan
 from video_assets.domain.text import counted
 from video_assets.pipeline.plan.plan_table import ReadPlan
 from video_assets.pipeline.shared_pools import PoolsFor, reading_pool, why_not_read
-from video_assets.reader.shard_reading import DecodedFrames, RecordFacts, ShardReading, ShardToRead, read_shard
+from video_assets.reader.shard_reading import FrameFacts, RecordFacts, ShardReading, ShardToRead, read_shard
 from video_assets.settings import Limits
 from video_assets.sources.tree import source_directory
 from video_assets.storage.addresses import is_remote, open_address
@@ -232,7 +232,7 @@ class ShardAudit:
         description = f"tried {len(self._sample.decoded)} of {num_records}: decoded as planned"
         return description, {"records_decoded": len(self._sample.decoded)}
 
-    def _refuse_frames(self, number: int, record: RecordFacts, frames: DecodedFrames) -> None:
+    def _refuse_frames(self, number: int, record: RecordFacts, frames: FrameFacts) -> None:
         place = f"record {number} of {self._shard.name}, clip {record.clip_id},"
         if frames.error:
             raise _Failed(f"{place} does not decode: {frames.error}")
