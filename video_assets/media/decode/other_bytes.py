@@ -12,6 +12,9 @@ _OTHER_ENDS: Final = ((16, 0x80), (8, 1), (12, 0xC0), (8, 0x80), (16, 1), (6, 1)
 """How many last bytes are replaced, and the least value of the others. An encoder may end with up to 4 bytes that are
 never read. High bytes are read as what is unlikely: not as blocks that are the same as before. Any one of these may by
 chance be read to the same picture, where little of it changes."""
+_NUM_ROUNDS: Final = 7
+"""How often all of these are tried before none is said to matter. At low bit rates, most may show nothing: what
+changes is motion, and the pictures that it points to are grey. Mostly the first one shows."""
 _MORE: Final = b"\xff" * 8 + random.Random(0).randbytes(512).translate(bytes(1 + value % 0xBF for value in range(256)))  # noqa: S311
 """High bytes first: a decoder that reads a bit too far notices these soonest. No zeros: they could be a start code."""
 _ZEROS: Final = 8
@@ -93,7 +96,7 @@ def ends_of_data(codec: str, pieces: Sequence[bytes]) -> list[tuple[int, int]]:
 
 def other_ends(chance: random.Random) -> Iterator[bytes]:
     """Yield bytes to put where data end. Of sound data, some of these have to change what is decoded."""
-    for num_bytes, least in _OTHER_ENDS:
+    for num_bytes, least in _OTHER_ENDS * _NUM_ROUNDS:
         yield bytes(chance.randrange(least, 0xFF) for _ in range(num_bytes))
 
 

@@ -28,6 +28,7 @@ from video_assets.media.decode.other_bytes import (
     as_trailing,
     ends_of_data,
     other_ends,
+    packet_frames,
     packets_of,
     parameter_sets,
     pieces_of,
@@ -50,9 +51,6 @@ _USUAL_SHARE: Final = 1 / 12
 """How much of a picture its last bytes may decide before it is tried whether its data go on. Of data that are read too
 far they decide more: all that is read after them is random."""
 _WITH_DAMAGED: Final = {"skip_loop_filter": "all", "flags": "+output_corrupt", "flags2": "+showall"}
-_MORE_ROUNDS: Final = 6
-"""How often as many other ends are tried before a picture is called damaged. Of a sound one at a low bit rate, three of
-four may show nothing: what changes are motion vectors, and the pictures that these point to are grey."""
 _MAX_ENDS: Final = 8
 """Of how many slices or tiles each one's end is tried, in a decode of the picture for each."""
 _ONE, _BY_ROWS = 1, 2
@@ -143,9 +141,10 @@ class _SecondDecode:
         if self._decoder.skip_frame != first.skip_frame:
             self._decoder.skip_frame = first.skip_frame
         codec = first.codec.canonical_name
-        pieces = pieces_of(codec, data, first.extradata)
-        if not self.refuses_other_ends:
-            pieces = with_more(codec, pieces)
+        if self.refuses_other_ends:
+            pieces = pieces_of(codec, data, first.extradata)
+        else:  # with all zeros at its end: at low bit rates, data end with many
+            pieces = with_more(codec, packet_frames(codec, data))
         for part in packets_of(codec, pieces, first.extradata):
             self._decode(number, _packet_of(part, number))
 
@@ -250,12 +249,11 @@ class _PictureCheck:
 
     def _share_of_end(self, pieces: Sequence[bytes], end: tuple[int, int], whole: Sequence[Planes]) -> float:
         """Return how much of the picture the bytes before an end decide; 1 if these are too few to be tried."""
-        for _ in range(_MORE_ROUNDS if self._is_careful else 1):
-            for other in other_ends(self._chance):
-                changed = with_other_end(self._codec, pieces, end, other)
-                share = differing_share(whole, self._frames(changed)) if changed else 1
-                if share:
-                    return share
+        for other in other_ends(self._chance):
+            changed = with_other_end(self._codec, pieces, end, other)
+            share = differing_share(whole, self._frames(changed)) if changed else 1
+            if share:
+                return share
         return 0
 
     def _goes_on(self, pieces: Sequence[bytes], whole: Sequence[Planes], num_tries: int) -> bool:

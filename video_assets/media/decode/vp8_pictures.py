@@ -23,7 +23,8 @@ _GREY_HEADER: Final = (*(0,) * 26, 1, 1, 0, 0, 0, 1)
 picture become this one, and probabilities stay as they are. All later fields are 0, too: no block has any data."""
 _TAG_BYTES: Final = 3
 _MIN_BYTES: Final = 30
-"""Of what follows the blocks' modes: what decides modes may not show in a picture that refers to grey ones."""
+"""Of the last of the parts that follow the blocks' modes. What decides modes may not show in a picture that refers to
+grey ones, and each part ends with up to 4 bytes that are never read."""
 _BYTES_OF_FIELDS, _BYTES_OF_MODES, _BYTES_OF_DATA = 256, 2, 40
 """More than the other fields, a block's mode, and the data of its parts can take."""
 
@@ -45,7 +46,7 @@ class Vp8PictureCheck:
         modes_end = _TAG_BYTES + (int.from_bytes(data[:_TAG_BYTES], "little") >> 5)
         data = bytes([data[0] | _SHOWN]) + data[1:]
         picture = self._picture(data)
-        if picture and len(data) - modes_end >= _MIN_BYTES and not self._depends_on_end(data, picture):
+        if picture and last_part_bytes(data[modes_end:]) >= _MIN_BYTES and not self._depends_on_end(data, picture):
             self._damaged.add(number)
 
     def take_damaged(self) -> set[int]:
@@ -75,6 +76,18 @@ class Vp8PictureCheck:
             return [copy_planes(frame) for frame in self._decoder.decode(packet)]
         except av.error.FFmpegError:
             return []
+
+
+def last_part_bytes(parts: bytes) -> int:
+    """Return the size of the last of up to 8 parts; the sizes of the others come first, and fit one number of parts.
+
+    That number itself is among the data that are arithmetically coded.
+    """
+    for num_parts in (8, 4, 2):
+        sizes = [int.from_bytes(parts[3 * part : 3 * part + 3], "little") for part in range(num_parts - 1)]
+        if (left := len(parts) - sum(sizes) - 3 * len(sizes)) >= 0:
+            return left
+    return len(parts)
 
 
 def grey_picture(width_px: int, height_px: int, version: int) -> bytes:

@@ -9,10 +9,10 @@ from av.video.codeccontext import VideoCodecContext
 
 from video_assets.domain.clips import VideoLost
 from video_assets.media.decode.planes import copy_planes
-from video_assets.media.decode.vp8_pictures import Vp8PictureCheck, grey_picture
+from video_assets.media.decode.vp8_pictures import Vp8PictureCheck, grey_picture, last_part_bytes
 from video_assets_tests.media.decode.test_damage import wanted
 from video_assets_tests.media.joining import joined_video
-from video_assets_tests.media.making import number_of, numbered_video
+from video_assets_tests.media.making import number_of, numbered_picture, numbered_video
 
 NUM_FRAMES = 40
 RATE = {"g": "20", "b": "2M", "deadline": "realtime", "cpu-used": "8"}
@@ -53,6 +53,23 @@ def test_sound_pictures_are_read_to_their_end(options: dict[str, str]) -> None:
     assert wrong_ones(numbered_video(NUM_FRAMES, codec="libvpx", container="webm", options=options)) == set()
     clip = wanted(made(options), [3, 17, 39])
     assert [number_of(picture) for picture in clip.frames] == [3, 17, 39] and clip.note == ""
+
+
+def test_a_sound_picture_whose_data_end_with_zeros_is_not_called_damaged() -> None:
+    whole = numbered_video(NUM_FRAMES, codec="libvpx", container="webm", options=RATE)
+    height, width, _ = numbered_picture(0).shape
+    grey = grey_picture(width, height, 0)
+    video = joined_video([whole], "webm", lambda data, _part, number: grey if number == 30 else data)
+    stored = wanted(video, [3, 30])
+    assert number_of(stored.frames[0]) == 3 and abs(stored.frames[1].mean() - 128) < 3
+    assert stored.damage == ""
+
+
+def test_the_last_part_of_a_picture_follows_the_sizes_of_the_others() -> None:
+    for sizes in ((90,), (20, 40), (6, 7, 8, 50), (1, 2, 3, 4, 5, 6, 7, 33)):
+        parts = b"".join(size.to_bytes(3, "little") for size in sizes[:-1]) + b"\xd7" * sum(sizes)
+        assert last_part_bytes(parts) == sizes[-1]
+    assert last_part_bytes(b"") == 0
 
 
 def test_a_picture_that_is_not_read_to_its_end_is_found() -> None:
