@@ -43,7 +43,8 @@ _BEGINS_WITH_KEYFRAME: Final = MS_MPEG4 | {"h263", "flv1", "theora"}
 _DECODES_FROM_NOTHING: Final = _BEGINS_WITH_KEYFRAME | NEEDS_FIRST_PACKET | {"hevc"}
 """Codecs whose pictures before the first keyframe FFmpeg shows, though those that they refer to are not there."""
 _ZEROS: Final = bytes(64)
-_ZEROS_WITHIN: Final = re.compile(rb"\0{64}\0*[^\0\1]")
+_ZEROS_WITHIN: Final = re.compile(rb"(?<!\0)\0{64,}[^\0\1]")
+"""From the first zero on alone: encoders fill packets with hundreds of thousands, each of which would be tried."""
 _HAS_NO_ZEROS: Final = frozenset({"vp8", "vp9", "av1"})
 """Codecs whose entropy coders never write so many zeros in a row; decoders take a block of zeros for data."""
 _HAS_START_CODES: Final = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"})

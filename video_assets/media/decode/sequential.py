@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final
 
 import numpy as np
@@ -16,14 +17,26 @@ from video_assets.media.decode.damage import BARE_STREAMS, DamageLog
 from video_assets.media.decode.frame_stack import DecodedFrames, FrameStack
 from video_assets.media.decode.sequential_pass import SequentialPass, all_frames
 from video_assets.media.decode.tails import TailCheck
-from video_assets.media.index.presentation_times import frame_times, frames_shown_at, ticks_to_us, timeline_of
+from video_assets.media.index.presentation_times import (
+    MAX_REORDERED,
+    frame_times,
+    frames_shown_at,
+    ticks_to_us,
+    timeline_of,
+    unordered_frames,
+    usable_tick,
+)
 from video_assets.media.index.readable import SaidLength, said_length
+from video_assets.media.open.formats import MP4
 from video_assets.media.open.losses import check_length, check_pixels, errors_as_losses, lose
 from video_assets.media.open.video import OpenVideo, VideoSource, open_video
 from video_assets.settings import DEFAULT_LIMITS, Limits
 
 BUFFERED_BYTES: Final = 32 * 2**20
 """Decoded frames up to this size stay in memory until it is known which ones are wanted."""
+
+_COUNTS_PACKETS: Final = frozenset({"avi", "ogg"})
+"""Containers in which a packet's time is how many there were before it, in the file or since the last time."""
 
 _FRAME_BYTES: Final = 4096  # of any frame, beside its pixels
 
@@ -87,6 +100,8 @@ def decode_opened_sequentially(
                 )
     if damage and not opened.limits.store_damaged:
         lose("damaged", damage)
+    if opened.container_name == MP4:
+        damage = damage or _disorder_of(seen, frame_indices, opened.time_base)
     with errors_as_losses("all of it was decoded"):
         numbers = frame_indices.tolist()
         if frames is not None:
@@ -187,18 +202,18 @@ def _first_shifted(opened: OpenVideo, seen: SequentialPass, time_note: str) -> i
     """Return the number of the first packet whose frame may be shown at the time of another one; None without one.
 
     What damages a picture of a program or transport stream may change the times of others. Where times are made up for
-    lack of others, all may be wrong; in a program stream, frames after the damage may bear the times of lost ones. In a
-    bare stream a frame's time is its number, and in an AVI the number of its chunk.
+    lack of others, all may be wrong there, and elsewhere all after the damage. In a program stream, frames after it may
+    bear the times of lost ones. In a bare stream a frame's time is its number, in an AVI the number of its chunk,
+    and in an Ogg it counts on from the page before.
     """
     if not seen.damage.damaged:
         return None
-    if opened.container_name in BARE_STREAMS or (opened.container_name == "avi" and seen.damage.has_losses):
-        return min(seen.damage.damaged)
-    if opened.container_name not in ("mpeg", "mpegts"):
-        return None
-    if time_note:
+    name = opened.container_name
+    if name in ("mpeg", "mpegts") and time_note:
         return 0
-    return min(seen.damage.damaged) if seen.has_jump_back and opened.container_name == "mpeg" else None
+    counts_on = name in BARE_STREAMS or (name in _COUNTS_PACKETS and seen.damage.has_losses)
+    is_unsure = counts_on or bool(time_note) or (name == "mpeg" and seen.has_jump_back)
+    return min(seen.damage.damaged) if is_unsure else None
 
 
 def _damage_of(seen: SequentialPass, frame_indices: NDArray[np.int64], first_shifted: int | None) -> str:
@@ -222,8 +237,9 @@ def _missing_us(opened: OpenVideo, seen: SequentialPass, starts_us: NDArray[np.i
     """Return when frames would be shown that did not come out, since their packets are damaged."""
     shown = {*seen.packets, seen.unfinished}
     numbers = [number for number in sorted(seen.damage.damaged) if number > seen.packets[0] and number not in shown]
-    ticks = [tick for number in numbers if (tick := seen.packet_ticks[number]) is not None]
-    missing_us = np.unique(ticks_to_us(np.array(ticks, np.int64), opened.time_base))
+    ticks = [usable_tick(seen.packet_ticks[number], opened.time_base) for number in numbers]
+    known = [tick for tick in ticks if tick is not None]
+    missing_us = np.unique(ticks_to_us(np.array(known, np.int64), opened.time_base))
     return missing_us[(missing_us > starts_us[0]) & ~np.isin(missing_us, starts_us)]
 
 
@@ -236,6 +252,26 @@ def _missing_of(choose: Callable[[Timeline], Sequence[int]], timeline: Timeline,
     wanted_us = np.unique(np.asarray(choose(Timeline(starts_us, end_us, timeline.tick_us)), np.int64))
     num_missing = int(np.isin(wanted_us, missing_us).sum())
     return f"{num_missing} of the {len(wanted_us)} wanted frames did not decode." if num_missing else ""
+
+
+def _disorder_of(seen: SequentialPass, frame_indices: NDArray[np.int64], time_base: Fraction) -> str:
+    """Return how many of the wanted frames may be shown at another's time, as a sentence; empty if none is.
+
+    Where a frame's time is wrong, so may be those of all that a decoder holds back with it. A file without a table of
+    display times gives all packets the times of decoding, which are sorted.
+    """
+    packet_ticks = [tick for tick in seen.packet_ticks if tick is not None]
+    if packet_ticks == sorted(packet_ticks):
+        return ""
+    unordered = unordered_frames(seen.pts, seen.dts, time_base)
+    wanted = np.unique(frame_indices)
+    num_unsure = int((np.abs(wanted[:, None] - unordered) <= MAX_REORDERED).any(axis=1).sum())
+    if not num_unsure:
+        return ""
+    return (
+        f"{num_unsure} of the {len(wanted)} wanted frames may be shown at the time of another one "
+        f"({counted(len(unordered), 'frame')} of the video would come before the one that precedes it)."
+    )
 
 
 def _fill(

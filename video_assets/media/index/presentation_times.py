@@ -70,7 +70,7 @@ def frame_times(
     if not pts:
         return np.zeros(0, np.int64), ""
     step_us = max(1, round_half_up(_SECOND_US / frame_rate))
-    known = [_usable_tick(p if p is not None else d, time_base) for p, d in zip(pts, dts, strict=True)]
+    known = [usable_tick(p if p is not None else d, time_base) for p, d in zip(pts, dts, strict=True)]
     if all(tick is None for tick in known):
         return _by_rate(0, len(pts), frame_rate), "The frames have no times; they are laid out by the frame rate."
     filled = _filled(known, time_base, 1 / (frame_rate * time_base))
@@ -84,6 +84,20 @@ def frame_times(
     if num_bad:
         return _made_increasing(filled, step_us), f"{num_bad} frame times do not increase; they were moved."
     return filled, ""
+
+
+def unordered_frames(pts: Sequence[int | None], dts: Sequence[int | None], time_base: Fraction) -> NDArray[np.int64]:
+    """Return the numbers of decoded frames that are not shown after the one before, according to their times.
+
+    Nothing where most have the same time, as in some containers. A clock that starts again is none either.
+    """
+    ticks = [usable_tick(p if p is not None else d, time_base) for p, d in zip(pts, dts, strict=True)]
+    known = [tick for tick in ticks if tick is not None]
+    if len(known) < len(ticks):
+        return np.zeros(0, np.int64)
+    steps_us = np.diff(ticks_to_us(np.array(known, np.int64), time_base))
+    found = np.flatnonzero((steps_us <= 0) & (steps_us >= -_CLOCK_RESTARTS_US)) + 1
+    return found if 2 * len(found) < len(known) else found[:0]
 
 
 def timeline_of(starts_us: NDArray[np.int64], last_duration_us: int, time_base: Fraction = _MICROSECOND) -> Timeline:
@@ -130,7 +144,7 @@ def _by_rate(start_us: int, num_frames: int, frame_rate: Fraction) -> NDArray[np
     )
 
 
-def _usable_tick(tick: int | None, time_base: Fraction) -> int | None:
+def usable_tick(tick: int | None, time_base: Fraction) -> int | None:
     """Return None for a time that int64 microseconds cannot hold: a wrong number, as in an Ogg that was cut."""
     return tick if tick is None or abs(tick) * time_base.numerator < _MAX_SECONDS * time_base.denominator else None
 

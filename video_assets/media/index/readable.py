@@ -195,7 +195,8 @@ def _others_reach(opened: OpenVideo, end_us: int) -> bool:
     for stream in opened.container.streams:
         stream.discard = av.stream.Discard.default
     try:
-        opened.container.seek(0, any_frame=False, backward=True)
+        # To the first picture: where that is not shown at 0, FLV cannot be sought there.
+        opened.container.seek(opened.stream.start_time or 0, stream=opened.stream, backward=True)
         for packet in opened.container.demux():
             if packet.pts is not None and packet.stream is not opened.stream:
                 latest_us = max(latest_us, _us((packet.pts + (packet.duration or 0)) * packet.time_base))

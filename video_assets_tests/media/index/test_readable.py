@@ -1,6 +1,7 @@
 """How much of a video can be read is told against what its container says, in all containers by one rule."""
 
 import io
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -76,18 +77,20 @@ def test_fragments_that_are_not_read_after_a_hole_are_missing() -> None:
     assert probe_video(whole + b"\xff" * 500).readable_fraction == 1.0
 
 
-def test_a_video_that_ends_before_its_sound_is_whole() -> None:
+@pytest.mark.parametrize("container", ["matroska", "flv"])
+def test_a_video_that_ends_before_its_sound_is_whole(container: str) -> None:
     file = io.BytesIO()
-    with av.open(file, "w", format="matroska") as output:
-        pictures, sound = output.add_stream("libx264", rate=25), output.add_stream("pcm_s16le", rate=8000)
+    with av.open(file, "w", format=container) as output:
+        pictures, sound = output.add_stream("libx264", rate=25), output.add_stream("pcm_s16le", rate=11025)
         pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
         for number in range(25):
             frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), number, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = number + 2, Fraction(1, 25)  # FLV cannot be sought before the first one
             output.mux(pictures.encode(frame))
         output.mux(pictures.encode(None))
         for number in range(30):
-            samples = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
-            samples.sample_rate, samples.pts = 8000, number * 800
+            samples = av.AudioFrame.from_ndarray(np.zeros((1, 1102), np.int16), format="s16", layout="mono")
+            samples.sample_rate, samples.pts = 11025, number * 1102
             output.mux(sound.encode(samples))
         output.mux(sound.encode(None))
     assert probe_video(file.getvalue()).readable_fraction == 1.0
