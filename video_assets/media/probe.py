@@ -21,6 +21,7 @@ from video_assets.media.decode.damage import BARE_STREAMS, PacketChecks
 from video_assets.media.decode.indexed import PacketReader
 from video_assets.media.decode.sequential import sequential_facts
 from video_assets.media.index.bitstream import coded_pictures
+from video_assets.media.index.contradictions import contradiction_of
 from video_assets.media.index.packet_index import OTHER_FIRST_FRAME, PacketIndex, read_index
 from video_assets.media.index.packets import IndexNotTrusted, TableNotTrusted
 from video_assets.media.index.readable import longest_gap_us, lost_frame_us, readable_fraction, said_length
@@ -72,6 +73,7 @@ class VideoFacts:
     num_video_tracks: int  # cover art left out
     readable_fraction: float  # of what the container says
     gap_us: int  # the longest time in the middle without a frame, where frames come at a steady rate
+    contradiction: str = ""  # what the container says in two ways that differ, as a sentence
     picture_hash: str = ""  # SHA-256 of the coded pictures, the same in every container; "" if not known
 
 
@@ -193,6 +195,7 @@ def _facts(
         num_video_tracks=opened.num_video_tracks,
         readable_fraction=fraction,
         gap_us=max(longest_gap_us(timeline), lost_frame_us(opened, timeline)),
+        contradiction=contradiction_of(opened, timeline),
     )
 
 

@@ -86,6 +86,9 @@ def _warnings_of_facts(videos: pd.DataFrame, encoding: Encoding) -> Iterator[Sou
             "(plan.encoding.deinterlace=true stores one)"
         )
         yield SourceWarning("interlaced", path, detail)
+    for path, sentence in _pairs(videos, "contradiction", videos["contradiction"].fillna("") != ""):
+        detail = f"{path} contradicts itself: {sentence}; one of the two is damaged"
+        yield SourceWarning("contradiction", path, detail)
     for path, count in _pairs(videos, "num_video_tracks", videos["num_video_tracks"] > 1):
         detail = f"{path} has {count:.0f} video tracks; the one that moves is taken: most frames, then most pixels"
         yield SourceWarning("several_tracks", path, detail)

@@ -41,6 +41,7 @@ FACTS_FIELDS = [
     ("readable_fraction", pa.float64()),
     ("gap_us", pa.int64()),
     ("picture_hash", pa.string()),
+    ("contradiction", pa.string()),
 ]
 CLIP_FIELDS = [
     ("clip_id", pa.string()),
@@ -112,7 +113,7 @@ IS_CUT = pa.field("is_cut", pa.bool_())
 Datasets of the first edition do not have it."""
 ADDED_COLUMNS = frozenset(
     {DAMAGE.name, IS_CUT.name, "transfer", "field_order", "num_video_tracks", "readable_fraction", "gap_us"}
-    | {"picture_hash"}
+    | {"picture_hash", "contradiction"}
 )
 """Columns that may be absent from a file: earlier versions did not write them, or there was nothing to say."""
 INDEX = pa.schema(
@@ -157,6 +158,7 @@ COLUMN_WORDS: Final[Mapping[str, str]] = {
     "end_seconds": "End of the span of the video, in seconds; empty: the end of the video.",
     "field_order": "Whether pictures are interlaced: progressive or interlaced, as the first picture says.",
     "frame_rate": "Average number of frames per second.",
+    "contradiction": "What the container says of the video in two ways that differ, as a sentence; else empty.",
     "gap_us": "Longest time in the middle of the video that no frame covers, in microseconds.",
     "group": "Clips of one group are never in two splits; empty: the clip is alone.",
     "has_audio": "Whether the video has a sound track.",

@@ -78,10 +78,19 @@ def test_deinterlaced_frames_show_one_moment_and_others_are_as_before() -> None:
     assert (decode_frames(plain, [0], one_moment).frames == decode_frames(plain, [0], size).frames).all()
 
 
+def test_a_video_that_contradicts_itself_is_named() -> None:
+    rows = pd.DataFrame(
+        {"path": ["a.mp4", "b.mp4"], "contradiction": ["it lasts 1 s, and 2 s", ""], "readable_fraction": 1.0}
+    ).assign(transfer="", field_order="progressive", num_video_tracks=1.0, gap_us=0.0)
+    (warning,) = manifest_warnings(rows)
+    assert (warning.code, warning.source) == ("contradiction", "a.mp4")
+    assert warning.detail == "a.mp4 contradicts itself: it lasts 1 s, and 2 s; one of the two is damaged"
+
+
 def test_an_encoding_that_does_away_with_it_is_not_warned_of_it() -> None:
     rows = pd.DataFrame(
         {"path": ["a.mp4"], "transfer": ["smpte2084"], "field_order": ["interlaced"], "num_video_tracks": [1.0]}
-    ).assign(readable_fraction=1.0, gap_us=0.0)
+    ).assign(readable_fraction=1.0, gap_us=0.0, contradiction="")
     assert {warning.code for warning in manifest_warnings(rows)} == {"hdr", "interlaced"}
     assert {warning.code for warning in manifest_warnings(rows, Encoding(hdr="tonemap"))} == {"interlaced"}
     assert {warning.code for warning in manifest_warnings(rows, Encoding(deinterlace=True))} == {"hdr"}
@@ -128,6 +137,7 @@ def test_a_manifest_without_these_columns_says_nothing_of_them() -> None:
             "num_video_tracks": [np.nan],
             "readable_fraction": [np.nan],
             "gap_us": [np.nan],
+            "contradiction": [None],
         }
     )
     assert manifest_warnings(rows) == []

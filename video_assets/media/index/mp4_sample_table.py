@@ -64,22 +64,22 @@ def read_sample_table(opened: OpenVideo) -> SampleTable | None:
 
 
 def _table(opened: OpenVideo, num_samples: int) -> SampleTable | None:
-    moov = _read_moov(opened)
-    if moov is None or _child(moov, b"mvex") is not None:
+    moov = read_moov(opened)
+    if moov is None or child_box(moov, b"mvex") is not None:
         return None
-    for kind, track in _boxes(moov):
-        header = _child(track, b"tkhd") if kind == b"trak" else None
-        if header is not None and _track_id(header) == opened.stream.id:
+    for kind, track in boxes(moov):
+        header = child_box(track, b"tkhd") if kind == b"trak" else None
+        if header is not None and track_id(header) == opened.stream.id:
             return _track_table(opened, track, num_samples)
     return None
 
 
 def _track_table(opened: OpenVideo, track: memoryview, num_samples: int) -> SampleTable | None:
-    samples = _descendant(track, b"mdia", b"minf", b"stbl")
-    if samples is None or not _has_simple_edits(_descendant(track, b"edts", b"elst")):
+    samples = descendant_box(track, b"mdia", b"minf", b"stbl")
+    if samples is None or not _has_simple_edits(descendant_box(track, b"edts", b"elst")):
         return None
-    stts, stsz, ctts, stss = (_child(samples, kind) for kind in (b"stts", b"stsz", b"ctts", b"stss"))
-    if stts is None or stsz is None or not _has_one_description(_child(samples, b"stsd")):
+    stts, stsz, ctts, stss = (child_box(samples, kind) for kind in (b"stts", b"stsz", b"ctts", b"stss"))
+    if stts is None or stsz is None or not _has_one_description(child_box(samples, b"stsd")):
         return None
     check_length(num_samples, 0, opened.limits)
     sizes = _sizes(stsz, num_samples)
@@ -112,7 +112,12 @@ def _agrees(opened: OpenVideo, table: SampleTable) -> bool:
     return True
 
 
-def _read_moov(opened: OpenVideo) -> memoryview | None:
+def read_moov(opened: OpenVideo) -> memoryview | None:
+    """Return what an mp4's moov box holds; None without one, or where it is very large.
+
+    Raises:
+        ValueError: the file ends inside of it.
+    """
     file, offset = opened.file, 0
     while offset + _HEADER_BYTES <= opened.size_bytes:
         file.seek(offset)
@@ -146,7 +151,8 @@ def _read_exactly(opened: OpenVideo, num_bytes: int) -> bytes:
     return b"".join(parts)
 
 
-def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+def boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """Yield the kinds of the boxes in a row, and what they hold."""
     offset = 0
     while offset + _HEADER_BYTES <= len(data):
         size, kind = struct.unpack_from(">I4s", data, offset)
@@ -156,18 +162,21 @@ def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
         offset += size
 
 
-def _child(data: memoryview, wanted: bytes) -> memoryview | None:
-    return next((body for kind, body in _boxes(data) if kind == wanted), None)
+def child_box(data: memoryview, wanted: bytes) -> memoryview | None:
+    """Return what the first box of a kind holds."""
+    return next((body for kind, body in boxes(data) if kind == wanted), None)
 
 
-def _descendant(data: memoryview, *kinds: bytes) -> memoryview | None:
+def descendant_box(data: memoryview, *kinds: bytes) -> memoryview | None:
+    """Return what a box holds, by the kinds of those around it."""
     found: memoryview | None = data
     for kind in kinds:
-        found = _child(found, kind) if found is not None else None
+        found = child_box(found, kind) if found is not None else None
     return found
 
 
-def _track_id(tkhd: memoryview) -> int:
+def track_id(tkhd: memoryview) -> int:
+    """Return a track's number, from its header."""
     offset = _FULL_HEADER_BYTES + (16 if tkhd[0] == 1 else 8)
     return int(struct.unpack_from(">I", tkhd, offset)[0])
 

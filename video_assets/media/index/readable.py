@@ -55,7 +55,7 @@ def said_length(opened: OpenVideo) -> SaidLength:
     if name in (_MOV, "ivf"):  # a bare ivf's number is of ticks (FFmpeg) or of frames (libvpx), which are fewer
         start, duration = stream.start_time or 0, stream.duration or 0
         return SaidLength(end_us=_us((start + duration) * opened.time_base) if duration else 0)
-    ends = [opened.container.duration or 0, *_tagged_us(stream.metadata)]
+    ends = [opened.container.duration or 0, *tagged_us(stream.metadata)]
     return SaidLength(end_us=min(ends))
 
 
@@ -169,7 +169,7 @@ def _us(seconds: object) -> int:
     return int(float(seconds) * 1_000_000)  # pyright: ignore[reportArgumentType]
 
 
-def _tagged_us(tags: dict[str, str]) -> Iterator[int]:
+def tagged_us(tags: dict[str, str]) -> Iterator[int]:
     """Yield the durations that a Matroska track's tags say, such as DURATION: 00:00:04.000000000."""
     for name, text in tags.items():
         if name.upper().startswith("DURATION") and (found := _TAG.match(text)):

@@ -21,7 +21,7 @@ _READING_NOTE: Final = "reading"
 _COLUMNS: Final = (
     *("clip_id", "path", "group", "official_split"),
     *("start_seconds", "end_seconds", "duration_us", "num_frames"),
-    *("transfer", "field_order", "num_video_tracks", "readable_fraction", "gap_us"),
+    *("transfer", "field_order", "num_video_tracks", "readable_fraction", "gap_us", "contradiction"),
 )
 _LENGTH_COLUMNS = ("clip_id", "start_seconds", "end_seconds", "duration_us", "num_frames")
 

@@ -85,7 +85,7 @@ def test_a_video_that_ends_before_its_sound_is_whole(container: str) -> None:
         pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
         for number in range(25):
             frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), number, np.uint8), format="rgb24")
-            frame.pts, frame.time_base = number + 2, Fraction(1, 25)  # FLV cannot be sought before the first one
+            frame.pts, frame.time_base = number + 10, Fraction(1, 25)  # FLV cannot be sought before the first one
             output.mux(pictures.encode(frame))
         output.mux(pictures.encode(None))
         for number in range(30):
