@@ -202,7 +202,7 @@ def _first_shifted(opened: OpenVideo, seen: SequentialPass, time_note: str) -> i
     """Return the number of the first packet whose frame may be shown at the time of another one; None without one.
 
     What damages a picture of a program or transport stream may change the times of others. Where times are made up for
-    lack of others, all may be wrong there, and elsewhere all after the damage. In a program stream, frames after it may
+    lack of others, all may be wrong there, and elsewhere all after a lost one. In a program stream, frames after it may
     bear the times of lost ones. In a bare stream a frame's time is its number, in an AVI the number of its chunk,
     and in an Ogg it counts on from the page before.
     """
@@ -212,7 +212,8 @@ def _first_shifted(opened: OpenVideo, seen: SequentialPass, time_note: str) -> i
     if name in ("mpeg", "mpegts") and time_note:
         return 0
     counts_on = name in BARE_STREAMS or (name in _COUNTS_PACKETS and seen.damage.has_losses)
-    is_unsure = counts_on or bool(time_note) or (name == "mpeg" and seen.has_jump_back)
+    is_one_missing = seen.num_errors > 0 and bool(time_note)
+    is_unsure = counts_on or is_one_missing or (name == "mpeg" and seen.has_jump_back)
     return min(seen.damage.damaged) if is_unsure else None
 
 
