@@ -46,10 +46,19 @@ def packet_frames(codec: str, data: bytes) -> list[bytes]:
 
 
 def pieces_of(codec: str, data: bytes, extradata: bytes | None) -> list[bytes]:
-    """Return the NAL units of an HEVC packet, or the frames of another, without zeros that fill up their ends."""
+    """Return the NAL units of an HEVC packet, or the frames of another, without zeros that fill up their ends.
+
+    Of HEVC, only the layer that is shown.
+    """
     if codec != "hevc":
         return [_without_filling(part) for part in packet_frames(codec, data)]
-    return [unit.rstrip(b"\0") for unit in nal_units(data, hevc_length_size(extradata))]
+    units = nal_units(data, hevc_length_size(extradata))
+    return [unit.rstrip(b"\0") for unit in units if not _is_of_other_layer(unit)]
+
+
+def _is_of_other_layer(unit: bytes) -> bool:
+    """Return whether an HEVC unit belongs to a second eye's view, or another layer that FFmpeg does not show."""
+    return len(unit) > 1 and bool((unit[0] & 1) << 5 | unit[1] >> 3)
 
 
 def _without_filling(frame: bytes) -> bytes:

@@ -36,6 +36,8 @@ _AV1_DELIMITER: Final = b"\x12\0"
 _PACKED_DIVX: Final = re.compile(rb"DivX\d+(?:b|Build)\d+p")
 
 _H264_SLICE, _H264_IDR, _H264_SEI = 1, 5, 6
+_EXACT, _NEAR = 0b11, 0b10
+"""How a recovery point begins at which pictures are at once as they should be, or nearly so."""
 _H264_SLICES: Final = range(1, 6)
 _H264_INTRA: Final = (2, 7)
 _HEADER_BYTES: Final = 16
@@ -75,13 +77,16 @@ def begins_anew(codec: str, packet: Packet, extradata: bytes | None) -> bool:
 
 
 def may_keep_others(codec: str, packet: Packet, extradata: bytes | None) -> bool:
-    """Return whether an H.264 keyframe is a sound recovery point, all of whose slices are intra, and no IDR picture.
+    """Return whether an H.264 packet is a sound recovery point, all of whose slices are intra, and no IDR picture.
 
-    Of a damaged IDR picture anything may be left, such as what looks like a recovery point before slices of others.
+    Cameras write some from which pictures are only nearly as they should be. Of a damaged IDR picture anything may be
+    left, such as what looks like a recovery point before slices of others.
     """
-    if codec != "h264" or not starts_cleanly(codec, packet, extradata) or begins_anew(codec, packet, extradata):
+    if codec != "h264" or begins_anew(codec, packet, extradata):
         return False
-    units = nal_units(bytes(packet), avc_length_size(extradata))
+    units = list(nal_units(bytes(packet), avc_length_size(extradata)))
+    if not any(unit and unit[0] & 31 == _H264_SEI and _recovery_of(unit[1:]) in (_EXACT, _NEAR) for unit in units):
+        return False
     slices = [unit for unit in units if len(unit) > _HEADER_BYTES and unit[0] & 31 == _H264_SLICE]
     try:
         return bool(slices) and all(_slice_kind(unit) in _H264_INTRA for unit in slices)
@@ -211,7 +216,7 @@ def _h264_starts(units: Iterator[bytes]) -> bool:
         kind = unit[0] & 31 if unit else 0
         if kind == _H264_IDR:
             return True
-        if kind == _H264_SEI and _recovers_at_once(unit[1:]):
+        if kind == _H264_SEI and _recovery_of(unit[1:]) == _EXACT:
             is_exact = True
     return is_exact
 
@@ -234,16 +239,16 @@ def _mpeg2_kind(data: bytes) -> int | None:
     return (data[offset + 5] >> 3) & 7 if 0 <= offset < len(data) - 5 else None
 
 
-def _recovers_at_once(sei: bytes) -> bool:
-    """Return whether a recovery point has recovery_frame_cnt 0 (ue(v): a first bit of 1) and exact_match_flag 1."""
+def _recovery_of(sei: bytes) -> int:
+    """Return a recovery point's recovery_frame_cnt (0 as ue(v): a bit of 1) and exact_match_flag; 0 if it is none."""
     offset = 0
     while offset + 2 < len(sei):
         kind, offset = _sei_number(sei, offset)
         size, offset = _sei_number(sei, offset)
         if kind == _SEI_RECOVERY_POINT and size >= 1 and offset < len(sei):
-            return sei[offset] >> 6 == 0b11
+            return sei[offset] >> 6
         offset += size
-    return False
+    return 0
 
 
 def _sei_number(sei: bytes, offset: int) -> tuple[int, int]:

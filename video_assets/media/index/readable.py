@@ -35,10 +35,14 @@ _UNKNOWN_RIFF_BYTES: Final = 0xFFFF0000
 
 @dataclass(frozen=True, slots=True)
 class SaidLength:
-    """What a container says before any packet is read: how many there are, or when the last frame ends; 0: nothing."""
+    """What a container says before any packet is read: how many there are, or when the last frame ends; 0: nothing.
+
+    `duration_us` is when it ends if the writer counted from zero, and not from the first frame.
+    """
 
     num_packets: int = 0
     end_us: int = 0
+    duration_us: int = 0
 
 
 def said_length(opened: OpenVideo) -> SaidLength:
@@ -54,7 +58,8 @@ def said_length(opened: OpenVideo) -> SaidLength:
         return SaidLength()
     if name in (_MOV, "ivf"):  # a bare ivf's number is of ticks (FFmpeg) or of frames (libvpx), which are fewer
         start, duration = stream.start_time or 0, stream.duration or 0
-        return SaidLength(end_us=_us((start + duration) * opened.time_base) if duration else 0)
+        end_us, duration_us = _us((start + duration) * opened.time_base), _us(duration * opened.time_base)
+        return SaidLength(end_us=end_us, duration_us=duration_us) if duration else SaidLength()
     ends = [opened.container.duration or 0, *tagged_us(stream.metadata)]
     return SaidLength(end_us=min(ends))
 
@@ -85,6 +90,8 @@ def _fraction_of_frames(opened: OpenVideo, said: SaidLength, timeline: Timeline,
     intervals = np.diff(timeline.starts_us)
     interval_us = int(intervals.max()) if len(intervals) else timeline.duration_us
     missing_us = said.end_us - timeline.end_us
+    if abs(said.duration_us - timeline.end_us) <= interval_us:
+        return 1.0
     if fraction < 1 - _MISSING_FRACTION and missing_us > _MISSING_FRAMES * interval_us:
         return fraction if len(opened.container.streams) == 1 or not _others_reach(opened, said.end_us) else 1.0
     return 1.0
@@ -144,13 +151,13 @@ def longest_gap_us(timeline: Timeline) -> int:
 def lost_frame_us(opened: OpenVideo, timeline: Timeline) -> int:
     """Return for how long one frame is missing in the middle of a video whose pictures do not say that they follow it.
 
-    All other frames come at one rate, to within two ticks: encoders that drop frames hardly ever drop a single one. In
-    an AVI the first interval does not count, since that is how a video is delayed, and the last one of MPEG-4 neither,
-    since writers lengthen it for B pictures.
+    All other frames come at one rate, to within two ticks: encoders that drop frames hardly ever drop a single one. The
+    first interval does not count: after a large keyframe encoders drop the next frame to keep to their rate, and in an
+    AVI that is how a video is delayed. Nor does the last one of MPEG-4 in an AVI: writers lengthen it for B pictures.
     """
-    codec, intervals = opened.codec, np.diff(timeline.starts_us)
-    if opened.container_name == "avi":
-        intervals = intervals[1:-1] if codec.codec.canonical_name == "mpeg4" else intervals[1:]
+    codec, intervals = opened.codec, np.diff(timeline.starts_us)[1:]
+    if opened.container_name == "avi" and codec.codec.canonical_name == "mpeg4":
+        intervals = intervals[:-1]
     if codec.codec.canonical_name not in _UNNUMBERED or codec.reorder_depth or len(intervals) < 10:
         return 0
     usual = float(np.median(intervals))

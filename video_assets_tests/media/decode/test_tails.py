@@ -89,6 +89,21 @@ def test_random_bytes_in_a_picture_between_keyframes_are_found(kind: str) -> Non
             wanted(video, [GROUP - 1])
 
 
+def test_a_second_view_in_hevc_that_is_not_shown_is_not_called_damaged() -> None:
+    """As in spatial videos of phones: units of another layer, which FFmpeg leaves out."""
+    codec, container, options = KINDS["hevc"]
+
+    def edit(data: bytes, _part: int, _number: int) -> bytes:
+        start, stop = slices_of(data)[-1]
+        of_other_view = bytes([data[start], 1 << 3 | data[start + 1]]) + data[start + 2 : stop]
+        return data + len(of_other_view).to_bytes(4) + of_other_view
+
+    whole = numbered_video(NUM_FRAMES, codec=codec, container=container, options=options)
+    clip = wanted(joined_video([whole], container, edit), [3, 17, 25])
+    assert [number_of(picture) for picture in clip.frames] == [3, 17, 25]
+    assert (clip.note, clip.damage) == ("", "")
+
+
 def test_random_bytes_in_one_slice_of_an_hevc_picture_are_found() -> None:
     options = {"x265-params": "keyint=20:min-keyint=20:scenecut=0:bframes=0:log-level=none:crf=8:ctu=16:slices=2"}
     whole = numbered_video(NUM_FRAMES, codec="libx265", options=options)
