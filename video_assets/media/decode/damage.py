@@ -225,7 +225,9 @@ class DamageLog:
             if number and self._has_loss_before(packet.pos):
                 self.damaged.add(number - 1)
             self._latest_place = packet.pos
-        if packet.is_keyframe and (codec not in SEEKABLE or starts_cleanly(codec, packet, opened.codec.extradata)):
+        # An mp4 that was trimmed may not list its first keyframe, which is not shown itself.
+        may_start = packet.is_keyframe or (number == 0 and codec in ("h264", "hevc"))
+        if may_start and (codec not in SEEKABLE or starts_cleanly(codec, packet, opened.codec.extradata)):
             self.restarts.append(number)
         return number
 

@@ -82,6 +82,16 @@ def test_of_two_spans_the_damaged_one_alone_is_lost() -> None:
     assert isinstance(sound, DecodedFrames)
 
 
+def test_a_first_keyframe_that_an_mp4_does_not_list_is_one() -> None:
+    options = {"x265-params": "keyint=20:min-keyint=20:scenecut=0:bframes=0:log-level=none"}
+    video = numbered_video(NUM_FRAMES, codec="libx265", options=options)
+    place = video.index(b"stss") + 8
+    assert video[place : place + 12] == b"\0\0\0\2\0\0\0\1\0\0\0\x15"
+    clip = wanted(video[:place] + b"\0\0\0\1\0\0\0\x15" + video[place + 8 :], [3, 25])
+    assert [number_of(picture) for picture in clip.frames] == [3, 25]
+    assert clip.damage == ""
+
+
 def test_pictures_shown_before_a_restart_are_no_reference_of_those_after_it() -> None:
     # In decode order: I0 P2 B1 | I5 B3 B4 P6, with times; the second I begins an open group.
     log = DamageLog(times=[0, 2, 1, 5, 3, 4, 6], restarts=[0, 3])
