@@ -65,7 +65,7 @@ def _of_mp4(moov: memoryview, wanted_id: int, timeline: Timeline) -> str:
         header = child_box(track, b"tkhd") if kind == b"trak" else None
         if movie is None or header is None or track_id(header) != wanted_id:
             continue
-        if _is_skewed(movie[-64:-28]) or _is_skewed(header[-44:-8]):
+        if _is_skewed(movie, 36) or _is_skewed(header, 40):
             return "its display matrix turns or mirrors no picture"
         return "" if child_box(moov, b"mvex") is not None else _of_lengths(movie, track, timeline)
     return ""
@@ -112,7 +112,10 @@ def _edits(elst: memoryview | None) -> list[tuple[int, int]]:
     return [(duration, begin) for duration, begin, _rate in entries if begin >= 0]
 
 
-def _is_skewed(matrix: memoryview) -> bool:
-    """Return whether axes are no longer at a right angle; they may be turned, mirrored, and stretched."""
-    a, b, _, c, d = struct.unpack_from(">5i", matrix)
+def _is_skewed(header: memoryview, offset: int) -> bool:
+    """Return whether axes are no longer at a right angle; they may be turned, mirrored, and stretched.
+
+    What follows the matrix is too short in files of some writers. Version 1 has three times of 64 bits before it.
+    """
+    a, b, _, c, d = struct.unpack_from(">5i", header, offset + 12 * (header[0] == 1))
     return abs(a * c + b * d) > _SKEW_SHARE * np.hypot(a, b) * np.hypot(c, d) or not (a * d - b * c)

@@ -44,6 +44,15 @@ def test_sound_videos_contradict_themselves_in_nothing(container: str) -> None:
         assert probe_video(numbered_video(num_frames, codec=codec, container=container)).contradiction == ""
 
 
+def test_a_movie_header_that_ends_early_is_no_contradiction() -> None:
+    video = bytearray(SOUND)
+    for box in (b"mvhd", b"moov"):
+        place = video.index(box)
+        struct.pack_into(">I", video, place - 4, int.from_bytes(video[place - 4 : place]) - 4)
+    place = video.index(b"mvhd") + 4 + 72  # after the matrix
+    assert probe_video(bytes(video[:place] + video[place + 4 :])).contradiction == ""
+
+
 def test_a_matroska_whose_clock_is_another_than_its_tags_say() -> None:
     whole = numbered_video(50, codec="libvpx", container="webm")
     place = whole.index(b"\x2a\xd7\xb1") + 4  # TimestampScale
