@@ -151,20 +151,18 @@ def longest_gap_us(timeline: Timeline) -> int:
 def lost_frame_us(opened: OpenVideo, timeline: Timeline) -> int:
     """Return for how long one frame is missing in the middle of a video whose pictures do not say that they follow it.
 
-    All other frames come at one rate, to within two ticks: encoders that drop frames hardly ever drop a single one, but
-    for the second, after a large keyframe. In an AVI the first interval does not count, since that is how a video is
-    delayed, and the last one of MPEG-4 neither, since writers lengthen it for B pictures.
+    All other frames come at one rate, to within two ticks: encoders that drop frames hardly ever drop a single one. In
+    an AVI the first interval does not count, since that is how a video is delayed, and the last one of MPEG-4 neither,
+    since writers lengthen it for B pictures.
     """
     codec, intervals = opened.codec, np.diff(timeline.starts_us)
-    if codec.codec.canonical_name not in _UNNUMBERED or codec.reorder_depth or len(intervals) < 11:
-        return 0
     if opened.container_name == "avi":
         intervals = intervals[1:-1] if codec.codec.canonical_name == "mpeg4" else intervals[1:]
+    if codec.codec.canonical_name not in _UNNUMBERED or codec.reorder_depth or len(intervals) < 10:
+        return 0
     usual = float(np.median(intervals))
-    odd = np.abs(intervals - usual) > min(2 * timeline.tick_us, usual / 4)
-    place = int(odd.argmax())
-    is_one_lost = odd.sum() == 1 and abs(intervals[place] - 2 * usual) <= usual / 4
-    is_one_lost &= place > 0 or opened.container_name == "avi"
+    odd = intervals[np.abs(intervals - usual) > min(2 * timeline.tick_us, usual / 4)]
+    is_one_lost = len(odd) == 1 and abs(odd[0] - 2 * usual) <= usual / 4
     return round(usual) if is_one_lost else 0
 
 
