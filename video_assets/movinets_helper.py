@@ -22,7 +22,7 @@ from video_assets.domain.clips import Loss
 from video_assets.domain.errors import SettingsError
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import Timeline
-from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.decode_clip import decode_clip
 from video_assets.media.workers.pool import DecodingPool, num_cores
 from video_assets.records import messages
 from video_assets.records.framing import compress, frame_record

@@ -32,7 +32,7 @@ from tools.benchmarks.clips_source import write_cases
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import Timeline
-from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.decode_clip import decode_clip
 from video_assets.media.sample_dataset import write_sample
 from video_assets_tests.corpus import corpus_files, corpus_path
 

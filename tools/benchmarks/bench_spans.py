@@ -36,7 +36,7 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import KnownTimeline, Timeline, choose_timestamps
 from video_assets.media.codec_check import usual_scheduling
-from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.decode_clip import decode_clip
 from video_assets.media.probe import probe_video
 from video_assets.pipeline.shards.encode import ClipJob, decode_job, encode_spans, joint_part, unchanged_video
 from video_assets.pipeline.shards.spans import span_tasks

@@ -19,7 +19,7 @@ from video_assets.domain.clips import VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import Timeline, choose_timestamps
-from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.decode_clip import decode_clip
 from video_assets.media.decode.sequential import decode_sequentially
 from video_assets.media.probe import probe_video
 from video_assets.settings import DEFAULT_LIMITS

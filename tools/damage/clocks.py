@@ -19,7 +19,7 @@ from video_assets.domain.clips import VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import choose_timestamps
-from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.decode_clip import decode_clip
 from video_assets_tests.media.making import number_of, numbered_video, video_of_tracks
 
 SIZE: Final = FrameSize("stretch", 64)

@@ -19,7 +19,7 @@ from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import choose_timestamps
 from video_assets.media import images, probe
 from video_assets.media import images as signature
-from video_assets.media.decode import clips as decode
+from video_assets.media.decode import decode_clip as decode
 from video_assets.media.workers.pool import DecodingPool
 from video_assets.settings import DEFAULT_LIMITS, Limits
 from video_assets_tests.pipeline.mutations import FAULT_OF_OURS

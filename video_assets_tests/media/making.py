@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from video_assets.domain.geometry import FrameSize
 from video_assets.media.codec_check import usual_scheduling
-from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.decode_clip import decode_clip
 from video_assets.media.decode.frame_stack import DecodedFrames
 from video_assets.media.index import mp4_sample_table
 from video_assets.media.open.video import VideoSource

@@ -9,7 +9,7 @@ from video_assets.domain.clips import VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import choose_timestamps
-from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.decode_clip import decode_clip
 from video_assets.media.images import decode_image, encode_images
 from video_assets.pipeline.checks import comparison
 from video_assets.pipeline.checks.comparison import SourceComparison, compare_with_source

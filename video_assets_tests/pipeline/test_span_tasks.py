@@ -17,7 +17,7 @@ from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.plan import PlannedClip
 from video_assets.domain.sampling import KnownTimeline
-from video_assets.media.decode.clips import JointDecodeFailed
+from video_assets.media.decode.decode_clip import JointDecodeFailed
 from video_assets.media.workers.pool import DecodingPool
 from video_assets.pipeline.manifest.probing import ProbeJob
 from video_assets.pipeline.plan.plan_table import planned_clips, read_plan
@@ -30,7 +30,7 @@ from video_assets.pipeline.shards.stage import ShardReport, build_shards, known_
 from video_assets.settings import DEFAULT_LIMITS, Limits, PlanSettings
 from video_assets.storage.paths import DatasetPaths
 from video_assets_tests.corpus import require_corpus
-from video_assets_tests.media.decode.test_clips import X264
+from video_assets_tests.media.decode.test_decode_clip import X264
 from video_assets_tests.media.making import numbered_video
 from video_assets_tests.pipeline import containment_jobs
 from video_assets_tests.pipeline.containment_jobs import KILLING_SECONDS, STALLING_SECONDS

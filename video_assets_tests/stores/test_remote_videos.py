@@ -11,7 +11,7 @@ from video_assets.domain.clips import ListedFile
 from video_assets.domain.errors import StorageFailed
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import Timeline
-from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.decode_clip import decode_clip
 from video_assets.media.probe import probe_video
 from video_assets.pipeline.manifest.probing import ProbeJob, probe_file
 from video_assets.settings import DEFAULT_LIMITS

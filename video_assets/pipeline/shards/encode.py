@@ -16,7 +16,7 @@ from video_assets.domain.geometry import FrameSize
 from video_assets.domain.plan import PlannedClip
 from video_assets.domain.sampling import KnownTimeline, Timeline, choose_timestamps, span_us
 from video_assets.media.decode.audio import decode_audio
-from video_assets.media.decode.clips import Choose, JointDecodeFailed, decode_clip, decode_spans
+from video_assets.media.decode.decode_clip import Choose, JointDecodeFailed, decode_clip, decode_spans
 from video_assets.media.decode.frame_stack import DecodedFrames
 from video_assets.media.images import ImageCache, clip_signature, encode_images, signature_frames
 from video_assets.media.index.matroska_range import MIN_RANGE_FRAMES, TimeRange

@@ -13,8 +13,8 @@ from av.packet import Packet
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import Timeline
-from video_assets.media.decode.clips import decode_clip, decode_spans
 from video_assets.media.decode.damage import DamageLog, PacketChecks
+from video_assets.media.decode.decode_clip import decode_clip, decode_spans
 from video_assets.media.decode.frame_stack import DecodedFrames
 from video_assets.media.index.bitstream import starts_cleanly
 from video_assets.media.open.video import VideoSource, open_video

@@ -14,7 +14,7 @@ from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize, Orientation
 from video_assets.domain.sampling import Timeline, choose_timestamps
 from video_assets.media.decode import convert
-from video_assets.media.decode.clips import JointDecodeFailed, decode_clip, decode_spans
+from video_assets.media.decode.decode_clip import JointDecodeFailed, decode_clip, decode_spans
 from video_assets.media.decode.frame_stack import DecodedFrames
 from video_assets.media.decode.indexed import DecodeRun, join_runs, plan_runs
 from video_assets.media.decode.sequential import decode_frames_sequentially, decode_sequentially
@@ -23,7 +23,7 @@ from video_assets.media.index.packets import IndexNotTrusted
 from video_assets.media.open.video import VideoSource, open_video
 from video_assets.settings import DEFAULT_LIMITS
 from video_assets_tests.corpus import corpus_files, needs_corpus, require_corpus
-from video_assets_tests.media.decode.test_clips import KINDS, NUM_FRAMES, SIZE, X264, every_start, video_of
+from video_assets_tests.media.decode.test_decode_clip import KINDS, NUM_FRAMES, SIZE, X264, every_start, video_of
 from video_assets_tests.media.decode.test_real_videos import GOOD, LABELLED
 from video_assets_tests.media.joining import UNIT, joined_video
 from video_assets_tests.media.making import decode_frames, numbered_video, use_tables_of_short_videos
@@ -178,7 +178,7 @@ def test_a_video_without_a_trusted_index_is_decoded_once_for_all_spans(monkeypat
     def refuse(*_: object, **__: object) -> index.PacketIndex:
         raise IndexNotTrusted("Its packets' times repeat.")
 
-    monkeypatch.setattr("video_assets.media.decode.clips.read_index", refuse)
+    monkeypatch.setattr("video_assets.media.decode.decode_clip.read_index", refuse)
     found = together(video, LAYOUTS["overlapping"])
     assert sum(one.num_frames_decoded for one in found if isinstance(one, DecodedFrames)) == NUM_FRAMES
     for one, wanted in zip(found, alone, strict=True):

@@ -9,7 +9,7 @@ from av.packet import Packet
 
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize
-from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.decode_clip import decode_clip
 from video_assets.media.index.display_numbers import DisplayNumbers
 from video_assets.media.index.hevc_order import HevcOrder, begins_rows_anew
 from video_assets.media.probe import probe_video

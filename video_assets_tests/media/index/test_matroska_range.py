@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from video_assets.domain.clips import Loss, VideoLost
 from video_assets.domain.sampling import KnownTimeline, Timeline, span_us
-from video_assets.media.decode import clips as decode
-from video_assets.media.decode.clips import decode_clip, decode_spans
+from video_assets.media.decode import decode_clip as decode
+from video_assets.media.decode.decode_clip import decode_clip, decode_spans
 from video_assets.media.decode.frame_stack import DecodedFrames
 from video_assets.media.index.matroska_range import TimeRange, read_range_index
 from video_assets.media.index.packets import IndexNotTrusted
@@ -20,7 +20,7 @@ from video_assets.media.open import video
 from video_assets.media.open.video import open_video
 from video_assets.media.probe import probe_video
 from video_assets.settings import DEFAULT_LIMITS
-from video_assets_tests.media.decode.test_clips import OPEN_GOP, SIZE, VP8, VP9, X264
+from video_assets_tests.media.decode.test_decode_clip import OPEN_GOP, SIZE, VP8, VP9, X264
 from video_assets_tests.media.decode.test_spans import (
     Span,
     assert_same,

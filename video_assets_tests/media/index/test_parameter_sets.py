@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from video_assets.domain.clips import VideoLost
-from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.decode_clip import decode_clip
 from video_assets.media.decode.frame_stack import DecodedFrames
 from video_assets.media.decode.sequential import decode_frames_sequentially
 from video_assets.media.index import packet_index as index
@@ -16,7 +16,7 @@ from video_assets.media.index.parameter_sets import parameters_in_header
 from video_assets.media.open.video import open_video
 from video_assets.media.probe import probe_video
 from video_assets.settings import DEFAULT_LIMITS
-from video_assets_tests.media.decode.test_clips import SIZE, every_start
+from video_assets_tests.media.decode.test_decode_clip import SIZE, every_start
 from video_assets_tests.media.joining import (
     Edit,
     joined_video,

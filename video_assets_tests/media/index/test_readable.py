@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import Timeline
-from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.decode_clip import decode_clip
 from video_assets.media.index.lost_parts import places_of_losses
 from video_assets.media.index.readable import longest_gap_us
 from video_assets.media.open.video import open_video

@@ -6,7 +6,7 @@ import pytest
 from video_assets.domain.encoding import Encoding
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import choose_timestamps
-from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.decode_clip import decode_clip
 from video_assets.media.probe import probe_video
 from video_assets_tests.media.making import number_of, numbered_video
 

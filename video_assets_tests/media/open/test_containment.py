@@ -18,7 +18,7 @@ import pytest
 
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize
-from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.decode_clip import decode_clip
 from video_assets.media.decode.sequential import decode_frames_sequentially
 from video_assets.media.open import video
 from video_assets.media.probe import probe_video

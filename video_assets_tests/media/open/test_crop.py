@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from video_assets.domain.geometry import Crop, FrameSize, Size
-from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.decode_clip import decode_clip
 from video_assets.media.probe import probe_video
 from video_assets_tests.media.making import numbered_video
 

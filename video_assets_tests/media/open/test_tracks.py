@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 
 from video_assets.domain.geometry import FrameSize
-from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.decode_clip import decode_clip
 from video_assets.media.open.video import open_video
 from video_assets.media.probe import probe_video
 from video_assets.settings import DEFAULT_LIMITS

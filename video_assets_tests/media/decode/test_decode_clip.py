@@ -16,9 +16,9 @@ from av.packet import Packet
 from video_assets.domain.clips import VideoLost
 from video_assets.domain.geometry import FrameSize
 from video_assets.domain.sampling import Timeline
-from video_assets.media.decode import clips as decode
+from video_assets.media.decode import decode_clip as decode
 from video_assets.media.decode import sequential as plain
-from video_assets.media.decode.clips import decode_clip
+from video_assets.media.decode.decode_clip import decode_clip
 from video_assets.media.decode.indexed import PacketReader
 from video_assets.media.decode.sequential import decode_frames_sequentially
 from video_assets.media.index import packet_index as index
