@@ -14,10 +14,10 @@ from video_assets.domain.sampling import Timeline
 from video_assets.media.index.bitstream import MS_MPEG4
 from video_assets.media.index.lost_parts import ASF_FILE_PROPERTIES, place_of
 from video_assets.media.open.crop import NO_END, SEGMENT, matroska_elements
+from video_assets.media.open.formats import MP4
 from video_assets.media.open.video import OpenVideo
 
-_MOV: Final = "mov,mp4,m4a,3gp,3g2,mj2"
-_SAYS_DURATION: Final = frozenset({_MOV, "matroska,webm", "flv", "ivf", "mxf", "rm", "wtv"})
+_SAYS_DURATION: Final = frozenset({MP4, "matroska,webm", "flv", "ivf", "mxf", "rm", "wtv"})
 """Containers whose header says a duration. Of others FFmpeg estimates one from what can be read, or from bit rates."""
 
 _TAG: Final = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
@@ -50,13 +50,13 @@ def said_length(opened: OpenVideo) -> SaidLength:
     stream, name = opened.stream, opened.container_name
     if name == "avi":  # its own duration, which FFmpeg corrects where the index is lost
         return SaidLength(end_us=_us(stream.frames * opened.time_base))
-    if name == _MOV and stream.frames and stream.frames == len(stream.index_entries):
+    if name == MP4 and stream.frames and stream.frames == len(stream.index_entries):
         return SaidLength(num_packets=stream.frames)  # frames may be hidden by an edit list; packets are not
     if name == "asf":
         return SaidLength(end_us=_asf_us(opened))
     if name not in _SAYS_DURATION:
         return SaidLength()
-    if name in (_MOV, "ivf"):  # a bare ivf's number is of ticks (FFmpeg) or of frames (libvpx), which are fewer
+    if name in (MP4, "ivf"):  # a bare ivf's number is of ticks (FFmpeg) or of frames (libvpx), which are fewer
         start, duration = stream.start_time or 0, stream.duration or 0
         end_us, duration_us = _us((start + duration) * opened.time_base), _us(duration * opened.time_base)
         return SaidLength(end_us=end_us, duration_us=duration_us) if duration else SaidLength()
@@ -75,7 +75,7 @@ def readable_fraction(opened: OpenVideo, said: SaidLength, timeline: Timeline, n
 
 def _fraction_of_frames(opened: OpenVideo, said: SaidLength, timeline: Timeline, num_packets: int) -> float:
     # The last fragment of a fragmented mp4 names its packets before they come; all others are named at the beginning.
-    num_said = said.num_packets or (len(opened.stream.index_entries) if opened.container_name == _MOV else 0)
+    num_said = said.num_packets or (len(opened.stream.index_entries) if opened.container_name == MP4 else 0)
     if num_said - num_packets > _MISSING_FRAMES and num_packets < num_said * (1 - _MISSING_FRACTION):
         return num_packets / num_said
     if opened.container_name == "avi":  # its frames have no times: after a hole, all are shown too early
@@ -108,7 +108,7 @@ def _fraction_of_bytes(opened: OpenVideo) -> float:
         elif "matroska" in opened.container_name:
             ends = (end for kind, _, end in matroska_elements(opened.file, 0, NO_END) if kind == SEGMENT)
             said_bytes = next(ends, 0) % NO_END
-        elif opened.container_name == _MOV:
+        elif opened.container_name == MP4:
             return _fraction_of_boxes(opened.file, size_bytes)
         else:
             return 1.0
