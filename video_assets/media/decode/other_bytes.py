@@ -2,9 +2,11 @@
 
 import random
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Final
 
 from video_assets.media.index.bitstream import Bits, hevc_length_size, nal_units
+from video_assets.media.index.parameter_sets import parameters_in_header
 
 _MIN_BYTES: Final = 30
 """Less is too little to say that its end has to matter."""
@@ -22,6 +24,7 @@ _ZEROS: Final = 8
 _HEVC_FIRST_NON_VCL: Final = 32
 _HEVC_LEADING: Final = range(6, 10)
 _HEVC_PARAMETER_SETS: Final = range(32, 35)
+_HEVC_VPS: Final = 32
 _CABAC_ZERO_WORD: Final = b"\0\0\3"
 _SUPERFRAME_BIT: Final = 0x40
 _VP9_HEADER_BYTES: Final = 256
@@ -52,8 +55,15 @@ def pieces_of(codec: str, data: bytes, extradata: bytes | None) -> list[bytes]:
     """
     if codec != "hevc":
         return [_without_filling(part) for part in packet_frames(codec, data)]
-    units = nal_units(data, hevc_length_size(extradata))
-    return [unit.rstrip(b"\0") for unit in units if not _is_of_other_layer(unit)]
+    units, has_layers = nal_units(data, hevc_length_size(extradata)), _has_layers(extradata)
+    return [unit.rstrip(b"\0") for unit in units if not (has_layers and _is_of_other_layer(unit))]
+
+
+@lru_cache(maxsize=4)
+def _has_layers(extradata: bytes | None) -> bool:
+    """Return whether an HEVC header names several layers. In a stream of one, such a unit is a damaged one."""
+    sets = parameters_in_header("hevc", extradata)
+    return any(kind == _HEVC_VPS and int.from_bytes(unit[2:4]) >> 4 & 63 for (kind, _), unit in sets.items())
 
 
 def _is_of_other_layer(unit: bytes) -> bool:

@@ -99,9 +99,24 @@ def test_a_second_view_in_hevc_that_is_not_shown_is_not_called_damaged() -> None
         return data + len(of_other_view).to_bytes(4) + of_other_view
 
     whole = numbered_video(NUM_FRAMES, codec=codec, container=container, options=options)
-    clip = wanted(joined_video([whole], container, edit), [3, 17, 25])
+    video = joined_video([whole], container, edit)
+    of_two_layers = video.replace(b"\x40\1\x0c\1", b"\x40\1\x0c\x11")  # vps_max_layers_minus1: 1
+    assert of_two_layers != video
+    clip = wanted(of_two_layers, [3, 17, 25])
     assert [number_of(picture) for picture in clip.frames] == [3, 17, 25]
     assert (clip.note, clip.damage) == ("", "")
+
+
+def test_a_slice_that_looks_as_if_it_were_of_another_view_is_found() -> None:
+    options = {"x265-params": "keyint=20:min-keyint=20:scenecut=0:bframes=0:log-level=none:crf=8:ctu=16:slices=2"}
+
+    def edit(data: bytes, _part: int, number: int) -> bytes:
+        start, _ = slices_of(data)[-1]
+        return data if number != 12 else data[: start + 1] + bytes([data[start + 1] | 1 << 3]) + data[start + 2 :]
+
+    whole = numbered_video(NUM_FRAMES, codec="libx265", options=options)
+    with pytest.raises(VideoLost, match=r"^damaged"):
+        wanted(joined_video([whole], "mp4", edit), [12])
 
 
 def test_random_bytes_in_one_slice_of_an_hevc_picture_are_found() -> None:
