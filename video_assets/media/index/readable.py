@@ -90,7 +90,7 @@ def _fraction_of_frames(opened: OpenVideo, said: SaidLength, timeline: Timeline,
     intervals = np.diff(timeline.starts_us)
     interval_us = int(intervals.max()) if len(intervals) else timeline.duration_us
     missing_us = said.end_us - timeline.end_us
-    if abs(said.duration_us - timeline.end_us) <= interval_us:
+    if said.duration_us and abs(said.duration_us - timeline.end_us) <= interval_us:
         return 1.0
     if fraction < 1 - _MISSING_FRACTION and missing_us > _MISSING_FRAMES * interval_us:
         return fraction if len(opened.container.streams) == 1 or not _others_reach(opened, said.end_us) else 1.0

@@ -63,6 +63,15 @@ def test_a_damaged_block_at_which_the_demuxer_stops_takes_the_rest() -> None:
     assert facts.readable_fraction < 0.9 or facts.gap_us > 0
 
 
+def test_a_single_frame_that_is_left_of_a_webm_is_a_small_part_of_it() -> None:
+    whole = made("webm")
+    with av.open(io.BytesIO(whole), "r") as container:
+        second = [packet for packet in container.demux(video=0) if packet.size][1]
+    assert second.pos is not None
+    facts = probe_video(whole[: second.pos] + b"\xff" * (len(whole) - second.pos))
+    assert facts.num_frames == 1 and facts.readable_fraction < 0.1
+
+
 @pytest.mark.parametrize("kind", ["avi", "mkv", "webm"])
 def test_a_file_with_a_hole_is_shorter_than_it_says(kind: str) -> None:
     whole = made(kind)
