@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from video_assets.media.index.bitstream import Bits, hevc_length_size, nal_units
+from video_assets.media.index.hevc_order import layer_of
 from video_assets.media.index.parameter_sets import parameters_in_header
 
 _MIN_BYTES: Final = 30
@@ -56,7 +57,7 @@ def pieces_of(codec: str, data: bytes, extradata: bytes | None) -> list[bytes]:
     if codec != "hevc":
         return [_without_filling(part) for part in packet_frames(codec, data)]
     units, has_layers = nal_units(data, hevc_length_size(extradata)), _has_layers(extradata)
-    return [unit.rstrip(b"\0") for unit in units if not (has_layers and _is_of_other_layer(unit))]
+    return [unit.rstrip(b"\0") for unit in units if not (has_layers and len(unit) > 1 and layer_of(unit))]
 
 
 @lru_cache(maxsize=4)
@@ -64,11 +65,6 @@ def _has_layers(extradata: bytes | None) -> bool:
     """Return whether an HEVC header names several layers. In a stream of one, such a unit is a damaged one."""
     sets = parameters_in_header("hevc", extradata)
     return any(kind == _HEVC_VPS and int.from_bytes(unit[2:4]) >> 4 & 63 for (kind, _), unit in sets.items())
-
-
-def _is_of_other_layer(unit: bytes) -> bool:
-    """Return whether an HEVC unit belongs to a second eye's view, or another layer that FFmpeg does not show."""
-    return len(unit) > 1 and bool((unit[0] & 1) << 5 | unit[1] >> 3)
 
 
 def _without_filling(frame: bytes) -> bytes:

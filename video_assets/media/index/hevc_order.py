@@ -84,7 +84,7 @@ class HevcOrder:
     def is_wrong(self, packet: Packet) -> bool:
         """Return whether a picture is missing that this packet's picture refers to, or one came twice."""
         for unit in nal_units(bytes(packet), self._length_size):
-            if len(unit) < 3 or _layer_of(unit):
+            if len(unit) < 3 or layer_of(unit):
                 continue
             kind = unit[0] >> 1 & 63
             if kind in (_SPS, _PPS):
@@ -168,7 +168,8 @@ def begins_rows_anew(unit: bytes) -> bool | None:
     return found[1].begins_rows_anew if found is not None and isinstance(found[1], _Parameters) else None
 
 
-def _layer_of(unit: bytes) -> int:
+def layer_of(unit: bytes) -> int:
+    """Return the layer of a NAL unit of two bytes or more: 0, but for a second eye's view and others not shown."""
     return (unit[0] & 1) << 5 | unit[1] >> 3
 
 

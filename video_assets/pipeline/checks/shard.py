@@ -42,7 +42,7 @@ NOT_READ = "not_read"
 
 
 class _Failed(Exception):
-    """Carries the outcome of a failed check: its sentence, and what it is about."""
+    """Carries the sentence of a failed check, and what it is about."""
 
     def __init__(
         self,
@@ -53,8 +53,8 @@ class _Failed(Exception):
         facts: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(sentence)
-        failed = partial(CheckOutcome, passed=False, description=sentence)
-        self.outcome = partial(failed, pictures=pictures, severity=severity, facts=facts or {})
+        self.pictures, self.facts = pictures, facts or {}
+        self.severity: Severity = severity
 
 
 @dataclass
@@ -82,12 +82,13 @@ class ShardAudit:
         """Runs one of `SHARD_CHECKS` by name."""
         methods: Sequence[Callable[[], tuple[Any, ...]]] = (self._is_complete, self._decodes, self._matches_source)
         checks: dict[str, Callable[[], tuple[Any, ...]]] = dict(zip(SHARD_CHECKS, methods, strict=True))
+        outcome = partial(CheckOutcome, name=name, target=self.key)
         try:
             description, facts, *pictures = checks[name]()
-        except _Failed as failed:
-            return failed.outcome(name=name, target=self.key)
-        passed = partial(CheckOutcome, passed=True, description=description)
-        return passed(name=name, target=self.key, facts=facts, pictures=pictures)
+        except _Failed as error:
+            failed = partial(outcome, passed=False, description=str(error), severity=error.severity)
+            return failed(pictures=error.pictures, facts=error.facts)
+        return outcome(passed=True, description=description, facts=facts, pictures=pictures)
 
     @cached_property
     def _shard(self) -> Path:
